@@ -1,0 +1,1 @@
+//! Agent Runtime: keeps AI agents alive. The facade: features, configuration, wiring.

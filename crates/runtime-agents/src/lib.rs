@@ -1,0 +1,1 @@
+//! Agents that Agent Runtime hosts: the librarian.

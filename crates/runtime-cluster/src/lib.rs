@@ -1,0 +1,1 @@
+//! Cluster of Agent Runtime.

@@ -1,0 +1,1 @@
+//! How Agent Runtime writes things down: records, bincode with limits, JSON bytes, golden files.

@@ -1,0 +1,1 @@
+//! RuntimeManager: the engine that turns runs into logs and logs back into runs.

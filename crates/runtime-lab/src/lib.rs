@@ -1,0 +1,1 @@
+//! The laboratory: crashes and figures. Not published.

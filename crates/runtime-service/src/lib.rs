@@ -1,0 +1,1 @@
+//! AgentService: the HTTP face of a runtime, and RemoteRuntime, its client.

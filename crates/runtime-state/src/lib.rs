@@ -1,0 +1,1 @@
+//! State stores of Agent Runtime: memory and redb.

@@ -1,0 +1,1 @@
+//! Conformance suites, fakes and faults for the contracts of Agent Runtime.

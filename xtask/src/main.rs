@@ -1,0 +1,2 @@
+//! Runs the tests.
+fn main() {}
