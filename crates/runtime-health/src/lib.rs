@@ -1,1 +1,7 @@
-//! Health of Agent Runtime.
+#![doc = include_str!("../README.md")]
+
+mod health;
+mod hysteresis;
+
+pub use health::{Health, Verdict};
+pub use hysteresis::{Hysteresis, Thresholds, Turn};
