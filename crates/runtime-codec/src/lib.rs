@@ -1,1 +1,19 @@
-//! How Agent Runtime writes things down: records, bincode with limits, JSON bytes, golden files.
+//! How Agent Runtime writes things down.
+//!
+//! A *record* is a tag, a version, flags, and a body: the [`bincode`](https://docs.rs/bincode) encoding of a struct
+//! that is frozen for that version. Golden bytes of each are kept in this crate's tests. What users define (inputs,
+//! state, arguments) is JSON or text inside a body, never bincode.
+#![doc = include_str!("../README.md")]
+
+mod entries;
+mod error;
+mod record;
+mod records;
+
+pub use entries::{decode_entry, encode_entry};
+pub use error::CodecError;
+pub use record::{Record, decode, encode};
+pub use records::{
+    Due, EndedRun, IdemRecord, Manifest, NameRecord, OpenRun, OwnerRecord, Segment, SegmentRef,
+    SessionManifest, SpecRecord, StateRecord, WantRecord,
+};

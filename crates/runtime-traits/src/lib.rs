@@ -1,1 +1,30 @@
-//! The contracts of Agent Runtime: ids, payloads, stores, run logs, agents, and the control contract.
+//! The contracts of Agent Runtime.
+//!
+//! This crate holds what two crates of the workspace must name, or what a third party implements: ids and names,
+//! payloads, the [`store`] contract, the [`log`] of a run with its pure projection, what an [`agent`] sees, and the
+//! control contract [`Runtime`]. It contains no executor, no driver and no IO.
+#![doc = include_str!("../README.md")]
+
+pub mod agent;
+pub mod clock;
+pub mod content;
+pub mod error;
+pub mod id;
+pub mod log;
+pub mod name;
+pub mod partition;
+pub mod runtime;
+pub mod store;
+
+pub use agent::{
+    Agent, AgentError, AgentKind, AgentSpec, Ctx, SpecError, StepCall, StepError, StepOptions,
+};
+pub use clock::{Clock, Entropy, UnixMillis};
+pub use content::{Content, Digest, Media, Payload};
+pub use error::Cause;
+pub use id::{AgentId, NodeId, RunId, StateId};
+pub use log::{Effect, Entry, EntryKind, Outcome, RunFailure, RunView, StepKey, StepSort, Usage};
+pub use name::{IdempotencyKey, Name, NameError, SessionName, Tenant};
+pub use partition::{Partition, Pool};
+pub use runtime::{AgentRef, RunRequest, Runtime, RuntimeError};
+pub use store::{Doorbell, StateError, StateStore};

@@ -1,0 +1,100 @@
+//! Entries of run logs.
+
+use bytes::Bytes;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::log::{Entry, EntryKind};
+use runtime_traits::store::Seq;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::CodecError;
+use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
+
+const WHAT: &str = "run log entry";
+const VERSION: u16 = 1;
+
+/// Writes an entry; its number is its place in the log.
+pub fn encode_entry(entry: &Entry) -> Bytes {
+    fn with<T: Serialize>(tag: u16, entry: &Entry, body: &T) -> Bytes {
+        encode_as(
+            tag,
+            VERSION,
+            MUST_UNDERSTAND,
+            &(entry.at, entry.attempt, entry.epoch, body),
+        )
+    }
+    match &entry.kind {
+        EntryKind::Accepted(body) => with(1, entry, body.as_ref()),
+        EntryKind::Started(body) => with(2, entry, body),
+        EntryKind::StepOpened(body) => with(3, entry, body),
+        EntryKind::StepDispatched(body) => with(4, entry, body),
+        EntryKind::StepSettled(body) => with(5, entry, body),
+        EntryKind::StepUnknown(body) => with(6, entry, body),
+        EntryKind::StepDecided(body) => with(7, entry, body),
+        EntryKind::StateSet(body) => with(8, entry, body),
+        EntryKind::WaitOpened(body) => with(9, entry, body),
+        EntryKind::WaitClosed(body) => with(10, entry, body),
+        EntryKind::AttemptEnded(body) => with(11, entry, body),
+        EntryKind::CancelRequested(body) => with(12, entry, body),
+        EntryKind::Ended(body) => with(13, entry, body),
+        EntryKind::Unrecognised { tag } => {
+            encode_as(*tag, VERSION, 0, &(entry.at, entry.attempt, entry.epoch))
+        }
+    }
+}
+
+/// Reads the entry at `seq`.
+///
+/// # Errors
+/// [`CodecError`], which says what is wrong with the bytes. An entry of an unknown kind is an error only if its writer
+/// said that it must be understood.
+pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
+    fn with<T: DeserializeOwned>(
+        seq: Seq,
+        body: &[u8],
+        kind: fn(T) -> EntryKind,
+    ) -> Result<Entry, CodecError> {
+        let (at, attempt, epoch, value): (UnixMillis, u32, u64, T) = decode_body(WHAT, body)?;
+        Ok(Entry {
+            seq,
+            at,
+            attempt,
+            epoch,
+            kind: kind(value),
+        })
+    }
+    let head = head(WHAT, bytes)?;
+    let body = &bytes[HEAD..];
+    let known = (1..=13).contains(&head.tag) && head.version <= VERSION;
+    if !known {
+        if head.flags & MUST_UNDERSTAND != 0 {
+            return Err(CodecError::Newer {
+                what: WHAT,
+                version: head.version,
+            });
+        }
+        let kind = EntryKind::Unrecognised { tag: head.tag };
+        return Ok(Entry {
+            seq,
+            at: UnixMillis::default(),
+            attempt: 0,
+            epoch: 0,
+            kind,
+        });
+    }
+    match head.tag {
+        1 => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
+        2 => with(seq, body, EntryKind::Started),
+        3 => with(seq, body, EntryKind::StepOpened),
+        4 => with(seq, body, EntryKind::StepDispatched),
+        5 => with(seq, body, EntryKind::StepSettled),
+        6 => with(seq, body, EntryKind::StepUnknown),
+        7 => with(seq, body, EntryKind::StepDecided),
+        8 => with(seq, body, EntryKind::StateSet),
+        9 => with(seq, body, EntryKind::WaitOpened),
+        10 => with(seq, body, EntryKind::WaitClosed),
+        11 => with(seq, body, EntryKind::AttemptEnded),
+        12 => with(seq, body, EntryKind::CancelRequested),
+        _ => with(seq, body, EntryKind::Ended),
+    }
+}

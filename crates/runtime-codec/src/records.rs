@@ -1,0 +1,185 @@
+//! What cells hold. Frozen: a new shape is a new version beside the old one.
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Digest, Payload};
+use runtime_traits::id::{AgentId, NodeId, RunId};
+use runtime_traits::log::{Head, Message};
+use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::runtime::Want;
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+
+macro_rules! record {
+    ($type:ty, $tag:literal, $what:literal) => {
+        impl Record for $type {
+            const TAG: u16 = $tag;
+            const WHAT: &'static str = $what;
+        }
+    };
+}
+
+/// `own`, after the token: who owns the partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerRecord {
+    /// Counts the owners.
+    pub epoch: u64,
+    /// The process.
+    pub node: NodeId,
+    /// Since when.
+    pub since: UnixMillis,
+}
+record!(OwnerRecord, 101, "owner");
+
+/// `t/<tenant>/name/<name>`: which agent has the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameRecord {
+    /// The agent.
+    pub agent: AgentId,
+    /// The name as it was written.
+    pub name: String,
+}
+record!(NameRecord, 102, "name");
+
+/// `t/<tenant>/a/<agent>/spec` and its revisions: how the agent is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecRecord {
+    /// Counts the declarations.
+    pub revision: u32,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// The `AgentSpec` as JSON.
+    pub spec: String,
+}
+record!(SpecRecord, 103, "agent spec");
+
+/// `t/<tenant>/a/<agent>/want`: what somebody wants of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantRecord {
+    /// What.
+    pub want: Want,
+    /// Counts the wishes.
+    pub generation: u64,
+}
+record!(WantRecord, 104, "agent wish");
+
+/// `open/<run>`: a run that is not over. Recovery is one scan of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+}
+record!(OpenRun, 105, "open run");
+
+/// `t/<tenant>/idem/<agent>/<session>/<key>`: which run the key gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdemRecord {
+    /// The run.
+    pub run: RunId,
+    /// The hash of its input.
+    pub digest: Digest,
+}
+record!(IdemRecord, 106, "idempotency key");
+
+/// `t/<tenant>/a/<agent>/ended/<run>`: a run that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedRun {
+    /// In which conversation.
+    pub session: SessionName,
+    /// Since when.
+    pub at: UnixMillis,
+}
+record!(EndedRun, 107, "ended run");
+
+record!(Head, 108, "session head");
+
+/// `t/<tenant>/s/<agent>/<session>/state`: the state that the last run left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// The state.
+    pub value: Payload,
+}
+record!(StateRecord, 109, "session state");
+
+record!(Message, 110, "message");
+
+/// `due/<ms>/<what>`: what is to be done then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Due {
+    /// A waiting run goes on.
+    Wake {
+        /// The run.
+        run: RunId,
+    },
+    /// An idempotency key is forgotten.
+    ForgetKey {
+        /// The path of its cell.
+        cell: Vec<u8>,
+    },
+    /// An agent whose name was never written is removed.
+    Unnamed {
+        /// Its tenant.
+        tenant: Tenant,
+        /// The agent.
+        agent: AgentId,
+        /// The name that it should have got.
+        name: String,
+    },
+}
+record!(Due, 111, "due");
+
+/// `t/<tenant>/snap/<state>`: the frozen state of an agent, at each session's last outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The agent that was saved.
+    pub agent: AgentId,
+    /// Its declaration's number.
+    pub revision: u32,
+    /// Its declaration, as JSON.
+    pub spec: String,
+    /// The version of its kind.
+    pub kind_version: u32,
+    /// When it was saved.
+    pub at: UnixMillis,
+    /// Its conversations.
+    pub sessions: Vec<SessionManifest>,
+}
+record!(Manifest, 112, "snapshot");
+
+/// A conversation in a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionManifest {
+    /// Its name.
+    pub session: SessionName,
+    /// Where it ends.
+    pub head: Option<Head>,
+    /// Its state.
+    pub state: Option<Payload>,
+    /// Its messages, in sealed segments that snapshots share.
+    pub segments: Vec<SegmentRef>,
+}
+
+/// A sealed segment, by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRef {
+    /// The hash under which it is kept.
+    pub hash: Digest,
+    /// How many bytes.
+    pub len: u64,
+    /// The number of its first message.
+    pub first: u64,
+    /// How many messages.
+    pub messages: u32,
+}
+
+/// Messages as they stand in the session's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// The encoded messages.
+    pub messages: Vec<bytes::Bytes>,
+}
+record!(Segment, 113, "segment");

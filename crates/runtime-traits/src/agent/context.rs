@@ -1,0 +1,309 @@
+//! What a run lets its agent do.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::agent::error::{AgentError, StepError};
+use crate::agent::port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
+use crate::agent::step::{StepCall, StepOptions};
+use crate::clock::UnixMillis;
+use crate::content::{Content, Digest};
+use crate::error::Cause;
+use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
+use crate::name::{Name, NameError};
+
+/// What a run lets its agent do: record effects, wait, read time and chance, keep state.
+///
+/// Everything here gives the same answers when the run is replayed.
+#[derive(Clone)]
+pub struct Ctx {
+    port: Arc<dyn RunPort>,
+    scope: Vec<Name>,
+}
+
+impl Ctx {
+    /// Makes the context of an attempt. For engines and their tests.
+    pub fn new(port: Arc<dyn RunPort>) -> Self {
+        Self {
+            port,
+            scope: Vec::new(),
+        }
+    }
+
+    /// What is fixed for this attempt: tenant, agent, session, run.
+    pub fn facts(&self) -> &Facts {
+        self.port.facts()
+    }
+
+    /// A context whose steps are counted apart: for branches that run side by side.
+    ///
+    /// # Errors
+    /// [`NameError`] when `name` is no name.
+    pub fn scope(&self, name: &str) -> Result<Self, NameError> {
+        let mut scope = self.scope.clone();
+        scope.push(Name::new(name)?);
+        Ok(Self {
+            port: Arc::clone(&self.port),
+            scope,
+        })
+    }
+
+    /// Does `work` and records its result; when the run is replayed, the recorded result is the answer and `work` is
+    /// not called.
+    ///
+    /// `request` says what the work is about to do. A replay that asks for another request under the same name is
+    /// stopped as diverged. After a crash between the work's begin and its record, `effect` rules what happens.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`] with what the work said, recorded like a value; [`StepError::Cancelled`] once the run is
+    /// being cancelled; the others when name, request or value cannot be recorded.
+    pub fn step<'a, R, T, W, F>(
+        &'a self,
+        name: &str,
+        effect: Effect,
+        request: &R,
+        work: W,
+    ) -> impl Future<Output = Result<T, StepError>> + Send + use<'a, R, T, W, F>
+    where
+        R: Serialize + ?Sized,
+        T: Serialize + DeserializeOwned + Send + 'a,
+        W: FnOnce(StepCall) -> F + Send + 'a,
+        F: Future<Output = Result<T, AgentError>> + Send + 'a,
+    {
+        self.step_with(StepOptions::new(name, effect), request, work)
+    }
+
+    /// [`Ctx::step`] with a deadline or a sort.
+    ///
+    /// # Errors
+    /// As [`Ctx::step`].
+    pub fn step_with<'a, R, T, W, F>(
+        &'a self,
+        options: StepOptions,
+        request: &R,
+        work: W,
+    ) -> impl Future<Output = Result<T, StepError>> + Send + use<'a, R, T, W, F>
+    where
+        R: Serialize + ?Sized,
+        T: Serialize + DeserializeOwned + Send + 'a,
+        W: FnOnce(StepCall) -> F + Send + 'a,
+        F: Future<Output = Result<T, AgentError>> + Send + 'a,
+    {
+        // The name is counted here and not at the first poll: `select!` polls its branches in random order.
+        let key = self.key(&options.name);
+        let request = Content::json(request);
+        async move {
+            let key = key?;
+            let label = key.to_string();
+            let request = request.map_err(|e| json_error(&label, "request", &e))?;
+            let idempotency_key = self.idempotency_key(&key);
+            let slot = self.port.ask(Ask {
+                key,
+                sort: options.sort,
+                effect: options.effect,
+                request,
+                within: options.within,
+            })?;
+            let held = Held {
+                port: self.port.as_ref(),
+                slot,
+            };
+            let given = match poll_fn(|cx| self.port.poll_step(slot, cx)).await {
+                Given::Execute { try_no } => {
+                    let usage = Arc::new(Mutex::new(Usage::default()));
+                    let fence = self.fence();
+                    let call = StepCall {
+                        idempotency_key,
+                        fence,
+                        try_no,
+                        usage: Arc::clone(&usage),
+                    };
+                    let result = held.first_of(work(call)).await;
+                    if let Some(result) = result {
+                        let recorded = match result {
+                            Ok(value) => Ok(Content::json(&value)
+                                .map_err(|e| json_error(&label, "value", &e))?),
+                            Err(error) => Err(StepFailure {
+                                kind: StepFailureKind::Work,
+                                message: error.message().to_owned(),
+                            }),
+                        };
+                        let used = *usage.lock().unwrap_or_else(PoisonError::into_inner);
+                        self.port.settle(slot, recorded, used);
+                    }
+                    poll_fn(|cx| self.port.poll_step(slot, cx)).await
+                }
+                given => given,
+            };
+            match given {
+                Given::Result(Ok(content)) => {
+                    content.parse().map_err(|e| json_error(&label, "value", &e))
+                }
+                Given::Result(Err(failure)) => Err(StepError::Failed {
+                    step: label,
+                    failure,
+                }),
+                Given::Cancelled | Given::Execute { .. } => {
+                    Err(StepError::Cancelled { step: label })
+                }
+            }
+        }
+    }
+
+    /// Waits. A wait of more than some seconds costs no memory: the run parks and is woken.
+    pub async fn sleep(&self, time: Duration) {
+        let name = Name::new("sleep").expect("`sleep` is a name");
+        self.timer(name, time).await;
+    }
+
+    /// `work`'s value, or `None` when it took longer than `time`. The limit is part of the log: a replay decides alike.
+    pub async fn timeout<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let name = Name::new("timeout").expect("`timeout` is a name");
+        let mut timer = std::pin::pin!(self.timer(name, time));
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            if let std::task::Poll::Ready(value) = work.as_mut().poll(cx) {
+                return std::task::Poll::Ready(Some(value));
+            }
+            timer.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    }
+
+    async fn timer(&self, name: Name, time: Duration) {
+        let nth = self.port.count(&self.scope, &name);
+        let slot = self.port.ask_timer(
+            StepKey {
+                scope: self.scope.clone(),
+                name,
+                nth,
+            },
+            time,
+        );
+        let _held = Held {
+            port: self.port.as_ref(),
+            slot,
+        };
+        poll_fn(|cx| self.port.poll_timer(slot, cx)).await;
+    }
+
+    /// The time of the last entry that this attempt has seen: the same when it is replayed.
+    pub fn now(&self) -> UnixMillis {
+        self.port.now()
+    }
+
+    /// The next number of a stream that is fixed by the run and the scope.
+    pub fn random(&self) -> u64 {
+        self.port.random(&self.scope)
+    }
+
+    /// An id from [`Ctx::now`] and [`Ctx::random`]: a UUID of version 7.
+    pub fn uuid(&self) -> uuid::Uuid {
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.random().to_be_bytes());
+        random[8..].copy_from_slice(&self.random().to_be_bytes()[..2]);
+        uuid::Builder::from_unix_timestamp_millis(self.now().0, &random).into_uuid()
+    }
+
+    /// The session's state, as left by its last run and changed by this one.
+    ///
+    /// # Errors
+    /// [`AgentError`] when what is stored is not the JSON of a `T`.
+    pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, AgentError> {
+        self.port
+            .state()
+            .map(|content| content.parse())
+            .transpose()
+            .map_err(AgentError::from)
+    }
+
+    /// Sets the session's state, as of the run's end.
+    ///
+    /// # Errors
+    /// [`AgentError`] when JSON cannot hold `value`.
+    pub fn set_state<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), AgentError> {
+        self.port.set_state(Content::json(value)?);
+        Ok(())
+    }
+
+    /// Shows a piece of the output to whoever watches, before it is recorded. It may get lost; the recorded output
+    /// says it again.
+    pub fn preview(&self, text: &str) {
+        self.port.preview(text);
+    }
+
+    /// Ends when somebody asks the run to end. From then on no step begins.
+    pub async fn cancelled(&self) {
+        poll_fn(|cx| self.port.poll_cancelled(cx)).await;
+    }
+
+    /// Who may write: for outside stores that refuse a stale owner.
+    pub fn fence(&self) -> FenceMark {
+        self.facts().fence
+    }
+
+    fn key(&self, name: &str) -> Result<StepKey, NameError> {
+        let name = Name::new(name)?;
+        let nth = self.port.count(&self.scope, &name);
+        Ok(StepKey {
+            scope: self.scope.clone(),
+            name,
+            nth,
+        })
+    }
+
+    fn idempotency_key(&self, key: &StepKey) -> Digest {
+        let facts = self.facts();
+        Digest::of(format!("{}/{}/{key}", facts.tenant, facts.run).as_bytes())
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Ctx({}, attempt {})",
+            self.facts().run,
+            self.facts().fence.attempt
+        )
+    }
+}
+
+/// Gives its step up when it is dropped; the engine knows whether there is anything to give up.
+struct Held<'a> {
+    port: &'a dyn RunPort,
+    slot: Slot,
+}
+
+impl Held<'_> {
+    /// The work's result, or `None` when the engine has an answer before it: the step timed out or the run ends.
+    async fn first_of<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            if let std::task::Poll::Ready(result) = work.as_mut().poll(cx) {
+                return std::task::Poll::Ready(Some(result));
+            }
+            self.port.poll_given_up(self.slot, cx).map(|()| None)
+        })
+        .await
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.port.give_up(self.slot);
+    }
+}
+
+fn json_error(step: &str, what: &'static str, error: &serde_json::Error) -> StepError {
+    StepError::Json {
+        step: step.to_owned(),
+        what,
+        cause: Cause::of(error),
+    }
+}

@@ -1,0 +1,98 @@
+//! What an agent says when it fails, and what a step says to its agent.
+
+use std::error::Error;
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::error::Cause;
+use crate::log::StepFailure;
+use crate::name::NameError;
+
+/// Why an agent has no output, or a step's work no value: a sentence with its causes.
+///
+/// Every error converts into it, so that `?` works in an agent. It is no [`std::error::Error`] itself, which is what
+/// makes that conversion possible.
+pub struct AgentError {
+    message: String,
+}
+
+/// Why a step gave its agent no value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StepError {
+    /// It was done, and failed; recorded.
+    #[error("step `{step}` failed: {failure}")]
+    Failed {
+        /// Which step.
+        step: String,
+        /// By what.
+        #[source]
+        failure: StepFailure,
+    },
+    /// The run is being cancelled: no step begins any more.
+    #[error("step `{step}` was not begun: the run is being cancelled")]
+    Cancelled {
+        /// Which step.
+        step: String,
+    },
+    /// Its name is no name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Its request or value cannot be written down as JSON, or not be read back.
+    #[error("step `{step}`: its {what} is not the JSON it should be: {cause}")]
+    Json {
+        /// Which step.
+        step: String,
+        /// Request or value.
+        what: &'static str,
+        /// What serde said.
+        #[source]
+        cause: Cause,
+    },
+    /// Its request or value is larger than a payload may be.
+    #[error("step `{step}`: its {what} has {len} bytes; the limit is {limit}")]
+    TooLarge {
+        /// Which step.
+        step: String,
+        /// Request or value.
+        what: &'static str,
+        /// How many bytes it has.
+        len: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+}
+
+impl AgentError {
+    /// Says why.
+    pub fn says(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl<E: Error + 'static> From<E> for AgentError {
+    fn from(error: E) -> Self {
+        Self {
+            message: Cause::of(&error).to_string(),
+        }
+    }
+}
+
+impl fmt::Display for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentError({})", self.message)
+    }
+}

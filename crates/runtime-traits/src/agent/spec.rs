@@ -1,0 +1,94 @@
+//! The serialisable declaration of an agent.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::error::Cause;
+use crate::name::{Name, NameError};
+
+/// The serialisable declaration of an agent. Only this travels between nodes and into snapshots.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSpec {
+    /// Which registered kind builds it.
+    pub kind: Name,
+    /// Its name, unique in its tenant without regard to case.
+    pub name: Name,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The kind's own settings, as JSON.
+    #[serde(default = "no_config")]
+    pub config: Box<RawValue>,
+}
+
+/// A declaration that its kind cannot build.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpecError {
+    /// A setting is missing, unknown, or of the wrong type.
+    #[error("agent `{agent}`: {cause}")]
+    Config {
+        /// The agent's name.
+        agent: String,
+        /// Which setting, and what to do.
+        cause: Cause,
+    },
+    /// Something that the agent needs is not there or cannot be read.
+    #[error("agent `{agent}` needs {what}: {cause}")]
+    Needs {
+        /// The agent's name.
+        agent: String,
+        /// What it needs.
+        what: String,
+        /// Why it does not have it, and what to do.
+        cause: Cause,
+    },
+}
+
+fn no_config() -> Box<RawValue> {
+    RawValue::from_string("{}".to_owned()).expect("an empty object is JSON")
+}
+
+impl AgentSpec {
+    /// Declares an agent of `kind` under `name`, without settings.
+    ///
+    /// # Errors
+    /// [`NameError`] when either is no name.
+    pub fn new(kind: impl AsRef<str>, name: impl AsRef<str>) -> Result<Self, NameError> {
+        Ok(Self {
+            kind: Name::new(kind)?,
+            name: Name::new(name)?,
+            description: String::new(),
+            config: no_config(),
+        })
+    }
+
+    /// Sets the text for people.
+    #[must_use]
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Sets the kind's own settings.
+    ///
+    /// # Errors
+    /// What serde says of settings that JSON cannot hold.
+    pub fn configured<T: Serialize + ?Sized>(
+        mut self,
+        config: &T,
+    ) -> Result<Self, serde_json::Error> {
+        self.config = serde_json::value::to_raw_value(config)?;
+        Ok(self)
+    }
+
+    /// Whether the two declare the same agent in the same way.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.name == other.name
+            && self.description == other.description
+            && self.config.get() == other.config.get()
+    }
+}

@@ -1,0 +1,259 @@
+//! What a log says of its run: a pure fold, total on every prefix.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::content::{Digest, Payload};
+use crate::id::{AgentId, RunId};
+use crate::log::bodies::{Accepted, CancelRequested, WaitOpened};
+use crate::log::entry::{Entry, EntryKind};
+use crate::log::outcome::Outcome;
+use crate::log::step::{Effect, StepKey, UnknownCause, Verdict};
+use crate::log::usage::Usage;
+use crate::log::wait::{WaitId, WaitOn};
+use crate::name::SessionName;
+
+/// What a log says of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Which run.
+    pub run: RunId,
+    /// Whose.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// Where it is.
+    pub phase: Phase,
+    /// The number of its last execution; 0 before the first.
+    pub attempt: u32,
+    /// How many entries its log has.
+    pub entries: u64,
+    /// When it was accepted.
+    pub accepted_at: UnixMillis,
+    /// When its last entry was made.
+    pub last_at: UnixMillis,
+    /// Its input.
+    pub input: Payload,
+    /// Its steps, in the order in which they were asked for.
+    pub steps: Vec<StepView>,
+    /// The waits that are open.
+    pub waits: Vec<WaitView>,
+    /// Somebody's wish to end it.
+    pub cancel: Option<CancelRequested>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What its settled steps used.
+    pub usage: Usage,
+    #[serde(skip)]
+    index: HashMap<StepKey, usize>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Accepted, not begun.
+    Queued,
+    /// Begun.
+    Running,
+    /// Begun, and not moving for the reasons in `waits`.
+    Waiting,
+    /// Begun, and now without an execution: a wake-up, a restart or a decision gives it the next one.
+    Parked,
+    /// Over.
+    Ended,
+}
+
+/// What a log says of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Which step.
+    pub key: StepKey,
+    /// What may be done again.
+    pub effect: Effect,
+    /// The hash of its request.
+    pub digest: Digest,
+    /// How often it was dispatched.
+    pub tries: u32,
+    /// When it was asked for.
+    pub opened_at: UnixMillis,
+    /// Where it is.
+    pub phase: StepPhase,
+}
+
+/// Where a step is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepPhase {
+    /// Asked for.
+    Opened,
+    /// Under way.
+    Dispatched,
+    /// Nobody knows how it ended.
+    Unknown(UnknownCause),
+    /// Somebody said what becomes of it.
+    Decided(Verdict),
+    /// It has its result.
+    Settled,
+}
+
+/// An open wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// Which wait.
+    pub wait: WaitId,
+    /// What for.
+    pub on: WaitOn,
+    /// Since when.
+    pub since: UnixMillis,
+    /// When it ends by itself.
+    pub wake_at: Option<UnixMillis>,
+}
+
+impl RunView {
+    /// Folds a log. `None` for a log that does not begin with `Accepted`: it is no run's.
+    pub fn of<'a>(run: RunId, entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
+        let mut entries = entries.into_iter();
+        let first = entries.next()?;
+        let EntryKind::Accepted(accepted) = &first.kind else {
+            return None;
+        };
+        let mut view = Self::accepted(run, first, accepted);
+        entries.for_each(|entry| view.apply(entry));
+        Some(view)
+    }
+
+    fn accepted(run: RunId, entry: &Entry, accepted: &Accepted) -> Self {
+        Self {
+            run,
+            agent: accepted.agent,
+            session: accepted.session.clone(),
+            phase: Phase::Queued,
+            attempt: 0,
+            entries: 1,
+            accepted_at: entry.at,
+            last_at: entry.at,
+            input: accepted.input.clone(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            cancel: None,
+            outcome: None,
+            usage: Usage::default(),
+            index: HashMap::new(),
+        }
+    }
+
+    /// The step with this key, if the log has one.
+    pub fn step(&self, key: &StepKey) -> Option<&StepView> {
+        self.index.get(key).map(|at| &self.steps[*at])
+    }
+
+    /// The open wait for a decision on this step.
+    pub fn decision_on(&self, key: &StepKey) -> Option<&WaitView> {
+        self.waits
+            .iter()
+            .find(|wait| matches!(&wait.on, WaitOn::Decision(step) if step == key))
+    }
+
+    /// Takes the next entry.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.last_at = entry.at;
+        match &entry.kind {
+            EntryKind::Accepted(_) | EntryKind::StateSet(_) | EntryKind::Unrecognised { .. } => {}
+            EntryKind::Started(_) => {
+                self.attempt = entry.attempt;
+                self.phase = Phase::Running;
+            }
+            EntryKind::StepOpened(opened) => {
+                let phase = if opened.dispatched {
+                    StepPhase::Dispatched
+                } else {
+                    StepPhase::Opened
+                };
+                self.put(StepView {
+                    key: opened.key.clone(),
+                    effect: opened.effect,
+                    digest: opened.digest,
+                    tries: u32::from(opened.dispatched),
+                    opened_at: entry.at,
+                    phase,
+                });
+            }
+            EntryKind::StepDispatched(dispatched) => self.change(&dispatched.key, |step| {
+                step.tries = dispatched.try_no;
+                step.phase = StepPhase::Dispatched;
+            }),
+            EntryKind::StepSettled(settled) => {
+                self.usage = self.usage.plus(settled.usage);
+                if !self.index.contains_key(&settled.key) {
+                    self.put(StepView {
+                        key: settled.key.clone(),
+                        effect: Effect::Pure,
+                        digest: settled.digest,
+                        tries: settled.try_no,
+                        opened_at: entry.at,
+                        phase: StepPhase::Settled,
+                    });
+                }
+                self.change(&settled.key, |step| step.phase = StepPhase::Settled);
+            }
+            EntryKind::StepUnknown(unknown) => {
+                self.change(&unknown.key, |step| {
+                    step.phase = StepPhase::Unknown(unknown.cause)
+                });
+            }
+            EntryKind::StepDecided(decided) => {
+                self.change(&decided.key, |step| {
+                    step.phase = StepPhase::Decided(decided.verdict.clone())
+                });
+            }
+            EntryKind::WaitOpened(opened) => self.open(entry.at, opened),
+            EntryKind::WaitClosed(closed) => self.waits.retain(|wait| wait.wait != closed.wait),
+            EntryKind::AttemptEnded(_) => self.phase = Phase::Parked,
+            EntryKind::CancelRequested(cancel) => self.cancel = Some(cancel.clone()),
+            EntryKind::Ended(ended) => {
+                self.outcome = Some(ended.outcome.clone());
+                self.waits.clear();
+                self.phase = Phase::Ended;
+            }
+        }
+        if matches!(self.phase, Phase::Running | Phase::Waiting) {
+            self.phase = if self.is_waiting() {
+                Phase::Waiting
+            } else {
+                Phase::Running
+            };
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.waits.is_empty()
+            && !self
+                .steps
+                .iter()
+                .any(|step| step.phase == StepPhase::Dispatched)
+    }
+
+    fn open(&mut self, at: UnixMillis, opened: &WaitOpened) {
+        self.waits.push(WaitView {
+            wait: opened.wait,
+            on: opened.on.clone(),
+            since: at,
+            wake_at: opened.wake_at,
+        });
+    }
+
+    fn put(&mut self, step: StepView) {
+        self.index.insert(step.key.clone(), self.steps.len());
+        self.steps.push(step);
+    }
+
+    fn change(&mut self, key: &StepKey, change: impl FnOnce(&mut StepView)) {
+        if let Some(at) = self.index.get(key) {
+            change(&mut self.steps[*at]);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The control contract: what can be done with agents, wherever they run.
+
+mod error;
+mod refs;
+mod request;
+mod status;
+mod stream;
+mod r#trait;
+
+pub use error::RuntimeError;
+pub use refs::AgentRef;
+pub use request::{Decision, RunRequest, SessionPolicy, Submitted};
+pub use status::{
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter,
+    RunResult, Want,
+};
+pub use stream::{RunStream, StreamItem};
+pub use r#trait::Runtime;

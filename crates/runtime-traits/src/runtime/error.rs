@@ -1,0 +1,227 @@
+//! Why a runtime did not do as asked.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::agent::SpecError;
+use crate::error::Cause;
+use crate::id::{RunId, StateId};
+use crate::log::{RunFailure, StepKey};
+use crate::name::NameError;
+use crate::runtime::status::Want;
+use crate::store::StateError;
+
+/// Why a runtime did not do as asked: what was wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeError {
+    /// There is no such agent.
+    #[error("there is no agent `{agent}`; list them with `agent-runtime agents`")]
+    UnknownAgent {
+        /// As the caller named it.
+        agent: String,
+    },
+    /// There is no such run.
+    #[error("there is no run `{run}`; list them with `agent-runtime runs`")]
+    UnknownRun {
+        /// The run.
+        run: RunId,
+    },
+    /// There is no such snapshot.
+    #[error("there is no snapshot `{state}`")]
+    UnknownState {
+        /// The snapshot.
+        state: StateId,
+    },
+    /// The agent takes no runs.
+    #[error("agent `{agent}` is {}; start it first", want_word(.want))]
+    NotStarted {
+        /// The agent's name.
+        agent: String,
+        /// What somebody wants of it.
+        want: Want,
+    },
+    /// The agent is not in a state in which this can be done.
+    #[error("agent `{agent}` cannot be {action}: {reason}")]
+    WrongState {
+        /// The agent's name.
+        agent: String,
+        /// What was to be done with it.
+        action: String,
+        /// Why not, and what to do first.
+        reason: String,
+    },
+    /// Nothing here hosts the kind.
+    #[error("no kind `{kind}` is registered here; the kinds are: {known}")]
+    UnknownKind {
+        /// The kind.
+        kind: String,
+        /// Those that are registered.
+        known: String,
+    },
+    /// The declaration cannot be built.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A name does not follow its rule.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The name belongs to another agent.
+    #[error(
+        "the name `{name}` is taken by an agent of kind `{kind}`; choose another, or delete that agent"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The other's kind.
+        kind: String,
+    },
+    /// The input has no bytes.
+    #[error("the input is empty; give the agent something to work on")]
+    EmptyInput,
+    /// Something is larger than the runtime takes.
+    #[error("{what} has {size} bytes; the limit is {limit}")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// How large it is.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// A queue is full.
+    #[error("{what} is full ({limit}); try again in {} s", .retry_after.as_secs().max(1))]
+    Busy {
+        /// Which queue.
+        what: String,
+        /// How many fit.
+        limit: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The session works on another run, and the caller wanted to be refused then.
+    #[error("session `{session}` is busy with `{run}`{}", .waits_for.as_ref().map(|w| format!(", which waits for {w}")).unwrap_or_default())]
+    SessionBusy {
+        /// The session.
+        session: String,
+        /// The run that it works on.
+        run: RunId,
+        /// What that run waits for, if it does.
+        waits_for: Option<String>,
+    },
+    /// The idempotency key was used with another input.
+    #[error(
+        "the idempotency key `{key}` belongs to `{run}`, which has another input; use a new key"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run that it belongs to.
+        run: RunId,
+    },
+    /// The step waits for no decision.
+    #[error("step `{step}` of `{run}` waits for no decision; see `agent-runtime log {run}`")]
+    NothingToDecide {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+    },
+    /// The run is over.
+    #[error("`{run}` is over")]
+    RunOver {
+        /// The run.
+        run: RunId,
+    },
+    /// The run failed.
+    #[error("`{run}` failed: {failure}")]
+    RunFailed {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[source]
+        failure: RunFailure,
+    },
+    /// The run was cancelled.
+    #[error("`{run}` was cancelled")]
+    RunCancelled {
+        /// The run.
+        run: RunId,
+    },
+    /// The run goes on in another one.
+    #[error("`{run}` goes on as `{next}`")]
+    RunContinues {
+        /// The run.
+        run: RunId,
+        /// The one that goes on.
+        next: RunId,
+    },
+    /// The runtime is ending.
+    #[error("the runtime is shutting down; try again when it is back")]
+    ShuttingDown,
+    /// The store did not do as asked.
+    #[error(transparent)]
+    Store(#[from] StateError),
+    /// What is stored cannot be read.
+    #[error("{what} cannot be read; the store is damaged")]
+    Damaged {
+        /// What.
+        what: String,
+    },
+    /// What is stored was written by a newer version.
+    #[error("{what} was written by a newer version of the runtime; use that one")]
+    Newer {
+        /// What.
+        what: String,
+    },
+    /// A remote runtime did not answer as it should.
+    #[error("the runtime at `{at}` did not answer: {cause}")]
+    Unreachable {
+        /// Where.
+        at: String,
+        /// What the client said.
+        #[source]
+        cause: Cause,
+    },
+}
+
+fn want_word(want: &Want) -> &'static str {
+    match want {
+        Want::Active => "started",
+        Want::Paused => "paused",
+        Want::Stopped => "not started",
+    }
+}
+
+impl RuntimeError {
+    /// A short, stable word for programs: the last part of a problem document's `type`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownAgent { .. } => "unknown-agent",
+            Self::UnknownRun { .. } => "unknown-run",
+            Self::UnknownState { .. } => "unknown-state",
+            Self::NotStarted { .. } => "not-started",
+            Self::WrongState { .. } => "wrong-state",
+            Self::UnknownKind { .. } => "unknown-kind",
+            Self::Spec(_) => "bad-spec",
+            Self::Name(_) => "bad-name",
+            Self::NameTaken { .. } => "name-taken",
+            Self::EmptyInput => "empty-input",
+            Self::TooLarge { .. } => "too-large",
+            Self::Busy { .. } => "busy",
+            Self::SessionBusy { .. } => "session-busy",
+            Self::KeyReused { .. } => "key-reused",
+            Self::NothingToDecide { .. } => "nothing-to-decide",
+            Self::RunOver { .. } => "run-over",
+            Self::RunFailed { .. } => "run-failed",
+            Self::RunCancelled { .. } => "run-cancelled",
+            Self::RunContinues { .. } => "run-continues",
+            Self::ShuttingDown => "shutting-down",
+            Self::Store(_) => "store",
+            Self::Damaged { .. } => "damaged",
+            Self::Newer { .. } => "newer",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+}

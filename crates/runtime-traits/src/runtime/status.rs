@@ -1,0 +1,187 @@
+//! What callers are told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::content::Content;
+use crate::id::{AgentId, NodeId, RunId};
+use crate::log::{Outcome, Receipt, RunFailure, RunView, Usage};
+use crate::name::{Name, SessionName};
+use crate::runtime::error::RuntimeError;
+use crate::store::StoreProfile;
+
+/// What somebody wants of an agent: all that is stored of its lifecycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// It takes runs.
+    Active,
+    /// It takes runs; no step begins.
+    Paused,
+    /// It takes no runs.
+    Stopped,
+}
+
+/// An agent, as seen now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: Name,
+    /// Its kind.
+    pub kind: Name,
+    /// For people.
+    pub description: String,
+    /// What somebody wants of it.
+    pub want: Want,
+    /// Whether this runtime hosts its kind; its runs wait otherwise.
+    pub hosted: bool,
+    /// The number of its declaration.
+    pub revision: u32,
+    /// How many of its runs are under way or waiting.
+    pub running: u32,
+    /// How many of its runs have not begun.
+    pub queued: u32,
+}
+
+/// The runtime, as seen now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// This process.
+    pub node: NodeId,
+    /// Its build.
+    pub build: String,
+    /// Its store.
+    pub store: StoreProfile,
+    /// Since when it runs.
+    pub since: UnixMillis,
+    /// Whether it takes runs.
+    pub readiness: Readiness,
+    /// How many runs are accepted and not over.
+    pub open_runs: u64,
+    /// How many agents are in memory.
+    pub active_agents: u64,
+    /// When a run last got a new entry.
+    pub last_progress: Option<UnixMillis>,
+}
+
+/// Whether a runtime takes runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It is ending.
+    Draining,
+    /// Its store does not answer as it should.
+    StoreFailed(String),
+}
+
+/// A run with its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The run.
+    pub run: RunId,
+    /// Whose.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its output, if it completed.
+    pub output: Option<Content>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// The run.
+    pub run: RunId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// Its output.
+    pub output: Content,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// The answer to `join`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Joined {
+    /// The run is over.
+    Ended(Finished),
+    /// It is not, and this is where it is.
+    Open(Box<RunView>),
+}
+
+/// The answer to `cancel`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReceipt {
+    /// The run was cancelled, and this is what it left behind.
+    Cancelled(Receipt),
+    /// The run was over before.
+    AlreadyEnded(Outcome),
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunFilter {
+    /// Only this agent's.
+    pub agent: Option<AgentId>,
+    /// Only those that are not over.
+    pub open: bool,
+    /// The page: what the last one's `next` said.
+    pub after: Option<String>,
+    /// At most this many; 0 means 100.
+    pub limit: u32,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl Finished {
+    /// The result of a run that completed.
+    ///
+    /// # Errors
+    /// [`RuntimeError::RunFailed`] and its like for a run that did not.
+    pub fn into_result(self) -> Result<RunResult, RuntimeError> {
+        let run = self.run;
+        match (self.outcome, self.output) {
+            (Outcome::Completed(_), Some(output)) => Ok(RunResult {
+                run,
+                session: self.session,
+                output,
+                usage: self.usage,
+            }),
+            (Outcome::Completed(_), None) => Err(RuntimeError::Damaged {
+                what: format!("the output of `{run}`"),
+            }),
+            (Outcome::Failed(failure), _) => Err(RuntimeError::RunFailed { run, failure }),
+            (Outcome::Cancelled(_) | Outcome::RolledBack, _) => {
+                Err(RuntimeError::RunCancelled { run })
+            }
+            (Outcome::Continued(next), _) => Err(RuntimeError::RunContinues { run, next }),
+        }
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&RunFailure> {
+        if let Outcome::Failed(failure) = &self.outcome {
+            Some(failure)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A run as it happens.
+
+use std::pin::Pin;
+
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::content::Content;
+use crate::log::Entry;
+use crate::runtime::error::RuntimeError;
+
+/// What a reader of a run is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamItem {
+    /// The next entry of the log, with the content that it refers to where that is kept elsewhere.
+    Entry {
+        /// The entry.
+        entry: Box<Entry>,
+        /// What its payload refers to, if the entry has one that a reader wants: the input, a step's result, the output.
+        content: Option<Content>,
+    },
+    /// A piece of the output that is not recorded yet. It has no number and may get lost.
+    Preview(String),
+}
+
+/// A run as it happens: its log from some entry on, and previews between. Ends after `Ended`.
+pub type RunStream = Pin<Box<dyn Stream<Item = Result<StreamItem, RuntimeError>> + Send>>;

@@ -1,0 +1,189 @@
+//! The control contract.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::agent::AgentSpec;
+use crate::id::{AgentId, RunId, StateId};
+use crate::log::{RunView, StepKey};
+use crate::name::Name;
+use crate::runtime::error::RuntimeError;
+use crate::runtime::refs::AgentRef;
+use crate::runtime::request::{Decision, RunRequest, Submitted};
+use crate::runtime::status::{
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter,
+};
+use crate::runtime::stream::RunStream;
+use crate::store::Seq;
+
+/// What can be done with agents, wherever they run. A value of this trait acts for one tenant.
+///
+/// # Contract
+/// - `one-agent-per-name`: registering a name again attaches to the agent that has it; a changed spec is its next revision.
+/// - `not-started-is-refused`: a run of an agent that is not started is `NotStarted`, and leaves nothing behind.
+/// - `accepted-is-kept`: a run whose `submit` returned Ok ends in an outcome or waits visibly.
+/// - `same-key-same-run`: the same idempotency key and input give the same run; another input is `KeyReused`.
+/// - `sessions-in-order`: the runs of a session are worked one after the other, in the order of acceptance.
+/// - `rejected-when-busy`: with the policy `Reject` a run for a busy session is `SessionBusy`.
+/// - `stream-is-the-log`: a stream gives every entry from the asked one on, in order, and ends after `Ended`.
+/// - `cancel-answers-in-time`: `cancel` answers soon after `within` at the latest, and the run then has its outcome.
+/// - `stop-drains`: after `stop` no run is taken; those that were accepted and have not begun stay queued.
+/// - `pause-holds-steps`: after `pause` no step begins until `resume`.
+/// - `restored-remembers`: an agent restored from a snapshot has the conversations and the state of the saved one.
+/// - `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
+#[async_trait]
+pub trait Runtime: fmt::Debug + Send + Sync + 'static {
+    /// Registers an agent by its declaration, stopped; or attaches to the agent of that name.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownKind`], [`RuntimeError::Spec`] or [`RuntimeError::NameTaken`].
+    async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError>;
+
+    /// Deletes an agent with all that is stored of it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::WrongState`] unless it is stopped and has no open run.
+    async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Lets an agent take runs.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Takes no more runs for an agent; lets what runs end or park. Runs that have not begun stay queued.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn stop(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Lets no step of an agent begin; its runs wait at their next one.
+    ///
+    /// # Errors
+    /// [`RuntimeError::WrongState`] for an agent that is stopped.
+    async fn pause(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// [`RuntimeError::WrongState`] for an agent that is stopped.
+    async fn resume(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Accepts a run: from here on it is never lost.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotStarted`], [`RuntimeError::EmptyInput`], [`RuntimeError::TooLarge`], [`RuntimeError::Busy`],
+    /// [`RuntimeError::SessionBusy`], [`RuntimeError::KeyReused`].
+    async fn submit(
+        &self,
+        agent: &AgentRef,
+        request: RunRequest,
+    ) -> Result<Submitted, RuntimeError>;
+
+    /// Waits for a run's outcome, at most for `within`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`].
+    async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError>;
+
+    /// Accepts a run and waits for its outcome.
+    ///
+    /// # Errors
+    /// As [`Runtime::submit`]. An outcome that is no success is no error here: see [`Finished::into_result`].
+    async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
+        let submitted = self.submit(agent, request).await?;
+        loop {
+            if let Joined::Ended(finished) =
+                self.join(&submitted.run, Duration::from_secs(60)).await?
+            {
+                return Ok(finished);
+            }
+        }
+    }
+
+    /// A run as it happens, beginning with the entry `from`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`].
+    async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError>;
+
+    /// Ends a run early: it may end by itself `within` this time, then it is shut out.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`].
+    async fn cancel(
+        &self,
+        run: &RunId,
+        reason: &str,
+        within: Duration,
+    ) -> Result<CancelReceipt, RuntimeError>;
+
+    /// Says what becomes of a step that nobody knows the end of.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NothingToDecide`] when the step waits for no decision.
+    async fn decide(
+        &self,
+        run: &RunId,
+        step: &StepKey,
+        decision: Decision,
+    ) -> Result<(), RuntimeError>;
+
+    /// The agents of the tenant, by name.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn agents(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<AgentStatus>, RuntimeError>;
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError>;
+
+    /// Runs, oldest first: those that are not over, and those that ended and are still kept.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError>;
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`].
+    async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError>;
+
+    /// The runtime itself.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreachable`] from far away.
+    async fn status(&self) -> Result<NodeStatus, RuntimeError>;
+
+    /// Freezes an agent's conversations and state, each at its session's last outcome.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError>;
+
+    /// Makes a new, started agent with the conversations and state of a snapshot, under `name` or one made of the old.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`], [`RuntimeError::NameTaken`].
+    async fn restore_agent(
+        &self,
+        state: &StateId,
+        name: Option<Name>,
+    ) -> Result<AgentId, RuntimeError>;
+
+    /// Takes no more runs, lets what runs end `within` this time, parks the rest. Cancels nothing.
+    ///
+    /// # Errors
+    /// What kept the store from writing.
+    async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError>;
+}
