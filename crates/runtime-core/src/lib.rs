@@ -1,1 +1,2 @@
-//! RuntimeManager: the engine that turns runs into logs and logs back into runs.
+//! x
+pub mod engine;

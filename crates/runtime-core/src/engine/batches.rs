@@ -1,0 +1,256 @@
+//! Entries and the cells that ride in their batch (replay rule 9).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use runtime_codec::{Due, EndedRun, IdemRecord, OpenRun, StateRecord, encode, encode_entry};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Payload;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{
+    Accepted, Author, Ended, Entry, EntryKind, Head, Message, Outcome, Usage, WaitId, WaitOn,
+};
+use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::store::{Seq, Then, When};
+
+use super::keys;
+
+/// How long an idempotency key is kept after its run's outcome.
+pub const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where a run belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which agent.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// Which run.
+    pub run: RunId,
+}
+
+/// Where the messages of a session end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// The end of the conversation, if it has begun.
+    pub head: Option<Head>,
+    /// The number that the session's next message will get.
+    pub next: Seq,
+}
+
+/// Conditions and writes of a batch.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// The conditions.
+    pub when: Vec<When>,
+    /// The writes.
+    pub then: Vec<Then>,
+}
+
+impl Writes {
+    /// The first batch of a run: its log begins, it is open, and its key is taken.
+    pub fn accept(place: &Place, accepted: &Accepted, entries: &[Entry]) -> Self {
+        let mut writes = Self::append(place, entries);
+        let Place {
+            tenant,
+            agent,
+            session,
+            run,
+        } = place;
+        let open = OpenRun {
+            tenant: tenant.clone(),
+            agent: *agent,
+            session: session.clone(),
+        };
+        writes.then.push(Then::Put(keys::open(run), encode(&open)));
+        if let Some(key) = &accepted.idempotency_key {
+            let cell = keys::idem(tenant, agent, session, key);
+            writes.when.push(When::Absent(cell.clone()));
+            writes.then.push(Then::Put(
+                cell,
+                encode(&IdemRecord {
+                    run: *run,
+                    digest: accepted.digest,
+                }),
+            ));
+        }
+        writes
+    }
+
+    /// Appends entries to a run's log. Moments at which a wait ends by itself become cells in the same batch.
+    pub fn append(place: &Place, entries: &[Entry]) -> Self {
+        let run = &place.run;
+        let log = keys::run_log(run);
+        let mut writes = Self::default();
+        let Some(first) = entries.first() else {
+            return writes;
+        };
+        writes.when.push(When::Next(log.clone(), first.seq));
+        let encoded: Vec<Bytes> = entries.iter().map(encode_entry).collect();
+        writes.then.push(Then::Append(log, encoded));
+        for entry in entries {
+            if let EntryKind::WaitOpened(opened) = &entry.kind
+                && let (WaitOn::Time(_), Some(at)) = (&opened.on, opened.wake_at)
+            {
+                let cell = keys::due(run.partition(), at, &wake(run, opened.wait));
+                writes
+                    .then
+                    .push(Then::Put(cell, encode(&Due::Wake { run: *run })));
+            }
+        }
+        writes
+    }
+
+    /// Removes the `due/` cells of waits that are over: each a wait's number and the moment it was set for.
+    pub fn undue(&mut self, run: &RunId, waits: impl IntoIterator<Item = (WaitId, UnixMillis)>) {
+        for (wait, at) in waits {
+            self.then.push(Then::Delete(keys::due(
+                run.partition(),
+                at,
+                &wake(run, wait),
+            )));
+        }
+    }
+
+    /// The cells that ride with `Ended`: messages, head, state, usage, and that the run is no longer open.
+    /// Returns where the conversation then ends.
+    pub fn end(
+        &mut self,
+        place: &Place,
+        accepted: &Accepted,
+        ended: (&Ended, UnixMillis),
+        state: Option<Payload>,
+        conversation: Conversation,
+    ) -> Conversation {
+        let Place {
+            tenant,
+            agent,
+            session,
+            run,
+        } = place;
+        let (ended, at) = ended;
+        let mut after = conversation;
+        if ended.outcome != Outcome::RolledBack {
+            after = self.messages(place, accepted, &ended.outcome, at, conversation);
+            if let Some(value) = state {
+                let cell = keys::state(tenant, agent, session);
+                self.then
+                    .push(Then::Put(cell, encode(&StateRecord { value })));
+            }
+        }
+        let cell = keys::ended(tenant, agent, run);
+        self.then.push(Then::Put(
+            cell,
+            encode(&EndedRun {
+                session: session.clone(),
+                at,
+            }),
+        ));
+        self.then.push(Then::Delete(keys::open(run)));
+        if let Some(key) = &accepted.idempotency_key {
+            let key = keys::idem(tenant, agent, session, key);
+            let forget = Due::ForgetKey {
+                cell: key.path.as_bytes().to_vec(),
+            };
+            let cell = keys::due(
+                run.partition(),
+                at.after(KEY_KEPT),
+                &format!("key/{}", run.unique().simple()),
+            );
+            self.then.push(Then::Put(cell, encode(&forget)));
+        }
+        self.usage(place, ended.usage);
+        after
+    }
+
+    fn messages(
+        &mut self,
+        place: &Place,
+        accepted: &Accepted,
+        outcome: &Outcome,
+        at: UnixMillis,
+        conversation: Conversation,
+    ) -> Conversation {
+        let Place {
+            tenant,
+            agent,
+            session,
+            run,
+        } = place;
+        let log = keys::messages(tenant, agent, session);
+        let message = |author, content: &Payload, after| {
+            encode(&Message {
+                author,
+                content: content.clone(),
+                run: *run,
+                at,
+                after,
+            })
+        };
+        let mut last = conversation.next;
+        let before = conversation.head.map(|head| head.last);
+        let mut messages = vec![message(Author::Caller, &accepted.input, before)];
+        if let Outcome::Completed(output) = outcome {
+            messages.push(message(Author::Agent, output, Some(last)));
+            last = last.next();
+        }
+        let count = conversation.head.map_or(0, |head| head.messages) + messages.len() as u64;
+        let head = Head {
+            last,
+            messages: count,
+            run: *run,
+            at,
+        };
+        self.when.push(When::Next(log.clone(), conversation.next));
+        self.then.push(Then::Append(log, messages));
+        self.then
+            .push(Then::Put(keys::head(tenant, agent, session), encode(&head)));
+        Conversation {
+            head: Some(head),
+            next: last.next(),
+        }
+    }
+
+    fn usage(&mut self, place: &Place, usage: Usage) {
+        let sums = [
+            ("input-tokens", usage.input_tokens),
+            ("output-tokens", usage.output_tokens),
+            ("model-calls", u64::from(usage.model_calls)),
+            ("tool-calls", u64::from(usage.tool_calls)),
+        ];
+        for (what, sum) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
+            let by = i64::try_from(sum).unwrap_or(i64::MAX);
+            self.then.push(Then::Add(
+                keys::usage(&place.tenant, &place.agent, what),
+                by,
+            ));
+        }
+    }
+}
+
+fn wake(run: &RunId, wait: WaitId) -> String {
+    format!("wake/{}/{}", run.unique().simple(), wait.0)
+}
+
+/// The waits on time that `entries` close, with the moments that `log` set for them.
+pub fn closed_timers<'a>(
+    log: &'a [Entry],
+    entries: &'a [Entry],
+) -> impl Iterator<Item = (WaitId, UnixMillis)> + use<'a> {
+    entries.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::WaitClosed(closed) => {
+            timer_set_for(log, closed.wait).map(|at| (closed.wait, at))
+        }
+        _ => None,
+    })
+}
+
+fn timer_set_for(log: &[Entry], wait: WaitId) -> Option<UnixMillis> {
+    let opened = log.get(usize::try_from(wait.0).ok()?.checked_sub(1)?)?;
+    match &opened.kind {
+        EntryKind::WaitOpened(opened) if matches!(opened.on, WaitOn::Time(_)) => opened.wake_at,
+        _ => None,
+    }
+}

@@ -1,0 +1,541 @@
+//! One attempt of one run, by the replay rule.
+//!
+//! The machine holds the whole log and a cursor into it. Replay and live work are one mechanism: what the log says is
+//! *given out* to the agent in log order, one result at a time, and the agent runs to its next pause before the next
+//! result is given. So `join!` and `select!` see in a replay what they saw before. What the agent asks for beyond the
+//! recorded log waits until all of it has been given out, and only then appends.
+
+pub mod asks;
+mod give;
+mod slot;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::task::Waker;
+use std::time::Duration;
+
+use runtime_traits::agent::Facts;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Content, Digest, Payload};
+use runtime_traits::log::{
+    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind,
+    Outcome, Price, Receipt, RunFailure, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
+    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+};
+use runtime_traits::name::Name;
+use runtime_traits::store::Seq;
+
+use slot::{Phase, Recorded, SlotState};
+
+/// The most entries of a run's log. A run that needs more fails; the rest of the room is for its end.
+pub const MAX_ENTRIES: usize = 10_000;
+const ROOM_TO_END: usize = 64;
+
+/// One attempt of one run.
+#[derive(Debug)]
+pub struct RunMachine {
+    facts: Facts,
+    now: UnixMillis,
+    log: Vec<Entry>,
+    /// Entries before this are committed.
+    durable: usize,
+    /// Entries before this are committed or on their way.
+    sent: usize,
+    /// Entries before this have been given out.
+    given: usize,
+    /// Entries before this were there when the attempt began.
+    history: usize,
+    slots: Vec<SlotState>,
+    /// The slots that have not come to their end.
+    open: BTreeSet<usize>,
+    by_key: HashMap<StepKey, usize>,
+    recorded: HashMap<StepKey, Recorded>,
+    timers: HashMap<WaitId, StepKey>,
+    counts: HashMap<(Vec<Name>, Name), u32>,
+    draws: HashMap<Vec<Name>, u64>,
+    contents: HashMap<Digest, Content>,
+    unwritten: Vec<Content>,
+    state: Option<Content>,
+    states_set: usize,
+    states_recorded: Vec<Digest>,
+    states_given: usize,
+    seen_at: UnixMillis,
+    cancelled: bool,
+    cancel_wakers: Vec<Waker>,
+    cancel_by: Option<UnixMillis>,
+    deadline: Option<UnixMillis>,
+    paused: bool,
+    over: Over,
+    usage: Usage,
+    price: Price,
+}
+
+/// Whether the attempt goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// It does.
+    No,
+    /// The attempt is over, the run is not.
+    Attempt,
+    /// The run has its outcome.
+    Run,
+}
+
+/// What is to be committed next.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The entries to append, in one batch.
+    pub entries: Vec<Entry>,
+    /// Contents to be written before that batch, under their hashes.
+    pub blobs: Vec<Content>,
+}
+
+impl RunMachine {
+    /// Begins an attempt over a log that ends with this attempt's `Started` and is committed, with the contents that
+    /// its payloads refer to and the session's state as of the run's begin.
+    pub fn begin(
+        facts: Facts,
+        log: Vec<Entry>,
+        contents: HashMap<Digest, Content>,
+        state: Option<Content>,
+        now: UnixMillis,
+    ) -> Self {
+        let committed = log.len();
+        let deadline = match log.first().map(|entry| &entry.kind) {
+            Some(EntryKind::Accepted(accepted)) => accepted.deadline,
+            _ => None,
+        };
+        let mut machine = Self {
+            facts,
+            now,
+            durable: committed,
+            sent: committed,
+            given: 0,
+            history: committed,
+            slots: Vec::new(),
+            open: BTreeSet::new(),
+            by_key: HashMap::new(),
+            recorded: HashMap::new(),
+            timers: HashMap::new(),
+            counts: HashMap::new(),
+            draws: HashMap::new(),
+            contents,
+            unwritten: Vec::new(),
+            state,
+            states_set: 0,
+            states_recorded: Vec::new(),
+            states_given: 0,
+            seen_at: now,
+            cancelled: false,
+            cancel_wakers: Vec::new(),
+            cancel_by: None,
+            deadline,
+            paused: false,
+            over: Over::No,
+            usage: Usage::default(),
+            price: Price::default(),
+            log,
+        };
+        machine.index_history();
+        machine
+    }
+
+    /// Folds what the log of earlier attempts knows of each step.
+    fn index_history(&mut self) {
+        for at in 0..self.log.len() {
+            let entry = &self.log[at];
+            match &entry.kind {
+                EntryKind::StepOpened(opened) => {
+                    self.recorded
+                        .insert(opened.key.clone(), Recorded::opened(opened, entry.at));
+                }
+                EntryKind::StepDispatched(dispatched) => {
+                    if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
+                        recorded.tries = dispatched.try_no;
+                        recorded.dispatched_at = entry.at;
+                        recorded.repeat = false;
+                    }
+                }
+                EntryKind::StepSettled(settled) => {
+                    self.usage = self.usage.plus(settled.usage);
+                    self.price = plus(self.price, settled.price);
+                    self.recorded
+                        .entry(settled.key.clone())
+                        .or_insert_with(|| Recorded::pure(settled.digest, entry.at))
+                        .closed = true;
+                }
+                EntryKind::StepUnknown(StepUnknown { key, cause, .. }) => {
+                    if let Some(recorded) = self.recorded.get_mut(key) {
+                        recorded.closed |= *cause != UnknownCause::Crash;
+                    }
+                }
+                EntryKind::StepDecided(decided) => {
+                    if let Some(recorded) = self.recorded.get_mut(&decided.key) {
+                        recorded.repeat = decided.verdict == Verdict::Repeat;
+                        recorded.closed |= !recorded.repeat;
+                        recorded.deciding = None;
+                    }
+                }
+                EntryKind::WaitOpened(WaitOpened {
+                    wait,
+                    on: WaitOn::Time(key),
+                    ..
+                }) => {
+                    self.timers.insert(*wait, key.clone());
+                }
+                EntryKind::WaitOpened(WaitOpened {
+                    wait,
+                    on: WaitOn::Decision(key),
+                    ..
+                }) => {
+                    if let Some(recorded) = self.recorded.get_mut(key) {
+                        recorded.deciding = Some(*wait);
+                    }
+                }
+                EntryKind::StateSet(set) => self.states_recorded.push(payload_digest(&set.value)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The log, with what is not committed yet.
+    pub fn log(&self) -> &[Entry] {
+        &self.log
+    }
+
+    /// How many entries are committed.
+    pub fn durable(&self) -> usize {
+        self.durable
+    }
+
+    /// Whether the attempt goes on.
+    pub fn over(&self) -> Over {
+        self.over
+    }
+
+    /// Whether all that was recorded before this attempt has been given out.
+    pub fn is_live(&self) -> bool {
+        self.given >= self.history
+    }
+
+    /// The session's state as the run leaves it, if the run set it.
+    pub fn state_left(&self) -> Option<Payload> {
+        self.log.iter().rev().find_map(|entry| match &entry.kind {
+            EntryKind::StateSet(set) => Some(set.value.clone()),
+            _ => None,
+        })
+    }
+
+    /// Tells the time. Deadlines and timers that have passed take effect.
+    pub fn tick(&mut self, now: UnixMillis) {
+        self.now = now.max(self.now);
+        if self.over != Over::No {
+            return;
+        }
+        if self.cancel_by.is_some_and(|by| by <= self.now) {
+            return self.stop_cancelled(Stopped::Dropped);
+        }
+        if self.deadline.is_some_and(|by| by <= self.now) {
+            let failure = RunFailure {
+                kind: FailureKind::Deadline,
+                message: "the run was not over by its deadline".to_owned(),
+            };
+            self.give_up_steps(UnknownCause::TimedOut);
+            return self.end(Outcome::Failed(failure));
+        }
+        if self.is_live() {
+            self.fire_timers();
+        }
+    }
+
+    /// When `tick` has to be called next.
+    pub fn wake_at(&self) -> Option<UnixMillis> {
+        let slots = self
+            .open
+            .iter()
+            .filter_map(|slot| self.slots[*slot].wake_at())
+            .filter(|_| self.is_live());
+        slots.chain(self.cancel_by).chain(self.deadline).min()
+    }
+
+    /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the
+    /// next one that does.
+    pub fn take_batch(&mut self) -> Option<Outgoing> {
+        if self.sent > self.durable
+            || !self.log[self.sent..]
+                .iter()
+                .any(|entry| is_urgent(&entry.kind))
+        {
+            return None;
+        }
+        self.sent = self.log.len();
+        let entries = self.log[self.durable..self.sent].to_vec();
+        Some(Outgoing {
+            entries,
+            blobs: std::mem::take(&mut self.unwritten),
+        })
+    }
+
+    /// The batch taken last is committed.
+    pub fn committed(&mut self) {
+        self.durable = self.sent;
+    }
+
+    /// Somebody wants the run to end: it may end by itself within `within`.
+    pub fn cancel(&mut self, by: DecidedBy, reason: String, within: Duration) {
+        if self.over != Over::No || self.cancel_by.is_some() {
+            return;
+        }
+        let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        self.cancel_by = Some(self.now.after(within));
+        self.append(EntryKind::CancelRequested(CancelRequested {
+            by,
+            reason,
+            within_millis,
+        }));
+    }
+
+    /// Ends a cancelled run whose agent did not end by itself.
+    pub fn stop_cancelled(&mut self, stopped: Stopped) {
+        if self.over == Over::No {
+            let unknown = self.give_up_steps(UnknownCause::Cancelled);
+            self.end(Outcome::Cancelled(Receipt { stopped, unknown }));
+        }
+    }
+
+    /// Holds back all steps that have not begun, or lets them begin.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Records a verdict on a step that waits for one. `false`: it does not wait.
+    pub fn decide(&mut self, key: &StepKey, by: DecidedBy, verdict: Verdict) -> bool {
+        let Some(slot) = self.by_key.get(key).map(|at| &mut self.slots[*at]) else {
+            return false;
+        };
+        let Phase::Deciding { wait } = slot.phase else {
+            return false;
+        };
+        if self.over != Over::No {
+            return false;
+        }
+        slot.phase = Phase::Decided;
+        let digest = slot.digest;
+        self.append(EntryKind::StepDecided(StepDecided {
+            key: key.clone(),
+            by: by.clone(),
+            verdict,
+            digest,
+        }));
+        let answer = Payload::Inline(Content::text(""));
+        self.append(EntryKind::WaitClosed(WaitClosed { wait, by, answer }));
+        true
+    }
+
+    /// The agent has ended.
+    pub fn finish(&mut self, result: Result<Content, RunFailure>) {
+        if self.over != Over::No {
+            return;
+        }
+        while self.give() {}
+        if !self.is_live() {
+            return self.diverge("the code ends here".to_owned());
+        }
+        if self.cancelled || self.cancel_by.is_some() {
+            return self.stop_cancelled(Stopped::Complete);
+        }
+        let outcome = match result {
+            Ok(output) => Outcome::Completed(self.keep(&output)),
+            Err(failure) => Outcome::Failed(failure),
+        };
+        self.end(outcome);
+    }
+
+    /// The agent can go no further, and recorded results are left that it has not asked for.
+    pub fn stuck(&mut self) {
+        if self.over == Over::No && !self.is_live() {
+            self.diverge("the code asks for nothing else".to_owned());
+        }
+    }
+
+    /// Ends the attempt, not the run: its next attempt goes on. Steps under way are not known to have ended.
+    pub fn end_attempt(&mut self, how: AttemptEnding) {
+        if self.over == Over::No {
+            self.give_up_steps(UnknownCause::Crash);
+            self.append(EntryKind::AttemptEnded(AttemptEnded {
+                how,
+                counted: false,
+            }));
+            self.over = Over::Attempt;
+        }
+    }
+
+    /// Whether the run waits, and for nothing that this process does.
+    pub fn may_park(&self) -> bool {
+        let open = || self.open.iter().map(|slot| &self.slots[*slot]);
+        self.over == Over::No
+            && self.is_live()
+            && self.cancel_by.is_none()
+            && self.sent == self.durable
+            && !self.log[self.sent..]
+                .iter()
+                .any(|entry| is_urgent(&entry.kind))
+            && open().next().is_some()
+            && open().all(|slot| slot.is_waiting(self.paused))
+    }
+
+    fn diverge(&mut self, asked: String) {
+        let recorded = match self.log[self.given].kind {
+            EntryKind::StepOpened(ref opened) => format!("step `{}`", opened.key),
+            EntryKind::StepSettled(ref settled) => format!("step `{}`", settled.key),
+            EntryKind::WaitOpened(ref opened) => format!("wait {:?}", opened.on),
+            EntryKind::StepUnknown(ref unknown) => format!("step `{}` dropped", unknown.key),
+            ref other => format!("{other:?}"),
+        };
+        self.diverged(recorded, asked);
+    }
+
+    fn diverged(&mut self, recorded: String, asked: String) {
+        if self.over != Over::No {
+            return;
+        }
+        let wait = WaitId(self.next_seq().0);
+        let digest = Digest::of(format!("{recorded}/{asked}").as_bytes());
+        let on = WaitOn::Diverged { recorded, asked };
+        self.append(EntryKind::WaitOpened(WaitOpened {
+            wait,
+            on,
+            digest,
+            wake_at: None,
+            holds_session: true,
+        }));
+        self.append(EntryKind::AttemptEnded(AttemptEnded {
+            how: AttemptEnding::Parked,
+            counted: false,
+        }));
+        self.over = Over::Attempt;
+    }
+
+    /// Records that nobody knows how the steps under way will end.
+    fn give_up_steps(&mut self, cause: UnknownCause) -> Vec<StepKey> {
+        let mut unknown = Vec::new();
+        for at in self.open.iter().copied().collect::<Vec<_>>() {
+            if let Some(try_no) = self.slots[at].dispatched_try() {
+                let key = self.slots[at].key.clone();
+                self.slots[at].phase = Phase::Gone;
+                self.slots[at].wake();
+                self.append(EntryKind::StepUnknown(StepUnknown {
+                    key: key.clone(),
+                    try_no,
+                    cause,
+                }));
+                unknown.push(key);
+            }
+        }
+        unknown
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let (usage, price) = (self.usage, self.price);
+        self.append(EntryKind::Ended(Ended {
+            outcome,
+            usage,
+            price,
+        }));
+        self.over = Over::Run;
+    }
+
+    fn next_seq(&self) -> Seq {
+        Seq(self.log.len() as u64 + 1)
+    }
+
+    fn append(&mut self, kind: EntryKind) {
+        let entry = Entry {
+            seq: self.next_seq(),
+            at: self.now,
+            attempt: self.facts.fence.attempt,
+            epoch: self.facts.fence.epoch,
+            kind,
+        };
+        self.log.push(entry);
+    }
+
+    /// Refers to content; what does not fit into the log is written before the batch that names it.
+    fn keep(&mut self, content: &Content) -> Payload {
+        let payload = Payload::of(content);
+        if let Payload::Blob { hash, .. } = &payload
+            && self.contents.insert(*hash, content.clone()).is_none()
+        {
+            self.unwritten.push(content.clone());
+        }
+        payload
+    }
+}
+
+fn plus(a: Price, b: Price) -> Price {
+    let micros = match (a.micros, b.micros) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+    };
+    Price {
+        micros,
+        wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros),
+    }
+}
+
+fn payload_digest(payload: &Payload) -> Digest {
+    match payload {
+        Payload::Inline(content) => content.digest(),
+        Payload::Blob { hash, .. } => *hash,
+    }
+}
+
+/// Whether an entry has to be committed before anything goes on. The others cause nothing outside.
+fn is_urgent(kind: &EntryKind) -> bool {
+    !matches!(
+        kind,
+        EntryKind::StateSet(_)
+            | EntryKind::WaitClosed(_)
+            | EntryKind::WaitOpened(WaitOpened {
+                on: WaitOn::Time(_),
+                ..
+            })
+            | EntryKind::StepUnknown(StepUnknown {
+                cause: UnknownCause::Dropped,
+                ..
+            })
+    )
+}
+
+/// The hashes of the contents that a log's payloads refer to and that are kept beside it.
+pub fn blobs_of(log: &[Entry]) -> HashSet<Digest> {
+    log.iter()
+        .filter_map(|entry| payload_of(&entry.kind))
+        .filter_map(blob_of)
+        .collect()
+}
+
+/// The payload of an entry that a reader wants: input, result, state, output, answer.
+pub fn payload_of(kind: &EntryKind) -> Option<&Payload> {
+    match kind {
+        EntryKind::Accepted(accepted) => Some(&accepted.input),
+        EntryKind::StepSettled(settled) => settled.result.as_ref().ok(),
+        EntryKind::StepDecided(StepDecided {
+            verdict: Verdict::Assume(value),
+            ..
+        }) => Some(value),
+        EntryKind::StateSet(set) => Some(&set.value),
+        EntryKind::Ended(Ended {
+            outcome: Outcome::Completed(output),
+            ..
+        }) => Some(output),
+        _ => None,
+    }
+}
+
+fn blob_of(payload: &Payload) -> Option<Digest> {
+    if let Payload::Blob { hash, .. } = payload {
+        Some(*hash)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,317 @@
+//! What the agent's futures call.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use runtime_traits::agent::{Ask, Facts, Given, Slot, StepError};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Content, Digest};
+use runtime_traits::log::{
+    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown,
+    UnknownCause, Usage, WaitClosed, WaitId,
+};
+use runtime_traits::name::Name;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::slot::{Phase, SlotState, What};
+use super::{Over, RunMachine};
+
+/// The most bytes of an input, a request, a value or an output.
+pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
+
+/// The answer of a timer that ran out.
+pub(super) const ELAPSED: &str = "elapsed";
+/// The answer of a wait whose future was dropped.
+pub(super) const DROPPED: &str = "dropped";
+
+impl RunMachine {
+    /// What is fixed for the attempt.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Counts a use of `name` in `scope`.
+    pub fn count(&mut self, scope: &[Name], name: &Name) -> u32 {
+        let count = self
+            .counts
+            .entry((scope.to_vec(), name.clone()))
+            .or_insert(0);
+        *count += 1;
+        *count
+    }
+
+    /// Asks for a step.
+    ///
+    /// # Errors
+    /// [`StepError::TooLarge`] when the request is.
+    pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
+        let Ask {
+            key,
+            sort,
+            effect,
+            request,
+            within,
+        } = ask;
+        if request.bytes.len() > MAX_CONTENT {
+            let len = request.bytes.len();
+            return Err(StepError::TooLarge {
+                step: key.to_string(),
+                what: "request",
+                len,
+                limit: MAX_CONTENT,
+            });
+        }
+        let digest = request.digest();
+        let recorded = self
+            .recorded
+            .get(&key)
+            .map(|recorded| recorded.differs(sort, effect, digest));
+        let request = if recorded.is_none() && effect != runtime_traits::Effect::Pure {
+            self.keep(&request)
+        } else {
+            runtime_traits::Payload::Inline(Content::text(""))
+        };
+        let phase = if recorded.is_some() {
+            Phase::Recorded
+        } else {
+            Phase::Asked
+        };
+        if let Some(Some(difference)) = recorded {
+            self.diverged(
+                format!("step `{key}`"),
+                format!("`{key}` with {difference}"),
+            );
+        }
+        let what = What::Step {
+            sort,
+            effect,
+            request,
+            within,
+        };
+        Ok(self.put(SlotState::new(key, what, digest, phase)))
+    }
+
+    /// Asks to be woken.
+    pub fn ask_timer(&mut self, key: StepKey, after: Duration) -> Slot {
+        let digest = Digest::of(&after.as_nanos().to_le_bytes());
+        let phase = match self.recorded_timer(&key) {
+            Some((wait, wake_at)) => Phase::Running { wait, wake_at },
+            None => Phase::Asked,
+        };
+        self.put(SlotState::new(key, What::Timer { after }, digest, phase))
+    }
+
+    fn recorded_timer(&self, key: &StepKey) -> Option<(WaitId, UnixMillis)> {
+        let wait = self
+            .timers
+            .iter()
+            .find(|(_, timer)| *timer == key)
+            .map(|(wait, _)| *wait)?;
+        match self.log.get(wait.0 as usize - 1).map(|entry| &entry.kind) {
+            Some(EntryKind::WaitOpened(opened)) => Some((wait, opened.wake_at.unwrap_or(self.now))),
+            _ => None,
+        }
+    }
+
+    fn put(&mut self, slot: SlotState) -> Slot {
+        let at = self.slots.len();
+        self.by_key.insert(slot.key.clone(), at);
+        self.slots.push(slot);
+        self.open.insert(at);
+        Slot(at)
+    }
+
+    /// What there is for a step, in the order of the log.
+    pub fn poll_step(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<Given> {
+        let now = self.now;
+        let state = &mut self.slots[slot.0];
+        match state.phase {
+            Phase::Execute { try_no } => {
+                let What::Step { within, .. } = state.what else {
+                    return Poll::Pending;
+                };
+                state.phase = Phase::Executing {
+                    try_no,
+                    until: within.map(|within| now.after(within)),
+                };
+                Poll::Ready(Given::Execute { try_no })
+            }
+            Phase::Done(_) => {
+                let Phase::Done(given) = std::mem::replace(&mut state.phase, Phase::Gone) else {
+                    return Poll::Pending;
+                };
+                self.open.remove(&slot.0);
+                Poll::Ready(given)
+            }
+            _ => {
+                state.wait_with(cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ready when the work of a step is no longer wanted.
+    pub fn poll_given_up(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
+        let state = &mut self.slots[slot.0];
+        if matches!(state.phase, Phase::Executing { .. }) {
+            state.wait_with(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether a timer has run out, in the order of the log.
+    pub fn poll_timer(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_step(slot, cx).map(|_| ())
+    }
+
+    /// Records what a step's work came to.
+    pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
+        let Phase::Executing { try_no, .. } = self.slots[slot.0].phase else {
+            return;
+        };
+        if self.over != Over::No {
+            return;
+        }
+        let result = match result {
+            Ok(content) if content.bytes.len() > MAX_CONTENT => Err(StepFailure {
+                kind: runtime_traits::log::StepFailureKind::Work,
+                message: format!(
+                    "its value has {} bytes; the limit is {MAX_CONTENT}",
+                    content.bytes.len()
+                ),
+            }),
+            Ok(content) => Ok(self.keep(&content)),
+            Err(failure) => Err(failure),
+        };
+        self.slots[slot.0].phase = Phase::Settling;
+        self.usage = self.usage.plus(usage);
+        let settled = StepSettled {
+            key: self.slots[slot.0].key.clone(),
+            try_no,
+            result,
+            digest: self.slots[slot.0].digest,
+            usage,
+            price: Price::default(),
+            messages: None,
+        };
+        self.append(EntryKind::StepSettled(settled));
+    }
+
+    /// The agent dropped a step or timer. If it is open, that is recorded before whatever comes next.
+    pub fn give_up(&mut self, slot: Slot) {
+        let at = slot.0;
+        self.open.remove(&at);
+        let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
+        if self.over != Over::No {
+            return;
+        }
+        let key = self.slots[at].key.clone();
+        let recorded = self.recorded.get(&key);
+        match phase {
+            Phase::Recorded if recorded.is_some_and(|recorded| recorded.closed) => {}
+            Phase::Recorded => {
+                let (try_no, wait) =
+                    recorded.map_or((1, None), |recorded| (recorded.tries, recorded.deciding));
+                self.drop_step(key, try_no, wait);
+            }
+            Phase::Opening { try_no }
+            | Phase::Execute { try_no }
+            | Phase::Executing { try_no, .. }
+                if !self.slots[at].is_pure() =>
+            {
+                self.drop_step(key, try_no, None);
+            }
+            Phase::Again { .. } => self.drop_step(key, 1, None),
+            Phase::Deciding { wait } => self.drop_step(key, 1, Some(wait)),
+            Phase::Running { wait, .. } if !self.closes(wait) => self.close(wait, DROPPED),
+            _ => {}
+        }
+    }
+
+    /// Whether the recorded log has the end of this wait: then the replay comes to it.
+    fn closes(&self, wait: WaitId) -> bool {
+        self.log[..self.history].iter().skip(self.given).any(
+            |entry| matches!(&entry.kind, EntryKind::WaitClosed(closed) if closed.wait == wait),
+        )
+    }
+
+    fn drop_step(&mut self, key: StepKey, try_no: u32, wait: Option<WaitId>) {
+        self.append(EntryKind::StepUnknown(StepUnknown {
+            key,
+            try_no,
+            cause: UnknownCause::Dropped,
+        }));
+        if let Some(wait) = wait {
+            self.close(wait, DROPPED);
+        }
+    }
+
+    pub(super) fn close(&mut self, wait: WaitId, answer: &str) {
+        let answer = runtime_traits::Payload::Inline(Content::text(answer));
+        self.append(EntryKind::WaitClosed(WaitClosed {
+            wait,
+            by: DecidedBy::Policy,
+            answer,
+        }));
+    }
+
+    /// The time of the last entry that was given out.
+    pub fn seen_at(&self) -> UnixMillis {
+        self.seen_at
+    }
+
+    /// The next number of the stream of `scope`: fixed by the run, the scope and how many were drawn.
+    pub fn random(&mut self, scope: &[Name]) -> u64 {
+        let draw = self.draws.entry(scope.to_vec()).or_insert(0);
+        *draw += 1;
+        let mut of = self.facts.run.to_string();
+        for name in scope {
+            of.push('/');
+            of.push_str(name.as_str());
+        }
+        xxh3_64_with_seed(of.as_bytes(), *draw)
+    }
+
+    /// The session's state.
+    pub fn state(&self) -> Option<Content> {
+        self.state.clone()
+    }
+
+    /// Sets the session's state. In a replay the same value is set again, and nothing is appended.
+    pub fn set_state(&mut self, value: Content) {
+        let digest = value.digest();
+        let payload = self.keep(&value);
+        self.state = Some(value);
+        self.states_set += 1;
+        match self.states_recorded.get(self.states_set - 1) {
+            Some(recorded) if *recorded == digest => {}
+            Some(_) => self.diverged(
+                "the session's state set".to_owned(),
+                "another state to be set".to_owned(),
+            ),
+            None if self.over == Over::No => {
+                self.append(EntryKind::StateSet(StateSet {
+                    cell: String::new(),
+                    value: payload,
+                }));
+            }
+            None => {}
+        }
+    }
+
+    /// Ready when the log asks the run to end.
+    pub fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.cancelled {
+            return Poll::Ready(());
+        }
+        if !self
+            .cancel_wakers
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            self.cancel_wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}

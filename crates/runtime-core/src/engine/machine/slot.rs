@@ -1,0 +1,198 @@
+//! What the agent asked for in this attempt, and what the log already knows of it.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use runtime_traits::agent::Given;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Digest, Payload};
+use runtime_traits::log::{Effect, StepKey, StepOpened, StepSort, WaitId};
+
+/// A step or timer that the agent asked for in this attempt.
+#[derive(Debug)]
+pub(super) struct SlotState {
+    pub(super) key: StepKey,
+    pub(super) what: What,
+    pub(super) digest: Digest,
+    pub(super) phase: Phase,
+    waker: Option<Waker>,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) enum What {
+    Step {
+        sort: StepSort,
+        effect: Effect,
+        request: Payload,
+        within: Option<Duration>,
+    },
+    Timer {
+        after: Duration,
+    },
+}
+
+/// Where it is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Not in the log: begins when the attempt is live.
+    Asked,
+    /// In the log from an earlier attempt: what the log says of it comes.
+    Recorded,
+    /// Its dispatch is appended, and begins when that is committed.
+    Opening { try_no: u32 },
+    /// Its next dispatch has to wait until the older one can no longer be under way.
+    Again { not_before: UnixMillis },
+    /// The agent may do it.
+    Execute { try_no: u32 },
+    /// The agent does it.
+    Executing {
+        try_no: u32,
+        until: Option<UnixMillis>,
+    },
+    /// Its result is appended.
+    Settling,
+    /// Its deadline has passed, which is appended.
+    TimingOut,
+    /// A person has to say what becomes of it.
+    Deciding { wait: WaitId },
+    /// A person has said so, which is appended.
+    Decided,
+    /// The timer runs.
+    Running { wait: WaitId, wake_at: UnixMillis },
+    /// The timer has run out, which is appended.
+    Fired,
+    /// The agent may take this.
+    Done(Given),
+    /// Nothing more comes: taken, dropped, or given up.
+    Gone,
+}
+
+/// What the log of earlier attempts knows of a step.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) digest: Digest,
+    /// Sort and effect; a pure step has only its result in the log.
+    pub(super) opened: Option<(StepSort, Effect)>,
+    pub(super) opened_at: UnixMillis,
+    pub(super) dispatched_at: UnixMillis,
+    pub(super) tries: u32,
+    /// It has an end in the log: a result, a verdict that stands for one, a time-out, or it was dropped.
+    pub(super) closed: bool,
+    /// A verdict says that it is dispatched again.
+    pub(super) repeat: bool,
+    /// The open wait for a verdict.
+    pub(super) deciding: Option<WaitId>,
+}
+
+impl SlotState {
+    pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
+        Self {
+            key,
+            what,
+            digest,
+            phase,
+            waker: None,
+        }
+    }
+
+    pub(super) fn wait_with(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn effect(&self) -> Option<Effect> {
+        if let What::Step { effect, .. } = self.what {
+            Some(effect)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn is_pure(&self) -> bool {
+        self.effect() == Some(Effect::Pure)
+    }
+
+    /// Whether nothing that this process does moves it.
+    pub(super) fn is_waiting(&self, paused: bool) -> bool {
+        match self.phase {
+            Phase::Deciding { .. } | Phase::Running { .. } | Phase::Again { .. } => true,
+            Phase::Asked | Phase::Recorded => paused,
+            _ => false,
+        }
+    }
+
+    /// The try that is on its way out or under way, if it is recorded as such.
+    pub(super) fn dispatched_try(&self) -> Option<u32> {
+        match self.phase {
+            Phase::Opening { try_no }
+            | Phase::Execute { try_no }
+            | Phase::Executing { try_no, .. }
+                if !self.is_pure() =>
+            {
+                Some(try_no)
+            }
+            _ => None,
+        }
+    }
+
+    /// When time moves it.
+    pub(super) fn wake_at(&self) -> Option<UnixMillis> {
+        match self.phase {
+            Phase::Executing { until, .. } => until,
+            Phase::Running { wake_at, .. } => Some(wake_at),
+            Phase::Again { not_before } => Some(not_before),
+            _ => None,
+        }
+    }
+}
+
+impl Recorded {
+    pub(super) fn opened(opened: &StepOpened, at: UnixMillis) -> Self {
+        Self {
+            opened: Some((opened.sort, opened.effect)),
+            tries: u32::from(opened.dispatched),
+            closed: false,
+            ..Self::pure(opened.digest, at)
+        }
+    }
+
+    pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {
+        Self {
+            digest,
+            opened: None,
+            opened_at: at,
+            dispatched_at: at,
+            tries: 1,
+            closed: true,
+            repeat: false,
+            deciding: None,
+        }
+    }
+
+    /// Why a step that was asked for now cannot be the recorded one, if it cannot.
+    pub(super) fn differs(&self, sort: StepSort, effect: Effect, digest: Digest) -> Option<String> {
+        if self.digest != digest {
+            return Some("another request".to_owned());
+        }
+        match self.opened {
+            None if effect != Effect::Pure => {
+                Some(format!("the effect {effect:?} instead of Pure"))
+            }
+            Some((recorded, _)) if recorded != sort => {
+                Some(format!("the sort {sort:?} instead of {recorded:?}"))
+            }
+            Some((_, recorded)) if recorded != effect => {
+                Some(format!("the effect {effect:?} instead of {recorded:?}"))
+            }
+            _ => None,
+        }
+    }
+}
