@@ -1,1 +1,3 @@
 //! Agent Runtime: keeps AI agents alive. The facade: features, configuration, wiring.
+
+pub mod fleet;

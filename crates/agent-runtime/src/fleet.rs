@@ -1,0 +1,107 @@
+//! The fleet file: which agents there shall be, where their store is, and where the service listens.
+//!
+//! A fleet file is the desired state of the agents that it names. [`Fleet::parse`] is pure and lists all faults at
+//! once; [`Fleet::check`] also asks the kinds; [`Fleet::apply`] makes a runtime be what the file says.
+//!
+//! ```
+//! use agent_runtime::fleet::Fleet;
+//!
+//! let fleet = Fleet::parse(
+//!     r#"
+//!     store = "redb:agents.redb"
+//!
+//!     [agents.librarian]
+//!     kind = "librarian"
+//!     documents = "docs"
+//!     "#,
+//! )?;
+//! assert_eq!(fleet.agents[0].spec.name.as_str(), "librarian");
+//!
+//! let faults = Fleet::parse("stor = \"memory:\"\ndurability = 3\n").expect_err("two faults");
+//! let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+//! assert_eq!(told[0], "line 1, column 1: there is no setting `stor`; did you mean `store`?");
+//! assert_eq!(told.len(), 2);
+//! # Ok::<(), agent_runtime::fleet::Faults>(())
+//! ```
+
+mod address;
+mod apply;
+mod check;
+mod fault;
+mod read;
+mod store_uri;
+mod suggest;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use runtime_traits::AgentSpec;
+use runtime_traits::store::Durability;
+
+pub use address::{AddressError, loopback};
+pub use apply::{Applied, Change};
+pub use fault::{Fault, Faults};
+pub use store_uri::{StoreUri, StoreUriError};
+
+/// What a fleet file declares.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// The store, its path as written: relative to the file.
+    pub store: StoreUri,
+    /// What a commit has to survive before a run counts as accepted.
+    pub durability: Durability,
+    /// Where the service listens for HTTP; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// The agents, in the order of the file.
+    pub agents: Vec<FleetAgent>,
+}
+
+/// An agent of a fleet file.
+#[derive(Clone, Debug)]
+pub struct FleetAgent {
+    /// Its declaration.
+    pub spec: AgentSpec,
+    /// Whether it shall take runs.
+    pub start: bool,
+    /// Where its table begins.
+    at: Range<usize>,
+    /// Where its settings are: key and value.
+    settings: BTreeMap<String, (Range<usize>, Range<usize>)>,
+}
+
+impl Fleet {
+    /// Reads the text of a fleet file.
+    ///
+    /// # Errors
+    /// [`Faults`]: everything that is wrong, each with its line and its remedy.
+    pub fn parse(text: &str) -> Result<Self, Faults> {
+        let (fleet, faults) = read::read(text);
+        Faults::of(faults).map_or(Ok(fleet), Err)
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            store: StoreUri::Redb(PathBuf::from(".agent-runtime/store.redb")),
+            durability: Durability::Disk,
+            http: None,
+            agents: Vec::new(),
+        }
+    }
+}
+
+/// What somebody wrote, as it can be shown: control characters escaped, and not too long.
+fn shown(given: &str) -> String {
+    let mut shown: String = given
+        .chars()
+        .take(48)
+        .flat_map(char::escape_debug)
+        .collect();
+    if given.chars().nth(48).is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,113 @@
+//! Making a runtime be what a fleet file says.
+
+use runtime_traits::runtime::{AgentStatus, Want};
+use runtime_traits::{AgentRef, Name, Runtime, RuntimeError};
+use serde::Serialize;
+
+use super::{Fleet, FleetAgent};
+
+/// What applying a fleet file came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The agents of the file, in its order.
+    pub agents: Vec<(Name, Change)>,
+    /// The agents in the store that the file does not name. They are stopped, and nothing of them is deleted.
+    pub left: Vec<Name>,
+}
+
+/// What applying a fleet file did to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It was not there.
+    Added,
+    /// Its declaration was another one: this is its next revision.
+    Changed,
+    /// It was as the file says.
+    Kept,
+}
+
+impl Fleet {
+    /// Makes `runtime` be what the file says: registers new agents, gives changed ones their next revision, starts and
+    /// stops as the file says. Agents that the file does not name are stopped; nothing is deleted.
+    ///
+    /// # Errors
+    /// What the runtime says of the first agent that it does not take; those before it are applied.
+    pub async fn apply(&self, runtime: &dyn Runtime) -> Result<Applied, RuntimeError> {
+        let mut applied = Applied::default();
+        for agent in &self.agents {
+            let change = agent.register(runtime).await?;
+            let name = AgentRef::from(agent.spec.name.clone());
+            let want = runtime.agent(&name).await?.want;
+            match (agent.start, want) {
+                // A pause is somebody's decision about runs that are under way: only `resume` ends it.
+                (true, Want::Stopped) => runtime.start(&name).await?,
+                (false, Want::Active | Want::Paused) => runtime.stop(&name).await?,
+                (true, Want::Active | Want::Paused) | (false, Want::Stopped) => {}
+            }
+            applied.agents.push((agent.spec.name.clone(), change));
+        }
+        for other in self.unnamed(runtime).await? {
+            if other.want != Want::Stopped {
+                runtime.stop(&AgentRef::from(other.id)).await?;
+            }
+            applied.left.push(other.name);
+        }
+        Ok(applied)
+    }
+
+    /// Registers what is new or changed, and starts what is new. Leaves everything else alone: for a command that uses
+    /// the store for a moment, and does not undo what `agents stop` did.
+    ///
+    /// # Errors
+    /// As [`Fleet::apply`].
+    pub async fn attach(&self, runtime: &dyn Runtime) -> Result<Applied, RuntimeError> {
+        let mut applied = Applied::default();
+        for agent in &self.agents {
+            let change = agent.register(runtime).await?;
+            if change == Change::Added && agent.start {
+                runtime
+                    .start(&AgentRef::from(agent.spec.name.clone()))
+                    .await?;
+            }
+            applied.agents.push((agent.spec.name.clone(), change));
+        }
+        Ok(applied)
+    }
+
+    async fn unnamed(&self, runtime: &dyn Runtime) -> Result<Vec<AgentStatus>, RuntimeError> {
+        let named = |status: &AgentStatus| {
+            self.agents
+                .iter()
+                .any(|agent| agent.spec.name.folded() == status.name.folded())
+        };
+        let mut unnamed = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = runtime.agents(after.as_deref(), 100).await?;
+            unnamed.extend(page.items.into_iter().filter(|status| !named(status)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(unnamed);
+            }
+        }
+    }
+}
+
+impl FleetAgent {
+    async fn register(&self, runtime: &dyn Runtime) -> Result<Change, RuntimeError> {
+        let name = AgentRef::from(self.spec.name.clone());
+        let before = match runtime.agent(&name).await {
+            Ok(status) => Some(status.revision),
+            Err(RuntimeError::UnknownAgent { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let id = runtime.register(self.spec.clone()).await?;
+        let after = runtime.agent(&AgentRef::from(id)).await?.revision;
+        Ok(match before {
+            None => Change::Added,
+            Some(before) if before != after => Change::Changed,
+            Some(_) => Change::Kept,
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! The fleet file: what is read, and what is said of what cannot be.
+
+use std::sync::Arc;
+
+use agent_runtime::fleet::{Faults, Fleet, StoreUri};
+use runtime_traits::error::Cause;
+use runtime_traits::store::Durability;
+use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
+
+/// A kind with the settings `documents` and `width`, of which the first is needed.
+#[derive(Debug)]
+struct Shelf;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShelfConfig {
+    documents: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "only its type matters")]
+    width: u8,
+}
+
+impl AgentKind for Shelf {
+    fn name(&self) -> Name {
+        Name::new("shelf").expect("`shelf` is a name")
+    }
+
+    fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
+        let agent = spec.name.to_string();
+        let config: ShelfConfig =
+            serde_json::from_str(spec.config.get()).map_err(|e| SpecError::Config {
+                agent: agent.clone(),
+                cause: Cause::of(&e),
+            })?;
+        if config.documents == "missing" {
+            let cause = Cause::says("`documents` is `missing`, which does not exist: create it");
+            return Err(SpecError::Config { agent, cause });
+        }
+        Ok(())
+    }
+
+    fn build(&self, _: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
+        unreachable!("checking builds nothing")
+    }
+}
+
+fn told(faults: &Faults) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn checked(text: &str) -> Vec<String> {
+    let kinds: [Arc<dyn AgentKind>; 1] = [Arc::new(Shelf)];
+    Fleet::check(text, &kinds).map_or_else(|faults| told(&faults), |_| Vec::new())
+}
+
+#[test]
+fn a_file_without_anything_is_a_fleet_without_agents_on_the_default_store() {
+    let fleet = Fleet::parse("").unwrap();
+
+    assert_eq!(fleet.store.to_string(), "redb:.agent-runtime/store.redb");
+    assert_eq!(fleet.durability, Durability::Disk);
+    assert_eq!(fleet.http, None);
+    assert!(fleet.agents.is_empty());
+}
+
+#[test]
+fn everything_that_a_file_says_is_read() {
+    let fleet = Fleet::parse(
+        r#"
+        store = "memory:"
+        durability = "process"
+
+        [listen]
+        http = "127.0.0.1:8000"
+
+        [agents.zed]
+        kind = "shelf"
+        description = "Last by name, first in the file."
+        documents = "docs"
+        depth = { most = 3, of = [1, 2.5, true] }
+
+        [agents.anna]
+        kind = "shelf"
+        start = false
+        "#,
+    )
+    .unwrap();
+
+    assert_eq!(fleet.store, StoreUri::Memory);
+    assert_eq!(fleet.durability, Durability::Process);
+    assert_eq!(fleet.http.unwrap().to_string(), "127.0.0.1:8000");
+    let [zed, anna] = &fleet.agents[..] else {
+        panic!("two agents: {:?}", fleet.agents)
+    };
+    assert_eq!(zed.spec.name.as_str(), "zed");
+    assert_eq!(zed.spec.kind.as_str(), "shelf");
+    assert_eq!(zed.spec.description, "Last by name, first in the file.");
+    let config: serde_json::Value = serde_json::from_str(zed.spec.config.get()).unwrap();
+    let expected =
+        serde_json::json!({ "documents": "docs", "depth": { "most": 3, "of": [1, 2.5, true] } });
+    assert_eq!(config, expected);
+    assert!(zed.start);
+    assert!(!anna.start);
+    assert_eq!(anna.spec.config.get(), "{}");
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_order_of_their_lines() {
+    let text = r#"stor = "redb:a.redb"
+durability = "disc"
+
+[listen]
+http = "127.0.0.1:80000"
+
+[agents."a b"]
+kind = "shelf"
+documents = "docs"
+
+[agents.reader]
+kind = "shelv"
+
+[agents.other]
+kind = "shelf"
+documents = "missing"
+start = "yes"
+"#;
+
+    assert_eq!(
+        checked(text),
+        [
+            "line 1, column 1: there is no setting `stor`; did you mean `store`?",
+            "line 2, column 14: there is no durability `disc`; did you mean `disk`?",
+            "line 5, column 8: `80000` is no port; use a number from 1 to 65535, or 0 for any free one",
+            "line 7, column 9: `a b` is no name of an agent; use 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`, \
+             beginning with a letter or digit",
+            "line 12, column 8: there is no kind `shelv`; did you mean `shelf`?",
+            "line 16, column 13: `documents` is `missing`, which does not exist; create it",
+            "line 17, column 9: `start` is a string; write true or false",
+        ]
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_what_is_wrong_elsewhere() {
+    let told = checked("store = \n\n[listen\nhttp = 1\n\n[agents.x]\nkind = \"shelv\"\n");
+
+    assert!(
+        told.iter().any(|fault| fault.starts_with("line 1, ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter().any(|fault| fault.starts_with("line 3, ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter().any(|fault| fault.contains("no kind `shelv`")),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn all_complaints_of_a_kind_are_told_where_their_settings_are() {
+    let told = checked(
+        "[agents.x]\nkind = \"shelf\"\ndocumnts = \"docs\"\nwidth = 400\ncolour = \"red\"\n",
+    );
+
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("line 3, column 1: unknown field `documnts`"),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].starts_with("line 5, column 1: unknown field `colour`"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_setting_that_is_missing_is_told_at_the_agent() {
+    assert_eq!(
+        checked("[agents.x]\nkind = \"shelf\"\n"),
+        ["line 1, column 9: missing field `documents`; change the agent's table"]
+    );
+}
+
+#[test]
+fn an_agent_without_a_kind_and_two_agents_of_one_name_are_told() {
+    let told = checked(
+        "[agents.Anna]\nkind = \"shelf\"\ndocuments = \"d\"\n[agents.anna]\nkind = \"shelf\"\ndocuments = \"d\"\n[agents.bob]\n",
+    );
+
+    assert_eq!(
+        told,
+        [
+            "line 4, column 9: `anna` and `Anna` are one name; names differ in more than case; choose another",
+            "line 7, column 9: agent `bob` has no kind; add kind = \"librarian\", or another kind",
+        ]
+    );
+}
+
+#[test]
+fn only_loopback_addresses_are_listened_on() {
+    let http = |address: &str| {
+        let text = format!("[listen]\nhttp = \"{address}\"\n");
+        Fleet::parse(&text)
+            .map(|fleet| fleet.http.unwrap().to_string())
+            .map_err(|f| told(&f))
+    };
+
+    assert_eq!(http("localhost:8000").unwrap(), "127.0.0.1:8000");
+    assert_eq!(http("[::1]:0").unwrap(), "[::1]:0");
+    assert!(http("0.0.0.0:8000").unwrap_err()[0].contains("let a proxy"));
+    assert!(http("8000").unwrap_err()[0].contains("`8000` has no port"));
+    assert!(http("example.org:80").unwrap_err()[0].contains("`example.org` is no IP address"));
+}
+
+#[test]
+fn a_store_that_is_none_is_told_with_what_was_meant() {
+    let remedy = |uri: &str| uri.parse::<StoreUri>().unwrap_err().remedy().to_owned();
+
+    assert_eq!(remedy("redbb:x"), "did you mean `redb:x`?");
+    assert_eq!(remedy("a.redb"), "did you mean `redb:a.redb`?");
+    assert_eq!(remedy("redb:"), "a path is missing; write \"redb:PATH\"");
+    assert_eq!(remedy("floppy:a"), "use \"redb:PATH\" or \"memory:\"");
+}
+
+#[test]
+fn columns_count_characters_and_not_bytes() {
+    let told = checked("\"äöü\" = 1\nx = \"ä\" # ü\n  \"ß\" = 2\n");
+
+    assert!(
+        told[0].starts_with("line 1, column 1: there is no setting `äöü`"),
+        "{told:#?}"
+    );
+    assert!(told[2].starts_with("line 3, column 3: "), "{told:#?}");
+}
