@@ -8,6 +8,7 @@ mod graph;
 mod licences;
 mod links;
 mod members;
+mod style;
 mod tree;
 mod words;
 
