@@ -1,1 +1,9 @@
-//! Agents that Agent Runtime hosts: the librarian.
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "documents")]
+pub mod documents;
+#[cfg(feature = "documents")]
+mod librarian;
+
+#[cfg(feature = "documents")]
+pub use librarian::{Librarian, LibrarianKind};

@@ -1,0 +1,206 @@
+//! The text of an answer. Pure: what was found in, words out.
+
+use serde::{Deserialize, Serialize};
+
+use super::question::Topic;
+
+/// Characters of a line of an answer.
+pub(super) const WIDTH: usize = 88;
+/// Characters of the headings that are shown whatever the length of the file's name.
+const LEAST_HEADING: usize = 24;
+/// Documents that are named when nothing was found.
+const NAMED: usize = 6;
+
+/// What the librarian says, and what the conversation is about afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The parts of the text, in order: one per quoted passage, and what is said around them. Joined they are the text.
+    pub pieces: Vec<String>,
+    /// What the next question may follow up.
+    pub topic: Option<Topic>,
+    /// The passages that are quoted, best first.
+    pub quotes: Vec<Quote>,
+}
+
+/// A passage that an answer quotes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The file's path as a reader can open it: the documents folder as it was given, and the path below it.
+    pub file: String,
+    /// The line on which the quoted passage begins, from 1.
+    pub line: u32,
+    /// The headings it stands under, outermost first.
+    pub headings: Vec<String>,
+    /// The passage, readable, without the marks of a quotation.
+    pub text: String,
+}
+
+/// What a question led to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    Empty,
+    NoTopic,
+    NoDocuments {
+        skipped: Vec<String>,
+    },
+    /// Nothing has the question's words.
+    Nothing {
+        missing: Vec<String>,
+        titles: Vec<String>,
+        documents: usize,
+    },
+    Found(Found),
+    /// Everything on the topic has been shown.
+    Exhausted {
+        question: String,
+    },
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Found {
+    pub(super) quotes: Vec<Quote>,
+    /// The question that is followed up, if it is.
+    pub(super) follows: Option<String>,
+    /// Words of the question that some document has, and those that none has.
+    pub(super) met: Vec<String>,
+    pub(super) missing: Vec<String>,
+    /// Words of the question that were taken for a word that the documents have.
+    pub(super) read_as: Vec<(String, String)>,
+    pub(super) has_more: bool,
+}
+
+impl Answer {
+    /// The whole text.
+    pub fn text(&self) -> String {
+        self.pieces.concat()
+    }
+}
+
+/// The parts of the text for `outcome`; `folder` is the documents folder as a reader knows it.
+pub(super) fn compose(outcome: &Outcome, folder: &str) -> Vec<String> {
+    match outcome {
+        Outcome::Empty => vec![format!(
+            "The question is empty. Ask what you want to know from {folder}."
+        )],
+        Outcome::NoTopic => vec![format!(
+            "There is no topic to go on with yet. Ask first what you want to know from {folder}."
+        )],
+        Outcome::NoDocuments { skipped } => vec![no_documents(skipped, folder)],
+        Outcome::Nothing {
+            missing,
+            titles,
+            documents,
+        } => {
+            vec![nothing(missing, titles, *documents, folder)]
+        }
+        Outcome::Exhausted { question } => {
+            vec![format!("That is all that {folder} has on \"{question}\".")]
+        }
+        Outcome::Found(found) => found_pieces(found, folder),
+    }
+}
+
+fn found_pieces(found: &Found, folder: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut notes = Vec::new();
+    for (word, read_as) in &found.read_as {
+        notes.push(format!(
+            "No document has `{word}`; I read it as `{read_as}`."
+        ));
+    }
+    if !found.missing.is_empty() {
+        let missing = listed(&found.missing, "or");
+        let met = listed(&found.met, "and");
+        notes.push(format!(
+            "I found nothing on {missing} in {folder}. The nearest, on {met}:"
+        ));
+    }
+    if let Some(question) = &found.follows {
+        notes.push(format!("More on \"{question}\":"));
+    }
+    if !notes.is_empty() {
+        pieces.push(notes.join("\n"));
+    }
+    pieces.extend(found.quotes.iter().map(quoted));
+    if found.has_more {
+        pieces.push("There is more on this: ask \"tell me more\".".to_owned());
+    }
+    let last = pieces.len().saturating_sub(1);
+    for piece in &mut pieces[..last] {
+        piece.push_str("\n\n");
+    }
+    pieces
+}
+
+fn quoted(quote: &Quote) -> String {
+    let mut text = format!("{}:{}", quote.file, quote.line);
+    // The title of a document repeats its name; the headings below it say where in the document this is.
+    let headings = if quote.headings.len() > 1 {
+        &quote.headings[1..]
+    } else {
+        &quote.headings[..]
+    };
+    if !headings.is_empty() {
+        let room = WIDTH
+            .saturating_sub(text.chars().count() + 2)
+            .max(LEAST_HEADING);
+        text.push_str("  ");
+        text.push_str(&clipped(&headings.join(" › "), room));
+    }
+    for line in quote.text.lines() {
+        text.push_str(if line.is_empty() { "\n>" } else { "\n> " });
+        text.push_str(line);
+    }
+    text
+}
+
+fn clipped(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    let text: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{}…", text.trim_end())
+}
+
+fn nothing(missing: &[String], titles: &[String], documents: usize, folder: &str) -> String {
+    let counted = if documents == 1 {
+        "the one document".to_owned()
+    } else {
+        format!("the {documents} documents")
+    };
+    let missing = listed(missing, "or");
+    let mut text = format!("I found nothing on {missing} in {counted} of {folder}.");
+    if !titles.is_empty() {
+        let named: Vec<String> = titles
+            .iter()
+            .take(NAMED)
+            .map(|title| format!("\"{title}\""))
+            .collect();
+        let rest = if titles.len() > NAMED {
+            ", and others"
+        } else {
+            ""
+        };
+        text.push_str(&format!("\nThey are about: {}{rest}.", named.join(", ")));
+    }
+    text
+}
+
+fn no_documents(skipped: &[String], folder: &str) -> String {
+    let mut text = format!(
+        "There is nothing to read in {folder}: put .md, .markdown, .txt or .rst files there."
+    );
+    for skipped in skipped.iter().take(NAMED) {
+        text.push_str(&format!("\nSkipped: {skipped}"));
+    }
+    text
+}
+
+fn listed(words: &[String], last: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        None => "that".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((end, others)) => format!("{} {last} {end}", others.join(", ")),
+    }
+}

@@ -1,0 +1,309 @@
+//! Which passages are shown, and in which order. Pure: candidates in, choice out.
+
+use std::collections::BTreeSet;
+
+use super::passage::{Form, Passage};
+use super::question::Sort;
+use super::terms::Term;
+
+/// Passages in one answer.
+pub(super) const SHOWN: usize = 3;
+/// Passages of one section in one answer.
+const OF_SECTION: usize = 2;
+
+/// Words of a heading that is long.
+const LONG_HEADING: usize = 8;
+
+/// A word of the question as the documents have it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Concept {
+    /// Stems that stand for it, and how well.
+    pub(super) stems: Vec<(String, f32)>,
+    /// How much it tells: what few passages have tells more.
+    pub(super) weight: f32,
+}
+
+/// A passage that may be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Contender<'a> {
+    pub(super) key: String,
+    pub(super) file: &'a str,
+    pub(super) passage: &'a Passage,
+    /// What the index thinks of it.
+    pub(super) score: f32,
+    pub(super) text: Vec<Term>,
+    pub(super) heading: Vec<Term>,
+    pub(super) above: Vec<Term>,
+    /// The part of its characters that is links, from 0 to 1.
+    pub(super) linked: f32,
+}
+
+/// How strict the choice is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Bar {
+    /// The least score, as a part of the best one.
+    pub(super) score: f32,
+    /// The least share of the question that is met, as a part of the best one.
+    pub(super) coverage: f32,
+}
+
+/// A first answer shows only what is near the best; whoever asks for more wants what is farther away.
+pub(super) const FIRST: Bar = Bar {
+    score: 0.45,
+    coverage: 0.6,
+};
+pub(super) const FURTHER: Bar = Bar {
+    score: 0.08,
+    coverage: 0.25,
+};
+
+/// The choice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Choice {
+    /// Places in the list of contenders, best first.
+    pub(super) chosen: Vec<usize>,
+    /// Whether asking for more would bring something.
+    pub(super) has_more: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rated {
+    at: usize,
+    score: f32,
+    coverage: f32,
+}
+
+/// Chooses what to show; `shown` holds the keys of what was shown before.
+pub(super) fn choose(
+    contenders: &[Contender<'_>],
+    concepts: &[Concept],
+    sort: Sort,
+    shown: &BTreeSet<String>,
+    bar: Bar,
+    limit: usize,
+) -> Choice {
+    let mut rated: Vec<Rated> = Vec::with_capacity(contenders.len());
+    for (at, contender) in contenders.iter().enumerate() {
+        let coverage = coverage(contender, concepts);
+        rated.push(Rated {
+            at,
+            score: rate(contender, concepts, coverage, sort),
+            coverage,
+        });
+    }
+    // Equal scores are settled by the place in the documents, so that an answer is the same every time.
+    rated.sort_by(|a, b| {
+        let place = |rated: &Rated| (contenders[rated.at].file, contenders[rated.at].passage.line);
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| place(a).cmp(&place(b)))
+    });
+    let best = rated.first().map_or(0.0, |best| best.score);
+    let most = rated.iter().map(|rated| rated.coverage).fold(0.0, f32::max);
+    let passes = |rated: &&Rated, bar: Bar| {
+        rated.score > 0.0
+            && rated.score >= bar.score * best
+            && rated.coverage >= bar.coverage * most
+    };
+    let mut chosen: Vec<usize> = Vec::new();
+    let fresh = rated
+        .iter()
+        .filter(|rated| !shown.contains(&contenders[rated.at].key));
+    let fresh: Vec<Rated> = fresh.copied().collect();
+    for candidate in fresh.iter().filter(|rated| passes(rated, bar)) {
+        if chosen.len() == limit {
+            break;
+        }
+        let others = chosen.iter().map(|at| &contenders[*at]);
+        if is_diverse(&contenders[candidate.at], others) {
+            chosen.push(candidate.at);
+        }
+    }
+    let left = fresh
+        .iter()
+        .filter(|rated| passes(rated, FURTHER) && !chosen.contains(&rated.at));
+    let has_more = left.count() > 0;
+    Choice { chosen, has_more }
+}
+
+/// The part of the question's weight that the passage meets, from 0 to 1.
+fn coverage(contender: &Contender<'_>, concepts: &[Concept]) -> f32 {
+    let all: f32 = concepts.iter().map(|concept| concept.weight).sum();
+    // The longer a heading is, the less one word of it says what the section is about.
+    let headed = if contender.heading.len() > LONG_HEADING {
+        0.5
+    } else {
+        0.8
+    };
+    let met = concepts.iter().map(|concept| {
+        let text = strength(&contender.text, concept);
+        let heading = headed * strength(&contender.heading, concept);
+        let above = 0.5 * strength(&contender.above, concept);
+        concept.weight * text.max(heading).max(above)
+    });
+    if all > 0.0 {
+        met.sum::<f32>() / all
+    } else {
+        0.0
+    }
+}
+
+fn strength(terms: &[Term], concept: &Concept) -> f32 {
+    let stems = concept.stems.iter();
+    let present = stems.filter(|(stem, _)| terms.iter().any(|term| term.stem == *stem));
+    present.map(|(_, strength)| *strength).fold(0.0, f32::max)
+}
+
+fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, sort: Sort) -> f32 {
+    let mut score = contender.score * (0.25 + 0.75 * coverage * coverage);
+    score *= 1.0 + 0.3 * nearness(&contender.text, concepts);
+    if sort == Sort::Definition && concepts.len() == 1 && defines(&contender.text, &concepts[0]) {
+        score *= 1.35;
+    }
+    if sort == Sort::Quantity && counts(&contender.text, concepts) {
+        score *= 1.4;
+    }
+    let subject = share(first_terms(&contender.text, 6), concepts);
+    score *= 1.0 + subject * if sort == Sort::Definition { 0.6 } else { 0.2 };
+    if contender.passage.opens {
+        let heading = share(&contender.heading, concepts);
+        score *= 1.0 + heading * if sort == Sort::Definition { 0.4 } else { 0.25 };
+    }
+    score * shape(contender, sort)
+}
+
+/// Whether a sentence says what the concept is: "a lease is …", "leases are …".
+fn defines(terms: &[Term], concept: &Concept) -> bool {
+    let verbs = ["is", "are", "mean", "repres", "consist", "has", "describ"];
+    let is_concept = |term: &Term| concept.stems.iter().any(|(stem, _)| *stem == term.stem);
+    terms
+        .iter()
+        .enumerate()
+        .filter(|(_, term)| is_concept(term))
+        .any(|(at, term)| {
+            // "A lease of a node is": what stands between belongs to the lease.
+            let belongs = terms
+                .get(at + 1)
+                .is_some_and(|next| matches!(next.stem.as_str(), "of" | "in" | "for"));
+            let reach = term.position + if belongs { 4 } else { 2 };
+            let next = terms[at + 1..]
+                .iter()
+                .take_while(|next| next.position <= reach);
+            next.into_iter()
+                .any(|next| verbs.contains(&next.stem.as_str()))
+        })
+}
+
+/// Whether a number stands next to one of the concepts: "at most 10,000 entries".
+fn counts(terms: &[Term], concepts: &[Concept]) -> bool {
+    let is_number = |term: &Term| term.stem.starts_with(|c: char| c.is_ascii_digit());
+    let is_concept = |term: &Term| {
+        let mut stems = concepts.iter().flat_map(|concept| &concept.stems);
+        stems.any(|(stem, _)| *stem == term.stem)
+    };
+    let near = |one: &Term, other: &Term| one.position.abs_diff(other.position) <= 2;
+    let numbers: Vec<&Term> = terms.iter().filter(|term| is_number(term)).collect();
+    terms
+        .iter()
+        .filter(|term| is_concept(term))
+        .any(|term| numbers.iter().any(|number| near(number, term)))
+}
+
+/// The share of the concepts that `terms` have, from 0 to 1.
+fn share(terms: &[Term], concepts: &[Concept]) -> f32 {
+    let all: f32 = concepts.iter().map(|concept| concept.weight).sum();
+    let met: f32 = concepts
+        .iter()
+        .map(|concept| concept.weight * strength(terms, concept))
+        .sum();
+    if all > 0.0 { met / all } else { 0.0 }
+}
+
+fn first_terms(terms: &[Term], count: usize) -> &[Term] {
+    let end = terms
+        .iter()
+        .position(|term| term.position >= count)
+        .unwrap_or(terms.len());
+    &terms[..end]
+}
+
+/// How close together the words of the question stand, from 0 (one of them, or far apart) to 1 (side by side).
+fn nearness(terms: &[Term], concepts: &[Concept]) -> f32 {
+    let mut hits: Vec<(usize, usize)> = Vec::new();
+    for (nth, concept) in concepts.iter().enumerate() {
+        let is = |term: &&Term| concept.stems.iter().any(|(stem, _)| *stem == term.stem);
+        hits.extend(terms.iter().filter(is).map(|term| (term.position, nth)));
+    }
+    hits.sort_unstable();
+    let present: BTreeSet<usize> = hits.iter().map(|(_, nth)| *nth).collect();
+    if present.len() < 2 {
+        return 0.0;
+    }
+    let mut narrowest = usize::MAX;
+    for (from, (start, _)) in hits.iter().enumerate() {
+        let mut met = BTreeSet::new();
+        for (position, nth) in &hits[from..] {
+            met.insert(nth);
+            if met.len() == present.len() {
+                narrowest = narrowest.min(position - start);
+                break;
+            }
+        }
+    }
+    let tight = present.len() - 1;
+    let part = present.len() as f32 / concepts.len() as f32;
+    part * tight as f32 / narrowest.max(tight) as f32
+}
+
+/// What the form of a passage is worth: words before code, substance before crumbs, text before lists of links.
+fn shape(contender: &Contender<'_>, sort: Sort) -> f32 {
+    let mut factor = 1.0;
+    let length = contender.text.last().map_or(0, |last| last.position + 1);
+    if length < 5 {
+        factor *= 0.45;
+    } else if length < 9 {
+        factor *= 0.8;
+    }
+    if contender.linked > 0.6 {
+        factor *= 0.35;
+    }
+    let text = contender.passage.text.as_str();
+    let is_code =
+        matches!(contender.passage.form, Form::Code { .. }) || text.trim_start().starts_with("```");
+    let has_code = is_code || text.contains("\n```") || text.contains("`");
+    if is_code {
+        factor *= 0.6;
+    }
+    match sort {
+        Sort::HowTo if has_code => factor * 1.15,
+        Sort::Definition | Sort::Quantity | Sort::HowTo | Sort::Other => factor,
+    }
+}
+
+/// Whether a passage adds something to `others`: not the same words again, and not a third one of one section.
+fn is_diverse<'a, 'b: 'a>(
+    contender: &Contender<'_>,
+    others: impl Iterator<Item = &'a Contender<'b>>,
+) -> bool {
+    let mut of_section = 0;
+    for other in others {
+        let same_file = other.file == contender.file;
+        if same_file && other.passage.headings == contender.passage.headings {
+            of_section += 1;
+        }
+        if is_alike(&other.text, &contender.text) {
+            return false;
+        }
+    }
+    of_section < OF_SECTION
+}
+
+fn is_alike(one: &[Term], other: &[Term]) -> bool {
+    let stems = |terms: &[Term]| -> BTreeSet<String> {
+        terms.iter().map(|term| term.stem.clone()).collect()
+    };
+    let (one, other) = (stems(one), stems(other));
+    let both = one.intersection(&other).count();
+    // Nine tenths of the shorter one's words are in the longer one too.
+    both * 10 >= one.len().min(other.len()) * 9
+}

@@ -1,0 +1,20 @@
+//! The tests of `runtime-agents`: one binary.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod conversation;
+#[cfg(test)]
+mod folders;
+#[cfg(test)]
+mod librarian;
+#[cfg(test)]
+mod port;
+#[cfg(test)]
+mod quoting;
+#[cfg(test)]
+mod reindexing;
+#[cfg(test)]
+mod splitting;
+#[cfg(test)]
+mod support;
