@@ -48,6 +48,9 @@ struct Scanner<'a> {
     blocks: Vec<Block>,
 }
 
+/// The level of a title that is only bold: below all headings.
+const BOLD: usize = 7;
+
 /// Marks that may underline a heading in reStructuredText.
 const RST_MARKS: &str = "=-~^\"'`*+#:._";
 
@@ -278,13 +281,29 @@ impl<'a> Scanner<'a> {
             .line(end)
             .and_then(|line| lines::underline(line, marks));
         // Only one line is a title; more are a paragraph that a rule follows.
-        let Some(mark) = underline.filter(|_| end == from + 1) else {
-            self.push(Shape::Paragraph, end);
+        let is_line = end == from + 1;
+        let Some(mark) = underline.filter(|_| is_line) else {
+            match lines::bold_title(self.lines[from])
+                .filter(|_| is_line && self.has_text_after(end))
+            {
+                Some(title) => {
+                    self.push_heading(BOLD, title);
+                    self.at = end;
+                }
+                None => self.push(Shape::Paragraph, end),
+            }
             return;
         };
         let level = self.underline_level(mark, from);
         self.push_heading(level, self.lines[from].trim());
         self.at = end + 1;
+    }
+
+    /// Whether something other than a heading follows, so that a title has something to be the title of.
+    fn has_text_after(&self, end: usize) -> bool {
+        let next = self.lines[end..].iter().find(|line| !lines::is_blank(line));
+        self.format == Format::Markdown
+            && next.is_some_and(|line| lines::heading(line).is_none() && !lines::is_rule(line))
     }
 
     fn underline_level(&mut self, mark: char, title: usize) -> usize {

@@ -1,27 +1,16 @@
 //! [`Documents`]: a folder that can be asked.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::answer::{Answer, Found, Outcome, Quote, WIDTH, compose};
+use super::answer::{Answer, Found, Outcome, Quote, compose};
 use super::error::DocumentsError;
 use super::folder::Skipped;
-use super::index::{Change, Index, searchable};
-use super::passage::Passage;
+use super::index::{Change, Index};
 use super::question::{Asked, Intent, Topic, read};
-use super::quote::quote;
-use super::rank::{Bar, Choice, Contender, FIRST, FURTHER, SHOWN, choose};
-use super::readable;
+use super::rank::{FIRST, FURTHER, SHOWN};
 use super::resolve::{Resolved, resolve};
+use super::search::search;
 use super::shelf::{Refreshed, Shelf, difference};
-use super::terms::{complete_analyzer, terms};
-
-/// Passages that are looked at closely for one answer.
-const CANDIDATES: usize = 120;
-/// Lines that are quoted in one answer, if it is not one long passage.
-const LINES: usize = 36;
-/// Characters of a quotation's line, which two more characters mark as one.
-const QUOTED: usize = WIDTH - 2;
 
 /// The documents of a folder, split into passages and indexed in memory.
 ///
@@ -44,17 +33,10 @@ const QUOTED: usize = WIDTH - 2;
 #[derive(Debug)]
 pub struct Documents {
     folder: PathBuf,
+    /// The folder as answers name it.
+    shown: PathBuf,
     shelf: Shelf,
     index: Index,
-}
-
-/// What a search came to.
-#[derive(Debug, Default)]
-struct Shown {
-    quotes: Vec<Quote>,
-    /// The keys of the quoted passages.
-    keys: Vec<String>,
-    has_more: bool,
 }
 
 impl Documents {
@@ -67,6 +49,7 @@ impl Documents {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Documents, DocumentsError> {
         let folder = folder.into();
         let mut documents = Documents {
+            shown: shown(&folder),
             folder,
             shelf: Shelf::default(),
             index: Index::new()?,
@@ -201,13 +184,9 @@ impl Documents {
         } else {
             SHOWN
         };
-        let Shown {
-            quotes,
-            keys,
-            has_more,
-        } = self.search(topic, &resolved, FIRST, limit)?;
+        let found = search(&self.index, &self.shelf, topic, &resolved, FIRST, limit)?;
         let mut topic = topic.clone();
-        topic.show(keys);
+        topic.show(found.keys);
         let Resolved {
             met,
             missing,
@@ -215,146 +194,57 @@ impl Documents {
             ..
         } = resolved;
         let found = Found {
-            quotes,
+            quotes: self.as_shown(found.quotes),
             follows: None,
             met,
             missing,
             read_as,
-            has_more,
+            has_more: found.has_more,
         };
         Ok((Outcome::Found(found), Some(topic)))
     }
 
     fn further(&self, mut topic: Topic) -> Result<(Outcome, Topic), DocumentsError> {
         let resolved = resolve(&topic.asked, &[], &self.index, &self.shelf)?;
-        let Shown {
-            quotes,
-            keys,
-            has_more,
-        } = self.search(&topic, &resolved, FURTHER, SHOWN)?;
+        let found = search(&self.index, &self.shelf, &topic, &resolved, FURTHER, SHOWN)?;
         let question = topic.question.clone();
-        if quotes.is_empty() {
+        if found.quotes.is_empty() {
             return Ok((Outcome::Exhausted { question }, topic));
         }
-        topic.show(keys);
+        topic.show(found.keys);
         let found = Found {
-            quotes,
+            quotes: self.as_shown(found.quotes),
             follows: Some(question),
-            has_more,
+            has_more: found.has_more,
             ..Found::default()
         };
         Ok((Outcome::Found(found), topic))
     }
 
-    fn search(
-        &self,
-        topic: &Topic,
-        resolved: &Resolved,
-        bar: Bar,
-        limit: usize,
-    ) -> Result<Shown, DocumentsError> {
-        let candidates = self.index.candidates(&resolved.wanted, CANDIDATES)?;
-        let texts = self.shelf.by_number();
-        let mut analyzer = complete_analyzer();
-        let mut contenders = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let Some((file, passages)) = texts.get(&candidate.file) else {
-                continue;
-            };
-            let Some(passage) = passages.get(candidate.nth) else {
-                continue;
-            };
-            let mut terms = |text: &str| terms(&mut analyzer, text);
-            let (heading, above) = match passage.headings.split_last() {
-                Some((heading, above)) => (terms(heading), terms(&above.join(" "))),
-                None => (Vec::new(), Vec::new()),
-            };
-            contenders.push(Contender {
-                key: key(file, passage),
-                file,
-                passage,
-                score: candidate.score,
-                text: terms(&searchable(passage)),
-                heading,
-                above: [above, terms(file)].concat(),
-                linked: linked(passage),
-            });
-        }
-        let before: BTreeSet<String> = topic.shown.iter().cloned().collect();
-        let Choice { chosen, has_more } = choose(
-            &contenders,
-            &resolved.concepts,
-            topic.sort,
-            &before,
-            bar,
-            limit,
-        );
-        let mut shown = Shown {
-            has_more,
-            ..Shown::default()
-        };
-        let mut lines = 0;
-        for contender in chosen.iter().map(|at| &contenders[*at]) {
-            let quoted = quote(contender.passage, QUOTED);
-            lines += quoted.len();
-            if lines > LINES && !shown.quotes.is_empty() {
-                shown.has_more = true;
-                break;
-            }
-            shown.keys.push(contender.key.clone());
-            shown.quotes.push(Quote {
-                file: self.shown_path(contender.file),
-                line: contender.passage.line,
-                headings: contender.passage.headings.to_vec(),
-                text: quoted.join("\n"),
-            });
-        }
-        Ok(shown)
-    }
-
     /// The folder as a reader knows it.
     fn label(&self) -> String {
-        match shown_folder(&self.folder) {
-            folder if folder.is_empty() => "this folder".to_owned(),
+        match self.shown.to_string_lossy().trim_end_matches('/') {
+            "" | "." => "this folder".to_owned(),
             folder => format!("{folder}/"),
         }
     }
 
-    fn shown_path(&self, file: &str) -> String {
-        match shown_folder(&self.folder) {
-            folder if folder.is_empty() => file.to_owned(),
-            folder => format!("{folder}/{file}"),
+    /// Quotes with paths that a reader can open.
+    fn as_shown(&self, mut quotes: Vec<Quote>) -> Vec<Quote> {
+        for quote in &mut quotes {
+            let path = self.shown.join(&quote.file);
+            let path = path.to_string_lossy();
+            quote.file = path.strip_prefix("./").unwrap_or(&path).to_owned();
         }
+        quotes
     }
 }
 
-fn shown_folder(folder: &Path) -> String {
-    let folder = folder.to_string_lossy();
-    let folder = folder.strip_prefix("./").unwrap_or(&folder);
-    let folder = folder.trim_end_matches("/.").trim_end_matches('/');
-    if folder == "." {
-        String::new()
-    } else {
-        folder.to_owned()
-    }
-}
-
-/// What stays the same about a passage when the rest of its file changes.
-fn key(file: &str, passage: &Passage) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(file.as_bytes());
-    hasher.update(&[0]);
-    hasher.update(passage.text.as_bytes());
-    hasher.finalize().to_hex()[..16].to_owned()
-}
-
-fn linked(passage: &Passage) -> f32 {
-    let readable = readable::inline(&passage.text);
-    let length = readable
-        .text
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .count()
-        .max(1);
-    (readable.linked as f32 / length as f32).min(1.0)
+/// `folder` as this process's user would write it: without the working directory, if it is in that.
+fn shown(folder: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    // In the root of the file system everything would lose its first slash.
+    let here = here.filter(|here| here.parent().is_some());
+    let below = here.and_then(|here| folder.strip_prefix(here).ok());
+    below.unwrap_or(folder).to_owned()
 }

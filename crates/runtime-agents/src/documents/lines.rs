@@ -87,6 +87,23 @@ pub(super) fn heading(line: &str) -> Option<(usize, &str)> {
     Some((level, text.trim()))
 }
 
+/// The text of a line that is wholly bold and so stands for a heading.
+pub(super) fn bold_title(line: &str) -> Option<&str> {
+    let text = line.trim();
+    let text = text.strip_suffix(':').unwrap_or(text);
+    let title = text.strip_prefix("**")?.strip_suffix("**")?;
+    let title = title.strip_suffix(':').unwrap_or(title);
+    let is_one = !title.is_empty() && !title.contains("**");
+    // A sentence in bold is a warning, not a title.
+    (is_one && title.len() <= 60 && !title.ends_with(['.', '!'])).then_some(title)
+}
+
+/// Whether a paragraph that ends with `line` leads on to what follows it.
+pub(super) fn leads_on(line: &str) -> bool {
+    let text = line.trim_end();
+    text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | ',' | '—' | '–'))
+}
+
 /// The character of a line that underlines a heading: one mark, repeated.
 pub(super) fn underline(line: &str, marks: &str) -> Option<char> {
     let text = line.trim_end();

@@ -2,10 +2,12 @@
 //!
 //! [`Documents`] is the whole of it. Files become blocks (`blocks`), blocks become passages ([`split`]), passages are
 //! indexed (`index`); a question becomes an intent (`question`), the documents' own words for it (`resolve`), a choice of
-//! passages (`rank`) and a text (`answer`). All but `index`, `folder` and `shelf` are pure functions.
+//! passages (`rank`) and a text (`answer`). What touches the disk is in `folder` and `shelf`; the rest of it
+//! decides by pure functions.
 
 mod answer;
 mod blocks;
+mod cut;
 mod error;
 mod folder;
 mod index;
@@ -17,11 +19,14 @@ mod quote;
 mod rank;
 mod readable;
 mod resolve;
+mod search;
 mod shelf;
 mod spelling;
 mod split;
+mod table;
 mod terms;
 mod vocabulary;
+mod wrap;
 
 pub use answer::{Answer, Quote};
 pub use blocks::Format;

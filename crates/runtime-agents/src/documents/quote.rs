@@ -4,42 +4,23 @@ use super::blocks::{Block, Format, Shape, blocks};
 use super::lines::{self, Fence};
 use super::passage::{Form, Passage};
 use super::readable::{inline_with, printable};
-
-/// Heads of columns that add nothing to their cells.
-const PLAIN_HEADS: &[&str] = &[
-    "",
-    "definition",
-    "description",
-    "details",
-    "explanation",
-    "is",
-    "meaning",
-    "means",
-    "note",
-    "notes",
-    "what it does",
-    "what it is",
-    "what",
-];
-
-/// Columns of a table that is wide, and characters of a cell that is only a mark.
-const MANY_COLUMNS: usize = 6;
-const MARK: usize = 3;
+use super::table::{quote_row, quote_table};
+use super::wrap::wrap;
 
 /// What the file of a passage says about how to read it.
 #[derive(Clone, Copy)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     format: Format,
     links: &'a [String],
 }
 
 impl Source<'_> {
-    fn inline(self, text: &str) -> String {
+    pub(super) fn inline(self, text: &str) -> String {
         inline_with(text, self.links).text
     }
 
     /// A cell of a table: one line.
-    fn cell(self, text: &str) -> String {
+    pub(super) fn cell(self, text: &str) -> String {
         self.inline(text)
             .split_whitespace()
             .collect::<Vec<_>>()
@@ -150,87 +131,6 @@ fn quote_item(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
     out
 }
 
-fn quote_table(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
-    let row = |line: &&str| -> Vec<String> {
-        let cells = lines::cells(line);
-        cells.iter().map(|cell| source.cell(cell)).collect()
-    };
-    let Some((head, body)) = lines.split_first() else {
-        return Vec::new();
-    };
-    let head = row(head);
-    let body: Vec<Vec<String>> = body.iter().skip(1).map(row).collect();
-    let columns = body
-        .iter()
-        .map(Vec::len)
-        .chain([head.len()])
-        .max()
-        .unwrap_or(0);
-    let width_of = |column: usize| {
-        let cells = body.iter().chain([&head]).filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width_of).collect();
-    if widths.iter().sum::<usize>() + 3 * columns.saturating_sub(1) > width {
-        return body
-            .iter()
-            .flat_map(|cells| quote_row(&head, cells, source, width))
-            .collect();
-    }
-    let line = |row: &Vec<String>| {
-        let cells = widths.iter().enumerate().map(|(column, width)| {
-            let cell = row.get(column).map_or("", String::as_str);
-            format!("{cell:width$}")
-        });
-        cells.collect::<Vec<_>>().join(" | ").trim_end().to_owned()
-    };
-    let rule = widths
-        .iter()
-        .map(|width| "-".repeat(*width))
-        .collect::<Vec<_>>()
-        .join("-|-");
-    let mut out = vec![line(&head), rule];
-    out.extend(body.iter().map(line));
-    out
-}
-
-/// A row by itself: its first cell, then each other cell with the head of its column.
-///
-/// Of a table with many columns, cells that hold only a mark are left out: nobody reads twenty of them in a line.
-fn quote_row(head: &[String], cells: &[String], source: Source<'_>, width: usize) -> Vec<String> {
-    let is_wide = cells.len() > MANY_COLUMNS;
-    let mut cells = cells.iter().map(|cell| source.cell(cell)).enumerate();
-    let mut subject = cells.next().map(|(_, cell)| cell).unwrap_or_default();
-    // A number in front only numbers the rows.
-    let is_number = subject.chars().count() <= 4 && !subject.chars().any(char::is_alphabetic);
-    if is_number && let Some((_, cell)) = cells.next() {
-        subject = format!("{subject} {cell}").trim().to_owned();
-    }
-    let mut parts = Vec::new();
-    for (column, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {
-        if is_wide && cell.chars().count() <= MARK {
-            continue;
-        }
-        let head = head.get(column).map_or("", String::as_str);
-        let is_plain = PLAIN_HEADS.contains(&head.to_lowercase().as_str());
-        parts.push(if is_plain {
-            cell
-        } else {
-            format!("{head}: {cell}")
-        });
-    }
-    let text = match (subject.is_empty(), parts.is_empty()) {
-        (true, _) => parts.join("; "),
-        (false, true) => subject,
-        (false, false) => format!("{subject} — {}", parts.join("; ")),
-    };
-    let mut lines = wrap(&text, width.saturating_sub(2));
-    for line in lines.iter_mut().skip(1) {
-        line.insert_str(0, "  ");
-    }
-    lines
-}
-
 /// The lines of a code block without its fences and without the indentation that makes it one.
 fn code_lines(lines: &[&str]) -> Vec<String> {
     let Some((first, others)) = lines.split_first() else {
@@ -292,50 +192,4 @@ fn strip_indent(line: &str, columns: usize) -> String {
         return String::new();
     }
     format!("{:1$}{text}", "", has.saturating_sub(columns))
-}
-
-/// Breaks `text` between words. A code span is one word as long as it is short, so that a command can be copied.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for word in words(text) {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
-        }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(&word);
-        used += length;
-    }
-    if !line.is_empty() {
-        lines.push(line);
-    }
-    lines
-}
-
-fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut open = false;
-    for word in text.split_whitespace() {
-        match words
-            .last_mut()
-            .filter(|last| open && last.len() + word.len() < 60)
-        {
-            Some(last) => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            None => {
-                words.push(word.to_owned());
-                open = false;
-            }
-        }
-        open ^= word.matches('`').count() % 2 == 1;
-    }
-    words
 }

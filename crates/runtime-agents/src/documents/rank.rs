@@ -53,8 +53,8 @@ pub(super) const FIRST: Bar = Bar {
     coverage: 0.6,
 };
 pub(super) const FURTHER: Bar = Bar {
-    score: 0.08,
-    coverage: 0.25,
+    score: 0.02,
+    coverage: 0.3,
 };
 
 /// The choice.
@@ -100,10 +100,13 @@ pub(super) fn choose(
     });
     let best = rated.first().map_or(0.0, |best| best.score);
     let most = rated.iter().map(|rated| rated.coverage).fold(0.0, f32::max);
+    let first = rated.first().map(|best| best.at);
     let passes = |rated: &&Rated, bar: Bar| {
-        rated.score > 0.0
-            && rated.score >= bar.score * best
-            && rated.coverage >= bar.coverage * most
+        // Whatever the bar, an answer that exists is given.
+        (shown.is_empty() && first == Some(rated.at))
+            || rated.score > 0.0
+                && rated.score >= bar.score * best
+                && rated.coverage >= bar.coverage * most
     };
     let mut chosen: Vec<usize> = Vec::new();
     let fresh = rated
@@ -119,10 +122,12 @@ pub(super) fn choose(
             chosen.push(candidate.at);
         }
     }
-    let left = fresh
-        .iter()
-        .filter(|rated| passes(rated, FURTHER) && !chosen.contains(&rated.at));
-    let has_more = left.count() > 0;
+    let is_chosen = |rated: &Rated| {
+        let key = &contenders[rated.at].key;
+        chosen.iter().any(|at| contenders[*at].key == *key)
+    };
+    let mut left = fresh.iter().filter(|rated| passes(rated, FURTHER));
+    let has_more = left.any(|rated| !is_chosen(rated));
     Choice { chosen, has_more }
 }
 

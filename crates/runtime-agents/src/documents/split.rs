@@ -4,12 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{Block, Format, Shape, blocks};
+use super::cut::{PROSE, TAIL, cut_at};
 use super::lines;
 use super::passage::{Form, Passage};
 use super::readable;
 
-/// Characters of a passage of prose: about eight lines on a terminal.
-const PROSE: usize = 700;
 /// Characters and lines of code that are quoted whole.
 const CODE: usize = 1_400;
 const CODE_LINES: usize = 20;
@@ -97,7 +96,7 @@ impl Splitter<'_> {
             return 1;
         };
         let length = self.length(&first.lines);
-        let ends_open = self.lines[first.lines.end - 1].trim_end().ends_with(':');
+        let ends_open = lines::leads_on(self.lines[first.lines.end - 1]);
         match next.shape {
             Shape::Item if ends_open || length < SHORT => {
                 let items = list(&rest[1..]);
@@ -131,7 +130,7 @@ impl Splitter<'_> {
     /// Whether `block` is the introduction of what follows it, and so should not be taken away from it.
     fn opens_more(&self, after: Option<&Block>, block: &Block) -> bool {
         after.is_some_and(|after| after.shape != Shape::Paragraph)
-            && self.lines[block.lines.end - 1].trim_end().ends_with(':')
+            && lines::leads_on(self.lines[block.lines.end - 1])
     }
 
     fn list(&mut self, lead: Option<&Block>, items: &[Block]) {
@@ -299,7 +298,7 @@ impl Splitter<'_> {
 
     /// Lines of prose: one passage, or several where they are too long.
     fn prose(&mut self, range: Range<usize>, headings: &Arc<[String]>) {
-        if self.length(&range) > PROSE + PROSE / 3 {
+        if self.length(&range) > PROSE + TAIL {
             self.cut(range, headings);
         } else {
             let text = self.lines[range.clone()].join("\n");
@@ -377,49 +376,4 @@ impl Splitter<'_> {
 fn list(blocks: &[Block]) -> &[Block] {
     let same = |block: &&Block| block.shape == Shape::Item && block.headings == blocks[0].headings;
     &blocks[..blocks.iter().take_while(same).count()]
-}
-
-/// Where the first piece of a long text ends: after a paragraph, before a nested item, after a sentence, between two
-/// words, or between two characters, whichever is first to be found in this order.
-fn cut_at(text: &str) -> usize {
-    // A tail of a few words is not worth a passage of its own.
-    if text.len() <= PROSE + PROSE / 3 {
-        return text.len();
-    }
-    let reach = (0..=PROSE)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(text.len());
-    let head = &text[..reach];
-    let least = PROSE / 3;
-    let late = |at: &usize| *at >= least;
-    let paragraph = head.rfind("\n\n").filter(late);
-    let item = || {
-        let mut starts = head.match_indices('\n').map(|(at, _)| at).filter(late);
-        starts.rfind(|at| lines::marker(line_after(text, *at)).is_some())
-    };
-    let sentence = || {
-        let ends = head.match_indices(['.', '!', '?']);
-        let mut ends = ends.map(|(at, _)| at + 1).filter(late);
-        ends.rfind(|at| is_sentence_end(text, *at))
-    };
-    let word = || head.rfind(char::is_whitespace).filter(late);
-    let best = paragraph.or_else(item).or_else(sentence).or_else(word);
-    best.unwrap_or(reach)
-}
-
-fn line_after(text: &str, end: usize) -> &str {
-    let rest = &text[end + 1..];
-    rest.split('\n').next().unwrap_or(rest)
-}
-
-fn is_sentence_end(text: &str, at: usize) -> bool {
-    let mut rest = text[at..].chars();
-    let space = rest.next().is_some_and(char::is_whitespace);
-    let abbreviation = ["e.g.", "i.e.", "etc.", "vs."];
-    space
-        && !abbreviation.iter().any(|short| text[..at].ends_with(short))
-        && rest
-            .find(|c| !c.is_whitespace())
-            .is_some_and(|c| !c.is_lowercase())
 }
