@@ -1,1 +1,14 @@
-//! State stores of Agent Runtime: memory and redb.
+#![doc = include_str!("../README.md")]
+
+mod admission;
+mod decide;
+mod memory;
+mod open;
+#[cfg(feature = "redb")]
+mod redb_store;
+mod window;
+
+pub use memory::MemoryStore;
+pub use open::{OpenError, SCHEMES, open};
+#[cfg(feature = "redb")]
+pub use redb_store::{Integrity, RedbOptions, RedbStore};

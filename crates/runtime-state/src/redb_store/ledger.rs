@@ -1,0 +1,83 @@
+//! What the committer knows of each partition without reading: its last revision and its last answers.
+
+use std::collections::HashMap;
+
+use runtime_traits::partition::Partition;
+use runtime_traits::store::{BatchId, Committed, Revision};
+
+use super::group::Outcome;
+use super::queue::Job;
+use super::tables::Contents;
+use crate::window::Window;
+
+/// Revisions and answers of all partitions, and the number that the next new log gets.
+///
+/// The answers are in memory only. Whoever could send a batch a second time dies with this process.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    parts: HashMap<Partition, Part>,
+    pub(super) next_log: u64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    revision: u64,
+    window: Window,
+}
+
+impl Ledger {
+    pub(super) fn new(contents: Contents) -> Self {
+        let mut ledger = Self::default();
+        ledger.adopt(contents);
+        ledger
+    }
+
+    /// Takes revisions as the file has them, and keeps the answers.
+    pub(super) fn adopt(&mut self, contents: Contents) {
+        self.next_log = contents.next_log;
+        for (partition, revision) in contents.revisions {
+            self.parts.entry(partition).or_default().revision = revision;
+        }
+    }
+
+    /// The answer that the batch got before.
+    pub(super) fn find(&self, partition: Partition, id: BatchId) -> Option<Committed> {
+        self.parts.get(&partition)?.window.find(id)
+    }
+
+    /// Remembers the answer of a batch that is in the file, in the order of revisions.
+    pub(super) fn remember(&mut self, partition: Partition, id: BatchId, answer: &Committed) {
+        self.parts.entry(partition).or_default().window.push(id, answer);
+    }
+
+    pub(super) fn revision(&self, partition: Partition) -> Revision {
+        Revision(self.parts.get(&partition).map_or(0, |part| part.revision))
+    }
+
+    pub(super) fn next_revision(&mut self, partition: Partition) -> Revision {
+        let part = self.parts.entry(partition).or_default();
+        part.revision += 1;
+        Revision(part.revision)
+    }
+
+    pub(super) fn take_back(&mut self, partition: Partition) {
+        if let Some(part) = self.parts.get_mut(&partition) {
+            part.revision -= 1;
+        }
+    }
+
+    /// Takes the revisions of a failed transaction back. Numbers of logs are not given a second time.
+    pub(super) fn take_back_all(&mut self, jobs: &[Job], outcomes: &[Outcome]) {
+        for (job, outcome) in jobs.iter().zip(outcomes) {
+            if matches!(outcome, Outcome::Landed { .. }) {
+                self.take_back(job.batch.partition);
+            }
+        }
+    }
+
+    pub(super) fn new_log(&mut self) -> u64 {
+        let id = self.next_log;
+        self.next_log += 1;
+        id
+    }
+}

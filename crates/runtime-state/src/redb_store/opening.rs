@@ -1,0 +1,131 @@
+//! From a path to an open database, and from each fault to its error.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::backends::FileBackend;
+use redb::{Database, StorageBackend};
+use runtime_traits::error::Cause;
+
+use super::backend::{Watch, Watched, is_full};
+use super::options::{Integrity, RedbOptions};
+use super::tables::{self, Contents, KNOWN_FORMAT, Unusable};
+use crate::OpenError;
+
+/// Gives the bytes to work on; called again when the file has to be opened anew.
+pub(super) type Open = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
+
+/// How to open the store, at first and after an I/O error.
+pub(super) struct Opening {
+    path: PathBuf,
+    options: RedbOptions,
+    open: Open,
+    watch: Arc<Watch>,
+}
+
+impl Opening {
+    pub(super) fn new(path: PathBuf, options: RedbOptions, open: Open) -> Self {
+        Self { path, options, open, watch: Arc::default() }
+    }
+
+    pub(super) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+
+    /// Opens the database and reads what its committer has to know.
+    pub(super) fn open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
+        self.watch.reset();
+        // redb panics on some damaged files.
+        catch_unwind(AssertUnwindSafe(|| self.try_open(integrity))).unwrap_or_else(|_| {
+            Err(OpenError::Damaged {
+                path: self.path.clone(),
+                cause: Cause::says("redb cannot follow its pages"),
+            })
+        })
+    }
+
+    fn try_open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
+        let backend = (self.open)().map_err(|error| of_io(&self.path, error))?;
+        let database = redb::Builder::new()
+            .set_cache_size(self.options.cache)
+            .set_check_integrity_on_open(integrity == Integrity::Everything)
+            .create_with_backend(Watched::new(backend, self.watch()))
+            .map_err(|error| self.of_redb(error.into()))?;
+        match tables::prepare(&database) {
+            Ok(contents) => Ok((database, contents)),
+            Err(unusable) => Err(self.of_unusable(unusable)),
+        }
+    }
+
+    fn of_unusable(&self, unusable: Unusable) -> OpenError {
+        let path = self.path.clone();
+        match unusable {
+            Unusable::Newer(found) => OpenError::Newer { path, found, known: KNOWN_FORMAT },
+            Unusable::Foreign(cause) => OpenError::Foreign { path, cause },
+            Unusable::Damaged(cause) => OpenError::Damaged { path, cause },
+            Unusable::Broken(error) => self.of_redb(error),
+        }
+    }
+
+    fn of_redb(&self, error: redb::Error) -> OpenError {
+        let path = self.path.clone();
+        match error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse { path },
+            redb::Error::Io(error) => of_io(&path, error),
+            redb::Error::UpgradeRequired(_) => OpenError::Foreign { path, cause: Cause::of(&error) },
+            _ => OpenError::Damaged { path, cause: Cause::of(&error) },
+        }
+    }
+}
+
+/// Creates the folder of the file, if it is missing.
+pub(super) fn make_room(file: &Path) -> Result<(), OpenError> {
+    let Some(folder) = folder_of(file) else { return Ok(()) };
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(folder).map_err(|error| of_io(folder, error))?;
+    for created in missing {
+        sync_folder_of(created).map_err(|error| of_io(created, error))?;
+    }
+    Ok(())
+}
+
+/// Opens or creates the file.
+pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = options.create(true).truncate(false).open(path)?;
+            // A file whose name is not on disk is not there after a loss of power, whatever was synced into it.
+            sync_folder_of(path)?;
+            file
+        }
+        opened => opened?,
+    };
+    let backend = FileBackend::new(file).map_err(io::Error::other)?;
+    Ok(Box::new(backend))
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+fn of_io(path: &Path, source: io::Error) -> OpenError {
+    use io::ErrorKind::{InvalidData, PermissionDenied, ReadOnlyFilesystem, UnexpectedEof};
+    let path = path.to_path_buf();
+    match source.kind() {
+        PermissionDenied | ReadOnlyFilesystem => OpenError::Denied { path, source },
+        // What redb says of a file that does not begin as its own do.
+        InvalidData => OpenError::Foreign { path, cause: Cause::of(&source) },
+        UnexpectedEof => OpenError::Damaged { path, cause: Cause::of(&source) },
+        kind if is_full(kind) => OpenError::NoSpace { path },
+        _ => OpenError::Failed { path, source },
+    }
+}

@@ -1,0 +1,192 @@
+//! Disks that a test can fill, break and cut the power of.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex};
+
+use redb::{BackendError, StorageBackend};
+use runtime_testkit::fakes::Chance;
+
+/// A disk in memory. What is written is kept apart from what is synced, as a system's cache keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cached: Vec<u8>,
+    synced: Vec<u8>,
+    /// Writes since the last sync.
+    unsynced: Vec<(usize, Vec<u8>)>,
+    syncs: u64,
+}
+
+/// What is wrong with a disk; the test's end of a [`Breakable`].
+#[derive(Clone, Debug, Default)]
+pub struct Switch {
+    faults: Arc<Mutex<Faulty>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Faulty {
+    syncs: bool,
+    reads: bool,
+    /// This many more writes succeed before all fail.
+    writes: Option<(u32, io::ErrorKind)>,
+}
+
+/// A backend that fails when its [`Switch`] says so.
+#[derive(Debug)]
+pub struct Breakable {
+    inner: Box<dyn StorageBackend>,
+    switch: Switch,
+}
+
+impl Disk {
+    /// The disk as it is after the power went: what was synced, and of what was not any part.
+    pub fn cut_power(&self, chance: &mut Chance) -> Self {
+        let state = self.state.lock().unwrap();
+        let mut left = state.synced.clone();
+        for (offset, data) in &state.unsynced {
+            // A disk writes sectors, in any order, and perhaps not all of them.
+            for (n, sector) in data.chunks(512).enumerate() {
+                if chance.once_in(2) {
+                    let at = offset + n * 512;
+                    left.resize(left.len().max(at + sector.len()), 0);
+                    left[at..at + sector.len()].copy_from_slice(sector);
+                }
+            }
+        }
+        let state = State { cached: left.clone(), synced: left, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Syncs so far.
+    pub fn syncs(&self) -> u64 {
+        self.state.lock().unwrap().syncs
+    }
+}
+
+impl Switch {
+    pub fn fail_syncs(&self, fail: bool) {
+        self.faults.lock().unwrap().syncs = fail;
+    }
+
+    pub fn fail_reads(&self, fail: bool) {
+        self.faults.lock().unwrap().reads = fail;
+    }
+
+    /// Lets `count` more writes pass, and fails all after them.
+    pub fn fail_writes_after(&self, count: u32, kind: io::ErrorKind) {
+        self.faults.lock().unwrap().writes = Some((count, kind));
+    }
+
+    /// Makes everything good.
+    pub fn heal(&self) {
+        *self.faults.lock().unwrap() = Faulty::default();
+    }
+
+    pub fn wrap(&self, inner: impl StorageBackend) -> Box<dyn StorageBackend> {
+        Box::new(Breakable { inner: Box::new(inner), switch: self.clone() })
+    }
+
+    fn check_write(&self) -> io::Result<()> {
+        match &mut self.faults.lock().unwrap().writes {
+            None => Ok(()),
+            Some((0, kind)) => Err((*kind).into()),
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state.lock().unwrap().cached.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state.lock().unwrap();
+        let from = state.cached.get(offset as usize..).and_then(|rest| rest.get(..out.len()));
+        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.state.lock().unwrap().cached.resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let State { cached, synced, unsynced, syncs } = &mut *state;
+        synced.resize(cached.len(), 0);
+        for (offset, data) in unsynced.drain(..) {
+            let end = cached.len().min(offset + data.len());
+            synced[offset.min(end)..end].copy_from_slice(&data[..end.saturating_sub(offset)]);
+        }
+        *syncs += 1;
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let offset = offset as usize;
+        let place = state.cached.get_mut(offset..offset + data.len());
+        place.ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(data);
+        state.unsynced.push((offset, data.to_vec()));
+        Ok(())
+    }
+}
+
+impl StorageBackend for Breakable {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.switch.faults.lock().unwrap().reads {
+            return Err(io::Error::other("the disk does not read"));
+        }
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.switch.faults.lock().unwrap().syncs {
+            return Err(io::Error::other("the disk does not sync"));
+        }
+        self.inner.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.switch.check_write()?;
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,16 @@
+//! Implementations of contracts that a test controls.
+
+mod chance;
+pub mod errors;
+mod faulty_store;
+mod manual_clock;
+mod map_store;
+pub(crate) mod model;
+pub mod runtime;
+mod seeded_entropy;
+
+pub use chance::Chance;
+pub use faulty_store::{Fault, FaultyStore};
+pub use manual_clock::ManualClock;
+pub use map_store::MapStore;
+pub use seeded_entropy::SeededEntropy;

@@ -1,0 +1,3 @@
+//! One conformance suite per contract: each clause is one case of the same name.
+
+pub mod state_store;

@@ -1,0 +1,22 @@
+//! The suite and the contract name the same clauses.
+
+use runtime_testkit::suites::state_store::{CASES, LATER};
+
+const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
+
+/// The names in the bullets under `# Contract`.
+fn clauses(doc: &str) -> Vec<&str> {
+    let (_, contract) = doc.split_once("/// # Contract\n").expect("the trait has a contract");
+    let (contract, _) = contract.split_once("#[async_trait]").expect("the trait follows");
+    contract.lines().filter_map(|line| line.strip_prefix("/// - `")?.split('`').next()).collect()
+}
+
+#[test]
+fn every_clause_of_the_store_contract_is_a_case_of_the_same_name() {
+    let mut cases: Vec<_> = CASES.iter().map(|case| case.clause).chain(LATER.iter().copied()).collect();
+    let mut clauses = clauses(CONTRACT);
+    assert!(clauses.len() >= 16, "only {clauses:?}");
+    cases.sort_unstable();
+    clauses.sort_unstable();
+    assert_eq!(cases, clauses);
+}

@@ -1,0 +1,8 @@
+//! The kit's own tests: its fakes keep the contracts, and its suites fail where they should.
+
+mod clauses;
+mod clock;
+mod faulty_store;
+mod fixture;
+mod map_store;
+mod wrong_stores;
