@@ -4,6 +4,7 @@
 //! - [`claim`] says what a new owner appends to a log that it finds;
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
+//! - [`session`] keeps the order of a conversation;
 //! - [`keys`] is the keyspace.
 
 pub mod batches;
@@ -11,3 +12,4 @@ pub mod claim;
 pub mod decide;
 pub mod keys;
 pub mod machine;
+pub mod session;

@@ -53,28 +53,13 @@ impl Writes {
     /// The first batch of a run: its log begins, it is open, and its key is taken.
     pub fn accept(place: &Place, accepted: &Accepted, entries: &[Entry]) -> Self {
         let mut writes = Self::append(place, entries);
-        let Place {
-            tenant,
-            agent,
-            session,
-            run,
-        } = place;
-        let open = OpenRun {
-            tenant: tenant.clone(),
-            agent: *agent,
-            session: session.clone(),
-        };
+        let Place { tenant, agent, session, run } = place;
+        let open = OpenRun { tenant: tenant.clone(), agent: *agent, session: session.clone() };
         writes.then.push(Then::Put(keys::open(run), encode(&open)));
         if let Some(key) = &accepted.idempotency_key {
             let cell = keys::idem(tenant, agent, session, key);
             writes.when.push(When::Absent(cell.clone()));
-            writes.then.push(Then::Put(
-                cell,
-                encode(&IdemRecord {
-                    run: *run,
-                    digest: accepted.digest,
-                }),
-            ));
+            writes.then.push(Then::Put(cell, encode(&IdemRecord { run: *run, digest: accepted.digest })));
         }
         writes
     }
@@ -95,9 +80,7 @@ impl Writes {
                 && let (WaitOn::Time(_), Some(at)) = (&opened.on, opened.wake_at)
             {
                 let cell = keys::due(run.partition(), at, &wake(run, opened.wait));
-                writes
-                    .then
-                    .push(Then::Put(cell, encode(&Due::Wake { run: *run })));
+                writes.then.push(Then::Put(cell, encode(&Due::Wake { run: *run })));
             }
         }
         writes
@@ -106,59 +89,40 @@ impl Writes {
     /// Removes the `due/` cells of waits that are over: each a wait's number and the moment it was set for.
     pub fn undue(&mut self, run: &RunId, waits: impl IntoIterator<Item = (WaitId, UnixMillis)>) {
         for (wait, at) in waits {
-            self.then.push(Then::Delete(keys::due(
-                run.partition(),
-                at,
-                &wake(run, wait),
-            )));
+            self.then.push(Then::Delete(keys::due(run.partition(), at, &wake(run, wait))));
         }
     }
 
     /// The cells that ride with `Ended`: messages, head, state, usage, and that the run is no longer open.
-    /// Returns where the conversation then ends.
+    /// Returns where the conversation then ends. A run that never began adds nothing to it: then there is none given.
     pub fn end(
         &mut self,
         place: &Place,
         accepted: &Accepted,
         ended: (&Ended, UnixMillis),
         state: Option<Payload>,
-        conversation: Conversation,
-    ) -> Conversation {
-        let Place {
-            tenant,
-            agent,
-            session,
-            run,
-        } = place;
+        conversation: Option<Conversation>,
+    ) -> Option<Conversation> {
+        let Place { tenant, agent, session, run } = place;
         let (ended, at) = ended;
         let mut after = conversation;
-        if ended.outcome != Outcome::RolledBack {
-            after = self.messages(place, accepted, &ended.outcome, at, conversation);
+        if let Some(conversation) = conversation
+            && ended.outcome != Outcome::RolledBack
+        {
+            after = Some(self.messages(place, accepted, &ended.outcome, at, conversation));
             if let Some(value) = state {
                 let cell = keys::state(tenant, agent, session);
-                self.then
-                    .push(Then::Put(cell, encode(&StateRecord { value })));
+                self.then.push(Then::Put(cell, encode(&StateRecord { value })));
             }
         }
         let cell = keys::ended(tenant, agent, run);
-        self.then.push(Then::Put(
-            cell,
-            encode(&EndedRun {
-                session: session.clone(),
-                at,
-            }),
-        ));
+        self.then.push(Then::Put(cell, encode(&EndedRun { session: session.clone(), at })));
         self.then.push(Then::Delete(keys::open(run)));
         if let Some(key) = &accepted.idempotency_key {
             let key = keys::idem(tenant, agent, session, key);
-            let forget = Due::ForgetKey {
-                cell: key.path.as_bytes().to_vec(),
-            };
-            let cell = keys::due(
-                run.partition(),
-                at.after(KEY_KEPT),
-                &format!("key/{}", run.unique().simple()),
-            );
+            let forget = Due::ForgetKey { cell: key.path.as_bytes().to_vec() };
+            let cell =
+                keys::due(run.partition(), at.after(KEY_KEPT), &format!("key/{}", run.unique().simple()));
             self.then.push(Then::Put(cell, encode(&forget)));
         }
         self.usage(place, ended.usage);
@@ -173,21 +137,10 @@ impl Writes {
         at: UnixMillis,
         conversation: Conversation,
     ) -> Conversation {
-        let Place {
-            tenant,
-            agent,
-            session,
-            run,
-        } = place;
+        let Place { tenant, agent, session, run } = place;
         let log = keys::messages(tenant, agent, session);
         let message = |author, content: &Payload, after| {
-            encode(&Message {
-                author,
-                content: content.clone(),
-                run: *run,
-                at,
-                after,
-            })
+            encode(&Message { author, content: content.clone(), run: *run, at, after })
         };
         let mut last = conversation.next;
         let before = conversation.head.map(|head| head.last);
@@ -197,20 +150,11 @@ impl Writes {
             last = last.next();
         }
         let count = conversation.head.map_or(0, |head| head.messages) + messages.len() as u64;
-        let head = Head {
-            last,
-            messages: count,
-            run: *run,
-            at,
-        };
+        let head = Head { last, messages: count, run: *run, at };
         self.when.push(When::Next(log.clone(), conversation.next));
         self.then.push(Then::Append(log, messages));
-        self.then
-            .push(Then::Put(keys::head(tenant, agent, session), encode(&head)));
-        Conversation {
-            head: Some(head),
-            next: last.next(),
-        }
+        self.then.push(Then::Put(keys::head(tenant, agent, session), encode(&head)));
+        Conversation { head: Some(head), next: last.next() }
     }
 
     fn usage(&mut self, place: &Place, usage: Usage) {
@@ -222,10 +166,7 @@ impl Writes {
         ];
         for (what, sum) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
             let by = i64::try_from(sum).unwrap_or(i64::MAX);
-            self.then.push(Then::Add(
-                keys::usage(&place.tenant, &place.agent, what),
-                by,
-            ));
+            self.then.push(Then::Add(keys::usage(&place.tenant, &place.agent, what), by));
         }
     }
 }
@@ -240,11 +181,24 @@ pub fn closed_timers<'a>(
     entries: &'a [Entry],
 ) -> impl Iterator<Item = (WaitId, UnixMillis)> + use<'a> {
     entries.iter().filter_map(|entry| match &entry.kind {
-        EntryKind::WaitClosed(closed) => {
-            timer_set_for(log, closed.wait).map(|at| (closed.wait, at))
-        }
+        EntryKind::WaitClosed(closed) => timer_set_for(log, closed.wait).map(|at| (closed.wait, at)),
         _ => None,
     })
+}
+
+/// The waits on time that a log leaves open, with the moments that they were set for.
+pub fn open_timers(log: &[Entry]) -> Vec<(WaitId, UnixMillis)> {
+    let mut open: Vec<(WaitId, UnixMillis)> = Vec::new();
+    for entry in log {
+        match &entry.kind {
+            EntryKind::WaitOpened(opened) if matches!(opened.on, WaitOn::Time(_)) => {
+                open.extend(opened.wake_at.map(|at| (opened.wait, at)));
+            }
+            EntryKind::WaitClosed(closed) => open.retain(|(wait, _)| *wait != closed.wait),
+            _ => {}
+        }
+    }
+    open
 }
 
 fn timer_set_for(log: &[Entry], wait: WaitId) -> Option<UnixMillis> {

@@ -2,8 +2,8 @@
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView,
-    StepPhase, StepUnknown, Stopped, UnknownCause, WaitOn,
+    AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView, StepPhase,
+    StepUnknown, Stopped, UnknownCause, WaitOn,
 };
 
 /// What becomes of a run that was found open.
@@ -34,36 +34,18 @@ pub enum Next {
 /// Decides what a new owner appends to `log`, and what then becomes of the run.
 pub fn claim(view: &RunView, log: &[Entry]) -> Claim {
     match view.phase {
-        Phase::Queued => Claim {
-            entries: Vec::new(),
-            next: Next::Queue,
-        },
-        Phase::Ended => Claim {
-            entries: Vec::new(),
-            next: Next::Over,
-        },
-        Phase::Parked => Claim {
-            entries: Vec::new(),
-            next: after_park(view, log),
-        },
+        Phase::Queued => Claim { entries: Vec::new(), next: Next::Queue },
+        Phase::Ended => Claim { entries: Vec::new(), next: Next::Over },
+        Phase::Parked => Claim { entries: Vec::new(), next: after_park(view, log) },
         Phase::Running | Phase::Waiting => lost(view),
     }
 }
 
 fn lost(view: &RunView) -> Claim {
-    let mut entries = vec![EntryKind::AttemptEnded(AttemptEnded {
-        how: AttemptEnding::Lost,
-        counted: false,
-    })];
-    let under_way = view
-        .steps
-        .iter()
-        .filter(|step| step.phase == StepPhase::Dispatched);
-    let cause = if view.cancel.is_some() {
-        UnknownCause::Cancelled
-    } else {
-        UnknownCause::Crash
-    };
+    let mut entries =
+        vec![EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Lost, counted: false })];
+    let under_way = view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
+    let cause = if view.cancel.is_some() { UnknownCause::Cancelled } else { UnknownCause::Crash };
     let mut unknown = Vec::new();
     for step in under_way {
         let (key, try_no) = (step.key.clone(), step.tries);
@@ -71,24 +53,11 @@ fn lost(view: &RunView) -> Claim {
         entries.push(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
     }
     if view.cancel.is_none() {
-        return Claim {
-            entries,
-            next: Next::Start,
-        };
+        return Claim { entries, next: Next::Start };
     }
-    let outcome = Outcome::Cancelled(Receipt {
-        stopped: Stopped::Dropped,
-        unknown,
-    });
-    entries.push(EntryKind::Ended(Ended {
-        outcome,
-        usage: view.usage,
-        price: Price::default(),
-    }));
-    Claim {
-        entries,
-        next: Next::Over,
-    }
+    let outcome = Outcome::Cancelled(Receipt { stopped: Stopped::Dropped, unknown });
+    entries.push(EntryKind::Ended(Ended { outcome, usage: view.usage, price: Price::default() }));
+    Claim { entries, next: Next::Over }
 }
 
 /// A parked run goes on when its first timer runs out or somebody ends its wait; one that was drained goes on now.
@@ -104,15 +73,10 @@ pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     if needs_person {
         return Next::Wait { until: None };
     }
-    Next::Wait {
-        until: view.waits.iter().filter_map(|wait| wait.wake_at).min(),
-    }
+    Next::Wait { until: view.waits.iter().filter_map(|wait| wait.wake_at).min() }
 }
 
 /// Whether the whole run waits for a person, whatever its branches could do.
 pub fn is_for_a_person(on: &WaitOn) -> bool {
-    matches!(
-        on,
-        WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_) | WaitOn::CodeVersion(_)
-    )
+    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_) | WaitOn::CodeVersion(_))
 }

@@ -2,8 +2,8 @@
 
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    DecidedBy, Ended, EntryKind, FailureKind, Outcome, Price, RunFailure, RunView, StepDecided,
-    StepKey, Verdict, WaitClosed,
+    DecidedBy, Ended, EntryKind, FailureKind, Outcome, Price, RunFailure, RunView, StepDecided, StepKey,
+    Verdict, WaitClosed,
 };
 
 use super::claim::{Next, is_for_a_person};
@@ -19,11 +19,7 @@ pub fn decide(
 ) -> Option<(Vec<EntryKind>, Next)> {
     let closed = |wait| {
         let answer = Payload::Inline(Content::text(""));
-        EntryKind::WaitClosed(WaitClosed {
-            wait,
-            by: by.clone(),
-            answer,
-        })
+        EntryKind::WaitClosed(WaitClosed { wait, by: by.clone(), answer })
     };
     if let Some(whole) = view.waits.iter().find(|wait| is_for_a_person(&wait.on)) {
         let closed = closed(whole.wait);
@@ -31,16 +27,9 @@ pub fn decide(
             Verdict::Repeat => Some((vec![closed], Next::Start)),
             Verdict::Fail => {
                 let message = "it was decided to take the run as failed".to_owned();
-                let failure = RunFailure {
-                    kind: FailureKind::Decided,
-                    message,
-                };
+                let failure = RunFailure { kind: FailureKind::Decided, message };
                 let outcome = Outcome::Failed(failure);
-                let ended = Ended {
-                    outcome,
-                    usage: view.usage,
-                    price: Price::default(),
-                };
+                let ended = Ended { outcome, usage: view.usage, price: Price::default() };
                 Some((vec![closed, EntryKind::Ended(ended)], Next::Over))
             }
             Verdict::Assume(_) => None,
@@ -48,14 +37,6 @@ pub fn decide(
     }
     let wait = view.decision_on(key)?.wait;
     let digest = view.step(key)?.digest;
-    let decided = StepDecided {
-        key: key.clone(),
-        by: by.clone(),
-        verdict,
-        digest,
-    };
-    Some((
-        vec![EntryKind::StepDecided(decided), closed(wait)],
-        Next::Start,
-    ))
+    let decided = StepDecided { key: key.clone(), by: by.clone(), verdict, digest };
+    Some((vec![EntryKind::StepDecided(decided), closed(wait)], Next::Start))
 }

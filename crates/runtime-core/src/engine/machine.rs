@@ -17,9 +17,9 @@ use runtime_traits::agent::Facts;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind,
-    Outcome, Price, Receipt, RunFailure, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
-    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome,
+    Price, Receipt, RunFailure, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause, Usage, Verdict,
+    WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::Name;
 use runtime_traits::store::Seq;
@@ -145,8 +145,7 @@ impl RunMachine {
             let entry = &self.log[at];
             match &entry.kind {
                 EntryKind::StepOpened(opened) => {
-                    self.recorded
-                        .insert(opened.key.clone(), Recorded::opened(opened, entry.at));
+                    self.recorded.insert(opened.key.clone(), Recorded::opened(opened, entry.at));
                 }
                 EntryKind::StepDispatched(dispatched) => {
                     if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
@@ -175,18 +174,10 @@ impl RunMachine {
                         recorded.deciding = None;
                     }
                 }
-                EntryKind::WaitOpened(WaitOpened {
-                    wait,
-                    on: WaitOn::Time(key),
-                    ..
-                }) => {
+                EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Time(key), .. }) => {
                     self.timers.insert(*wait, key.clone());
                 }
-                EntryKind::WaitOpened(WaitOpened {
-                    wait,
-                    on: WaitOn::Decision(key),
-                    ..
-                }) => {
+                EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Decision(key), .. }) => {
                     if let Some(recorded) = self.recorded.get_mut(key) {
                         recorded.deciding = Some(*wait);
                     }
@@ -249,30 +240,20 @@ impl RunMachine {
 
     /// When `tick` has to be called next.
     pub fn wake_at(&self) -> Option<UnixMillis> {
-        let slots = self
-            .open
-            .iter()
-            .filter_map(|slot| self.slots[*slot].wake_at())
-            .filter(|_| self.is_live());
+        let slots =
+            self.open.iter().filter_map(|slot| self.slots[*slot].wake_at()).filter(|_| self.is_live());
         slots.chain(self.cancel_by).chain(self.deadline).min()
     }
 
     /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the
     /// next one that does.
     pub fn take_batch(&mut self) -> Option<Outgoing> {
-        if self.sent > self.durable
-            || !self.log[self.sent..]
-                .iter()
-                .any(|entry| is_urgent(&entry.kind))
-        {
+        if self.sent > self.durable || !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind)) {
             return None;
         }
-        self.sent = self.log.len();
+        self.sent = self.durable + fitting(&self.log[self.durable..]);
         let entries = self.log[self.durable..self.sent].to_vec();
-        Some(Outgoing {
-            entries,
-            blobs: std::mem::take(&mut self.unwritten),
-        })
+        Some(Outgoing { entries, blobs: std::mem::take(&mut self.unwritten) })
     }
 
     /// The batch taken last is committed.
@@ -287,11 +268,7 @@ impl RunMachine {
         }
         let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         self.cancel_by = Some(self.now.after(within));
-        self.append(EntryKind::CancelRequested(CancelRequested {
-            by,
-            reason,
-            within_millis,
-        }));
+        self.append(EntryKind::CancelRequested(CancelRequested { by, reason, within_millis }));
     }
 
     /// Ends a cancelled run whose agent did not end by itself.
@@ -361,10 +338,7 @@ impl RunMachine {
     pub fn end_attempt(&mut self, how: AttemptEnding) {
         if self.over == Over::No {
             self.give_up_steps(UnknownCause::Crash);
-            self.append(EntryKind::AttemptEnded(AttemptEnded {
-                how,
-                counted: false,
-            }));
+            self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted: false }));
             self.over = Over::Attempt;
         }
     }
@@ -376,9 +350,7 @@ impl RunMachine {
             && self.is_live()
             && self.cancel_by.is_none()
             && self.sent == self.durable
-            && !self.log[self.sent..]
-                .iter()
-                .any(|entry| is_urgent(&entry.kind))
+            && !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind))
             && open().next().is_some()
             && open().all(|slot| slot.is_waiting(self.paused))
     }
@@ -408,10 +380,7 @@ impl RunMachine {
             wake_at: None,
             holds_session: true,
         }));
-        self.append(EntryKind::AttemptEnded(AttemptEnded {
-            how: AttemptEnding::Parked,
-            counted: false,
-        }));
+        self.append(EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Parked, counted: false }));
         self.over = Over::Attempt;
     }
 
@@ -423,11 +392,7 @@ impl RunMachine {
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;
                 self.slots[at].wake();
-                self.append(EntryKind::StepUnknown(StepUnknown {
-                    key: key.clone(),
-                    try_no,
-                    cause,
-                }));
+                self.append(EntryKind::StepUnknown(StepUnknown { key: key.clone(), try_no, cause }));
                 unknown.push(key);
             }
         }
@@ -436,11 +401,7 @@ impl RunMachine {
 
     fn end(&mut self, outcome: Outcome) {
         let (usage, price) = (self.usage, self.price);
-        self.append(EntryKind::Ended(Ended {
-            outcome,
-            usage,
-            price,
-        }));
+        self.append(EntryKind::Ended(Ended { outcome, usage, price }));
         self.over = Over::Run;
     }
 
@@ -471,15 +432,35 @@ impl RunMachine {
     }
 }
 
+/// How many of `entries` go into one batch, with room for the cells that ride along.
+fn fitting(entries: &[Entry]) -> usize {
+    const ENTRIES: usize = 128;
+    const BYTES: u64 = 512 * 1024;
+    let mut bytes = 0;
+    let fits = entries.iter().take(ENTRIES).take_while(|entry| {
+        bytes += 256 + inline_bytes(&entry.kind);
+        bytes <= BYTES
+    });
+    fits.count().max(1)
+}
+
+fn inline_bytes(kind: &EntryKind) -> u64 {
+    let payload = match kind {
+        EntryKind::StepOpened(opened) => Some(&opened.request),
+        other => payload_of(other),
+    };
+    match payload {
+        Some(Payload::Inline(content)) => content.bytes.len() as u64,
+        _ => 0,
+    }
+}
+
 fn plus(a: Price, b: Price) -> Price {
     let micros = match (a.micros, b.micros) {
         (None, None) => None,
         (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
     };
-    Price {
-        micros,
-        wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros),
-    }
+    Price { micros, wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros) }
 }
 
 fn payload_digest(payload: &Payload) -> Digest {
@@ -495,23 +476,14 @@ fn is_urgent(kind: &EntryKind) -> bool {
         kind,
         EntryKind::StateSet(_)
             | EntryKind::WaitClosed(_)
-            | EntryKind::WaitOpened(WaitOpened {
-                on: WaitOn::Time(_),
-                ..
-            })
-            | EntryKind::StepUnknown(StepUnknown {
-                cause: UnknownCause::Dropped,
-                ..
-            })
+            | EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(_), .. })
+            | EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Dropped, .. })
     )
 }
 
 /// The hashes of the contents that a log's payloads refer to and that are kept beside it.
 pub fn blobs_of(log: &[Entry]) -> HashSet<Digest> {
-    log.iter()
-        .filter_map(|entry| payload_of(&entry.kind))
-        .filter_map(blob_of)
-        .collect()
+    log.iter().filter_map(|entry| payload_of(&entry.kind)).filter_map(blob_of).collect()
 }
 
 /// The payload of an entry that a reader wants: input, result, state, output, answer.
@@ -519,23 +491,13 @@ pub fn payload_of(kind: &EntryKind) -> Option<&Payload> {
     match kind {
         EntryKind::Accepted(accepted) => Some(&accepted.input),
         EntryKind::StepSettled(settled) => settled.result.as_ref().ok(),
-        EntryKind::StepDecided(StepDecided {
-            verdict: Verdict::Assume(value),
-            ..
-        }) => Some(value),
+        EntryKind::StepDecided(StepDecided { verdict: Verdict::Assume(value), .. }) => Some(value),
         EntryKind::StateSet(set) => Some(&set.value),
-        EntryKind::Ended(Ended {
-            outcome: Outcome::Completed(output),
-            ..
-        }) => Some(output),
+        EntryKind::Ended(Ended { outcome: Outcome::Completed(output), .. }) => Some(output),
         _ => None,
     }
 }
 
 fn blob_of(payload: &Payload) -> Option<Digest> {
-    if let Payload::Blob { hash, .. } = payload {
-        Some(*hash)
-    } else {
-        None
-    }
+    if let Payload::Blob { hash, .. } = payload { Some(*hash) } else { None }
 }

@@ -7,8 +7,8 @@ use runtime_traits::agent::{Ask, Facts, Given, Slot, StepError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{
-    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown,
-    UnknownCause, Usage, WaitClosed, WaitId,
+    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown, UnknownCause,
+    Usage, WaitClosed, WaitId,
 };
 use runtime_traits::name::Name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -32,10 +32,7 @@ impl RunMachine {
 
     /// Counts a use of `name` in `scope`.
     pub fn count(&mut self, scope: &[Name], name: &Name) -> u32 {
-        let count = self
-            .counts
-            .entry((scope.to_vec(), name.clone()))
-            .or_insert(0);
+        let count = self.counts.entry((scope.to_vec(), name.clone())).or_insert(0);
         *count += 1;
         *count
     }
@@ -45,13 +42,7 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask {
-            key,
-            sort,
-            effect,
-            request,
-            within,
-        } = ask;
+        let Ask { key, sort, effect, request, within } = ask;
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {
@@ -62,32 +53,17 @@ impl RunMachine {
             });
         }
         let digest = request.digest();
-        let recorded = self
-            .recorded
-            .get(&key)
-            .map(|recorded| recorded.differs(sort, effect, digest));
+        let recorded = self.recorded.get(&key).map(|recorded| recorded.differs(sort, effect, digest));
         let request = if recorded.is_none() && effect != runtime_traits::Effect::Pure {
             self.keep(&request)
         } else {
             runtime_traits::Payload::Inline(Content::text(""))
         };
-        let phase = if recorded.is_some() {
-            Phase::Recorded
-        } else {
-            Phase::Asked
-        };
+        let phase = if recorded.is_some() { Phase::Recorded } else { Phase::Asked };
         if let Some(Some(difference)) = recorded {
-            self.diverged(
-                format!("step `{key}`"),
-                format!("`{key}` with {difference}"),
-            );
+            self.diverged(format!("step `{key}`"), format!("`{key}` with {difference}"));
         }
-        let what = What::Step {
-            sort,
-            effect,
-            request,
-            within,
-        };
+        let what = What::Step { sort, effect, request, within };
         Ok(self.put(SlotState::new(key, what, digest, phase)))
     }
 
@@ -102,11 +78,7 @@ impl RunMachine {
     }
 
     fn recorded_timer(&self, key: &StepKey) -> Option<(WaitId, UnixMillis)> {
-        let wait = self
-            .timers
-            .iter()
-            .find(|(_, timer)| *timer == key)
-            .map(|(wait, _)| *wait)?;
+        let wait = self.timers.iter().find(|(_, timer)| *timer == key).map(|(wait, _)| *wait)?;
         match self.log.get(wait.0 as usize - 1).map(|entry| &entry.kind) {
             Some(EntryKind::WaitOpened(opened)) => Some((wait, opened.wake_at.unwrap_or(self.now))),
             _ => None,
@@ -130,10 +102,7 @@ impl RunMachine {
                 let What::Step { within, .. } = state.what else {
                     return Poll::Pending;
                 };
-                state.phase = Phase::Executing {
-                    try_no,
-                    until: within.map(|within| now.after(within)),
-                };
+                state.phase = Phase::Executing { try_no, until: within.map(|within| now.after(within)) };
                 Poll::Ready(Given::Execute { try_no })
             }
             Phase::Done(_) => {
@@ -176,10 +145,7 @@ impl RunMachine {
         let result = match result {
             Ok(content) if content.bytes.len() > MAX_CONTENT => Err(StepFailure {
                 kind: runtime_traits::log::StepFailureKind::Work,
-                message: format!(
-                    "its value has {} bytes; the limit is {MAX_CONTENT}",
-                    content.bytes.len()
-                ),
+                message: format!("its value has {} bytes; the limit is {MAX_CONTENT}", content.bytes.len()),
             }),
             Ok(content) => Ok(self.keep(&content)),
             Err(failure) => Err(failure),
@@ -215,9 +181,7 @@ impl RunMachine {
                     recorded.map_or((1, None), |recorded| (recorded.tries, recorded.deciding));
                 self.drop_step(key, try_no, wait);
             }
-            Phase::Opening { try_no }
-            | Phase::Execute { try_no }
-            | Phase::Executing { try_no, .. }
+            Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.slots[at].is_pure() =>
             {
                 self.drop_step(key, try_no, None);
@@ -231,17 +195,14 @@ impl RunMachine {
 
     /// Whether the recorded log has the end of this wait: then the replay comes to it.
     fn closes(&self, wait: WaitId) -> bool {
-        self.log[..self.history].iter().skip(self.given).any(
-            |entry| matches!(&entry.kind, EntryKind::WaitClosed(closed) if closed.wait == wait),
-        )
+        self.log[..self.history]
+            .iter()
+            .skip(self.given)
+            .any(|entry| matches!(&entry.kind, EntryKind::WaitClosed(closed) if closed.wait == wait))
     }
 
     fn drop_step(&mut self, key: StepKey, try_no: u32, wait: Option<WaitId>) {
-        self.append(EntryKind::StepUnknown(StepUnknown {
-            key,
-            try_no,
-            cause: UnknownCause::Dropped,
-        }));
+        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause: UnknownCause::Dropped }));
         if let Some(wait) = wait {
             self.close(wait, DROPPED);
         }
@@ -249,11 +210,7 @@ impl RunMachine {
 
     pub(super) fn close(&mut self, wait: WaitId, answer: &str) {
         let answer = runtime_traits::Payload::Inline(Content::text(answer));
-        self.append(EntryKind::WaitClosed(WaitClosed {
-            wait,
-            by: DecidedBy::Policy,
-            answer,
-        }));
+        self.append(EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Policy, answer }));
     }
 
     /// The time of the last entry that was given out.
@@ -286,15 +243,11 @@ impl RunMachine {
         self.states_set += 1;
         match self.states_recorded.get(self.states_set - 1) {
             Some(recorded) if *recorded == digest => {}
-            Some(_) => self.diverged(
-                "the session's state set".to_owned(),
-                "another state to be set".to_owned(),
-            ),
+            Some(_) => {
+                self.diverged("the session's state set".to_owned(), "another state to be set".to_owned())
+            }
             None if self.over == Over::No => {
-                self.append(EntryKind::StateSet(StateSet {
-                    cell: String::new(),
-                    value: payload,
-                }));
+                self.append(EntryKind::StateSet(StateSet { cell: String::new(), value: payload }));
             }
             None => {}
         }
@@ -305,11 +258,7 @@ impl RunMachine {
         if self.cancelled {
             return Poll::Ready(());
         }
-        if !self
-            .cancel_wakers
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
-        {
+        if !self.cancel_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.cancel_wakers.push(cx.waker().clone());
         }
         Poll::Pending

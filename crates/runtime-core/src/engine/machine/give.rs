@@ -4,9 +4,8 @@ use runtime_traits::agent::Given;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Effect, EntryKind, FailureKind, Outcome, RunFailure, StepDispatched, StepFailure,
-    StepFailureKind, StepKey, StepOpened, StepUnknown, UnknownCause, Verdict, WaitId, WaitOn,
-    WaitOpened,
+    Effect, EntryKind, FailureKind, Outcome, RunFailure, StepDispatched, StepFailure, StepFailureKind,
+    StepKey, StepOpened, StepUnknown, UnknownCause, Verdict, WaitId, WaitOn, WaitOpened,
 };
 
 use super::asks::{DROPPED, ELAPSED};
@@ -67,8 +66,7 @@ impl RunMachine {
                 Some(_) => Step::Passed,
                 None => Step::NotYet,
             },
-            EntryKind::StepDispatched(StepDispatched { ref key, .. }) => match self.by_key.get(key)
-            {
+            EntryKind::StepDispatched(StepDispatched { ref key, .. }) => match self.by_key.get(key) {
                 Some(slot) if live => self.execute(*slot),
                 _ => Step::Passed,
             },
@@ -82,16 +80,10 @@ impl RunMachine {
                 };
                 self.done(slot, Given::Result(result))
             }
-            EntryKind::StepUnknown(StepUnknown {
-                ref key,
-                cause: UnknownCause::Dropped,
-                ..
-            }) => self.passes_when_gone(self.by_key.get(key).copied()),
-            EntryKind::StepUnknown(StepUnknown {
-                ref key,
-                cause: UnknownCause::TimedOut,
-                ..
-            }) => {
+            EntryKind::StepUnknown(StepUnknown { ref key, cause: UnknownCause::Dropped, .. }) => {
+                self.passes_when_gone(self.by_key.get(key).copied())
+            }
+            EntryKind::StepUnknown(StepUnknown { ref key, cause: UnknownCause::TimedOut, .. }) => {
                 let Some(slot) = self.by_key.get(key).copied() else {
                     return Step::NotYet;
                 };
@@ -121,15 +113,8 @@ impl RunMachine {
                 Step::Passed
             }
             EntryKind::StateSet(_) => Step::NotYet,
-            EntryKind::WaitOpened(WaitOpened {
-                on: WaitOn::Time(ref key),
-                ..
-            }) => {
-                if self.by_key.contains_key(key) {
-                    Step::Passed
-                } else {
-                    Step::NotYet
-                }
+            EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(ref key), .. }) => {
+                if self.by_key.contains_key(key) { Step::Passed } else { Step::NotYet }
             }
             EntryKind::WaitClosed(ref closed) => {
                 let Some(key) = self.timers.get(&closed.wait) else {
@@ -146,9 +131,7 @@ impl RunMachine {
             }
             EntryKind::CancelRequested(_) => {
                 self.cancelled = true;
-                self.cancel_wakers
-                    .drain(..)
-                    .for_each(std::task::Waker::wake);
+                self.cancel_wakers.drain(..).for_each(std::task::Waker::wake);
                 Step::Seen
             }
             EntryKind::Accepted(_)
@@ -231,13 +214,7 @@ impl RunMachine {
                 self.timers.insert(wait, key.clone());
                 self.slots[slot].phase = Phase::Running { wait, wake_at };
                 let on = WaitOn::Time(key);
-                let opened = WaitOpened {
-                    wait,
-                    on,
-                    digest,
-                    wake_at: Some(wake_at),
-                    holds_session: true,
-                };
+                let opened = WaitOpened { wait, on, digest, wake_at: Some(wake_at), holds_session: true };
                 self.append(EntryKind::WaitOpened(opened));
                 false
             }
@@ -246,37 +223,18 @@ impl RunMachine {
             What::Step { .. } if self.log.len() + ROOM_TO_END > MAX_ENTRIES => {
                 let message = format!("the run's log is full: {MAX_ENTRIES} entries");
                 self.give_up_steps(UnknownCause::Cancelled);
-                self.end(Outcome::Failed(RunFailure {
-                    kind: FailureKind::LogFull,
-                    message,
-                }));
+                self.end(Outcome::Failed(RunFailure { kind: FailureKind::LogFull, message }));
                 false
             }
-            What::Step {
-                effect: Effect::Pure,
-                ..
-            } => {
+            What::Step { effect: Effect::Pure, .. } => {
                 self.slots[slot].phase = Phase::Execute { try_no: 1 };
                 self.slots[slot].wake();
                 true
             }
-            What::Step {
-                sort,
-                effect,
-                request,
-                ..
-            } => {
+            What::Step { sort, effect, request, .. } => {
                 let (sort, effect, request) = (*sort, *effect, request.clone());
                 self.slots[slot].phase = Phase::Opening { try_no: 1 };
-                let opened = StepOpened {
-                    key,
-                    sort,
-                    effect,
-                    request,
-                    digest,
-                    reserved: 0,
-                    dispatched: true,
-                };
+                let opened = StepOpened { key, sort, effect, request, digest, reserved: 0, dispatched: true };
                 self.append(EntryKind::StepOpened(opened));
                 false
             }
@@ -311,30 +269,17 @@ impl RunMachine {
             self.slots[slot].phase = Phase::Deciding { wait };
             if deciding.is_none() {
                 let on = WaitOn::Decision(key);
-                let opened = WaitOpened {
-                    wait,
-                    on,
-                    digest,
-                    wake_at: None,
-                    holds_session: true,
-                };
+                let opened = WaitOpened { wait, on, digest, wake_at: None, holds_session: true };
                 self.append(EntryKind::WaitOpened(opened));
             }
             return false;
         }
         // An older dispatch of an idempotent step may still be under way until its deadline.
         let within = match self.slots[slot].what {
-            What::Step {
-                effect: Effect::Idempotent { .. },
-                within,
-                ..
-            } => within,
+            What::Step { effect: Effect::Idempotent { .. }, within, .. } => within,
             _ => None,
         };
-        match within
-            .map(|within| dispatched_at.after(within))
-            .filter(|end| *end > self.now)
-        {
+        match within.map(|within| dispatched_at.after(within)).filter(|end| *end > self.now) {
             Some(not_before) => self.slots[slot].phase = Phase::Again { not_before },
             None => self.dispatch_again(slot, tries + 1),
         }
@@ -383,17 +328,11 @@ impl RunMachine {
 }
 
 fn timed_out() -> StepFailure {
-    StepFailure {
-        kind: StepFailureKind::TimedOut,
-        message: "its deadline passed".to_owned(),
-    }
+    StepFailure { kind: StepFailureKind::TimedOut, message: "its deadline passed".to_owned() }
 }
 
 fn decided_so() -> StepFailure {
-    StepFailure {
-        kind: StepFailureKind::Decided,
-        message: "it was decided to take it as failed".to_owned(),
-    }
+    StepFailure { kind: StepFailureKind::Decided, message: "it was decided to take it as failed".to_owned() }
 }
 
 fn is_text(payload: &Payload, text: &str) -> bool {

@@ -21,15 +21,8 @@ pub(super) struct SlotState {
 /// What was asked for.
 #[derive(Debug)]
 pub(super) enum What {
-    Step {
-        sort: StepSort,
-        effect: Effect,
-        request: Payload,
-        within: Option<Duration>,
-    },
-    Timer {
-        after: Duration,
-    },
+    Step { sort: StepSort, effect: Effect, request: Payload, within: Option<Duration> },
+    Timer { after: Duration },
 }
 
 /// Where it is.
@@ -46,10 +39,7 @@ pub(super) enum Phase {
     /// The agent may do it.
     Execute { try_no: u32 },
     /// The agent does it.
-    Executing {
-        try_no: u32,
-        until: Option<UnixMillis>,
-    },
+    Executing { try_no: u32, until: Option<UnixMillis> },
     /// Its result is appended.
     Settling,
     /// Its deadline has passed, which is appended.
@@ -87,13 +77,7 @@ pub(super) struct Recorded {
 
 impl SlotState {
     pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
-        Self {
-            key,
-            what,
-            digest,
-            phase,
-            waker: None,
-        }
+        Self { key, what, digest, phase, waker: None }
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {
@@ -109,11 +93,7 @@ impl SlotState {
     }
 
     pub(super) fn effect(&self) -> Option<Effect> {
-        if let What::Step { effect, .. } = self.what {
-            Some(effect)
-        } else {
-            None
-        }
+        if let What::Step { effect, .. } = self.what { Some(effect) } else { None }
     }
 
     pub(super) fn is_pure(&self) -> bool {
@@ -132,9 +112,7 @@ impl SlotState {
     /// The try that is on its way out or under way, if it is recorded as such.
     pub(super) fn dispatched_try(&self) -> Option<u32> {
         match self.phase {
-            Phase::Opening { try_no }
-            | Phase::Execute { try_no }
-            | Phase::Executing { try_no, .. }
+            Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.is_pure() =>
             {
                 Some(try_no)
@@ -183,9 +161,7 @@ impl Recorded {
             return Some("another request".to_owned());
         }
         match self.opened {
-            None if effect != Effect::Pure => {
-                Some(format!("the effect {effect:?} instead of Pure"))
-            }
+            None if effect != Effect::Pure => Some(format!("the effect {effect:?} instead of Pure")),
             Some((recorded, _)) if recorded != sort => {
                 Some(format!("the sort {sort:?} instead of {recorded:?}"))
             }

@@ -1,0 +1,29 @@
+//! The driver: does what the engine decided. It owns the partitions of a store, works the runs, keeps the time.
+
+mod accept;
+mod agents;
+mod attempt;
+mod blobs;
+mod cancel;
+mod commit;
+mod config;
+mod finish;
+mod inner;
+mod list;
+mod load;
+mod manager;
+mod own;
+mod port;
+mod recover;
+mod register;
+mod run_slot;
+mod runtime;
+mod snapshot;
+mod stream;
+mod sweep;
+mod system;
+mod wake;
+
+pub use config::{Builder, Config};
+pub use manager::RuntimeManager;
+pub use system::{SystemClock, SystemEntropy};

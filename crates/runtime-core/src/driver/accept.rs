@@ -1,0 +1,258 @@
+//! Acceptance: what is refused is refused at once, with its reason; what is accepted is never lost.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use runtime_codec::IdemRecord;
+use runtime_traits::agent::Agent;
+use runtime_traits::content::{Content, Payload};
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Accepted, Entry, EntryKind};
+use runtime_traits::name::Tenant;
+use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
+use runtime_traits::store::{Seq, StateError};
+
+use super::inner::{AgentSlot, Inner};
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::batches::{Place, Writes};
+use crate::engine::keys;
+
+/// A run that has its place in the order of its session, and is not committed yet.
+struct Reserved {
+    slot: Arc<RunSlot>,
+    accepted: Accepted,
+    input: Content,
+    /// It may begin with its acceptance.
+    begins: Option<(Arc<dyn Agent>, u32)>,
+}
+
+impl Inner {
+    /// Accepts a run, or finds the one that the same key gave. The flag: it was there before.
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        agent: &AgentRef,
+        request: RunRequest,
+    ) -> Result<(Arc<RunSlot>, bool), RuntimeError> {
+        self.check(&request)?;
+        let id = self.find(tenant, agent).await?;
+        loop {
+            if let Some(run) = self.repeated(tenant, &id, &request).await? {
+                return Ok((run, true));
+            }
+            let reserved = self.reserve(tenant, agent, &id, &request).await?;
+            let slot = Arc::clone(&reserved.slot);
+            // The task, not the caller, sees the acceptance through: a caller that goes away changes nothing.
+            self.tasks.spawn(Arc::clone(self).accept(reserved));
+            let refused = slot
+                .until(|stage| match stage {
+                    Stage::Accepting => None,
+                    Stage::Left(error) => Some(Some(error.clone())),
+                    _ => Some(None),
+                })
+                .await;
+            match refused {
+                None => return Ok((slot, false)),
+                // The same key was taken at the same time: the next look finds its run.
+                Some(RuntimeError::Store(StateError::Conflict { .. }))
+                    if request.idempotency_key.is_some() => {}
+                Some(error) => return Err(error),
+            }
+        }
+    }
+
+    fn check(&self, request: &RunRequest) -> Result<(), RuntimeError> {
+        let size = request.input.bytes.len();
+        if self.is_draining() {
+            return Err(RuntimeError::ShuttingDown);
+        }
+        if size == 0 {
+            return Err(RuntimeError::EmptyInput);
+        }
+        if size > self.config.max_input {
+            let limit = self.config.max_input as u64;
+            return Err(RuntimeError::TooLarge { what: "the input".to_owned(), size: size as u64, limit });
+        }
+        let labels: usize = request.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if labels > Payload::INLINE_LIMIT {
+            let (size, limit) = (labels as u64, Payload::INLINE_LIMIT as u64);
+            return Err(RuntimeError::TooLarge { what: "the labels".to_owned(), size, limit });
+        }
+        if self.open_runs.load(Ordering::Relaxed) >= self.config.max_open {
+            let what = "the runtime's list of open runs".to_owned();
+            return Err(RuntimeError::Busy {
+                what,
+                limit: self.config.max_open,
+                retry_after: Duration::from_secs(1),
+            });
+        }
+        Ok(())
+    }
+
+    /// The run that the same key gave before.
+    async fn repeated(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        request: &RunRequest,
+    ) -> Result<Option<Arc<RunSlot>>, RuntimeError> {
+        let Some(key) = &request.idempotency_key else { return Ok(None) };
+        let cell = keys::idem(tenant, agent, &request.session, key);
+        let Some(record) = self.record::<IdemRecord>(&cell).await? else { return Ok(None) };
+        if record.digest != request.input.digest() {
+            return Err(RuntimeError::KeyReused { key: key.as_str().to_owned(), run: record.run });
+        }
+        if let Some(slot) = self.run_slot(&record.run) {
+            return Ok(Some(slot));
+        }
+        let (log, view) = self.run_log(&record.run).await?;
+        let finished = self.finished(tenant, &view, &log).await?;
+        let place = Place {
+            tenant: tenant.clone(),
+            agent: *agent,
+            session: request.session.clone(),
+            run: record.run,
+        };
+        let finished = finished.ok_or(RuntimeError::UnknownRun { run: record.run })?;
+        Ok(Some(RunSlot::new(place, Stage::Ended(Arc::new(finished)))))
+    }
+
+    /// Gives a run its place in its session's order.
+    async fn reserve(
+        &self,
+        tenant: &Tenant,
+        called: &AgentRef,
+        agent: &AgentId,
+        request: &RunRequest,
+    ) -> Result<Reserved, RuntimeError> {
+        let now = self.clock.now();
+        let run = RunId::mint(agent.partition(), self.clock.as_ref(), self.entropy.as_ref());
+        let place = Place { tenant: tenant.clone(), agent: *agent, session: request.session.clone(), run };
+        let accepted = Accepted {
+            agent: *agent,
+            spec_rev: 0,
+            session: request.session.clone(),
+            policy: request.policy.unwrap_or(SessionPolicy::Enqueue),
+            input: Payload::of(&request.input),
+            digest: request.input.digest(),
+            idempotency_key: request.idempotency_key.clone(),
+            parent: None,
+            copied_from: None,
+            principal: None,
+            trace: None,
+            deadline: request.deadline.map(|within| now.after(within)),
+            priority: 0,
+            labels: request.labels.clone(),
+        };
+        let slot = RunSlot::new(place, Stage::Accepting);
+        let max_queued = self.config.max_queued;
+        let reserved = self
+            .with_agent(tenant, agent, |found, runs| {
+                if found.want == Want::Stopped {
+                    return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
+                }
+                admit(found, runs, request, max_queued)?;
+                let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
+                let begins = found.session(&request.session).admit(run, hosted.is_some());
+                runs.insert(run, Arc::clone(&slot));
+                let accepted = Accepted { spec_rev: found.revision, ..accepted };
+                let begins = hosted.filter(|_| begins);
+                Ok(Reserved { slot, accepted, input: request.input.clone(), begins })
+            })
+            .await??;
+        self.open_runs.fetch_add(1, Ordering::Relaxed);
+        Ok(reserved)
+    }
+
+    /// Commits the acceptance, and works the run if it is its turn.
+    async fn accept(self: Arc<Self>, reserved: Reserved) {
+        let Reserved { slot, accepted, input, begins } = reserved;
+        match self
+            .commit_acceptance(&slot, accepted, &input, begins.as_ref().map(|(_, version)| *version))
+            .await
+        {
+            Err(error) => {
+                self.leave(&slot, Stage::Left(error.into()));
+                self.begin_next(&slot.place);
+            }
+            Ok(log) => match begins {
+                Some((agent, _)) => {
+                    slot.committed(2);
+                    self.work(slot, log, agent).await;
+                }
+                None => {
+                    slot.committed(1);
+                    slot.set_stage(Stage::Queued);
+                    self.in_session(&slot.place, |session| session.accepted(&slot.place.run));
+                    self.begin_next(&slot.place);
+                }
+            },
+        }
+    }
+
+    async fn commit_acceptance(
+        &self,
+        slot: &RunSlot,
+        accepted: Accepted,
+        input: &Content,
+        begins: Option<u32>,
+    ) -> Result<Vec<Entry>, StateError> {
+        let place = &slot.place;
+        let partition = place.run.partition();
+        let epoch = self.own(partition).await?.epoch;
+        if let Payload::Blob { .. } = accepted.input {
+            self.write_blobs(&place.tenant, partition, std::slice::from_ref(input)).await?;
+        }
+        let at = self.clock.now();
+        let kind = EntryKind::Accepted(Box::new(accepted));
+        let mut log = vec![Entry { seq: Seq::FIRST, at, attempt: 0, epoch, kind }];
+        if let Some(kind_version) = begins {
+            log.push(self.started(Seq(2), 1, epoch, kind_version));
+        }
+        let EntryKind::Accepted(accepted) = &log[0].kind else { return Ok(log) };
+        self.commit(partition, Writes::accept(place, accepted, &log)).await?;
+        Ok(log)
+    }
+}
+
+/// Whether the session takes another run.
+fn admit(
+    agent: &mut AgentSlot,
+    runs: &std::collections::HashMap<RunId, Arc<RunSlot>>,
+    request: &RunRequest,
+    max_queued: usize,
+) -> Result<(), RuntimeError> {
+    let session = agent.session(&request.session);
+    let Some(run) = session.busy_with() else { return Ok(()) };
+    let waits_for = runs.get(&run).and_then(|slot| waits_for(slot));
+    let refuses = match request.policy {
+        Some(SessionPolicy::Reject) => true,
+        Some(SessionPolicy::Enqueue) => false,
+        None => waits_for.is_some(),
+    };
+    if refuses {
+        return Err(RuntimeError::SessionBusy { session: request.session.to_string(), run, waits_for });
+    }
+    if session.queued() >= max_queued {
+        let what = format!("the queue of session `{}`", request.session);
+        return Err(RuntimeError::Busy {
+            what,
+            limit: max_queued as u64,
+            retry_after: Duration::from_secs(1),
+        });
+    }
+    Ok(())
+}
+
+/// What a run waits for, in words, if it does.
+fn waits_for(slot: &RunSlot) -> Option<String> {
+    match slot.stage() {
+        Stage::Parked(reason) => Some(reason),
+        Stage::Working(machine) => {
+            let machine = lock(&machine);
+            machine.may_park().then(|| super::wake::reason(machine.log()))
+        }
+        _ => None,
+    }
+}

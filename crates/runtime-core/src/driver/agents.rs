@@ -1,0 +1,186 @@
+//! Agents in memory: activated at their first use, forgotten when idle. Only what somebody wants is stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use runtime_codec::{SpecRecord, WantRecord, encode};
+use runtime_traits::agent::Agent;
+use runtime_traits::id::AgentId;
+use runtime_traits::name::Tenant;
+use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
+use runtime_traits::store::{Then, When};
+
+use super::inner::{AgentSlot, Inner, PartitionState};
+use super::load::read;
+use super::register::parse_spec;
+use super::run_slot::{RunSlot, lock};
+use crate::engine::batches::Writes;
+use crate::engine::keys;
+
+impl Inner {
+    /// The id behind a reference, checked for its form only.
+    pub(super) async fn find(&self, tenant: &Tenant, agent: &AgentRef) -> Result<AgentId, RuntimeError> {
+        let found = match agent {
+            AgentRef::Id(id) => Some(*id).filter(|id| self.checked(id.partition())),
+            AgentRef::Name(name) => self.named(tenant, name).await?,
+        };
+        found.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })
+    }
+
+    /// Does something with an agent in memory, and with its partition.
+    pub(super) async fn with_agent<T>(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        act: impl FnOnce(&mut AgentSlot, &mut HashMap<runtime_traits::RunId, Arc<RunSlot>>) -> T,
+    ) -> Result<T, RuntimeError> {
+        loop {
+            {
+                let mut state = lock(&self.home(agent.partition()).state);
+                let PartitionState { agents, runs } = &mut *state;
+                if let Some(slot) = agents.get_mut(agent) {
+                    if slot.tenant != *tenant {
+                        return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
+                    }
+                    slot.used_at = self.clock.now();
+                    return Ok(act(slot, runs));
+                }
+            }
+            self.activate(tenant, agent).await?;
+        }
+    }
+
+    async fn activate(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
+        let home = self.home(agent.partition());
+        let _admin = home.admin.lock().await;
+        let slot = self.load_agent(tenant, agent).await?;
+        lock(&home.state).agents.entry(*agent).or_insert_with(|| Box::new(slot));
+        Ok(())
+    }
+
+    async fn load_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<AgentSlot, RuntimeError> {
+        let keys = [keys::spec(tenant, agent), keys::want(tenant, agent)];
+        let mut cells = self.store.get(&keys).await?.into_iter();
+        let (Some(spec), Some(want)) = (cells.next().flatten(), cells.next().flatten()) else {
+            return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
+        };
+        let spec: SpecRecord = read(&keys[0], &spec)?;
+        let want: WantRecord = read(&keys[1], &want)?;
+        let (hosted, kind_version) = self.build(agent, &spec)?;
+        Ok(AgentSlot {
+            tenant: tenant.clone(),
+            want: want.want,
+            generation: want.generation,
+            revision: spec.revision,
+            kind_version,
+            agent: hosted,
+            used_at: self.clock.now(),
+            sessions: None,
+        })
+    }
+
+    /// What runs the agent here: the value it was registered with, or what its kind builds. `None`: nothing.
+    fn build(
+        &self,
+        agent: &AgentId,
+        spec: &SpecRecord,
+    ) -> Result<(Option<Arc<dyn Agent>>, u32), RuntimeError> {
+        if let Some(value) = lock(&self.attached).get(agent) {
+            return Ok((Some(Arc::clone(value)), 1));
+        }
+        let spec = parse_spec(spec)?;
+        let Some(kind) = self.kind(&spec.kind) else { return Ok((None, 0)) };
+        match kind.build(&spec) {
+            Ok(built) => Ok((Some(built), kind.version())),
+            Err(error) => {
+                tracing::warn!(agent = %spec.name, %error, "the agent cannot be built here; its runs wait");
+                Ok((None, 0))
+            }
+        }
+    }
+
+    /// What works a run that was accepted with this revision of the agent's declaration.
+    pub(super) async fn agent_for(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        revision: u32,
+    ) -> Result<Option<(Arc<dyn Agent>, u32)>, RuntimeError> {
+        let current = self
+            .with_agent(tenant, agent, |slot, _| (slot.revision, slot.agent.clone(), slot.kind_version))
+            .await?;
+        let (current_revision, current, version) = current;
+        if current_revision != revision && !lock(&self.attached).contains_key(agent) {
+            let pinned = self.record::<SpecRecord>(&keys::spec_revision(tenant, agent, revision)).await?;
+            if let Some(pinned) = pinned {
+                let (built, version) = self.build(agent, &pinned)?;
+                return Ok(built.map(|built| (built, version)));
+            }
+        }
+        Ok(current.map(|agent| (agent, version)))
+    }
+
+    /// Changes what somebody wants of an agent.
+    pub(super) async fn set_want(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        change: impl Fn(Want) -> Result<Want, RuntimeError>,
+    ) -> Result<(), RuntimeError> {
+        let home = self.home(agent.partition());
+        let _admin = home.admin.lock().await;
+        let cell = keys::want(tenant, agent);
+        let before = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
+        let Some(before) = before else {
+            return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
+        };
+        let record: WantRecord = read(&cell, &before)?;
+        let want = change(record.want)?;
+        let generation = record.generation + 1;
+        if want != record.want {
+            let when = vec![When::Revision(cell.clone(), before.revision)];
+            let then = vec![Then::Put(cell, encode(&WantRecord { want, generation }))];
+            self.commit(agent.partition(), Writes { when, then }).await?;
+        }
+        let mut state = lock(&home.state);
+        let PartitionState { agents, runs } = &mut *state;
+        if let Some(slot) = agents.get_mut(agent) {
+            slot.want = want;
+            slot.generation = generation;
+        }
+        for run in runs.values().filter(|run| run.place.agent == *agent) {
+            if let Some(machine) = run.machine() {
+                lock(&machine).pause(want == Want::Paused);
+                run.signal.raise();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the next use of an agent load it anew; what it works on stays.
+    pub(super) async fn reload_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
+        let home = self.home(agent.partition());
+        let _admin = home.admin.lock().await;
+        let loaded = self.load_agent(tenant, agent).await?;
+        let mut state = lock(&home.state);
+        if let Some(slot) = state.agents.get_mut(agent) {
+            let sessions = slot.sessions.take();
+            **slot = AgentSlot { sessions, ..loaded };
+        }
+        Ok(())
+    }
+
+    /// Forgets agents that did nothing for a while.
+    pub(super) fn forget_idle(&self) {
+        let now = self.clock.now();
+        for home in &self.partitions {
+            let mut state = lock(&home.state);
+            state
+                .agents
+                .retain(|_, slot| !slot.is_idle() || now.since(slot.used_at) < self.config.idle_after);
+            if state.agents.capacity() > 64 && state.agents.len() < state.agents.capacity() / 4 {
+                state.agents.shrink_to_fit();
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! An attempt: polls the agent, commits what its machine appends, keeps its time.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Content;
+use runtime_traits::log::{AttemptEnding, Entry, EntryKind, FailureKind, RunFailure};
+use runtime_traits::runtime::{RuntimeError, Want};
+use runtime_traits::store::StateError;
+
+use super::inner::Inner;
+use super::port::Port;
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::machine::{Over, RunMachine};
+
+type Work = Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
+
+/// An attempt under way.
+struct Attempt {
+    inner: Arc<Inner>,
+    slot: Arc<RunSlot>,
+    machine: Arc<Mutex<RunMachine>>,
+    agent: Option<Work>,
+    commit: Option<Commit>,
+    sleep: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
+    /// Since when nothing moved, and how long the log was then.
+    still: Option<(UnixMillis, usize)>,
+}
+
+impl Inner {
+    /// Works a run whose log ends with the `Started` of this attempt, until the attempt or the run is over.
+    pub(super) async fn work(self: Arc<Self>, slot: Arc<RunSlot>, log: Vec<Entry>, agent: Arc<dyn Agent>) {
+        match self.prepare(&slot, log, agent).await {
+            Ok(mut attempt) => {
+                let result = poll_fn(|cx| attempt.poll(cx)).await;
+                let machine = Arc::clone(&attempt.machine);
+                drop(attempt);
+                self.attempt_over(&slot, &machine, result).await;
+            }
+            Err(error) => {
+                tracing::error!(run = %slot.place.run, %error, "the run cannot be worked; it stays open");
+                slot.set_stage(Stage::Left(error));
+            }
+        }
+    }
+
+    async fn prepare(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        log: Vec<Entry>,
+        agent: Arc<dyn Agent>,
+    ) -> Result<Attempt, RuntimeError> {
+        let place = &slot.place;
+        let partition = place.run.partition();
+        let Some(Entry { epoch, attempt, .. }) = log.last() else {
+            return Err(RuntimeError::UnknownRun { run: place.run });
+        };
+        let fence = FenceMark { partition, epoch: *epoch, attempt: *attempt };
+        let EntryKind::Accepted(accepted) = &log[0].kind else {
+            return Err(RuntimeError::Damaged { what: format!("the log of `{}`", place.run) });
+        };
+        let input = self.resolve(&place.tenant, partition, &accepted.input).await?;
+        let contents = self.contents(&place.tenant, partition, &log).await?;
+        let state = match self.known_session(place).await?.state {
+            Some(payload) => Some(self.resolve(&place.tenant, partition, &payload).await?),
+            None => None,
+        };
+        let facts = Facts {
+            tenant: place.tenant.clone(),
+            agent: place.agent,
+            session: place.session.clone(),
+            run: place.run,
+            fence,
+        };
+        let entries = log.len() as u64;
+        let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
+        let paused =
+            self.with_agent(&place.tenant, &place.agent, |agent, _| agent.want == Want::Paused).await?;
+        machine.pause(paused);
+        let machine = Arc::new(Mutex::new(machine));
+        slot.set_stage(Stage::Working(Arc::clone(&machine)));
+        slot.committed(entries);
+        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot) };
+        let ctx = Ctx::new(Arc::new(port));
+        let agent = Some(isolated(agent, ctx, input));
+        let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
+        Ok(Attempt { inner, slot, machine, agent, commit: None, sleep: None, still: None })
+    }
+}
+
+/// The agent's work; its panic is a failure of its run and of nothing else.
+fn isolated(agent: Arc<dyn Agent>, ctx: Ctx, input: Content) -> Work {
+    let work = async move { agent.run(ctx, input).await };
+    let work = std::panic::AssertUnwindSafe(work).catch_unwind();
+    Box::pin(work.map(|result| match result {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) => Err(RunFailure { kind: FailureKind::Agent, message: error.message().to_owned() }),
+        Err(panic) => {
+            let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(RunFailure { kind: FailureKind::Panicked, message: format!("the agent panicked: {said}") })
+        }
+    }))
+}
+
+impl Attempt {
+    /// Moves on as far as it goes. Ready when the attempt is over and all of it is committed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StateError>> {
+        loop {
+            let now = self.inner.clock.now();
+            self.poll_agent(now, cx);
+            let signalled = self.slot.signal.poll(cx);
+            match self.poll_commit(cx) {
+                Poll::Ready(Err(error)) => {
+                    self.agent = None;
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(())) => continue,
+                Poll::Pending => {}
+            }
+            let (over, settled) = {
+                let machine = lock(&self.machine);
+                (machine.over(), machine.durable() == machine.log().len())
+            };
+            if over != Over::No && settled && self.commit.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            if !signalled && self.poll_time(now, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {
+        loop {
+            if let Some(agent) = &mut self.agent
+                && let Poll::Ready(result) = agent.as_mut().poll(cx)
+            {
+                // Its futures end before its result is taken, so that what it left open is recorded first.
+                self.agent = None;
+                let result = match result {
+                    Ok(output) if output.bytes.len() > crate::engine::machine::asks::MAX_CONTENT => {
+                        let message = format!("the output has {} bytes, too many", output.bytes.len());
+                        Err(RunFailure { kind: FailureKind::Agent, message })
+                    }
+                    result => result,
+                };
+                lock(&self.machine).finish(result);
+            }
+            let (again, over) = {
+                let mut machine = lock(&self.machine);
+                (machine.turn(now), machine.over())
+            };
+            if over != Over::No {
+                self.agent = None;
+            }
+            if !again || self.agent.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn poll_commit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StateError>> {
+        if self.commit.is_none() {
+            let Some(outgoing) = lock(&self.machine).take_batch() else { return Poll::Pending };
+            let (inner, slot, machine) = (&self.inner, &self.slot, &self.machine);
+            self.commit =
+                Some(Box::pin(Arc::clone(inner).write(Arc::clone(slot), Arc::clone(machine), outgoing)));
+        }
+        let Some(commit) = &mut self.commit else { return Poll::Pending };
+        let result = std::task::ready!(commit.as_mut().poll(cx));
+        self.commit = None;
+        Poll::Ready(result)
+    }
+
+    /// Waits for the next moment at which something happens by itself: a timer, a deadline, parking, giving up a
+    /// replay. Ready when it has come.
+    fn poll_time(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<()> {
+        let config = &self.inner.config;
+        let (wake_at, still_for, length) = {
+            let machine = lock(&self.machine);
+            let still_for = if machine.may_park() {
+                Some(config.park_after)
+            } else if !machine.is_live() && self.commit.is_none() {
+                Some(config.replay_stall)
+            } else {
+                None
+            };
+            (machine.wake_at(), still_for, machine.log().len())
+        };
+        let still = still_for.and_then(|for_how_long| self.still_until(now, for_how_long, length));
+        if still.is_some_and(|until| until <= now) {
+            self.still = None;
+            let mut machine = lock(&self.machine);
+            if machine.is_live() {
+                machine.end_attempt(AttemptEnding::Parked)
+            } else {
+                machine.stuck()
+            }
+            return Poll::Ready(());
+        }
+        let Some(next) = wake_at.into_iter().chain(still).min() else {
+            self.sleep = None;
+            return Poll::Pending;
+        };
+        if self.sleep.as_ref().is_none_or(|(at, _)| *at != next) {
+            let pause = next.since(now).max(Duration::from_millis(1));
+            self.sleep = Some((next, Box::pin(tokio::time::sleep(pause))));
+        }
+        let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
+        std::task::ready!(sleep.as_mut().poll(cx));
+        self.sleep = None;
+        Poll::Ready(())
+    }
+
+    fn still_until(&mut self, now: UnixMillis, for_how_long: Duration, length: usize) -> Option<UnixMillis> {
+        let since = match self.still {
+            Some((since, then)) if then == length => since,
+            _ => {
+                self.still = Some((now, length));
+                now
+            }
+        };
+        Some(since.after(for_how_long))
+    }
+}

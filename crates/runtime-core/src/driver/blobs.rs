@@ -1,0 +1,110 @@
+//! Contents that are too large for the log: kept under their hash, in chunks, written before the batch that names them.
+
+use bytes::Bytes;
+use runtime_traits::content::{Content, Digest, Payload};
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::{StateError, Then, When};
+
+use super::inner::Inner;
+use crate::engine::batches::Writes;
+use crate::engine::keys;
+
+/// Small enough for every store.
+const CHUNK: usize = 32 * 1024;
+/// Chunks in a batch: less than a mebibyte with their paths.
+const GROUP: usize = 24;
+
+impl Inner {
+    /// Writes contents under their hashes, those that are not there yet.
+    pub(super) async fn write_blobs(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        contents: &[Content],
+    ) -> Result<(), StateError> {
+        for content in contents {
+            self.write_blob(tenant, partition, content.digest(), &content.bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes under a hash, if they are not there yet.
+    pub(super) async fn write_blob(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        hash: Digest,
+        bytes: &Bytes,
+    ) -> Result<(), StateError> {
+        let chunks: Vec<Bytes> = (0..bytes.len().max(1))
+            .step_by(CHUNK)
+            .map(|at| bytes.slice(at..bytes.len().min(at + CHUNK)))
+            .collect();
+        // The last chunk is written last: where it is, all are.
+        let last = keys::blob(tenant, partition, &hash, chunks.len() as u32 - 1);
+        if self.store.get(std::slice::from_ref(&last)).await?[0].is_some() {
+            return Ok(());
+        }
+        for (group, chunks) in chunks.chunks(GROUP).enumerate() {
+            let mut writes = Writes::default();
+            for (at, chunk) in chunks.iter().enumerate() {
+                let cell = keys::blob(tenant, partition, &hash, (group * GROUP + at) as u32);
+                if at == 0 {
+                    writes.when.push(When::Absent(cell.clone()));
+                }
+                writes.then.push(Then::Put(cell, chunk.clone()));
+            }
+            match self.commit(partition, writes).await {
+                // Somebody wrote the same bytes, for they have the same hash.
+                Ok(_) | Err(StateError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The content that a payload refers to.
+    pub(super) async fn resolve(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        payload: &Payload,
+    ) -> Result<Content, RuntimeError> {
+        match payload {
+            Payload::Inline(content) => Ok(content.clone()),
+            Payload::Blob { hash, len, media } => {
+                let bytes = self.read_blob(tenant, partition, hash, *len).await?;
+                let content = Content { media: *media, bytes };
+                if content.digest() == *hash { Ok(content) } else { Err(damaged(hash)) }
+            }
+        }
+    }
+
+    /// The bytes under a hash. The caller compares the hash, which may cover more than the bytes.
+    pub(super) async fn read_blob(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        hash: &Digest,
+        len: u64,
+    ) -> Result<Bytes, RuntimeError> {
+        let len = usize::try_from(len).map_err(|_| damaged(hash))?;
+        let chunks = len.max(1).div_ceil(CHUNK) as u32;
+        let mut bytes = Vec::with_capacity(len.min(64 * 1024 * 1024));
+        for first in (0..chunks).step_by(GROUP) {
+            let cells: Vec<_> = (first..chunks.min(first + GROUP as u32))
+                .map(|chunk| keys::blob(tenant, partition, hash, chunk))
+                .collect();
+            for cell in self.store.get(&cells).await? {
+                bytes.extend_from_slice(&cell.ok_or_else(|| damaged(hash))?.value);
+            }
+        }
+        if bytes.len() == len { Ok(bytes.into()) } else { Err(damaged(hash)) }
+    }
+}
+
+fn damaged(hash: &Digest) -> RuntimeError {
+    RuntimeError::Damaged { what: format!("the content `{hash}`") }
+}

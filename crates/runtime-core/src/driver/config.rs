@@ -1,0 +1,131 @@
+//! What a runtime is made of, and how it is set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_traits::agent::AgentKind;
+use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Pool;
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::{Durability, StateStore};
+
+use super::manager::RuntimeManager;
+use super::system::{SystemClock, SystemEntropy};
+
+/// The settings of a runtime. Every one has a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What every commit asks of the store; what it gave is in its answer. `None`: the best that the store has.
+    pub durability: Option<Durability>,
+    /// A run that waits this long gives its memory back and is replayed when it goes on.
+    pub park_after: Duration,
+    /// A replay that moves no further for this long, with recorded results left, has diverged.
+    pub replay_stall: Duration,
+    /// An agent that does nothing for this long is no longer kept in memory.
+    pub idle_after: Duration,
+    /// The most runs that wait for their turn in one session.
+    pub max_queued: usize,
+    /// The most runs that are accepted and not over.
+    pub max_open: u64,
+    /// The most bytes of an input.
+    pub max_input: usize,
+    /// How many ended runs are kept. `None`: all of them.
+    pub max_ended: Option<usize>,
+    /// How many messages a session keeps when ended runs are let go.
+    pub keep_messages: u64,
+}
+
+/// Puts a runtime together.
+#[derive(Debug)]
+pub struct Builder {
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) kinds: Vec<Arc<dyn AgentKind>>,
+    pub(super) config: Config,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) tenant: Tenant,
+    pub(super) pool: Pool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            durability: None,
+            park_after: Duration::from_secs(5),
+            replay_stall: Duration::from_secs(2),
+            idle_after: Duration::from_secs(60),
+            max_queued: 1_000,
+            max_open: 100_000,
+            max_input: 16 * 1024 * 1024,
+            max_ended: None,
+            keep_messages: 256,
+        }
+    }
+}
+
+impl Builder {
+    pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
+        // In memory nothing else bounds what ended runs take; on disk they are kept.
+        let max_ended = (store.profile().best == Durability::Memory).then_some(10_000);
+        Self {
+            store,
+            kinds: Vec::new(),
+            config: Config { max_ended, ..Config::default() },
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy::default()),
+            tenant: Tenant::default(),
+            pool: Pool::MAIN,
+        }
+    }
+
+    /// Hosts a kind: agents whose spec names it are built by it.
+    #[must_use]
+    pub fn kind(mut self, kind: Arc<dyn AgentKind>) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Changes the settings.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Acts for this tenant instead of `default`.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
+    /// Asks this of every commit.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.config.durability = Some(durability);
+        self
+    }
+
+    /// Reads this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Draws from this entropy.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Takes the store over and goes on with every run that is open in it.
+    ///
+    /// # Errors
+    /// What kept the store from being read or claimed.
+    pub async fn open(self) -> Result<RuntimeManager, RuntimeError> {
+        RuntimeManager::open(self).await
+    }
+}

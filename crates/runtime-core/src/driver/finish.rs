@@ -1,0 +1,325 @@
+//! What an attempt appends goes to the store; what rides with the run's end goes along; the next run's turn comes.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use runtime_traits::content::Payload;
+use runtime_traits::log::{Accepted, Ended, Entry, EntryKind, Outcome, Phase, RunView};
+use runtime_traits::runtime::{Finished, RuntimeError, Want};
+use runtime_traits::store::{Seq, StateError};
+
+use super::inner::Inner;
+use super::run_slot::{RunSlot, Stage, lock};
+use super::wake::reason;
+use crate::engine::batches::{Place, Writes, closed_timers, open_timers};
+use crate::engine::claim::{Next, after_park};
+use crate::engine::machine::{Outgoing, Over, RunMachine};
+use crate::engine::session::{Known, Session};
+
+impl Inner {
+    /// Commits what a machine appended.
+    pub(super) async fn write(
+        self: Arc<Self>,
+        slot: Arc<RunSlot>,
+        machine: Arc<Mutex<RunMachine>>,
+        outgoing: Outgoing,
+    ) -> Result<(), StateError> {
+        let place = &slot.place;
+        let partition = place.run.partition();
+        if !outgoing.blobs.is_empty() {
+            self.write_blobs(&place.tenant, partition, &outgoing.blobs).await?;
+        }
+        let ended = match outgoing.entries.last() {
+            Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
+            _ => None,
+        };
+        let (writes, known) = {
+            let machine = lock(&machine);
+            let log = machine.log();
+            let mut writes = Writes::append(place, &outgoing.entries);
+            writes.undue(&place.run, closed_timers(log, &outgoing.entries));
+            let known = ended.map(|ended| {
+                writes.undue(&place.run, open_timers(log));
+                self.ride(&mut writes, place, log, ended, machine.state_left())
+            });
+            (writes, known)
+        };
+        self.commit(partition, writes).await?;
+        if let Some(known) = known {
+            self.in_session(place, |session| session.known = known);
+        }
+        let durable = {
+            let mut machine = lock(&machine);
+            machine.committed();
+            machine.durable() as u64
+        };
+        slot.committed(durable);
+        Ok(())
+    }
+
+    /// Adds what rides with a run's end, the begin of its successor with it.
+    fn ride(
+        &self,
+        writes: &mut Writes,
+        place: &Place,
+        log: &[Entry],
+        ended: (&Ended, runtime_traits::UnixMillis),
+        state: Option<Payload>,
+    ) -> Option<Known> {
+        let EntryKind::Accepted(accepted) = &log[0].kind else { return None };
+        let (before, next) = self
+            .in_session(place, |session| (session.known.clone(), session.promise_next()))
+            .unwrap_or_default();
+        let kept = state.clone().or_else(|| before.as_ref().and_then(|known| known.state.clone()));
+        let conversation = before.map(|known| known.conversation);
+        let after = writes.end(place, accepted, ended, state, conversation);
+        if let Some((next, version)) = next.zip(self.begins_with(place)) {
+            let epoch = log[log.len() - 1].epoch;
+            let next = Place { run: next, ..place.clone() };
+            let begin = Writes::append(&next, &[self.started(Seq(2), 1, epoch, version)]);
+            writes.when.extend(begin.when);
+            writes.then.extend(begin.then);
+        }
+        after.map(|conversation| Known { conversation, state: kept })
+    }
+
+    /// The version of the kind with which the session's next run begins, if it may.
+    fn begins_with(&self, place: &Place) -> Option<u32> {
+        let state = lock(&self.home(place.agent.partition()).state);
+        let agent = state.agents.get(&place.agent)?;
+        (agent.want != Want::Stopped && agent.agent.is_some()).then_some(agent.kind_version)
+    }
+
+    /// An attempt ended and all of it is committed, or the store refused it.
+    pub(super) async fn attempt_over(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        machine: &Mutex<RunMachine>,
+        result: Result<(), StateError>,
+    ) {
+        if let Err(error) = result {
+            tracing::error!(run = %slot.place.run, %error, "the store refused the run's log; it stays open");
+            return slot.set_stage(Stage::Left(error.into()));
+        }
+        let (over, log) = {
+            let machine = lock(machine);
+            (machine.over(), machine.log().to_vec())
+        };
+        match over {
+            Over::Run => self.run_over(slot, &log).await,
+            Over::Attempt | Over::No => self.attempt_parked(slot, &log),
+        }
+    }
+
+    /// A run has its outcome, which is committed.
+    pub(super) async fn run_over(self: &Arc<Self>, slot: &Arc<RunSlot>, log: &[Entry]) {
+        let place = &slot.place;
+        let stage = match self.finished_of(place, log).await {
+            Ok(finished) => Stage::Ended(Arc::new(finished)),
+            Err(error) => Stage::Left(error),
+        };
+        if !self.leave(slot, stage) {
+            return;
+        }
+        // A run with a key is kept as long as its key.
+        if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {
+            self.note_ended(place);
+        }
+        self.begin_next(place);
+    }
+
+    async fn finished_of(&self, place: &Place, log: &[Entry]) -> Result<Finished, RuntimeError> {
+        let Some(EntryKind::Ended(ended)) = log.last().map(|entry| &entry.kind) else {
+            return Err(RuntimeError::UnknownRun { run: place.run });
+        };
+        let output = match &ended.outcome {
+            Outcome::Completed(output) => {
+                Some(self.resolve(&place.tenant, place.run.partition(), output).await?)
+            }
+            _ => None,
+        };
+        Ok(Finished {
+            run: place.run,
+            agent: place.agent,
+            session: place.session.clone(),
+            outcome: ended.outcome.clone(),
+            output,
+            usage: ended.usage,
+        })
+    }
+
+    fn attempt_parked(self: &Arc<Self>, slot: &Arc<RunSlot>, log: &[Entry]) {
+        slot.set_stage(Stage::Parked(reason(log)));
+        let Some(view) = RunView::of(slot.place.run, log) else { return };
+        if self.is_draining() {
+            return;
+        }
+        match after_park(&view, log) {
+            Next::Wait { until: Some(at) } => self.timers.add(at, slot.place.run),
+            Next::Start => self.timers.add(self.clock.now(), slot.place.run),
+            Next::Wait { until: None } | Next::Queue | Next::Over => {}
+        }
+        debug_assert_eq!(view.phase, Phase::Parked, "an attempt that is over ends with AttemptEnded");
+    }
+
+    /// Takes a run out of memory. `false`: somebody else did.
+    pub(super) fn leave(&self, slot: &Arc<RunSlot>, stage: Stage) -> bool {
+        let place = &slot.place;
+        let was_there = lock(&self.home(place.run.partition()).state).runs.remove(&place.run).is_some();
+        if was_there {
+            self.in_session(place, |session| session.leave(&place.run));
+            self.open_runs.fetch_sub(1, Ordering::Relaxed);
+            slot.set_stage(stage);
+        }
+        was_there
+    }
+
+    /// Does something with the session of a run whose agent is in memory.
+    pub(super) fn in_session<T>(&self, place: &Place, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let mut state = lock(&self.home(place.agent.partition()).state);
+        let agent = state.agents.get_mut(&place.agent)?;
+        Some(act(agent.session(&place.session)))
+    }
+
+    /// Where the session's conversation ends and what its last run left; read once.
+    pub(super) async fn known_session(&self, place: &Place) -> Result<Known, RuntimeError> {
+        if let Some(known) = self.in_session(place, |session| session.known.clone()).flatten() {
+            return Ok(known);
+        }
+        let known = self.session(place).await?;
+        self.in_session(place, |session| session.known = Some(known.clone()));
+        Ok(known)
+    }
+
+    /// Begins the next run of a session, if it is its turn and its agent may.
+    pub(super) fn begin_next(self: &Arc<Self>, place: &Place) {
+        if self.begins_with(place).is_none() || self.is_draining() {
+            return;
+        }
+        let Some(Some(next)) = self.in_session(place, Session::begin_next) else { return };
+        let Some(slot) = self.run_slot(&next) else { return };
+        slot.set_stage(Stage::Moving);
+        self.tasks.spawn(Arc::clone(self).begin(slot));
+    }
+
+    /// Gives a run that waited for its turn its first attempt. Its `Started` may be there already.
+    fn begin(self: Arc<Self>, slot: Arc<RunSlot>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let run = slot.place.run;
+            let result = match self.run_log(&run).await {
+                Ok((log, view)) if view.attempt > 0 => self.resume(&slot, log).await,
+                Ok((log, view)) => self.go_on(&slot, log, &view, Vec::new(), Next::Start).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                tracing::error!(%run, %error, "the run cannot begin; it stays open");
+                slot.set_stage(Stage::Left(error));
+            }
+        })
+    }
+
+    /// Works a run whose log ends with its attempt's `Started`.
+    async fn resume(self: &Arc<Self>, slot: &Arc<RunSlot>, log: Vec<Entry>) -> Result<(), RuntimeError> {
+        let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
+        match self.agent_for(&slot.place.tenant, &slot.place.agent, revision).await? {
+            Some((agent, _)) => Arc::clone(self).work(Arc::clone(slot), log, agent).await,
+            None => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Appends what was decided about a run without an attempt, and does what then comes.
+    pub(super) async fn go_on(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        mut log: Vec<Entry>,
+        view: &RunView,
+        kinds: Vec<EntryKind>,
+        next: Next,
+    ) -> Result<(), RuntimeError> {
+        let place = &slot.place;
+        let partition = place.run.partition();
+        let epoch = self.own(partition).await?.epoch;
+        let (at, known) = (self.clock.now(), log.len());
+        for kind in kinds {
+            let seq = Seq(log.len() as u64 + 1);
+            log.push(Entry { seq, at, attempt: view.attempt, epoch, kind });
+        }
+        let mut agent = None;
+        if next == Next::Start {
+            let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
+            agent = self.agent_for(&place.tenant, &place.agent, revision).await?;
+            if let Some((_, version)) = &agent {
+                let seq = Seq(log.len() as u64 + 1);
+                log.push(self.started(seq, view.attempt + 1, epoch, *version));
+            }
+        }
+        let entries = &log[known..];
+        if !entries.is_empty() {
+            let mut writes = Writes::append(place, entries);
+            writes.undue(&place.run, closed_timers(&log, entries));
+            if let Some(Entry { kind: EntryKind::Ended(ended), at, .. }) = entries.last() {
+                if view.attempt > 0 {
+                    self.known_session(place).await?;
+                }
+                writes.undue(&place.run, open_timers(&log));
+                let known = self.ride(&mut writes, place, &log, (ended, *at), None);
+                self.commit(partition, writes).await?;
+                self.in_session(place, |session| session.known = known);
+            } else {
+                self.commit(partition, writes).await?;
+            }
+            slot.committed(log.len() as u64);
+        }
+        match (next, agent) {
+            (Next::Over, _) => self.run_over(slot, &log).await,
+            (Next::Start, Some((agent, _))) => {
+                // Not awaited here: whoever decides about a run does not wait for its work.
+                let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
+                self.tasks.spawn(async move { inner.work(slot, log, agent).await });
+            }
+            (Next::Start, None) => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
+            (Next::Wait { until }, _) => {
+                slot.set_stage(Stage::Parked(reason(&log)));
+                if let Some(at) = until {
+                    self.timers.add(at, place.run);
+                }
+            }
+            (Next::Queue, _) => slot.set_stage(Stage::Queued),
+        }
+        Ok(())
+    }
+
+    /// Begins the first run of every session of an agent, where none is at work.
+    pub(super) async fn begin_all(
+        self: &Arc<Self>,
+        tenant: &runtime_traits::Tenant,
+        agent: &runtime_traits::AgentId,
+    ) -> Result<(), RuntimeError> {
+        let (places, parked) = {
+            let state = lock(&self.home(agent.partition()).state);
+            let of = || state.runs.values().filter(|slot| slot.place.agent == *agent);
+            let places: Vec<Place> = of().map(|slot| slot.place.clone()).collect();
+            let parked: Vec<_> =
+                of().filter(|slot| matches!(slot.stage(), Stage::Parked(_))).cloned().collect();
+            (places, parked)
+        };
+        self.with_agent(tenant, agent, |_, _| ()).await?;
+        for place in places {
+            self.begin_next(&place);
+        }
+        // A run that waited for its kind goes on when the kind is here.
+        for slot in parked {
+            self.timers.add(self.clock.now(), slot.place.run);
+        }
+        Ok(())
+    }
+}
+
+fn accepted_of(log: &[Entry]) -> Option<&Accepted> {
+    match &log.first()?.kind {
+        EntryKind::Accepted(accepted) => Some(accepted),
+        _ => None,
+    }
+}

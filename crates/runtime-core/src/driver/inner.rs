@@ -1,0 +1,149 @@
+//! What all handles of a runtime share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use runtime_traits::agent::{Agent, AgentKind};
+use runtime_traits::clock::{Clock, Entropy, UnixMillis};
+use runtime_traits::error::Cause;
+use runtime_traits::id::{AgentId, NodeId, RunId};
+use runtime_traits::log::{Entry, EntryKind, Started};
+use runtime_traits::name::{Name, SessionName, Tenant};
+use runtime_traits::partition::{Partition, Pool};
+use runtime_traits::runtime::Want;
+use runtime_traits::store::{Durability, Seq, StateStore, Token};
+use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Config;
+use super::run_slot::RunSlot;
+use super::sweep::Ended;
+use super::wake::Timers;
+use crate::engine::session::Session;
+
+/// The build that a run's log names.
+pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// What all handles of a runtime share.
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) config: Config,
+    pub(super) durability: Durability,
+    pub(super) pool: Pool,
+    pub(super) node: NodeId,
+    pub(super) since: UnixMillis,
+    pub(super) kinds: RwLock<HashMap<Name, Arc<dyn AgentKind>>>,
+    /// Agents that were registered as values.
+    pub(super) attached: Mutex<HashMap<AgentId, Arc<dyn Agent>>>,
+    /// Which agent has a name; a copy of what the store says.
+    pub(super) names: Mutex<HashMap<(Tenant, String), AgentId>>,
+    pub(super) partitions: Vec<OwnedPartition>,
+    pub(super) tasks: TaskTracker,
+    pub(super) ending: CancellationToken,
+    pub(super) draining: AtomicBool,
+    pub(super) open_runs: AtomicU64,
+    pub(super) last_progress: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) batch_prefix: u64,
+    pub(super) store_failed: Mutex<Option<Cause>>,
+    pub(super) timers: Timers,
+    pub(super) ended: Mutex<Ended>,
+    pub(super) sweep: Notify,
+}
+
+/// A partition and what is in memory of it.
+#[derive(Debug)]
+pub(super) struct OwnedPartition {
+    pub(super) partition: Partition,
+    /// Claimed at its first use.
+    pub(super) owner: OnceCell<Owner>,
+    pub(super) state: Mutex<PartitionState>,
+    /// Held by whoever changes or loads what somebody wants of an agent.
+    pub(super) admin: tokio::sync::Mutex<()>,
+}
+
+/// The proof that this process owns a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) token: Token,
+    pub(super) epoch: u64,
+}
+
+/// What is in memory of a partition.
+#[derive(Debug, Default)]
+pub(super) struct PartitionState {
+    pub(super) agents: HashMap<AgentId, Box<AgentSlot>>,
+    pub(super) runs: HashMap<RunId, Arc<RunSlot>>,
+}
+
+/// An agent in memory. Small, because there may be a million of them.
+#[derive(Debug)]
+pub(super) struct AgentSlot {
+    pub(super) tenant: Tenant,
+    pub(super) want: Want,
+    pub(super) generation: u64,
+    pub(super) revision: u32,
+    pub(super) kind_version: u32,
+    /// What runs it here; `None`: its kind is not hosted.
+    pub(super) agent: Option<Arc<dyn Agent>>,
+    pub(super) used_at: UnixMillis,
+    #[expect(
+        clippy::box_collection,
+        reason = "an empty map is six words, and there may be a million idle agents"
+    )]
+    pub(super) sessions: Option<Box<HashMap<SessionName, Session>>>,
+}
+
+impl Inner {
+    pub(super) fn home(&self, partition: Partition) -> &OwnedPartition {
+        // Ids name one of the 256 owned partitions; `checked` refuses the others where they come in.
+        &self.partitions[usize::from(partition.index)]
+    }
+
+    /// Whether an id can be one of this pool's.
+    pub(super) fn checked(&self, partition: Partition) -> bool {
+        partition.pool == self.pool && partition.index < Partition::COUNT
+    }
+
+    pub(super) fn run_slot(&self, run: &RunId) -> Option<Arc<RunSlot>> {
+        super::run_slot::lock(&self.home(run.partition()).state).runs.get(run).cloned()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn kind(&self, name: &Name) -> Option<Arc<dyn AgentKind>> {
+        self.kinds.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The entry with which an attempt begins.
+    pub(super) fn started(&self, seq: Seq, attempt: u32, epoch: u64, kind_version: u32) -> Entry {
+        let started = Started { kind_version, build: BUILD.to_owned(), node: self.node, suspects: 0 };
+        Entry { seq, at: self.clock.now(), attempt, epoch, kind: EntryKind::Started(started) }
+    }
+}
+
+impl AgentSlot {
+    pub(super) fn session(&mut self, name: &SessionName) -> &mut Session {
+        self.sessions.get_or_insert_default().entry(name.clone()).or_default()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.sessions.as_ref().is_none_or(|sessions| sessions.values().all(Session::is_idle))
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("node", &self.node)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,251 @@
+//! Looking: agents, runs, the runtime itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use runtime_codec::{NameRecord, SpecRecord};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Entry, RunView};
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::{
+    AgentRef, AgentStatus, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RuntimeError,
+};
+use runtime_traits::store::Key;
+
+use super::inner::{BUILD, Inner};
+use super::load::read;
+use super::register::parse_spec;
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::keys;
+
+const PAGE_DEFAULT: u32 = 100;
+
+impl Inner {
+    /// Waits for a run's outcome.
+    pub(super) async fn join(
+        &self,
+        tenant: &Tenant,
+        run: &RunId,
+        within: Duration,
+    ) -> Result<Joined, RuntimeError> {
+        if let Some(slot) = self.open_slot(tenant, run)?
+            && let Ok(finished) = tokio::time::timeout(within, outcome(&slot)).await
+        {
+            return Ok(Joined::Ended((*finished?).clone()));
+        }
+        let (log, view) = self.tenant_log(tenant, run).await?;
+        match self.finished(tenant, &view, &log).await? {
+            Some(finished) => Ok(Joined::Ended(finished)),
+            None => Ok(Joined::Open(Box::new(view))),
+        }
+    }
+
+    /// A run's log, if the run is the tenant's: its agent says whose it is.
+    pub(super) async fn tenant_log(
+        &self,
+        tenant: &Tenant,
+        run: &RunId,
+    ) -> Result<(Vec<Entry>, RunView), RuntimeError> {
+        let (log, view) = self.run_log(run).await?;
+        let spec = self.store.get(&[keys::spec(tenant, &view.agent)]).await?;
+        if spec[0].is_none() {
+            return Err(RuntimeError::UnknownRun { run: *run });
+        }
+        Ok((log, view))
+    }
+
+    /// The agents of a tenant: the names are the list. A page ends with a partition's names.
+    pub(super) async fn agents(
+        &self,
+        tenant: &Tenant,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<AgentStatus>, RuntimeError> {
+        let limit = if limit == 0 { PAGE_DEFAULT } else { limit.min(1_000) } as usize;
+        let (mut index, mut cell) = cursor(self, after)?;
+        let mut items = Vec::new();
+        while index < Partition::COUNT {
+            let partition = Partition { pool: self.pool, index };
+            let room = (limit - items.len()) as u32;
+            let page = self.store.scan(&keys::names_all(partition, tenant), cell.as_ref(), room).await?;
+            let full = page.len() == room as usize;
+            for (key, found) in page {
+                let record: NameRecord = read(&key, &found)?;
+                match self.agent_status(tenant, &record.agent).await {
+                    Ok(status) => items.push(status),
+                    // Deleted since the page was read.
+                    Err(RuntimeError::UnknownAgent { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                cell = Some(key);
+            }
+            if full {
+                items.sort_by(|a, b| a.name.cmp(&b.name));
+                return Ok(Page { items, next: cell.map(|cell| written(&cell)) });
+            }
+            index += 1;
+            cell = None;
+        }
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Page { items, next: None })
+    }
+
+    /// One agent.
+    pub(super) async fn agent(&self, tenant: &Tenant, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
+        let id = self.find(tenant, agent).await?;
+        self.agent_status(tenant, &id).await
+    }
+
+    async fn agent_status(&self, tenant: &Tenant, id: &AgentId) -> Result<AgentStatus, RuntimeError> {
+        let cells = [keys::spec(tenant, id), keys::want(tenant, id)];
+        let mut found = self.store.get(&cells).await?.into_iter();
+        let (Some(spec), Some(want)) = (found.next().flatten(), found.next().flatten()) else {
+            return Err(RuntimeError::UnknownAgent { agent: id.to_string() });
+        };
+        let record: SpecRecord = read(&cells[0], &spec)?;
+        let want: runtime_codec::WantRecord = read(&cells[1], &want)?;
+        let spec = parse_spec(&record)?;
+        let hosted = self.kind(&spec.kind).is_some() || lock(&self.attached).contains_key(id);
+        let (mut running, mut queued) = (0, 0);
+        for slot in lock(&self.home(id.partition()).state).runs.values().filter(|run| run.place.agent == *id)
+        {
+            match slot.stage() {
+                Stage::Queued | Stage::Accepting => queued += 1,
+                Stage::Working(_) | Stage::Parked(_) | Stage::Moving => running += 1,
+                Stage::Ended(_) | Stage::Left(_) => {}
+            }
+        }
+        Ok(AgentStatus {
+            id: *id,
+            name: spec.name,
+            kind: spec.kind,
+            description: spec.description,
+            want: want.want,
+            hosted,
+            revision: record.revision,
+            running,
+            queued,
+        })
+    }
+
+    /// Runs, partition by partition, oldest first in each.
+    pub(super) async fn runs(
+        &self,
+        tenant: &Tenant,
+        filter: RunFilter,
+    ) -> Result<Page<RunView>, RuntimeError> {
+        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit.min(1_000) } as usize;
+        let after = filter.after.as_deref().map(|run| run.parse::<RunId>()).transpose()?;
+        let partitions = match filter.agent {
+            Some(agent) if !self.checked(agent.partition()) => Vec::new(),
+            Some(agent) => vec![agent.partition()],
+            None => {
+                let mut partitions = self.store.partitions().await?;
+                partitions.retain(|partition| self.checked(*partition));
+                partitions.sort();
+                partitions
+            }
+        };
+        let mut items = Vec::new();
+        for partition in partitions {
+            if after.is_some_and(|after| partition < after.partition()) {
+                continue;
+            }
+            let mut runs = self.runs_in(tenant, partition, &filter).await?;
+            runs.sort();
+            for run in runs.into_iter().filter(|run| after.is_none_or(|after| *run > after)) {
+                // A run that was let go since the page was read is no longer there.
+                if let Ok((_, view)) = self.tenant_log(tenant, &run).await {
+                    items.push(view);
+                }
+                if items.len() == limit {
+                    return Ok(Page { items, next: Some(run.to_string()) });
+                }
+            }
+        }
+        Ok(Page { items, next: None })
+    }
+
+    async fn runs_in(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        filter: &RunFilter,
+    ) -> Result<Vec<RunId>, RuntimeError> {
+        let id_of = |key: &Key| {
+            let unique = keys::last_part(key).and_then(|id| uuid::Uuid::try_parse(id).ok())?;
+            Some(RunId::from_parts(partition, unique))
+        };
+        let mut runs = Vec::new();
+        for (key, cell) in self.cells(&keys::open_all(partition)).await? {
+            let open: runtime_codec::OpenRun = read(&key, &cell)?;
+            if open.tenant == *tenant && filter.agent.is_none_or(|agent| agent == open.agent) {
+                runs.extend(id_of(&key));
+            }
+        }
+        if filter.open {
+            return Ok(runs);
+        }
+        let under = match &filter.agent {
+            Some(agent) => keys::ended_all(tenant, agent),
+            None => keys::agents_all(partition, tenant),
+        };
+        for (key, _) in self.cells(&under).await? {
+            if key.path.as_bytes().windows(7).any(|part| part == b"/ended/") {
+                runs.extend(id_of(&key));
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The runtime itself.
+    pub(super) fn node_status(&self) -> NodeStatus {
+        let failed = lock(&self.store_failed).clone();
+        let readiness = match failed {
+            Some(cause) => Readiness::StoreFailed(cause.to_string()),
+            None if self.is_draining() => Readiness::Draining,
+            None => Readiness::Ready,
+        };
+        let last_progress = self.last_progress.load(Ordering::Relaxed);
+        NodeStatus {
+            node: self.node,
+            build: BUILD.to_owned(),
+            store: self.store.profile(),
+            since: self.since,
+            readiness,
+            open_runs: self.open_runs.load(Ordering::Relaxed),
+            active_agents: self.partitions.iter().map(|home| lock(&home.state).agents.len() as u64).sum(),
+            last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
+        }
+    }
+}
+
+/// A run's outcome, when it has it.
+pub(super) async fn outcome(slot: &RunSlot) -> Result<Arc<Finished>, RuntimeError> {
+    slot.until(|stage| match stage {
+        Stage::Ended(finished) => Some(Ok(Arc::clone(finished))),
+        Stage::Left(error) => Some(Err(error.clone())),
+        _ => None,
+    })
+    .await
+}
+
+/// Where a page of agents begins: partition and cell.
+fn cursor(inner: &Inner, after: Option<&str>) -> Result<(u16, Option<Key>), RuntimeError> {
+    let Some(after) = after else { return Ok((0, None)) };
+    let wrong = || runtime_traits::NameError::new("page", after, "what the last page's `next` said");
+    let (partition, path) = after.split_once('/').ok_or_else(wrong)?;
+    let partition: Partition = partition.parse()?;
+    if !inner.checked(partition) {
+        return Err(wrong().into());
+    }
+    let key = Key::new(partition, path.as_bytes().to_vec()).map_err(|_| wrong())?;
+    Ok((partition.index, Some(key)))
+}
+
+fn written(cell: &Key) -> String {
+    format!("{}/{}", cell.partition, String::from_utf8_lossy(cell.path.as_bytes()))
+}

@@ -1,0 +1,226 @@
+//! `RuntimeManager`: the runtime of one process.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use runtime_traits::agent::{Agent, AgentKind, AgentSpec};
+use runtime_traits::id::{AgentId, NodeId, StateId};
+use runtime_traits::log::AttemptEnding;
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::{AgentRef, RunRequest, RunResult, Runtime, RuntimeError};
+use runtime_traits::store::StateStore;
+use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Builder;
+use super::inner::{Inner, OwnedPartition, PartitionState};
+use super::list::outcome;
+use super::run_slot::{RunSlot, lock};
+use super::sweep::Ended;
+use super::wake::Timers;
+
+/// How long tasks may take to end after the runtime told them to.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The runtime of one process: it owns the store's partitions and works the runs.
+///
+/// A cheap handle, for one tenant. It implements [`Runtime`]; the inherent methods are the same under the names of
+/// everyday use.
+#[derive(Clone, Debug)]
+pub struct RuntimeManager {
+    pub(super) inner: Arc<Inner>,
+    pub(super) tenant: Tenant,
+}
+
+impl RuntimeManager {
+    /// Puts a runtime together over a store.
+    pub fn builder(store: Arc<dyn StateStore>) -> Builder {
+        Builder::new(store)
+    }
+
+    pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
+        let Builder { store, kinds, config, clock, entropy, tenant, pool } = builder;
+        let mut prefix = [0; 8];
+        entropy.fill(&mut prefix);
+        let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
+            partition: Partition { pool, index },
+            owner: OnceCell::new(),
+            state: Mutex::new(PartitionState::default()),
+            admin: tokio::sync::Mutex::new(()),
+        });
+        let inner = Arc::new(Inner {
+            durability: config.durability.unwrap_or(store.profile().best),
+            node: NodeId::mint(clock.as_ref(), entropy.as_ref()),
+            since: clock.now(),
+            kinds: RwLock::new(kinds.into_iter().map(|kind| (kind.name(), kind)).collect()),
+            attached: Mutex::new(HashMap::new()),
+            names: Mutex::new(HashMap::new()),
+            partitions: partitions.collect(),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+            open_runs: AtomicU64::new(0),
+            last_progress: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            batch_prefix: u64::from_le_bytes(prefix),
+            store_failed: Mutex::new(None),
+            timers: Timers::default(),
+            ended: Mutex::new(Ended::default()),
+            sweep: Notify::new(),
+            store,
+            clock,
+            entropy,
+            config,
+            pool,
+        });
+        inner.recover().await?;
+        inner.do_due(inner.clock.now()).await;
+        inner.tasks.spawn(Arc::clone(&inner).keep_time());
+        inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
+        Ok(Self { inner, tenant })
+    }
+
+    /// The same runtime, acting for another tenant.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: Tenant) -> Self {
+        Self { inner: Arc::clone(&self.inner), tenant }
+    }
+
+    /// Hosts a kind from now on.
+    pub fn register_kind(&self, kind: Arc<dyn AgentKind>) {
+        let mut kinds = self.inner.kinds.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        kinds.insert(kind.name(), kind);
+    }
+
+    /// Registers an agent, stopped. A name that the store has attaches this value to the stored agent.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NameTaken`] when an agent of another kind has the name.
+    pub async fn register_agent(&self, agent: impl Agent) -> Result<AgentId, RuntimeError> {
+        let spec = agent.spec();
+        self.inner.register(&self.tenant, &spec, Some(Arc::new(agent))).await
+    }
+
+    /// Registers an agent by its declaration, stopped; its kind has to be hosted.
+    ///
+    /// # Errors
+    /// As [`Runtime::register`].
+    pub async fn register_spec(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
+        self.inner.register(&self.tenant, &spec, None).await
+    }
+
+    /// Lets an agent take runs.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub async fn start_agent(&self, agent: impl Into<AgentRef>) -> Result<(), RuntimeError> {
+        self.start(&agent.into()).await
+    }
+
+    /// Takes no more runs for an agent.
+    ///
+    /// # Errors
+    /// As [`Runtime::stop`].
+    pub async fn stop_agent(&self, agent: impl Into<AgentRef>) -> Result<(), RuntimeError> {
+        self.stop(&agent.into()).await
+    }
+
+    /// Lets no step of an agent begin.
+    ///
+    /// # Errors
+    /// As [`Runtime::pause`].
+    pub async fn pause_agent(&self, agent: impl Into<AgentRef>) -> Result<(), RuntimeError> {
+        self.pause(&agent.into()).await
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// As [`Runtime::resume`].
+    pub async fn resume_agent(&self, agent: impl Into<AgentRef>) -> Result<(), RuntimeError> {
+        self.resume(&agent.into()).await
+    }
+
+    /// Runs an agent and waits for its output.
+    ///
+    /// # Errors
+    /// As [`Runtime::submit`], and [`RuntimeError::RunFailed`] and its like for a run without an output.
+    pub async fn run_agent(
+        &self,
+        agent: impl Into<AgentRef>,
+        request: impl Into<RunRequest>,
+    ) -> Result<RunResult, RuntimeError> {
+        let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into()).await?;
+        let finished = outcome(&slot).await?;
+        drop(slot);
+        Arc::unwrap_or_clone(finished).into_result()
+    }
+
+    /// Freezes an agent's conversations and state.
+    ///
+    /// # Errors
+    /// As [`Runtime::save_state`].
+    pub async fn save_state(&self, agent: impl Into<AgentRef>) -> Result<StateId, RuntimeError> {
+        self.inner.save(&self.tenant, &agent.into()).await
+    }
+
+    /// Makes a new, started agent of a snapshot.
+    ///
+    /// # Errors
+    /// As [`Runtime::restore_agent`].
+    pub async fn restore_agent(&self, state: &StateId) -> Result<AgentId, RuntimeError> {
+        self.inner.restore(&self.tenant, state, None).await
+    }
+}
+
+impl Inner {
+    /// Takes no more runs, lets what runs end, parks the rest. Cancels nothing.
+    pub(super) async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
+        self.draining.store(true, Ordering::Release);
+        let until = self.clock.now().after(within);
+        self.park(|machine| machine.may_park(), &AttemptEnding::Parked);
+        let working = self.working();
+        for slot in &working {
+            let left = until.since(self.clock.now());
+            // One that takes longer is parked below; one that has to wait parks by itself.
+            let _ = tokio::time::timeout(left, slot.until(|stage| stage.is_still().then_some(()))).await;
+        }
+        self.park(|_| true, &AttemptEnding::Drained);
+        for slot in self.working() {
+            let _ =
+                tokio::time::timeout(TASKS_END_WITHIN, slot.until(|stage| stage.is_still().then_some(())))
+                    .await;
+        }
+        self.ending.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "tasks did not end in time; their threads are busy");
+        }
+        Ok(())
+    }
+
+    fn working(&self) -> Vec<Arc<RunSlot>> {
+        let slots = self
+            .partitions
+            .iter()
+            .flat_map(|home| lock(&home.state).runs.values().cloned().collect::<Vec<_>>());
+        slots.filter(|slot| !slot.stage().is_still()).collect()
+    }
+
+    fn park(&self, which: impl Fn(&crate::engine::machine::RunMachine) -> bool, how: &AttemptEnding) {
+        for slot in self.working() {
+            if let Some(machine) = slot.machine() {
+                let mut machine = lock(&machine);
+                if which(&machine) {
+                    machine.end_attempt(how.clone());
+                }
+                drop(machine);
+                slot.signal.raise();
+            }
+        }
+    }
+}

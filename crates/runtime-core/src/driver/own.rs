@@ -1,0 +1,55 @@
+//! Ownership of partitions: a new token in the owner's cell, with which every write is fenced.
+
+use runtime_codec::{CodecError, OwnerRecord, decode, encode};
+use runtime_traits::partition::Partition;
+use runtime_traits::store::{Batch, BatchId, Cell, StateError, Then, Token, When};
+
+use super::inner::{Inner, Owner};
+use crate::engine::keys;
+
+impl Inner {
+    /// The proof that this process owns `partition`, which it claims at the first use.
+    pub(super) async fn own(&self, partition: Partition) -> Result<Owner, StateError> {
+        self.home(partition).owner.get_or_try_init(|| self.claim(partition)).await.copied()
+    }
+
+    async fn claim(&self, partition: Partition) -> Result<Owner, StateError> {
+        let own = keys::own(partition);
+        let before = self.store.get(std::slice::from_ref(&own)).await?.pop().flatten();
+        let epoch = match &before {
+            None => 1,
+            Some(cell) => epoch_of(cell).map_err(|error| damaged(&own, &error))? + 1,
+        };
+        let mut token = [0; 16];
+        self.entropy.fill(&mut token);
+        let record = encode(&OwnerRecord { epoch, node: self.node, since: self.clock.now() });
+        let value = [&token[..], &record].concat();
+        let when = match before {
+            None => When::Absent(own.clone()),
+            Some(cell) => When::Revision(own.clone(), cell.revision),
+        };
+        let batch = Batch {
+            id: BatchId(u128::from_le_bytes(token)),
+            partition,
+            fence: None,
+            when: vec![when],
+            then: vec![Then::Put(own, value.into())],
+            durability: self.durability,
+        };
+        // The token is random, so it serves as the batch's id; a claim whose fate is unknown is repeated at once.
+        let claimed = match self.store.commit(batch.clone()).await {
+            Err(StateError::Unknown { .. }) => self.store.commit(batch).await,
+            answer => answer,
+        };
+        claimed.map(|_| Owner { token: Token(token), epoch })
+    }
+}
+
+fn epoch_of(cell: &Cell) -> Result<u64, CodecError> {
+    let record = cell.value.get(16..).unwrap_or_default();
+    decode::<OwnerRecord>(record).map(|owner| owner.epoch)
+}
+
+fn damaged(what: &runtime_traits::store::Key, error: &CodecError) -> StateError {
+    StateError::Damaged { what: format!("`{what}`: {error}") }
+}

@@ -1,0 +1,86 @@
+//! The agent's side of a machine.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use runtime_traits::agent::{Ask, Facts, Given, RunPort, Slot, StepError};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Content;
+use runtime_traits::log::{StepFailure, StepKey, Usage};
+use runtime_traits::name::Name;
+
+use super::run_slot::{RunSlot, lock};
+use crate::engine::machine::RunMachine;
+
+/// The agent's side of a machine.
+pub(super) struct Port {
+    pub(super) facts: Facts,
+    pub(super) machine: Arc<Mutex<RunMachine>>,
+    pub(super) slot: Arc<RunSlot>,
+}
+
+impl RunPort for Port {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn count(&self, scope: &[Name], name: &Name) -> u32 {
+        lock(&self.machine).count(scope, name)
+    }
+
+    fn ask(&self, ask: Ask) -> Result<Slot, StepError> {
+        lock(&self.machine).ask(ask)
+    }
+
+    fn poll_step(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<Given> {
+        lock(&self.machine).poll_step(slot, cx)
+    }
+
+    fn poll_given_up(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
+        lock(&self.machine).poll_given_up(slot, cx)
+    }
+
+    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
+        lock(&self.machine).settle(slot, result, usage);
+    }
+
+    fn give_up(&self, slot: Slot) {
+        lock(&self.machine).give_up(slot);
+    }
+
+    fn ask_timer(&self, key: StepKey, after: Duration) -> Slot {
+        lock(&self.machine).ask_timer(key, after)
+    }
+
+    fn poll_timer(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
+        lock(&self.machine).poll_timer(slot, cx)
+    }
+
+    fn now(&self) -> UnixMillis {
+        lock(&self.machine).seen_at()
+    }
+
+    fn random(&self, scope: &[Name]) -> u64 {
+        lock(&self.machine).random(scope)
+    }
+
+    fn state(&self) -> Option<Content> {
+        lock(&self.machine).state()
+    }
+
+    fn set_state(&self, value: Content) {
+        lock(&self.machine).set_state(value);
+    }
+
+    fn preview(&self, text: &str) {
+        // What a replay says again has been said.
+        if lock(&self.machine).is_live() {
+            self.slot.preview(text);
+        }
+    }
+
+    fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        lock(&self.machine).poll_cancelled(cx)
+    }
+}

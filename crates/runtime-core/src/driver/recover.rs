@@ -1,0 +1,114 @@
+//! Taking a store over: every open run goes on, waits visibly, or gets its outcome. Nothing has to be corrected first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use runtime_codec::OpenRun;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Entry, RunView};
+use runtime_traits::name::SessionName;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::Revision;
+
+use super::inner::Inner;
+use super::load::read;
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::batches::Place;
+use crate::engine::claim::{Claim, Next, claim};
+use crate::engine::keys;
+
+/// How many runs are claimed at once: as many as the store commits in one group.
+const AT_ONCE: usize = 64;
+
+/// A run that was found open.
+struct Found {
+    place: Place,
+    /// The commit that accepted it: the order of its session.
+    accepted_by: Revision,
+    log: Vec<Entry>,
+    view: RunView,
+}
+
+impl Inner {
+    /// Claims the partitions that hold anything, and goes on with every open run.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<(), RuntimeError> {
+        let partitions = self.store.partitions().await?;
+        let partitions = partitions.into_iter().filter(|partition| self.checked(*partition));
+        let found: Vec<Vec<Found>> = stream::iter(partitions)
+            .map(|partition| self.find_open(partition))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut found: Vec<Found> = found.into_iter().flatten().collect();
+        found.sort_by_key(|found| (found.place.agent, found.accepted_by));
+        if !found.is_empty() {
+            tracing::info!(runs = found.len(), "runs were open in the store; they go on");
+        }
+        let mut firsts: HashMap<(AgentId, SessionName), RunId> = HashMap::new();
+        let mut claims = Vec::new();
+        for found in found {
+            claims.extend(self.seat(found, &mut firsts).await?);
+        }
+        let results = stream::iter(claims)
+            .map(|(slot, log, view, claim)| {
+                let inner = Arc::clone(self);
+                async move { inner.go_on(&slot, log, &view, claim.entries, claim.next).await }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>();
+        results.await.into_iter().collect()
+    }
+
+    async fn find_open(&self, partition: Partition) -> Result<Vec<Found>, RuntimeError> {
+        self.own(partition).await?;
+        let cells = self.cells(&keys::open_all(partition)).await?;
+        let found = stream::iter(cells).map(|(key, cell)| async move {
+            let record: OpenRun = read(&key, &cell)?;
+            let damaged = || RuntimeError::Damaged { what: format!("`{key}`") };
+            let unique =
+                keys::last_part(&key).and_then(|id| uuid::Uuid::try_parse(id).ok()).ok_or_else(damaged)?;
+            let run = RunId::from_parts(partition, unique);
+            let (log, view) = self.run_log(&run).await?;
+            let place = Place { tenant: record.tenant, agent: record.agent, session: record.session, run };
+            Ok::<_, RuntimeError>(Found { place, accepted_by: cell.revision, log, view })
+        });
+        found.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Puts a run into its session's order. The first of a session is claimed; the others wait for their turn.
+    async fn seat(
+        self: &Arc<Self>,
+        found: Found,
+        firsts: &mut HashMap<(AgentId, SessionName), RunId>,
+    ) -> Result<Option<(Arc<RunSlot>, Vec<Entry>, RunView, Claim)>, RuntimeError> {
+        let Found { place, log, view, .. } = found;
+        let mut claim = claim(&view, &log);
+        let slot = RunSlot::new(place.clone(), Stage::Queued);
+        slot.committed(log.len() as u64);
+        lock(&self.home(place.run.partition()).state).runs.insert(place.run, Arc::clone(&slot));
+        self.open_runs.fetch_add(1, Ordering::Relaxed);
+        let stopped = self
+            .with_agent(&place.tenant, &place.agent, |agent, _| {
+                agent.want == runtime_traits::runtime::Want::Stopped || agent.agent.is_none()
+            })
+            .await?;
+        let begun = claim.next != Next::Queue;
+        let first = firsts.entry((place.agent, place.session.clone())).or_insert(place.run) == &place.run;
+        if begun || (first && !stopped) {
+            self.in_session(&place, |session| session.resume(place.run));
+            if !begun {
+                claim.next = Next::Start;
+            }
+            slot.set_stage(Stage::Moving);
+            return Ok(Some((slot, log, view, claim)));
+        }
+        self.in_session(&place, |session| {
+            session.admit(place.run, false);
+            session.accepted(&place.run);
+        });
+        Ok(None)
+    }
+}

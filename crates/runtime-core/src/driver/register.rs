@@ -1,0 +1,193 @@
+//! Registration: a name, an id, a declaration with its revisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_codec::{Due, NameRecord, SpecRecord, WantRecord, encode};
+use runtime_traits::agent::{Agent, AgentSpec};
+use runtime_traits::error::Cause;
+use runtime_traits::id::AgentId;
+use runtime_traits::name::{Name, Tenant};
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::{RuntimeError, Want};
+use runtime_traits::store::{StateError, Then, When};
+
+use super::inner::Inner;
+use super::run_slot::lock;
+use crate::engine::batches::Writes;
+use crate::engine::keys;
+
+/// After this an agent whose name was not written is taken for the leftover of a crash, and removed.
+const NAMED_WITHIN: Duration = Duration::from_secs(600);
+
+impl Inner {
+    /// Registers an agent by its declaration, stopped; or attaches to the agent of that name.
+    pub(super) async fn register(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        spec: &AgentSpec,
+        value: Option<Arc<dyn Agent>>,
+    ) -> Result<AgentId, RuntimeError> {
+        if value.is_none() {
+            let kind = self.kind(&spec.kind).ok_or_else(|| self.unknown_kind(&spec.kind))?;
+            kind.check(spec)?;
+        }
+        let agent = loop {
+            if let Some(agent) = self.named(tenant, &spec.name).await? {
+                self.redeclare(tenant, &agent, spec).await?;
+                break agent;
+            }
+            if let Some(agent) = self.create(tenant, spec).await? {
+                break agent;
+            }
+        };
+        if let Some(value) = value {
+            lock(&self.attached).insert(agent, value);
+        }
+        self.reload_agent(tenant, &agent).await?;
+        self.begin_all(tenant, &agent).await?;
+        Ok(agent)
+    }
+
+    /// Which agent has the name.
+    pub(super) async fn named(&self, tenant: &Tenant, name: &Name) -> Result<Option<AgentId>, RuntimeError> {
+        let known = (tenant.clone(), name.folded());
+        if let Some(agent) = lock(&self.names).get(&known) {
+            return Ok(Some(*agent));
+        }
+        let record = self.record::<NameRecord>(&keys::name(self.pool, tenant, name)).await?;
+        let Some(record) = record else { return Ok(None) };
+        let mut names = lock(&self.names);
+        // A copy that may be dropped at any time; this keeps it small.
+        if names.len() >= 65_536 {
+            names.clear();
+        }
+        names.insert(known, record.agent);
+        Ok(Some(record.agent))
+    }
+
+    /// Makes a new agent. `None`: somebody else took the name meanwhile.
+    async fn create(&self, tenant: &Tenant, spec: &AgentSpec) -> Result<Option<AgentId>, RuntimeError> {
+        let mut draw = [0; 8];
+        self.entropy.fill(&mut draw);
+        let partition = Partition::of_hash(self.pool, u64::from_le_bytes(draw));
+        let agent = AgentId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
+        self.declare(tenant, &agent, spec, Want::Stopped).await?;
+        if self.write_name(tenant, &agent, &spec.name).await? {
+            return Ok(Some(agent));
+        }
+        self.purge(tenant, &agent).await?;
+        Ok(None)
+    }
+
+    /// Writes an agent's first declaration. Until its name is written it is nobody's; a cell that falls due sees to it
+    /// that a crash in between leaves nothing.
+    pub(super) async fn declare(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        spec: &AgentSpec,
+        want: Want,
+    ) -> Result<(), RuntimeError> {
+        let now = self.clock.now();
+        let record = self.spec_record(1, spec)?;
+        let due = Due::Unnamed { tenant: tenant.clone(), agent: *agent, name: spec.name.to_string() };
+        let cell = keys::due(agent.partition(), now.after(NAMED_WITHIN), &unnamed(agent));
+        let first = keys::spec(tenant, agent);
+        let writes = Writes {
+            when: vec![When::Absent(first.clone())],
+            then: vec![
+                Then::Put(first, encode(&record)),
+                Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
+                Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
+                Then::Put(cell, encode(&due)),
+            ],
+        };
+        self.commit(agent.partition(), writes).await?;
+        Ok(())
+    }
+
+    /// Writes the name, last. `false`: it is taken.
+    pub(super) async fn write_name(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        name: &Name,
+    ) -> Result<bool, RuntimeError> {
+        let cell = keys::name(self.pool, tenant, name);
+        let record = NameRecord { agent: *agent, name: name.to_string() };
+        let writes = Writes {
+            when: vec![When::Absent(cell.clone())],
+            then: vec![Then::Put(cell.clone(), encode(&record))],
+        };
+        match self.commit_unfenced(cell.partition, writes).await {
+            Ok(_) => Ok(true),
+            Err(StateError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A declaration that differs from the stored one becomes the next revision.
+    async fn redeclare(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        spec: &AgentSpec,
+    ) -> Result<(), RuntimeError> {
+        let cell = keys::spec(tenant, agent);
+        let before = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
+        let Some(before) = before else {
+            return Err(RuntimeError::UnknownAgent { agent: spec.name.to_string() });
+        };
+        let record: SpecRecord = super::load::read(&cell, &before)?;
+        let stored = parse_spec(&record)?;
+        if stored.kind != spec.kind {
+            let (name, kind) = (spec.name.to_string(), stored.kind.to_string());
+            return Err(RuntimeError::NameTaken { name, kind });
+        }
+        if stored.same_as(spec) {
+            return Ok(());
+        }
+        let record = self.spec_record(record.revision + 1, spec)?;
+        let revision = keys::spec_revision(tenant, agent, record.revision);
+        let writes = Writes {
+            when: vec![When::Revision(cell.clone(), before.revision)],
+            then: vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
+        };
+        self.commit(agent.partition(), writes).await?;
+        Ok(())
+    }
+
+    fn spec_record(&self, revision: u32, spec: &AgentSpec) -> Result<SpecRecord, RuntimeError> {
+        let spec = serde_json::to_string(spec).map_err(|error| {
+            RuntimeError::Spec(runtime_traits::SpecError::Config {
+                agent: spec.name.to_string(),
+                cause: Cause::of(&error),
+            })
+        })?;
+        const LIMIT: usize = 256 * 1024;
+        if spec.len() > LIMIT {
+            let what = "the agent's declaration".to_owned();
+            return Err(RuntimeError::TooLarge { what, size: spec.len() as u64, limit: LIMIT as u64 });
+        }
+        Ok(SpecRecord { revision, at: self.clock.now(), spec })
+    }
+
+    pub(super) fn unknown_kind(&self, kind: &Name) -> RuntimeError {
+        let kinds = self.kinds.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known: Vec<_> = kinds.keys().map(|name| format!("`{name}`")).collect();
+        known.sort();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        RuntimeError::UnknownKind { kind: kind.to_string(), known }
+    }
+}
+
+/// The declaration in a record.
+pub(super) fn parse_spec(record: &SpecRecord) -> Result<AgentSpec, RuntimeError> {
+    serde_json::from_str(&record.spec)
+        .map_err(|error| RuntimeError::Damaged { what: format!("an agent's declaration ({error})") })
+}
+
+fn unnamed(agent: &AgentId) -> String {
+    format!("unnamed/{}", agent.unique().simple())
+}

@@ -1,0 +1,159 @@
+//! A run in memory: where it is, and who waits for it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+
+use futures_util::task::AtomicWaker;
+use runtime_traits::runtime::{Finished, RuntimeError};
+use tokio::sync::{Notify, broadcast};
+
+use crate::engine::batches::Place;
+use crate::engine::machine::RunMachine;
+
+/// The most previews that a slow reader may be behind; older ones are lost to it.
+const PREVIEWS: usize = 256;
+
+/// A run in memory.
+#[derive(Debug)]
+pub(super) struct RunSlot {
+    pub(super) place: Place,
+    stage: Mutex<Stage>,
+    /// How many entries are committed.
+    entries: AtomicU64,
+    /// Tells those who wait for the run that it moved.
+    moved: Notify,
+    /// Tells the attempt that somebody changed its machine.
+    pub(super) signal: Signal,
+    previews: Mutex<Option<broadcast::Sender<String>>>,
+}
+
+/// Wakes one task; a signal that comes while it is awake is not lost.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    raised: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// Where a run is.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// Its acceptance is being committed.
+    Accepting,
+    /// It waits for its turn.
+    Queued,
+    /// It is worked.
+    Working(Arc<Mutex<RunMachine>>),
+    /// It waits, for this, and has no attempt.
+    Parked(String),
+    /// Somebody is about to give it its next attempt, or its end.
+    Moving,
+    /// It is over.
+    Ended(Arc<Finished>),
+    /// It was not accepted, or this process can no longer write it.
+    Left(RuntimeError),
+}
+
+impl Signal {
+    pub(super) fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether it was raised since the last look; otherwise the task is woken when it is.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.raised.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Stage {
+    /// Whether nothing of it is under way.
+    pub(super) fn is_still(&self) -> bool {
+        matches!(self, Self::Queued | Self::Parked(_) | Self::Ended(_) | Self::Left(_))
+    }
+}
+
+impl RunSlot {
+    pub(super) fn new(place: Place, stage: Stage) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            stage: Mutex::new(stage),
+            entries: AtomicU64::new(0),
+            moved: Notify::new(),
+            signal: Signal::default(),
+            previews: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        lock(&self.stage).clone()
+    }
+
+    pub(super) fn set_stage(&self, stage: Stage) {
+        *lock(&self.stage) = stage;
+        self.moved.notify_waiters();
+    }
+
+    /// Takes a parked run to move it: only one does.
+    pub(super) fn take_parked(&self) -> bool {
+        let mut stage = lock(&self.stage);
+        let parked = matches!(*stage, Stage::Parked(_));
+        if parked {
+            *stage = Stage::Moving;
+        }
+        parked
+    }
+
+    pub(super) fn machine(&self) -> Option<Arc<Mutex<RunMachine>>> {
+        if let Stage::Working(machine) = &*lock(&self.stage) { Some(Arc::clone(machine)) } else { None }
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Acquire)
+    }
+
+    pub(super) fn committed(&self, entries: u64) {
+        self.entries.store(entries, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until `look` finds what it looks for.
+    pub(super) async fn until<T>(&self, look: impl Fn(&Stage) -> Option<T>) -> T {
+        loop {
+            let moved = self.moved.notified();
+            let mut moved = std::pin::pin!(moved);
+            moved.as_mut().enable();
+            if let Some(found) = look(&lock(&self.stage)) {
+                return found;
+            }
+            moved.await;
+        }
+    }
+
+    /// Waits until it moves.
+    pub(super) async fn moves(&self, seen: u64) {
+        let moved = self.moved.notified();
+        let mut moved = std::pin::pin!(moved);
+        moved.as_mut().enable();
+        if self.entries() == seen && !matches!(&*lock(&self.stage), Stage::Ended(_) | Stage::Left(_)) {
+            moved.await;
+        }
+    }
+
+    pub(super) fn preview(&self, text: &str) {
+        if let Some(previews) = &*lock(&self.previews) {
+            // Nobody listening is no failure: a preview may get lost.
+            let _ = previews.send(text.to_owned());
+        }
+    }
+
+    pub(super) fn previews(&self) -> broadcast::Receiver<String> {
+        lock(&self.previews).get_or_insert_with(|| broadcast::channel(PREVIEWS).0).subscribe()
+    }
+}
+
+/// A lock whose holder panicked is still a lock: what it guards is changed in single assignments.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,136 @@
+//! A run as it happens: a tail of its log, with previews between.
+
+use std::sync::Arc;
+
+use futures_util::stream;
+use runtime_traits::content::Payload;
+use runtime_traits::id::RunId;
+use runtime_traits::log::{Entry, EntryKind};
+use runtime_traits::name::Tenant;
+use runtime_traits::runtime::{RunStream, RuntimeError, StreamItem};
+use runtime_traits::store::Seq;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::inner::Inner;
+use super::run_slot::{RunSlot, Stage};
+use crate::engine::machine::payload_of;
+
+/// A reader's place in a run.
+struct Tail {
+    inner: Arc<Inner>,
+    tenant: Tenant,
+    run: RunId,
+    next: Seq,
+    ready: std::collections::VecDeque<Entry>,
+    slot: Option<Arc<RunSlot>>,
+    previews: Option<broadcast::Receiver<String>>,
+    over: bool,
+}
+
+impl Inner {
+    /// A run as it happens, beginning with the entry `from`.
+    pub(super) async fn stream(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        run: &RunId,
+        from: Seq,
+    ) -> Result<RunStream, RuntimeError> {
+        let slot = self.open_slot(tenant, run)?;
+        if slot.is_none() {
+            self.tenant_log(tenant, run).await?;
+        }
+        let previews = slot.as_ref().map(|slot| slot.previews());
+        let tail = Tail {
+            inner: Arc::clone(self),
+            tenant: tenant.clone(),
+            run: *run,
+            next: from.max(Seq::FIRST),
+            ready: std::collections::VecDeque::new(),
+            slot,
+            previews,
+            over: false,
+        };
+        Ok(Box::pin(stream::unfold(
+            tail,
+            |mut tail| async move { tail.item().await.map(|item| (item, tail)) },
+        )))
+    }
+}
+
+impl Tail {
+    async fn item(&mut self) -> Option<Result<StreamItem, RuntimeError>> {
+        loop {
+            if self.over {
+                return None;
+            }
+            if let Some(entry) = self.ready.pop_front() {
+                self.next = entry.seq.next();
+                self.over = matches!(entry.kind, EntryKind::Ended(_));
+                return Some(self.with_content(entry).await);
+            }
+            let seen = self.slot.as_ref().map_or(u64::MAX, |slot| slot.entries());
+            if self.next.0 <= seen {
+                match self.inner.entries(&self.run, self.next).await {
+                    Ok(entries) if entries.is_empty() && self.slot.is_none() => return None,
+                    Ok(entries) => self.ready.extend(entries),
+                    Err(error) => return Some(Err(self.ends_with(error))),
+                }
+                if !self.ready.is_empty() {
+                    continue;
+                }
+            }
+            let slot = self.slot.clone()?;
+            match slot.stage() {
+                // What was committed since is read once more, without the slot.
+                Stage::Ended(_) => {
+                    self.slot = None;
+                    continue;
+                }
+                Stage::Left(error) => return Some(Err(self.ends_with(error))),
+                _ => {}
+            }
+            if let Some(text) = self.preview_or_move(&slot, seen).await {
+                return Some(Ok(StreamItem::Preview(text)));
+            }
+        }
+    }
+
+    /// The next preview, or `None` when the log has grown.
+    async fn preview_or_move(&mut self, slot: &RunSlot, seen: u64) -> Option<String> {
+        let ending = self.inner.ending.clone();
+        let previews = async {
+            match &mut self.previews {
+                None => std::future::pending().await,
+                Some(previews) => previews.recv().await,
+            }
+        };
+        tokio::select! {
+            // A preview is older than the entry that says it again.
+            biased;
+            received = previews => match received {
+                Ok(text) => Some(text),
+                Err(RecvError::Lagged(_)) => None,
+                Err(RecvError::Closed) => { self.previews = None; None }
+            },
+            () = slot.moves(seen) => None,
+            () = ending.cancelled() => { self.over = true; None }
+        }
+    }
+
+    fn ends_with(&mut self, error: RuntimeError) -> RuntimeError {
+        self.over = true;
+        error
+    }
+
+    async fn with_content(&mut self, entry: Entry) -> Result<StreamItem, RuntimeError> {
+        let content = match payload_of(&entry.kind) {
+            Some(payload @ Payload::Blob { .. }) => {
+                let resolved = self.inner.resolve(&self.tenant, self.run.partition(), payload).await;
+                Some(resolved.map_err(|error| self.ends_with(error))?)
+            }
+            _ => None,
+        };
+        Ok(StreamItem::Entry { entry: Box::new(entry), content })
+    }
+}

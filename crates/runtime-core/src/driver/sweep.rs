@@ -1,0 +1,159 @@
+//! Letting go: ended runs beyond the cap, and all that is stored of an agent that is deleted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use runtime_traits::id::AgentId;
+use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
+use runtime_traits::store::{Key, Seq, Then, When};
+
+use super::inner::Inner;
+use super::load::PAGE;
+use super::register::parse_spec;
+use super::run_slot::lock;
+use crate::engine::batches::{Place, Writes};
+use crate::engine::keys;
+
+/// Ended runs above the cap that are let go together.
+const SLACK: usize = 1_024;
+/// Writes in one batch of a sweep.
+const GROUP: usize = 200;
+
+/// The runs that ended in this process and may be let go, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    runs: VecDeque<Place>,
+}
+
+impl Inner {
+    /// Remembers that a run ended, if ended runs are capped.
+    pub(super) fn note_ended(&self, place: &Place) {
+        let Some(cap) = self.config.max_ended else { return };
+        let mut ended = lock(&self.ended);
+        ended.runs.push_back(place.clone());
+        if ended.runs.len() >= cap + SLACK {
+            self.sweep.notify_one();
+        }
+    }
+
+    /// Lets ended runs go whenever there are more than the cap.
+    pub(super) async fn keep_sweeping(self: Arc<Self>) {
+        let Some(cap) = self.config.max_ended else { return };
+        loop {
+            tokio::select! {
+                () = self.sweep.notified() => {}
+                () = self.ending.cancelled() => return,
+            }
+            let over: Vec<Place> = {
+                let mut ended = lock(&self.ended);
+                let over = ended.runs.len().saturating_sub(cap);
+                ended.runs.drain(..over).collect()
+            };
+            if let Err(error) = self.let_go(over).await {
+                tracing::warn!(%error, "ended runs could not be let go; they stay");
+            }
+        }
+    }
+
+    async fn let_go(&self, runs: Vec<Place>) -> Result<(), RuntimeError> {
+        let mut by_partition: BTreeMap<Partition, Vec<Place>> = BTreeMap::new();
+        for place in runs {
+            by_partition.entry(place.run.partition()).or_default().push(place);
+        }
+        for (partition, places) in by_partition {
+            for places in places.chunks(GROUP / 4) {
+                let mut writes = Writes::default();
+                let mut sessions: HashMap<(&AgentId, &SessionName), &Place> = HashMap::new();
+                for place in places {
+                    let cell = keys::ended(&place.tenant, &place.agent, &place.run);
+                    writes.then.push(Then::Delete(cell));
+                    writes.then.push(Then::Drop(keys::run_log(&place.run)));
+                    sessions.insert((&place.agent, &place.session), place);
+                }
+                for place in sessions.into_values() {
+                    let keep = self.known_session(place).await?.conversation.next.0;
+                    let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
+                    writes
+                        .then
+                        .push(Then::Trim(keys::messages(&place.tenant, &place.agent, &place.session), keep));
+                }
+                self.commit(partition, writes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes an agent with all that is stored of it.
+    pub(super) async fn unregister(&self, tenant: &Tenant, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let id = self.find(tenant, agent).await?;
+        let busy = self.with_agent(tenant, &id, |slot, runs| {
+            let refused = |reason: &str| RuntimeError::WrongState {
+                agent: agent.to_string(),
+                action: "deleted".to_owned(),
+                reason: reason.to_owned(),
+            };
+            if slot.want != Want::Stopped {
+                return Some(refused("it is not stopped; stop it first"));
+            }
+            let open = runs.values().any(|run| run.place.agent == id);
+            open.then(|| refused("it has open runs; cancel them or let them end first"))
+        });
+        if let Some(error) = busy.await? {
+            return Err(error);
+        }
+        let spec = keys::spec(tenant, &id);
+        let record = self.record::<runtime_codec::SpecRecord>(&spec).await?;
+        let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
+        let name = parse_spec(&record)?.name;
+        // Named to be removed first, so that a crash in between leaves no half of an agent for long.
+        let due = runtime_codec::Due::Unnamed { tenant: tenant.clone(), agent: id, name: name.to_string() };
+        let cell = keys::due(id.partition(), self.clock.now(), &format!("unnamed/{}", id.unique().simple()));
+        let put = Then::Put(cell.clone(), runtime_codec::encode(&due));
+        self.commit(id.partition(), Writes { when: vec![When::Absent(cell.clone())], then: vec![put] })
+            .await?;
+        let alias = keys::name(self.pool, tenant, &name);
+        if let Some(written) = self.store.get(std::slice::from_ref(&alias)).await?.pop().flatten() {
+            let when = vec![When::Revision(alias.clone(), written.revision)];
+            let then = vec![Then::Delete(alias.clone())];
+            self.commit_unfenced(alias.partition, Writes { when, then }).await?;
+        }
+        lock(&self.names).remove(&(tenant.clone(), name.folded()));
+        lock(&self.attached).remove(&id);
+        self.purge(tenant, &id).await?;
+        self.commit(id.partition(), Writes { when: Vec::new(), then: vec![Then::Delete(cell)] }).await?;
+        Ok(())
+    }
+
+    /// Removes all that is stored under an agent's id.
+    pub(super) async fn purge(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
+        lock(&self.home(agent.partition()).state).agents.remove(agent);
+        let mut then = Vec::new();
+        for (cell, _) in self.cells(&keys::ended_all(tenant, agent)).await? {
+            if let Some(unique) = keys::last_part(&cell).and_then(|id| uuid::Uuid::try_parse(id).ok()) {
+                let run = runtime_traits::RunId::from_parts(agent.partition(), unique);
+                then.push(Then::Drop(keys::run_log(&run)));
+            }
+        }
+        for sort in ["s", "idem", "a"] {
+            let cells: Vec<Key> = self
+                .cells(&keys::of_agent(tenant, sort, agent))
+                .await?
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect();
+            then.extend(cells.into_iter().map(Then::Delete));
+        }
+        let under = keys::messages_all(tenant, agent);
+        let mut logs = self.store.logs(&under, None, PAGE).await?;
+        while let Some(last) = logs.last().map(|extent| extent.log.clone()) {
+            then.extend(logs.into_iter().map(|extent| Then::Drop(extent.log)));
+            logs = self.store.logs(&under, Some(&last), PAGE).await?;
+        }
+        for group in then.chunks(GROUP) {
+            self.commit(agent.partition(), Writes { when: Vec::new(), then: group.to_vec() }).await?;
+        }
+        Ok(())
+    }
+}

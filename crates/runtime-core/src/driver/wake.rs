@@ -1,0 +1,183 @@
+//! Time: parked runs are woken, and what has fallen due is done.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runtime_codec::Due;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::RunId;
+use runtime_traits::log::{Entry, EntryKind, RunView, WaitOn};
+use runtime_traits::name::Name;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::{Cell, Key, Then, When};
+use tokio::sync::Notify;
+
+use super::inner::Inner;
+use super::load::{PAGE, read};
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::batches::Writes;
+use crate::engine::claim::{Next, after_park};
+use crate::engine::keys;
+
+/// How often what has fallen due is looked for. Runs are woken by their own timers, at the moment.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// When parked runs are to be woken.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: Mutex<BinaryHeap<Reverse<(UnixMillis, RunId)>>>,
+    changed: Notify,
+}
+
+impl Timers {
+    pub(super) fn add(&self, at: UnixMillis, run: RunId) {
+        lock(&self.heap).push(Reverse((at, run)));
+        self.changed.notify_one();
+    }
+
+    fn pop_due(&self, now: UnixMillis) -> Option<RunId> {
+        let mut heap = lock(&self.heap);
+        heap.peek().filter(|Reverse((at, _))| *at <= now)?;
+        heap.pop().map(|Reverse((_, run))| run)
+    }
+
+    fn next(&self) -> Option<UnixMillis> {
+        lock(&self.heap).peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+impl Inner {
+    /// Keeps the time until the runtime ends.
+    pub(super) async fn keep_time(self: Arc<Self>) {
+        let mut round = self.clock.now().after(ROUND);
+        loop {
+            let now = self.clock.now();
+            while let Some(run) = self.timers.pop_due(now) {
+                if let Some(slot) = self.run_slot(&run) {
+                    self.tasks.spawn(Arc::clone(&self).wake(slot));
+                }
+            }
+            if now >= round {
+                self.do_due(now).await;
+                self.forget_idle();
+                round = self.clock.now().after(ROUND);
+            }
+            let next = self.timers.next().into_iter().chain([round]).min().unwrap_or(round);
+            let pause = next.since(self.clock.now()).max(Duration::from_millis(1));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.timers.changed.notified() => {}
+                () = self.ending.cancelled() => return,
+            }
+        }
+    }
+
+    /// Gives a parked run its next attempt, if nothing else did.
+    async fn wake(self: Arc<Self>, slot: Arc<RunSlot>) {
+        if self.is_draining() || !slot.take_parked() {
+            return;
+        }
+        if let Err(error) = self.wake_taken(&slot).await {
+            tracing::error!(run = %slot.place.run, %error, "the run cannot be woken; it stays open");
+            slot.set_stage(Stage::Left(error));
+        }
+    }
+
+    async fn wake_taken(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {
+        let (log, view) = self.run_log(&slot.place.run).await?;
+        let next = match after_park(&view, &log) {
+            Next::Wait { until: Some(at) } if at <= self.clock.now() => Next::Start,
+            next => next,
+        };
+        self.go_on(slot, log, &view, Vec::new(), next).await
+    }
+
+    /// Does what has fallen due in the partitions that this process owns.
+    pub(super) async fn do_due(&self, now: UnixMillis) {
+        for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
+            if let Err(error) = self.do_due_in(home.partition, now).await {
+                tracing::warn!(partition = %home.partition, %error, "what has fallen due could not be done; later again");
+            }
+        }
+    }
+
+    async fn do_due_in(&self, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
+        let mut after = None;
+        loop {
+            let page = self.store.scan(&keys::due_all(partition), after.as_ref(), PAGE).await?;
+            let last = page.len() < PAGE as usize;
+            for (key, cell) in page {
+                if keys::due_at(&key).is_none_or(|at| at > now) {
+                    return Ok(());
+                }
+                self.do_one(partition, &key, &cell).await?;
+                after = Some(key);
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn do_one(&self, partition: Partition, key: &Key, cell: &Cell) -> Result<(), RuntimeError> {
+        let mut writes = Writes {
+            when: vec![When::Revision(key.clone(), cell.revision)],
+            then: vec![Then::Delete(key.clone())],
+        };
+        match read::<Due>(key, cell)? {
+            Due::Wake { run } => {
+                // The cell goes in the batch of the wait's end; until then the timer in memory sees to it.
+                if self.run_slot(&run).is_some() {
+                    self.timers.add(self.clock.now(), run);
+                    return Ok(());
+                }
+            }
+            Due::ForgetKey { cell } => {
+                if let Ok(cell) = Key::new(partition, cell) {
+                    writes.then.push(Then::Delete(cell));
+                }
+            }
+            Due::Unnamed { tenant, agent, name } => {
+                let named = match Name::new(&name) {
+                    Ok(name) => {
+                        self.record::<runtime_codec::NameRecord>(&keys::name(self.pool, &tenant, &name))
+                            .await?
+                    }
+                    Err(_) => None,
+                };
+                if named.is_none_or(|record| record.agent != agent) {
+                    self.purge(&tenant, &agent).await?;
+                }
+            }
+        }
+        self.commit(partition, writes).await?;
+        Ok(())
+    }
+}
+
+/// What a run waits for, in words.
+pub(super) fn reason(log: &[Entry]) -> String {
+    let Some(Entry { kind: EntryKind::Accepted(accepted), .. }) = log.first() else { return String::new() };
+    // The id does not matter to the fold.
+    let run = RunId::from_parts(accepted.agent.partition(), uuid::Uuid::nil());
+    let waits = RunView::of(run, log).map(|view| view.waits).unwrap_or_default();
+    match waits.first().map(|wait| &wait.on) {
+        None => "its next attempt".to_owned(),
+        Some(WaitOn::Decision(step)) => format!("a decision on step `{step}`"),
+        Some(WaitOn::Time(step)) => format!("its timer `{step}`"),
+        Some(WaitOn::Diverged { recorded, asked }) => {
+            format!("a person, because it diverged: the log has {recorded}, and {asked}")
+        }
+        Some(WaitOn::Operator) => "an operator".to_owned(),
+        Some(WaitOn::Kind(kind)) => format!("a process that hosts the kind `{kind}`"),
+        Some(WaitOn::CodeVersion(version)) => format!("version {version} of its kind"),
+        Some(WaitOn::Approval(step)) => format!("consent to `{step}`"),
+        Some(WaitOn::Answer(step)) => format!("an answer to `{step}`"),
+        Some(WaitOn::Budget(step)) => format!("room in the budget for `{step}`"),
+        Some(WaitOn::Child(step)) => format!("the run that `{step}` started"),
+        Some(WaitOn::Event(step)) => format!("the event of `{step}`"),
+    }
+}
