@@ -1,1 +1,146 @@
-//! The agent-runtime command.
+//! The `agent-runtime` command.
+//!
+//! The binary is [`main`] and nothing else. [`serve()`] is public so that other programs serve with the very same code.
+
+mod args;
+mod commands;
+mod desk;
+mod error;
+mod exit;
+mod place;
+mod progress;
+mod reach;
+mod render;
+mod screen;
+mod serve;
+mod signals;
+mod socket;
+mod teller;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command, ServeArgs};
+use commands::{agents, cancel, check, decide, log, run, runs, state, status};
+use desk::Desk;
+use place::{FleetFile, Place};
+use reach::Reached;
+
+pub use error::CliError;
+pub use exit::Exit;
+
+pub use screen::{Screen, Terminal};
+pub use serve::{Ready, Server, serve};
+pub use signals::Signals;
+pub use socket::SocketPath;
+
+/// The whole program: reads the arguments, does what they say, and tells how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let screen = Screen::new(Terminal::ask(), cli.global.json);
+    let exit = match start(cli, &screen) {
+        Ok(exit) => exit,
+        // Who reads has read enough, as `head` does.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            screen.fail(&error);
+            error.exit()
+        }
+    };
+    exit.into()
+}
+
+fn start(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
+    trace(screen);
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::System { what: "to start threads", source })?;
+    let exit = executor.block_on(obey(cli, screen));
+    // Whatever still blocks a thread must not keep the process: all that matters has been committed.
+    executor.shutdown_timeout(Duration::from_millis(200));
+    exit
+}
+
+async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
+    let Cli { mut global, command } = cli;
+    match &command {
+        Command::Serve(ServeArgs { file: Some(file), .. }) | Command::Check { file: Some(file) } => {
+            global.fleet = Some(file.clone());
+        }
+        _ => {}
+    }
+    if let Command::Check { .. } = command {
+        return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
+    }
+    let mut signals = Signals::listen()?;
+    let place = Place::find(&global)?;
+    if let Command::Serve(args) = command {
+        return serve_place(place, &args, screen, &mut signals).await;
+    }
+    let reached = Reached::at(&place).await?;
+    let desk = Desk::new(screen.clone(), place, reached.server());
+    let runtime = reached.runtime();
+    let done = match command {
+        Command::Run(args) => run::run(&desk, runtime, &args, &mut signals).await,
+        Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
+        Command::Runs { agent, open } => runs::runs(&desk, runtime, agent.as_ref(), open).await,
+        Command::Log { run, follow } => log::log(&desk, runtime, run, follow).await,
+        Command::Cancel { run, reason, within } => {
+            let within = Duration::from_secs(within.into());
+            cancel::cancel(&desk, runtime, run, &reason, within).await
+        }
+        Command::Decide(args) => decide::decide(&desk, runtime, &args).await,
+        Command::Save { agent } => state::save(&desk, runtime, &agent).await,
+        Command::Restore { state, name } => state::restore(&desk, runtime, &state, name).await,
+        Command::Status => status::status(&desk, runtime).await,
+        Command::Serve(_) | Command::Check { .. } => Ok(Exit::Done),
+    };
+    let closed = reached.close(screen, &mut signals).await;
+    let exit = done?;
+    closed.map(|()| exit)
+}
+
+async fn serve_place(
+    place: Place,
+    args: &ServeArgs,
+    screen: &Screen,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
+    let kinds = place.kinds();
+    let fleet = match &place.file {
+        Some(file) => file.check_with(&kinds)?,
+        None => agent_runtime::fleet::Fleet::default(),
+    };
+    let store = match reach::open(&place.store) {
+        Err(CliError::StoreBusy { path }) => {
+            let socket = place.socket()?.filter(SocketPath::is_served);
+            return Err(match socket {
+                Some(socket) => CliError::Served { store: path, socket: socket.shown().to_owned() },
+                None => CliError::StoreBusy { path },
+            });
+        }
+        opened => opened?,
+    };
+    let server = Server {
+        store,
+        store_name: place.store.to_string(),
+        kinds,
+        http: args.listen.or(fleet.http),
+        fleet,
+        // Its folder is there now: the store is in it.
+        socket: place.socket()?,
+        drain: Duration::from_secs(args.drain.into()),
+    };
+    serve(server, screen, signals).await
+}
+
+fn trace(screen: &Screen) {
+    let filter = EnvFilter::try_from_env("AGENT_RUNTIME_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let ansi = screen.terminal.err && screen.terminal.colour;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(ansi).with_target(false).init();
+}

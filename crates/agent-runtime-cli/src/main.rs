@@ -1,2 +1,7 @@
 //! The `agent-runtime` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent_runtime_cli::main()
+}

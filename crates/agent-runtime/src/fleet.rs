@@ -95,11 +95,7 @@ impl Default for Fleet {
 
 /// What somebody wrote, as it can be shown: control characters escaped, and not too long.
 fn shown(given: &str) -> String {
-    let mut shown: String = given
-        .chars()
-        .take(48)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = given.chars().take(48).flat_map(char::escape_debug).collect();
     if given.chars().nth(48).is_some() {
         shown.push('…');
     }

@@ -1,3 +1,19 @@
 //! Agent Runtime: keeps AI agents alive. The facade: features, configuration, wiring.
+#![doc = include_str!("../README.md")]
 
 pub mod fleet;
+mod kinds;
+mod manager;
+pub mod prelude;
+#[cfg(feature = "service")]
+pub mod service;
+
+pub use kinds::kinds;
+pub use manager::{RuntimeManager, StartError};
+#[cfg(feature = "documents")]
+pub use runtime_agents::{Librarian, LibrarianKind};
+pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
+#[cfg(feature = "redb")]
+pub use runtime_state::RedbStore;
+pub use runtime_state::{MemoryStore, OpenError, open as open_store};
+pub use runtime_traits::*;

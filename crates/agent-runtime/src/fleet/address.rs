@@ -28,36 +28,25 @@ pub struct AddressError {
 /// [`AddressError`] when it is no address, or one that other machines reach: the service does not ask its callers who
 /// they are.
 pub fn loopback(given: &str) -> Result<SocketAddr, AddressError> {
-    let wrong = |what: String, remedy: &str| AddressError {
-        what,
-        remedy: remedy.to_owned(),
-    };
+    let wrong = |what: String, remedy: &str| AddressError { what, remedy: remedy.to_owned() };
     let example = "write an address like \"127.0.0.1:8000\"";
     let Some((host, port)) = given.rsplit_once(':') else {
         return Err(wrong(format!("`{}` has no port", shown(given)), example));
     };
     let Ok(port) = port.parse::<u16>() else {
         let what = format!("`{}` is no port", shown(port));
-        return Err(wrong(
-            what,
-            "use a number from 1 to 65535, or 0 for any free one",
-        ));
+        return Err(wrong(what, "use a number from 1 to 65535, or 0 for any free one"));
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let ip = if host == "localhost" {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {
-        host.parse()
-            .map_err(|_| wrong(format!("`{}` is no IP address", shown(host)), example))?
+        host.parse().map_err(|_| wrong(format!("`{}` is no IP address", shown(host)), example))?
     };
     if !ip.is_loopback() {
-        let what = format!(
-            "`{given}` can be reached from other machines, and nobody would be asked who they are"
-        );
-        return Err(wrong(
-            what,
-            "listen on 127.0.0.1, and let a proxy that knows its users forward to it",
-        ));
+        let what =
+            format!("`{given}` can be reached from other machines, and nobody would be asked who they are");
+        return Err(wrong(what, "listen on 127.0.0.1, and let a proxy that knows its users forward to it"));
     }
     Ok(SocketAddr::new(ip, port))
 }

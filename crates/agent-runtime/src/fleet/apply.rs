@@ -66,9 +66,7 @@ impl Fleet {
         for agent in &self.agents {
             let change = agent.register(runtime).await?;
             if change == Change::Added && agent.start {
-                runtime
-                    .start(&AgentRef::from(agent.spec.name.clone()))
-                    .await?;
+                runtime.start(&AgentRef::from(agent.spec.name.clone())).await?;
             }
             applied.agents.push((agent.spec.name.clone(), change));
         }
@@ -77,9 +75,7 @@ impl Fleet {
 
     async fn unnamed(&self, runtime: &dyn Runtime) -> Result<Vec<AgentStatus>, RuntimeError> {
         let named = |status: &AgentStatus| {
-            self.agents
-                .iter()
-                .any(|agent| agent.spec.name.folded() == status.name.folded())
+            self.agents.iter().any(|agent| agent.spec.name.folded() == status.name.folded())
         };
         let mut unnamed = Vec::new();
         let mut after: Option<String> = None;

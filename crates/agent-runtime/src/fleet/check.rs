@@ -59,10 +59,7 @@ impl FleetAgent {
     }
 
     fn place(&self, setting: &str) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
-        self.settings
-            .get(setting)
-            .cloned()
-            .unwrap_or((self.at.clone(), self.at.clone()))
+        self.settings.get(setting).cloned().unwrap_or((self.at.clone(), self.at.clone()))
     }
 
     /// The setting that a complaint names, among those that the kind was given.
@@ -70,9 +67,7 @@ impl FleetAgent {
         let config = settings_of(spec)?;
         // Every second piece between backticks is quoted.
         let quoted = said.split('`').skip(1).step_by(2);
-        quoted
-            .map(str::to_owned)
-            .find(|word| config.contains_key(word))
+        quoted.map(str::to_owned).find(|word| config.contains_key(word))
     }
 }
 

@@ -39,9 +39,7 @@ impl Fault {
     ) -> Self {
         let start = floor(source, span.start);
         let begin = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = source[begin..]
-            .find('\n')
-            .map_or(source.len(), |length| begin + length);
+        let end = source[begin..].find('\n').map_or(source.len(), |length| begin + length);
         let stop = floor(source, span.end).clamp(start, end.max(start));
         let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         Self {
@@ -60,11 +58,7 @@ impl Faults {
     pub(super) fn of(mut faults: Vec<Fault>) -> Option<Self> {
         faults.sort_by_key(|fault| (fault.line, fault.column));
         faults.dedup();
-        if faults.is_empty() {
-            None
-        } else {
-            Some(Self { faults })
-        }
+        if faults.is_empty() { None } else { Some(Self { faults }) }
     }
 
     /// Each of them, in the order of the file's lines. There is at least one.
@@ -92,11 +86,7 @@ impl<'a> IntoIterator for &'a Faults {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}; {}",
-            self.line, self.column, self.what, self.remedy
-        )
+        write!(f, "line {}, column {}: {}; {}", self.line, self.column, self.what, self.remedy)
     }
 }
 
@@ -112,16 +102,11 @@ impl fmt::Display for Faults {
 
 fn count_lines(before: &str) -> u32 {
     let newlines = before.bytes().filter(|byte| *byte == b'\n').count();
-    u32::try_from(newlines)
-        .unwrap_or(u32::MAX)
-        .saturating_add(1)
+    u32::try_from(newlines).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// The character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
-    (0..=at)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }

@@ -20,10 +20,7 @@ const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 /// Everything that can be read, and everything that is wrong.
 pub(super) fn read(source: &str) -> (Fleet, Vec<Fault>) {
     let (document, errors) = DeTable::parse_recoverable(source);
-    let mut reader = Reader {
-        source,
-        faults: Vec::new(),
-    };
+    let mut reader = Reader { source, faults: Vec::new() };
     let fleet = reader.fleet(document.get_ref());
     let syntax: Vec<Fault> = errors.iter().map(|error| reader.syntax(error)).collect();
     // What the parser made of a broken line is a guess: only its own fault counts there.
@@ -57,11 +54,9 @@ impl Reader<'_> {
                 }
                 "listen" => fleet.http = self.listen(value),
                 "agents" => fleet.agents = self.agents(value),
-                other => self.fault(
-                    &key.span(),
-                    format!("there is no setting `{other}`"),
-                    instead(other, &TOP),
-                ),
+                other => {
+                    self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
+                }
             }
         }
         fleet
@@ -70,16 +65,11 @@ impl Reader<'_> {
     fn store(&mut self, value: &Value<'_>) -> Option<StoreUri> {
         let given = self.text("store", value, "write it as \"redb:PATH\" or \"memory:\"")?;
         let read = given.parse::<StoreUri>();
-        read.map_err(|e| self.fault(&value.span(), format!("no store `{given}`"), e.remedy()))
-            .ok()
+        read.map_err(|e| self.fault(&value.span(), format!("no store `{given}`"), e.remedy())).ok()
     }
 
     fn durability(&mut self, value: &Value<'_>) -> Option<Durability> {
-        let given = self.text(
-            "durability",
-            value,
-            "write \"memory\", \"process\" or \"disk\"",
-        )?;
+        let given = self.text("durability", value, "write \"memory\", \"process\" or \"disk\"")?;
         match given.as_str() {
             "memory" => Some(Durability::Memory),
             "process" => Some(Durability::Process),
@@ -111,9 +101,7 @@ impl Reader<'_> {
 
     fn address(&mut self, value: &Value<'_>) -> Option<SocketAddr> {
         let given = self.text("http", value, "write an address like \"127.0.0.1:8000\"")?;
-        loopback(&given)
-            .map_err(|e| self.fault(&value.span(), e.what, e.remedy))
-            .ok()
+        loopback(&given).map_err(|e| self.fault(&value.span(), e.what, e.remedy)).ok()
     }
 
     fn agents(&mut self, value: &Value<'_>) -> Vec<FleetAgent> {
@@ -128,19 +116,10 @@ impl Reader<'_> {
             let Some(agent) = self.agent(key.get_ref(), &key.span(), value) else {
                 continue;
             };
-            let twin = agents
-                .iter()
-                .find(|a| a.spec.name.folded() == agent.spec.name.folded());
+            let twin = agents.iter().find(|a| a.spec.name.folded() == agent.spec.name.folded());
             if let Some(twin) = twin {
-                let what = format!(
-                    "`{}` and `{}` are one name",
-                    agent.spec.name, twin.spec.name
-                );
-                self.fault(
-                    &key.span(),
-                    what,
-                    "names differ in more than case; choose another",
-                );
+                let what = format!("`{}` and `{}` are one name", agent.spec.name, twin.spec.name);
+                self.fault(&key.span(), what, "names differ in more than case; choose another");
             } else {
                 agents.push(agent);
             }
@@ -194,34 +173,17 @@ impl Reader<'_> {
             self.fault(at, what, "add kind = \"librarian\", or another kind");
         }
         let (kind, named) = (kind??, named.ok()?);
-        let spec = AgentSpec::new(kind.as_str(), named.as_str())
-            .ok()?
-            .described(description);
+        let spec = AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description);
         let spec = spec.configured(&config).ok()?;
-        Some(FleetAgent {
-            spec,
-            start,
-            at: at.clone(),
-            settings,
-        })
+        Some(FleetAgent { spec, start, at: at.clone(), settings })
     }
 
     fn kind(&mut self, value: &Value<'_>) -> Option<Name> {
-        let given = self.text(
-            "kind",
-            value,
-            "write a kind's name, for example \"librarian\"",
-        )?;
+        let given = self.text("kind", value, "write a kind's name, for example \"librarian\"")?;
         let named = Name::new(&given);
         let what = || format!("`{}` is no name of a kind", shown(&given));
         named
-            .map_err(|_| {
-                self.fault(
-                    &value.span(),
-                    what(),
-                    "use a kind's name, for example \"librarian\"",
-                )
-            })
+            .map_err(|_| self.fault(&value.span(), what(), "use a kind's name, for example \"librarian\""))
             .ok()
     }
 
@@ -235,15 +197,13 @@ impl Reader<'_> {
                 .ok()
                 .map(serde_json::Value::from)
                 .or_else(|| self.no_json(value))?,
-            DeValue::Float(float) => number(float.as_str())
-                .map(serde_json::Value::Number)
-                .or_else(|| self.no_json(value))?,
+            DeValue::Float(float) => {
+                number(float.as_str()).map(serde_json::Value::Number).or_else(|| self.no_json(value))?
+            }
             DeValue::Datetime(at) => serde_json::Value::from(at.to_string()),
-            DeValue::Array(items) => items
-                .iter()
-                .filter_map(|item| self.json(item))
-                .collect::<Vec<_>>()
-                .into(),
+            DeValue::Array(items) => {
+                items.iter().filter_map(|item| self.json(item)).collect::<Vec<_>>().into()
+            }
             DeValue::Table(table) => {
                 let mut json = serde_json::Map::new();
                 for (key, value) in table {
@@ -256,11 +216,7 @@ impl Reader<'_> {
     }
 
     fn no_json(&mut self, value: &Value<'_>) -> Option<serde_json::Value> {
-        self.fault(
-            &value.span(),
-            "this number is out of range",
-            "use one that fits into 64 bits",
-        );
+        self.fault(&value.span(), "this number is out of range", "use one that fits into 64 bits");
         None
     }
 
@@ -274,19 +230,10 @@ impl Reader<'_> {
         }
     }
 
-    fn table<'v>(
-        &mut self,
-        name: &str,
-        value: &'v Value<'v>,
-        remedy: &str,
-    ) -> Option<&'v DeTable<'v>> {
+    fn table<'v>(&mut self, name: &str, value: &'v Value<'v>, remedy: &str) -> Option<&'v DeTable<'v>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            self.fault(
-                &value.span(),
-                format!("`{name}` is {}", a(value.get_ref())),
-                remedy,
-            );
+            self.fault(&value.span(), format!("`{name}` is {}", a(value.get_ref())), remedy);
         }
         table
     }
@@ -299,10 +246,7 @@ impl Reader<'_> {
         let span = error.span().unwrap_or(0..0);
         let (what, remedy) = match error.message().split_once(", expected ") {
             Some((what, expected)) => (what, format!("TOML expects {expected} here")),
-            None => (
-                error.message(),
-                "write it as TOML (https://toml.io)".to_owned(),
-            ),
+            None => (error.message(), "write it as TOML (https://toml.io)".to_owned()),
         };
         Fault::at(self.source, &span, what, remedy)
     }
@@ -311,10 +255,6 @@ impl Reader<'_> {
 /// What a value is, with its article.
 fn a(value: &DeValue<'_>) -> String {
     let name = value.type_str();
-    let article = if name.starts_with(['a', 'i']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
     format!("{article} {name}")
 }

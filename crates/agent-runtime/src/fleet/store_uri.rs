@@ -65,10 +65,7 @@ impl FromStr for StoreUri {
     type Err = StoreUriError;
 
     fn from_str(given: &str) -> Result<Self, StoreUriError> {
-        let wrong = |remedy: String| StoreUriError {
-            given: given.to_owned(),
-            remedy,
-        };
+        let wrong = |remedy: String| StoreUriError { given: given.to_owned(), remedy };
         match given.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("memory", _)) => Err(wrong("write \"memory:\" without a path".to_owned())),
@@ -80,9 +77,7 @@ impl FromStr for StoreUri {
                 None => FORMS.to_owned(),
             })),
             None if given == "memory" => Err(wrong("did you mean `memory:`?".to_owned())),
-            None if given.contains(['/', '.']) => {
-                Err(wrong(format!("did you mean `redb:{given}`?")))
-            }
+            None if given.contains(['/', '.']) => Err(wrong(format!("did you mean `redb:{given}`?"))),
             None => Err(wrong(FORMS.to_owned())),
         }
     }

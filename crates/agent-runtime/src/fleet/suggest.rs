@@ -1,10 +1,7 @@
 //! "Did you mean": the known word that is nearest to a mistyped one.
 
 /// The known word nearest to `given`, if one is near enough to be meant: a third of its letters may be wrong.
-pub(crate) fn nearest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = given.to_lowercase();
     let far = |word: &str| strsim::damerau_levenshtein(&lower, &word.to_lowercase());
     known

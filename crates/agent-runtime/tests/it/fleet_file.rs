@@ -27,11 +27,8 @@ impl AgentKind for Shelf {
 
     fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         let agent = spec.name.to_string();
-        let config: ShelfConfig =
-            serde_json::from_str(spec.config.get()).map_err(|e| SpecError::Config {
-                agent: agent.clone(),
-                cause: Cause::of(&e),
-            })?;
+        let config: ShelfConfig = serde_json::from_str(spec.config.get())
+            .map_err(|e| SpecError::Config { agent: agent.clone(), cause: Cause::of(&e) })?;
         if config.documents == "missing" {
             let cause = Cause::says("`documents` is `missing`, which does not exist: create it");
             return Err(SpecError::Config { agent, cause });
@@ -89,15 +86,12 @@ fn everything_that_a_file_says_is_read() {
     assert_eq!(fleet.store, StoreUri::Memory);
     assert_eq!(fleet.durability, Durability::Process);
     assert_eq!(fleet.http.unwrap().to_string(), "127.0.0.1:8000");
-    let [zed, anna] = &fleet.agents[..] else {
-        panic!("two agents: {:?}", fleet.agents)
-    };
+    let [zed, anna] = &fleet.agents[..] else { panic!("two agents: {:?}", fleet.agents) };
     assert_eq!(zed.spec.name.as_str(), "zed");
     assert_eq!(zed.spec.kind.as_str(), "shelf");
     assert_eq!(zed.spec.description, "Last by name, first in the file.");
     let config: serde_json::Value = serde_json::from_str(zed.spec.config.get()).unwrap();
-    let expected =
-        serde_json::json!({ "documents": "docs", "depth": { "most": 3, "of": [1, 2.5, true] } });
+    let expected = serde_json::json!({ "documents": "docs", "depth": { "most": 3, "of": [1, 2.5, true] } });
     assert_eq!(config, expected);
     assert!(zed.start);
     assert!(!anna.start);
@@ -144,35 +138,18 @@ start = "yes"
 fn broken_toml_is_told_with_what_is_wrong_elsewhere() {
     let told = checked("store = \n\n[listen\nhttp = 1\n\n[agents.x]\nkind = \"shelv\"\n");
 
-    assert!(
-        told.iter().any(|fault| fault.starts_with("line 1, ")),
-        "{told:#?}"
-    );
-    assert!(
-        told.iter().any(|fault| fault.starts_with("line 3, ")),
-        "{told:#?}"
-    );
-    assert!(
-        told.iter().any(|fault| fault.contains("no kind `shelv`")),
-        "{told:#?}"
-    );
+    assert!(told.iter().any(|fault| fault.starts_with("line 1, ")), "{told:#?}");
+    assert!(told.iter().any(|fault| fault.starts_with("line 3, ")), "{told:#?}");
+    assert!(told.iter().any(|fault| fault.contains("no kind `shelv`")), "{told:#?}");
 }
 
 #[test]
 fn all_complaints_of_a_kind_are_told_where_their_settings_are() {
-    let told = checked(
-        "[agents.x]\nkind = \"shelf\"\ndocumnts = \"docs\"\nwidth = 400\ncolour = \"red\"\n",
-    );
+    let told = checked("[agents.x]\nkind = \"shelf\"\ndocumnts = \"docs\"\nwidth = 400\ncolour = \"red\"\n");
 
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(
-        told[0].starts_with("line 3, column 1: unknown field `documnts`"),
-        "{told:#?}"
-    );
-    assert!(
-        told[1].starts_with("line 5, column 1: unknown field `colour`"),
-        "{told:#?}"
-    );
+    assert!(told[0].starts_with("line 3, column 1: unknown field `documnts`"), "{told:#?}");
+    assert!(told[1].starts_with("line 5, column 1: unknown field `colour`"), "{told:#?}");
 }
 
 #[test]
@@ -202,9 +179,7 @@ fn an_agent_without_a_kind_and_two_agents_of_one_name_are_told() {
 fn only_loopback_addresses_are_listened_on() {
     let http = |address: &str| {
         let text = format!("[listen]\nhttp = \"{address}\"\n");
-        Fleet::parse(&text)
-            .map(|fleet| fleet.http.unwrap().to_string())
-            .map_err(|f| told(&f))
+        Fleet::parse(&text).map(|fleet| fleet.http.unwrap().to_string()).map_err(|f| told(&f))
     };
 
     assert_eq!(http("localhost:8000").unwrap(), "127.0.0.1:8000");
@@ -228,9 +203,6 @@ fn a_store_that_is_none_is_told_with_what_was_meant() {
 fn columns_count_characters_and_not_bytes() {
     let told = checked("\"äöü\" = 1\nx = \"ä\" # ü\n  \"ß\" = 2\n");
 
-    assert!(
-        told[0].starts_with("line 1, column 1: there is no setting `äöü`"),
-        "{told:#?}"
-    );
+    assert!(told[0].starts_with("line 1, column 1: there is no setting `äöü`"), "{told:#?}");
     assert!(told[2].starts_with("line 3, column 3: "), "{told:#?}");
 }

@@ -1,0 +1,216 @@
+//! What people type.
+
+use std::path::PathBuf;
+
+use agent_runtime::fleet::{StoreUri, loopback};
+use agent_runtime::{AgentRef, IdempotencyKey, Name, RunId, SessionName, StateId, StepKey};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+
+const AFTER: &str = "\
+Exit codes:
+  0  done
+  1  the run failed or was cancelled
+  2  bad usage, bad input, or a faulty fleet file
+  3  there is no such agent, run or snapshot
+  4  refused: not started, busy, wrong state, name or key taken
+  5  the store or the connection to a server failed
+  6  the run waits for somebody: see `log`, `decide` and `cancel`
+  128 + n  ended by signal n (130: Ctrl-C)
+
+Without a server, a command opens the store itself for as long as it takes.
+With one (`serve`), it asks the server over the unix socket beside the store.";
+
+/// Keeps AI agents alive: starts, runs, watches them, and brings them back after a crash.
+#[derive(Debug, Parser)]
+#[command(name = "agent-runtime", version, after_help = AFTER, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The fleet file [default: fleet.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET")]
+    pub(crate) fleet: Option<PathBuf>,
+    /// The store, instead of the fleet file's: redb:PATH or memory:
+    #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE")]
+    pub(crate) store: Option<StoreUri>,
+    /// Print JSON, also on a terminal
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Give an agent an input and show its answer as it comes
+    Run(RunArgs),
+    /// Host the agents: work their runs, listen for HTTP and for the other commands
+    Serve(ServeArgs),
+    /// Say everything that is wrong with a fleet file
+    Check {
+        /// The fleet file [default: fleet.toml]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// List agents, show one, start, stop, pause, resume or delete it
+    Agents {
+        /// What to do; without it, they are listed.
+        #[command(subcommand)]
+        command: Option<AgentsCommand>,
+    },
+    /// List runs, oldest first
+    Runs {
+        /// Only this agent's
+        #[arg(long, value_name = "AGENT")]
+        agent: Option<AgentRef>,
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show everything that happened in a run
+    Log {
+        /// The run, or `last`
+        run: RunArg,
+        /// Go on showing entries as they come, until the run is over
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// End a run early
+    Cancel {
+        /// The run, or `last`
+        run: RunArg,
+        /// Why, for the log
+        #[arg(long, default_value = "asked for on the command line")]
+        reason: String,
+        /// How many seconds it has to end by itself
+        #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+        within: u32,
+    },
+    /// Say what becomes of a step that a crash left with an unknown end
+    Decide(DecideArgs),
+    /// Freeze an agent's conversations and state
+    Save {
+        /// The agent: its name or its id
+        agent: AgentRef,
+    },
+    /// Make a new agent with the conversations and state of a snapshot
+    Restore {
+        /// The snapshot, as `save` named it
+        state: StateId,
+        /// The new agent's name [default: made of the old one's]
+        #[arg(long)]
+        name: Option<Name>,
+    },
+    /// Show the runtime: store, readiness, open runs
+    Status,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The agent: its name or its id
+    pub(crate) agent: AgentRef,
+    /// What it shall work on; `-` reads it from the standard input
+    pub(crate) input: String,
+    /// The conversation that it belongs to
+    #[arg(long, default_value = "default")]
+    pub(crate) session: SessionName,
+    /// The same key gives the same run, also when it is asked for again
+    #[arg(long, value_parser = key)]
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The fleet file [default: fleet.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where to listen for HTTP, instead of where the fleet file says
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How many seconds runs have to end by themselves when the server is asked to end
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) drain: u32,
+}
+
+/// `agents …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// List them
+    List,
+    /// Show one
+    Show(AgentArg),
+    /// Let it take runs
+    Start(AgentArg),
+    /// Take no more runs; let those that run end
+    Stop(AgentArg),
+    /// Let no step begin; its runs wait
+    Pause(AgentArg),
+    /// End a pause
+    Resume(AgentArg),
+    /// Delete a stopped agent with all that is stored of it
+    Delete(AgentArg),
+}
+
+/// An agent.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArg {
+    /// The agent: its name or its id
+    pub(crate) agent: AgentRef,
+}
+
+/// `decide`.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The run, or `last`
+    pub(crate) run: RunArg,
+    /// The step, as `log` names it
+    pub(crate) step: StepKey,
+    /// What becomes of it
+    pub(crate) verdict: Verdict,
+    /// With `assume`: the step's result, as JSON
+    #[arg(value_name = "JSON", required_if_eq("verdict", "assume"))]
+    pub(crate) value: Option<String>,
+}
+
+/// What becomes of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verdict {
+    /// Do it again
+    Repeat,
+    /// Take the JSON as its result
+    Assume,
+    /// Take it as failed
+    Fail,
+}
+
+/// A run, as people point at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunArg {
+    /// By id.
+    Id(RunId),
+    /// The one that was accepted last.
+    Last,
+}
+
+impl std::str::FromStr for RunArg {
+    type Err = agent_runtime::NameError;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        if given == "last" { Ok(Self::Last) } else { given.parse().map(Self::Id) }
+    }
+}
+
+fn key(given: &str) -> Result<IdempotencyKey, agent_runtime::NameError> {
+    IdempotencyKey::new(given)
+}

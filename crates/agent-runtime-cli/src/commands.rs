@@ -1,0 +1,50 @@
+//! The commands, each against any [`Runtime`](agent_runtime::Runtime).
+
+pub(crate) mod agents;
+pub(crate) mod cancel;
+pub(crate) mod check;
+pub(crate) mod decide;
+pub(crate) mod log;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod state;
+pub(crate) mod status;
+
+use agent_runtime::runtime::RunFilter;
+use agent_runtime::{AgentId, RunId, RunView, Runtime};
+
+use crate::args::RunArg;
+use crate::error::CliError;
+
+/// All runs that the filter lets through, oldest first.
+async fn all_runs(runtime: &dyn Runtime, mut filter: RunFilter) -> Result<Vec<RunView>, CliError> {
+    let mut runs = Vec::new();
+    loop {
+        let page = runtime.runs(filter.clone()).await?;
+        runs.extend(page.items);
+        filter.after = page.next;
+        if filter.after.is_none() {
+            return Ok(runs);
+        }
+    }
+}
+
+/// The run that somebody points at.
+async fn run_of(runtime: &dyn Runtime, run: RunArg) -> Result<RunId, CliError> {
+    match run {
+        RunArg::Id(run) => Ok(run),
+        RunArg::Last => {
+            let runs = all_runs(runtime, RunFilter::default()).await?;
+            let last = runs.iter().max_by_key(|run| run.accepted_at);
+            last.map(|run| run.run).ok_or(CliError::NoRuns)
+        }
+    }
+}
+
+/// The name of an agent, or its id where it is gone.
+async fn name_of(runtime: &dyn Runtime, agent: AgentId) -> String {
+    match runtime.agent(&agent.into()).await {
+        Ok(status) => status.name.to_string(),
+        Err(_) => agent.to_string(),
+    }
+}

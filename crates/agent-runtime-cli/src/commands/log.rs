@@ -1,0 +1,75 @@
+//! `log`: everything that happened in a run.
+
+use agent_runtime::log::{Phase, RunView};
+use agent_runtime::runtime::StreamItem;
+use agent_runtime::store::Seq;
+use agent_runtime::{Content, Entry, Runtime};
+use futures_util::StreamExt;
+use serde::Serialize;
+
+use super::{name_of, run_of};
+use crate::args::RunArg;
+use crate::desk::Desk;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::render::{line_of, phase, time, waits_for};
+
+/// An entry, as programs read it: one to a line.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a Content>,
+}
+
+/// Shows the entries of a run; with `follow`, until it is over.
+pub(crate) async fn log(
+    desk: &Desk,
+    runtime: &dyn Runtime,
+    run: RunArg,
+    follow: bool,
+) -> Result<Exit, CliError> {
+    let run = run_of(runtime, run).await?;
+    let view = runtime.run_status(&run).await?;
+    let screen = &desk.screen;
+    let json = screen.lists_as_json();
+    if !json {
+        let paint = screen.paint();
+        let agent = name_of(runtime, view.agent).await;
+        let accepted = time::moment(view.accepted_at);
+        screen.line(format!("{}  {}  {}", paint.bold(run), agent, paint.dim(accepted)))?;
+    }
+    let mut items = runtime.stream(&run, Seq::FIRST).await?;
+    while let Some(item) = items.next().await {
+        let StreamItem::Entry { entry, content } = item? else {
+            continue;
+        };
+        if json {
+            screen.json_line(&Line { entry: &entry, content: content.as_ref() })?;
+        } else {
+            let paint = screen.paint();
+            screen.line(line_of(&entry, content.as_ref(), view.accepted_at, paint))?;
+        }
+        // Without `follow` the log is what it was when it was asked for.
+        if !follow && entry.seq.0 >= view.entries {
+            break;
+        }
+    }
+    if !json && !follow {
+        hint(desk, &view);
+    }
+    Ok(Exit::Done)
+}
+
+fn hint(desk: &Desk, view: &RunView) {
+    if view.phase == Phase::Ended {
+        return;
+    }
+    let screen = &desk.screen;
+    let waits: Vec<String> = view.waits.iter().map(|wait| waits_for(&wait.on)).collect();
+    let state = phase(view.phase, None).0;
+    let state = if waits.is_empty() { state } else { format!("waiting for {}", waits.join(", ")) };
+    screen.say(screen.paint_err().warn(format!("the run is {state}")));
+    screen.hint(&super::run::next_of(view));
+}

@@ -1,0 +1,188 @@
+//! Why a command did not do as asked: what happened, with which thing, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use agent_runtime::fleet::Faults;
+use agent_runtime::service::{ListenError, PlaceError};
+use agent_runtime::{OpenError, RunId, RuntimeError};
+use thiserror::Error;
+
+use crate::exit::Exit;
+
+/// Why a command did not do as asked.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The runtime refused, here or at the server.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// There is no fleet file and no store was named.
+    #[error(
+        "there is no fleet file `{}`: write one (docs/fleet-file.md says how), or name yours with --fleet",
+        path.display()
+    )]
+    NoFleet {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The fleet file cannot be read.
+    #[error("the fleet file `{}` cannot be read: make it a text file that this user may read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The fleet file has faults.
+    #[error("`{}` has {}", path.display(), faults.count())]
+    Faulty {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        faults: Faults,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Another process has the store open, and does not serve it.
+    #[error(
+        "the store `{}` is in use by another command that does not serve it: wait until that has ended, \
+         or let `agent-runtime serve` own the store, which works for many",
+        path.display()
+    )]
+    StoreBusy {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A server is there already.
+    #[error(
+        "the store `{}` is served already: use that server, or stop it first (it listens on `{}`)",
+        store.display(), socket.display()
+    )]
+    Served {
+        /// The store.
+        store: PathBuf,
+        /// Where the server listens.
+        socket: PathBuf,
+    },
+    /// It cannot listen where it should.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The socket's server cannot be asked.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The run's stream ended before the run.
+    #[error(
+        "the runtime went away; `{run}` is kept: watch it with `agent-runtime log --follow {run}` once the runtime is back"
+    )]
+    WentAway {
+        /// The run.
+        run: RunId,
+    },
+    /// The folder of the socket cannot be opened.
+    #[error("cannot reach the socket `{}`: see that its folder is there and this user may read it", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The name of the store's file is too long for a socket beside it.
+    #[error(
+        "the socket `{}` has a name of {length} bytes, and Linux takes {limit}: give the store a shorter file name",
+        path.display()
+    )]
+    SocketName {
+        /// The socket.
+        path: PathBuf,
+        /// How long its file name is.
+        length: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// There are no runs, and `last` was asked for.
+    #[error("there are no runs yet: begin one with `agent-runtime run AGENT \"…\"`")]
+    NoRuns,
+    /// The decision's value is no JSON.
+    #[error("`{given}` is no JSON: put texts into quotation marks, as in '\"done\"'")]
+    NoJson {
+        /// What was given.
+        given: String,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A decision was given a value that it does not take.
+    #[error("`{verdict}` takes no value: leave `{value}` away, or use `assume`")]
+    NeedlessValue {
+        /// The verdict.
+        verdict: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// The standard input cannot be read.
+    #[error("the standard input cannot be read")]
+    Input(#[source] io::Error),
+    /// Nobody takes what is printed.
+    #[error("the output cannot be written")]
+    Output(#[source] io::Error),
+    /// The process cannot hear signals, or not start its threads.
+    #[error("the system refuses {what}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CliError {
+    /// What it comes to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Runtime(error) => Exit::of(error),
+            Self::NoFleet { .. }
+            | Self::Unreadable { .. }
+            | Self::Faulty { .. }
+            | Self::NoJson { .. }
+            | Self::NeedlessValue { .. }
+            | Self::Input(_)
+            | Self::Open(OpenError::UnknownScheme { .. }) => Exit::BadInput,
+            Self::NoRuns => Exit::NotFound,
+            Self::StoreBusy { .. } | Self::Served { .. } => Exit::Refused,
+            Self::Open(_)
+            | Self::Listen(_)
+            | Self::Place(_)
+            | Self::WentAway { .. }
+            | Self::Socket { .. }
+            | Self::SocketName { .. }
+            | Self::Output(_)
+            | Self::System { .. } => Exit::Store,
+        }
+    }
+
+    /// A short, stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Runtime(error) => error.code(),
+            Self::NoFleet { .. } => "no-fleet-file",
+            Self::Unreadable { .. } => "unreadable-fleet-file",
+            Self::Faulty { .. } => "faulty-fleet-file",
+            Self::Open(_) => "store-not-opened",
+            Self::StoreBusy { .. } => "store-busy",
+            Self::Served { .. } => "already-served",
+            Self::Listen(_) => "cannot-listen",
+            Self::Place(_) => "no-client",
+            Self::WentAway { .. } => "went-away",
+            Self::Socket { .. } | Self::SocketName { .. } => "no-socket",
+            Self::NoRuns => "no-runs",
+            Self::NoJson { .. } | Self::NeedlessValue { .. } => "bad-value",
+            Self::Input(_) => "no-input",
+            Self::Output(_) => "no-output",
+            Self::System { .. } => "system",
+        }
+    }
+}

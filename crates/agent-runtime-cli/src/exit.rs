@@ -1,0 +1,70 @@
+//! What a command's exit code says.
+
+use std::process::ExitCode;
+
+use agent_runtime::RuntimeError;
+
+/// What a command's exit code says. Documented in `docs/cli.md` and under `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: the run failed or was cancelled.
+    RunFailed,
+    /// 2: bad usage, bad input, or a faulty fleet file.
+    BadInput,
+    /// 3: there is no such agent, run or snapshot.
+    NotFound,
+    /// 4: refused: not started, busy, wrong state, name or key taken.
+    Refused,
+    /// 5: the store or the connection to a server failed.
+    Store,
+    /// 6: the run waits for somebody.
+    Waits,
+    /// 128 + n: ended by signal n.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::RunFailed => 1,
+            Self::BadInput => 2,
+            Self::NotFound => 3,
+            Self::Refused => 4,
+            Self::Store => 5,
+            Self::Waits => 6,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+
+    /// What a runtime's refusal comes to.
+    pub fn of(error: &RuntimeError) -> Self {
+        use RuntimeError as E;
+        match error {
+            E::RunFailed { .. } | E::RunCancelled { .. } | E::RunContinues { .. } => Self::RunFailed,
+            E::UnknownKind { .. } | E::Spec(_) | E::Name(_) | E::EmptyInput | E::TooLarge { .. } => {
+                Self::BadInput
+            }
+            E::UnknownAgent { .. } | E::UnknownRun { .. } | E::UnknownState { .. } => Self::NotFound,
+            E::NotStarted { .. }
+            | E::WrongState { .. }
+            | E::NameTaken { .. }
+            | E::Busy { .. }
+            | E::SessionBusy { .. }
+            | E::KeyReused { .. }
+            | E::NothingToDecide { .. }
+            | E::RunOver { .. }
+            | E::ShuttingDown => Self::Refused,
+            E::Store(_) | E::Damaged { .. } | E::Newer { .. } | E::Unreachable { .. } => Self::Store,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

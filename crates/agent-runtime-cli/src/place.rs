@@ -1,0 +1,129 @@
+//! Which fleet file and which store a command is about.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agent_runtime::AgentKind;
+use agent_runtime::fleet::{Fleet, StoreUri};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::socket::SocketPath;
+
+/// The fleet file that is taken when none is named.
+const DEFAULT: &str = "fleet.toml";
+
+/// A fleet file and its text.
+#[derive(Debug)]
+pub(crate) struct FleetFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    text: String,
+}
+
+/// Which fleet file and which store a command is about.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The fleet file, if there is one.
+    pub(crate) file: Option<FleetFile>,
+    /// What it declares.
+    pub(crate) fleet: Option<Fleet>,
+    /// The store; its path is that of this process.
+    pub(crate) store: StoreUri,
+}
+
+impl FleetFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`CliError::NoFleet`] or [`CliError::Unreadable`].
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let path = path.to_owned();
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Self { path, text }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CliError::NoFleet { path }),
+            Err(source) => Err(CliError::Unreadable { path, source }),
+        }
+    }
+
+    /// The file that somebody named, or the one that is taken when none is.
+    ///
+    /// # Errors
+    /// As [`FleetFile::read`].
+    pub(crate) fn named(path: Option<&Path>) -> Result<Self, CliError> {
+        Self::read(path.unwrap_or(Path::new(DEFAULT)))
+    }
+
+    /// What it declares.
+    ///
+    /// # Errors
+    /// [`CliError::Faulty`].
+    pub(crate) fn parse(&self) -> Result<Fleet, CliError> {
+        let path = self.path.clone();
+        Fleet::parse(&self.text).map_err(|faults| CliError::Faulty { path, faults })
+    }
+
+    /// What it declares, if the kinds of this build take it.
+    ///
+    /// # Errors
+    /// [`CliError::Faulty`].
+    pub(crate) fn check(&self) -> Result<Fleet, CliError> {
+        self.check_with(&self.kinds())
+    }
+
+    /// What it declares, if these kinds take it.
+    ///
+    /// # Errors
+    /// [`CliError::Faulty`].
+    pub(crate) fn check_with(&self, kinds: &[Arc<dyn AgentKind>]) -> Result<Fleet, CliError> {
+        let path = self.path.clone();
+        Fleet::check(&self.text, kinds).map_err(|faults| CliError::Faulty { path, faults })
+    }
+
+    /// The kinds of this build, which take paths from the file's folder.
+    pub(crate) fn kinds(&self) -> Vec<Arc<dyn AgentKind>> {
+        agent_runtime::kinds(self.folder())
+    }
+
+    /// The folder that relative paths in the file are taken from.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+impl Place {
+    /// Finds the fleet file and the store: what was named, else `fleet.toml`.
+    ///
+    /// # Errors
+    /// [`CliError::NoFleet`] when there is neither file nor store, and what is wrong with the file.
+    pub(crate) fn find(global: &Global) -> Result<Self, CliError> {
+        let file = match FleetFile::named(global.fleet.as_deref()) {
+            Ok(file) => Some(file),
+            // A store was named, and no file: then it goes without.
+            Err(CliError::NoFleet { .. }) if global.fleet.is_none() && global.store.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let fleet = file.as_ref().map(FleetFile::parse).transpose()?;
+        let store = match (&global.store, &fleet, &file) {
+            (Some(store), ..) => store.clone(),
+            (None, Some(fleet), Some(file)) => fleet.store.below(file.folder()),
+            _ => Fleet::default().store,
+        };
+        Ok(Self { file, fleet, store })
+    }
+
+    /// Where a server of the store listens for the other commands: beside it. `None` for a store in memory.
+    ///
+    /// # Errors
+    /// [`CliError::Socket`] or [`CliError::SocketName`].
+    pub(crate) fn socket(&self) -> Result<Option<SocketPath>, CliError> {
+        self.store.path().map(SocketPath::beside).transpose()
+    }
+
+    /// The kinds of this build.
+    pub(crate) fn kinds(&self) -> Vec<Arc<dyn AgentKind>> {
+        self.file.as_ref().map_or_else(|| agent_runtime::kinds(""), FleetFile::kinds)
+    }
+}

@@ -1,0 +1,116 @@
+//! A runtime to work with: that of the server of the store, or one of this process's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runtime::fleet::StoreUri;
+use agent_runtime::service::RemoteRuntime;
+use agent_runtime::store::StateStore;
+use agent_runtime::{OpenError, Runtime, RuntimeManager, open_store};
+
+use crate::error::CliError;
+use crate::place::Place;
+use crate::screen::Screen;
+use crate::signals::Signals;
+use crate::socket::SocketPath;
+
+/// How long runs that were resumed have to end by themselves when a command is done.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A runtime to work with.
+pub(crate) enum Reached {
+    /// The server's.
+    Served { runtime: RemoteRuntime, socket: SocketPath },
+    /// This process's own.
+    Own { runtime: RuntimeManager },
+}
+
+impl Reached {
+    /// Asks the server of the store, or opens the store.
+    pub(crate) async fn at(place: &Place) -> Result<Self, CliError> {
+        if let Some(served) = served(place)? {
+            return Ok(served);
+        }
+        // What the file says is asked of the kinds before anything is opened.
+        let kinds = place.kinds();
+        let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
+        let store = match open(&place.store) {
+            // A server may have come up meanwhile.
+            Err(error @ CliError::StoreBusy { .. }) => {
+                return served(place)?.ok_or(error);
+            }
+            opened => opened?,
+        };
+        let builder = RuntimeManager::builder(store);
+        let builder = match &fleet {
+            Some(fleet) => builder.durability(fleet.durability),
+            None => builder,
+        };
+        let builder = kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
+        let runtime = RuntimeManager::from(builder.open().await?);
+        if let Some(fleet) = fleet
+            && let Err(error) = fleet.attach(runtime.as_runtime()).await
+        {
+            runtime.shutdown(Duration::ZERO).await?;
+            return Err(error.into());
+        }
+        Ok(Self::Own { runtime })
+    }
+
+    /// The runtime.
+    pub(crate) fn runtime(&self) -> &dyn Runtime {
+        match self {
+            Self::Served { runtime, .. } => runtime,
+            Self::Own { runtime } => runtime.as_runtime(),
+        }
+    }
+
+    /// Where the server listens, if there is one.
+    pub(crate) fn server(&self) -> Option<String> {
+        match self {
+            Self::Served { socket, .. } => Some(socket.shown().display().to_string()),
+            Self::Own { .. } => None,
+        }
+    }
+
+    /// Lets go of it. Runs that this process went on with may end by themselves; a signal parks them at once.
+    pub(crate) async fn close(self, screen: &Screen, signals: &mut Signals) -> Result<(), CliError> {
+        let Self::Own { runtime } = self else {
+            return Ok(());
+        };
+        let open = runtime.as_runtime().status().await.map_or(0, |status| status.open_runs);
+        if open == 0 {
+            return Ok(runtime.shutdown(Duration::ZERO).await?);
+        }
+        let note = format!("{open} open runs have {} s to end; Ctrl-C parks them", DRAIN.as_secs());
+        screen.say(screen.paint_err().dim(note));
+        tokio::select! {
+            done = runtime.shutdown(DRAIN) => Ok(done?),
+            _ = signals.next() => Ok(runtime.shutdown(Duration::ZERO).await?),
+        }
+    }
+}
+
+/// Opens a store of this process's own.
+pub(crate) fn open(store: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    open_store(&store.to_string()).map_err(|error| match error {
+        OpenError::InUse { path } => CliError::StoreBusy { path },
+        error => CliError::Open(error),
+    })
+}
+
+fn served(place: &Place) -> Result<Option<Reached>, CliError> {
+    // Without its folder there is no store yet, and nobody who serves it.
+    let folder = place.store.path().and_then(|path| path.parent());
+    if folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        return Ok(None);
+    }
+    let Some(socket) = place.socket()? else {
+        return Ok(None);
+    };
+    if !socket.is_served() {
+        return Ok(None);
+    }
+    let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
+    Ok(Some(Reached::Served { runtime, socket }))
+}

@@ -1,0 +1,15 @@
+//! What people see: pure functions from what the runtime says to text.
+
+pub(crate) mod answer;
+mod entry;
+mod fault;
+mod style;
+mod table;
+pub(crate) mod time;
+mod words;
+
+pub(crate) use entry::{line_of, steps_under_way};
+pub(crate) use fault::faults;
+pub(crate) use style::Paint;
+pub(crate) use table::{Row, Tone, pairs, table};
+pub(crate) use words::{needs_somebody, outcome, phase, readiness, waits_for, want};

@@ -1,0 +1,138 @@
+//! An entry of a run log, as one line.
+
+use std::time::Duration;
+
+use agent_runtime::log::{AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict};
+use agent_runtime::{Content, Entry, EntryKind, Outcome, Payload, UnixMillis};
+
+use super::answer::visible;
+use super::style::Paint;
+use super::time::duration;
+use super::words::waits_for;
+
+/// An entry as one line: its number, when it was made after `begin`, what happened.
+pub(crate) fn line_of(entry: &Entry, content: Option<&Content>, begin: UnixMillis, paint: Paint) -> String {
+    let after = format!("+{}", duration(entry.at.since(begin)));
+    let number = paint.dim(format!("{:>4}  {after:>8}", entry.seq.0));
+    let (what, more) = what_of(&entry.kind, content);
+    let name = paint_for(&entry.kind, paint, &what);
+    // What fits is padded before it is painted: escape codes have no width.
+    let pad = " ".repeat(16_usize.saturating_sub(what.chars().count()));
+    format!("{number}  {name}{pad}  {more}").trim_end().to_owned()
+}
+
+/// The names of the steps that are under way.
+pub(crate) fn steps_under_way(view: &RunView) -> Vec<String> {
+    let busy = view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
+    busy.map(|step| step.key.to_string()).collect()
+}
+
+fn paint_for(kind: &EntryKind, paint: Paint, name: &str) -> String {
+    match kind {
+        EntryKind::Ended(ended) => match ended.outcome {
+            Outcome::Completed(_) | Outcome::Continued(_) => paint.good(name),
+            Outcome::Failed(_) => paint.bad(name),
+            Outcome::Cancelled(_) | Outcome::RolledBack => paint.warn(name),
+        },
+        EntryKind::StepSettled(settled) if settled.result.is_err() => paint.bad(name),
+        EntryKind::StepUnknown(_) | EntryKind::WaitOpened(_) | EntryKind::CancelRequested(_) => {
+            paint.warn(name)
+        }
+        _ => paint.bold(name),
+    }
+}
+
+fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
+    let (what, more) = match kind {
+        EntryKind::Accepted(accepted) => {
+            ("accepted", format!("session {}: {}", accepted.session, said(&accepted.input, content)))
+        }
+        EntryKind::Started(started) if started.suspects > 0 => {
+            ("started", format!("with {} others after a crash", started.suspects))
+        }
+        EntryKind::Started(_) => ("started", String::new()),
+        EntryKind::StepOpened(opened) => {
+            let so = if opened.dispatched { "" } else { ", not yet under way" };
+            ("step opened", format!("{} ({}{so})", opened.key, effect(opened.effect)))
+        }
+        EntryKind::StepDispatched(dispatched) => {
+            ("step dispatched", format!("{}, try {}", dispatched.key, dispatched.try_no))
+        }
+        EntryKind::StepSettled(settled) => match &settled.result {
+            Ok(value) => ("step settled", format!("{}: {}", settled.key, said(value, content))),
+            Err(failure) => ("step failed", format!("{}: {failure}", settled.key)),
+        },
+        EntryKind::StepUnknown(unknown) => {
+            let why = match unknown.cause {
+                UnknownCause::Crash => "the process ended meanwhile",
+                UnknownCause::Cancelled => "the run was cancelled meanwhile",
+                UnknownCause::Dropped => "the agent dropped it",
+                UnknownCause::TimedOut => "its deadline passed",
+            };
+            ("step unknown", format!("{}, try {}: {why}", unknown.key, unknown.try_no))
+        }
+        EntryKind::StepDecided(decided) => {
+            let verdict = match &decided.verdict {
+                Verdict::Repeat => "repeat it".to_owned(),
+                Verdict::Assume(value) => format!("assume {}", said(value, content)),
+                Verdict::Fail => "take it as failed".to_owned(),
+            };
+            ("step decided", format!("{}: {verdict}, by {}", decided.key, by(&decided.by)))
+        }
+        EntryKind::StateSet(set) => ("state set", format!("{} B", set.value.len())),
+        EntryKind::WaitOpened(opened) => ("waits", format!("for {}", waits_for(&opened.on))),
+        EntryKind::WaitClosed(closed) => ("goes on", format!("by {}", by(&closed.by))),
+        EntryKind::AttemptEnded(ended) => match &ended.how {
+            AttemptEnding::Parked => ("parked", String::new()),
+            AttemptEnding::Drained => ("parked", "the process was asked to end".to_owned()),
+            AttemptEnding::Failed { error } => ("attempt failed", error.clone()),
+            AttemptEnding::Lost => ("attempt lost", "the process ended".to_owned()),
+        },
+        EntryKind::CancelRequested(cancel) => {
+            let within = duration(Duration::from_millis(cancel.within_millis));
+            ("cancel asked", format!("by {}, within {within}: {}", by(&cancel.by), cancel.reason))
+        }
+        EntryKind::Ended(ended) => match &ended.outcome {
+            Outcome::Completed(output) => ("completed", said(output, content)),
+            Outcome::Failed(failure) => ("failed", failure.to_string()),
+            Outcome::Cancelled(_) => ("cancelled", String::new()),
+            Outcome::RolledBack => ("rolled back", String::new()),
+            Outcome::Continued(next) => ("continued", format!("as {next}")),
+        },
+        EntryKind::Unrecognised { tag } => {
+            ("unrecognised", format!("an entry of a newer version (tag {tag})"))
+        }
+    };
+    (what.to_owned(), more)
+}
+
+/// The first line of a content, in short.
+fn said(payload: &Payload, content: Option<&Content>) -> String {
+    let content = match (payload, content) {
+        (Payload::Inline(content), _) | (Payload::Blob { .. }, Some(content)) => content,
+        (Payload::Blob { len, .. }, None) => return format!("{len} B"),
+    };
+    let text = visible(&content.to_string());
+    let mut short: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Pure => "pure",
+        Effect::Repeatable => "repeatable",
+        Effect::Idempotent { .. } => "idempotent",
+        Effect::AtMostOnce => "at most once",
+    }
+}
+
+fn by(by: &DecidedBy) -> String {
+    match by {
+        DecidedBy::Policy => "its rule".to_owned(),
+        DecidedBy::Reconcile => "its own check".to_owned(),
+        DecidedBy::Principal(name) => visible(name),
+    }
+}

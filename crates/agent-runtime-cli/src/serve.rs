@@ -1,0 +1,178 @@
+//! `serve`: hosts the agents of a fleet until it is asked to end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runtime::fleet::{Applied, Change, Fleet};
+use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
+use agent_runtime::store::StateStore;
+use agent_runtime::{AgentKind, Name, RuntimeManager};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::signals::Signals;
+use crate::socket::SocketPath;
+
+/// What is served, and where. Other programs (the crash laboratory) serve with other kinds and a store of their own.
+#[derive(Debug)]
+pub struct Server {
+    /// The store, opened.
+    pub store: Arc<dyn StateStore>,
+    /// How the store is called.
+    pub store_name: String,
+    /// The kinds that are hosted.
+    pub kinds: Vec<Arc<dyn AgentKind>>,
+    /// The agents, the durability.
+    pub fleet: Fleet,
+    /// Where to listen for HTTP.
+    pub http: Option<SocketAddr>,
+    /// Where to listen for the other commands.
+    pub socket: Option<SocketPath>,
+    /// How long runs have to end by themselves when the server is asked to end.
+    pub drain: Duration,
+}
+
+/// What a server says once it is ready: one line of JSON where no person reads it.
+#[derive(Debug, Serialize)]
+pub struct Ready {
+    /// The store.
+    pub store: String,
+    /// Where it listens for HTTP, with the port that the system chose.
+    pub http: Vec<SocketAddr>,
+    /// Where it listens for the other commands.
+    pub socket: Option<PathBuf>,
+    /// The agents of the fleet file, and what applying it did to them.
+    pub agents: Vec<(Name, Change)>,
+    /// The agents that the fleet file does not name: they are stopped.
+    pub left: Vec<Name>,
+    /// How many runs of an earlier process are open.
+    pub open_runs: u64,
+}
+
+/// A server that is up.
+struct Up {
+    runtime: RuntimeManager,
+    serving: Serving,
+    asked_to_end: CancellationToken,
+    drain: Duration,
+    ready: Ready,
+    /// Its folder is reached through this as long as the socket is there.
+    _socket: Option<SocketPath>,
+}
+
+/// Serves until a signal asks it to end, or somebody shuts the runtime down over HTTP. Then it takes no more runs, lets
+/// what runs end, parks the rest, and returns. A second signal ends it at once.
+///
+/// # Errors
+/// [`CliError`] when it cannot begin, or the store fails at the end.
+pub async fn serve(server: Server, screen: &Screen, signals: &mut Signals) -> Result<Exit, CliError> {
+    let up = tokio::select! {
+        up = server.start() => up?,
+        signal = signals.next() => return Ok(Exit::Signal(signal)),
+    };
+    up.tell(screen)?;
+    tokio::select! {
+        _ = signals.next() => {}
+        () = up.asked_to_end.cancelled() => {}
+    }
+    let drain = up.drain.as_secs();
+    screen.say(screen.paint_err().dim(format!(
+        "ending: runs have {drain} s to end, the rest is parked; a second signal ends it at once"
+    )));
+    tokio::select! {
+        ended = up.end() => ended.map(|()| Exit::Done),
+        signal = signals.next() => Ok(Exit::Signal(signal)),
+    }
+}
+
+impl Server {
+    async fn start(self) -> Result<Up, CliError> {
+        // Where it shall listen is asked first: nothing is resumed by a server that nobody can reach.
+        let mut listeners = Listeners::none();
+        if let Some(address) = self.http {
+            listeners = listeners.tcp(address).await?;
+        }
+        if let Some(socket) = &self.socket {
+            listeners = listeners.unix(socket.usable()).await?;
+        }
+        let builder = RuntimeManager::builder(self.store).durability(self.fleet.durability);
+        let builder = self.kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
+        let runtime = RuntimeManager::from(builder.open().await?);
+        let applied = match self.fleet.apply(runtime.as_runtime()).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                runtime.shutdown(Duration::ZERO).await?;
+                return Err(error.into());
+            }
+        };
+        let Applied { agents, left } = applied;
+        let open_runs = runtime.as_runtime().status().await?.open_runs;
+        let asked_to_end = CancellationToken::new();
+        let mut service = AgentService::over(runtime.shared()).on_shutdown(asked_to_end.clone());
+        // Who asks without naming an agent means the only one.
+        let mut started = self.fleet.agents.iter().filter(|agent| agent.start);
+        if let (Some(only), None) = (started.next(), started.next()) {
+            service = service.default_agent(only.spec.name.clone());
+        }
+        let serving = service.start(listeners);
+        let ready = Ready {
+            store: self.store_name,
+            http: serving.addresses().to_vec(),
+            socket: self.socket.as_ref().map(|socket| socket.shown().to_owned()),
+            agents,
+            left,
+            open_runs,
+        };
+        Ok(Up { runtime, serving, asked_to_end, drain: self.drain, ready, _socket: self.socket })
+    }
+}
+
+impl Up {
+    async fn end(self) -> Result<(), CliError> {
+        // Callers are told that it is draining, and see how their runs end.
+        let ended = self.runtime.shutdown(self.drain).await;
+        self.serving.stop().await;
+        Ok(ended?)
+    }
+
+    fn tell(&self, screen: &Screen) -> Result<(), CliError> {
+        let ready = &self.ready;
+        if screen.lists_as_json() {
+            return screen.json_line(ready);
+        }
+        let paint = screen.paint();
+        screen.line(format!("{} {}", paint.good("serving"), paint.bold(&ready.store)))?;
+        for address in &ready.http {
+            screen.line(format!("  http    http://{address}"))?;
+        }
+        if let Some(socket) = &ready.socket {
+            screen.line(format!("  socket  {}", socket.display()))?;
+        }
+        for (name, change) in &ready.agents {
+            let note = match change {
+                Change::Added => "new",
+                Change::Changed => "changed: this is its next revision",
+                Change::Kept => "as before",
+            };
+            screen.line(format!("  agent   {name}  {}", paint.dim(note)))?;
+        }
+        for name in &ready.left {
+            let note = "not in the fleet file: left stopped (`agents delete` deletes it)";
+            screen.line(format!("  left    {name}  {}", paint.warn(note)))?;
+        }
+        if ready.open_runs > 0 {
+            screen.line(format!("  runs    {} go on from before", ready.open_runs))?;
+        }
+        match ready.http.first() {
+            Some(address) => screen.say(paint.dim(format!(
+                "\nnext: curl -s http://{address}/run -H 'content-type: application/json' -d '{{\"input\": \"…\"}}'\n      Ctrl-C ends it; no run is lost"
+            ))),
+            None => screen.say(paint.dim("\nCtrl-C ends it; no run is lost")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! `RuntimeManager`, with the constructors that span crates.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use runtime_core::Builder;
+use runtime_state::{MemoryStore, OpenError};
+use runtime_traits::{Runtime, RuntimeError, StateStore};
+use thiserror::Error;
+
+use crate::kinds::kinds;
+
+/// Keeps agents alive: registers, starts, runs, saves and restores them.
+///
+/// It is [`runtime_core::RuntimeManager`] with the constructors that span crates; everything that it does is there. A
+/// clone is the same runtime.
+#[derive(Clone, Debug)]
+pub struct RuntimeManager {
+    core: runtime_core::RuntimeManager,
+}
+
+/// Why a runtime could not be opened.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be taken over.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+impl RuntimeManager {
+    /// A runtime in memory: fast, and gone with the process.
+    ///
+    /// # Errors
+    /// [`RuntimeError`], which nothing in memory causes.
+    pub async fn new() -> Result<Self, RuntimeError> {
+        Self::over(Arc::new(MemoryStore::new())).await
+    }
+
+    /// The runtime of the store that `uri` names: `redb:PATH` or `memory:`. Goes on with every run that is open in it.
+    ///
+    /// # Errors
+    /// [`StartError`], which names the store and the remedy.
+    pub async fn open(uri: &str) -> Result<Self, StartError> {
+        Ok(Self::over(runtime_state::open(uri)?).await?)
+    }
+
+    /// Puts a runtime together by hand: store, kinds, durability, clock, limits.
+    pub fn builder(store: Arc<dyn StateStore>) -> Builder {
+        runtime_core::RuntimeManager::builder(store)
+    }
+
+    /// The runtime, as everything takes it that knows the contract only.
+    pub fn as_runtime(&self) -> &dyn Runtime {
+        &self.core
+    }
+
+    /// The runtime, to share with what knows the contract only.
+    pub fn shared(&self) -> Arc<dyn Runtime> {
+        Arc::new(self.core.clone())
+    }
+
+    async fn over(store: Arc<dyn StateStore>) -> Result<Self, RuntimeError> {
+        let builder = Self::builder(store);
+        let builder = kinds("").into_iter().fold(builder, Builder::kind);
+        Ok(builder.open().await?.into())
+    }
+}
+
+impl Deref for RuntimeManager {
+    type Target = runtime_core::RuntimeManager;
+
+    fn deref(&self) -> &Self::Target {
+        &self.core
+    }
+}
+
+impl From<runtime_core::RuntimeManager> for RuntimeManager {
+    fn from(core: runtime_core::RuntimeManager) -> Self {
+        Self { core }
+    }
+}
