@@ -145,15 +145,10 @@ impl FromStr for Pattern {
 
     fn from_str(given: &str) -> Result<Self, TopicError> {
         check(given)?;
-        match given
-            .split('/')
-            .rev()
-            .skip(1)
-            .any(|segment| segment == "**")
-        {
-            true => Err(TopicError::Rest { given: cut(given) }),
-            false => Ok(Self(given.into())),
+        if given.rsplit('/').skip(1).any(|segment| segment == "**") {
+            return Err(TopicError::Rest { given: cut(given) });
         }
+        Ok(Self(given.into()))
     }
 }
 

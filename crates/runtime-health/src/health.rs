@@ -30,27 +30,16 @@ pub struct Health {
 
 impl Verdict {
     /// All verdicts, from the best to the worst.
-    pub const ALL: [Self; 4] = [
-        Self::Healthy,
-        Self::Unknown,
-        Self::Degraded,
-        Self::Unhealthy,
-    ];
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Unknown, Self::Degraded, Self::Unhealthy];
 }
 
 impl Health {
     /// It does what it should, and there is nothing more to say.
-    pub const HEALTHY: Self = Self {
-        verdict: Verdict::Healthy,
-        reason: String::new(),
-    };
+    pub const HEALTHY: Self = Self { verdict: Verdict::Healthy, reason: String::new() };
 
     /// A verdict with its reason.
     pub fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            reason: reason.into(),
-        }
+        Self { verdict, reason: reason.into() }
     }
 
     /// The worst of `healths`, the first of these where several are equally bad.
@@ -67,11 +56,7 @@ impl Health {
     /// ```
     pub fn worst_of(healths: impl IntoIterator<Item = Self>) -> Self {
         let worse = |worst: Self, next: Self| {
-            if next.verdict > worst.verdict {
-                next
-            } else {
-                worst
-            }
+            if next.verdict > worst.verdict { next } else { worst }
         };
         let nothing = || Self::new(Verdict::Unknown, "no check has run");
         healths.into_iter().reduce(worse).unwrap_or_else(nothing)
@@ -121,25 +106,16 @@ mod tests {
         let doubt = Health::new(Verdict::Unknown, "no answer");
 
         assert_eq!(Health::worst_of([Health::HEALTHY, doubt.clone()]), doubt);
-        assert_eq!(
-            Health::worst_of([]),
-            Health::new(Verdict::Unknown, "no check has run")
-        );
+        assert_eq!(Health::worst_of([]), Health::new(Verdict::Unknown, "no check has run"));
     }
 
     #[test]
     fn verdicts_are_ordered_and_shown_as_they_are_written() {
         assert!(Verdict::ALL.is_sorted());
         for verdict in Verdict::ALL {
-            assert_eq!(
-                serde_json::to_string(&verdict).unwrap(),
-                format!("\"{verdict}\"")
-            );
+            assert_eq!(serde_json::to_string(&verdict).unwrap(), format!("\"{verdict}\""));
         }
         assert_eq!(Health::HEALTHY.to_string(), "healthy");
-        assert_eq!(
-            Health::new(Verdict::Degraded, "slow").to_string(),
-            "degraded: slow"
-        );
+        assert_eq!(Health::new(Verdict::Degraded, "slow").to_string(), "degraded: slow");
     }
 }

@@ -48,12 +48,10 @@ struct Track {
 impl Hysteresis {
     /// A hysteresis that has observed nothing.
     pub fn new(thresholds: Thresholds) -> Self {
-        let shown = Health::new(Verdict::Unknown, "no check has run");
-        Self {
-            thresholds,
-            shown,
-            tracks: Default::default(),
-        }
+        let shown = Health::worst_of([]);
+        let mut tracks: [Track; Verdict::ALL.len()] = Default::default();
+        tracks[shown.verdict as usize].reason.clone_from(&shown.reason);
+        Self { thresholds, shown, tracks }
     }
 
     /// What is shown.
@@ -72,36 +70,20 @@ impl Hysteresis {
         self.tracks[health.verdict as usize].reason = health.reason;
         let held = self.held();
         let to = Health::new(held, self.tracks[held as usize].reason.clone());
-        if held == self.shown.verdict {
-            // The verdict may be shown before any observation had it.
-            if health.verdict == held {
-                self.shown = to;
-            }
-            return None;
-        }
         let from = std::mem::replace(&mut self.shown, to.clone());
-        Some(Turn { from, to })
+        (from.verdict != to.verdict).then_some(Turn { from, to })
     }
 
     /// The verdict that held through enough observations, or the one that is shown.
     fn held(&self) -> Verdict {
         let shown = self.shown.verdict;
-        let track = |verdict: &Verdict| &self.tracks[*verdict as usize];
-        let worse = Verdict::ALL
-            .into_iter()
-            .rev()
-            .take_while(|verdict| *verdict > shown);
-        let better = Verdict::ALL
-            .into_iter()
-            .take_while(|verdict| *verdict < shown);
-        worse
-            .into_iter()
-            .find(|verdict| track(verdict).at_least_as_bad >= self.thresholds.bad.get())
-            .or_else(|| {
-                let long = |v: &Verdict| track(v).at_least_as_good >= self.thresholds.good.get();
-                better.into_iter().find(long)
-            })
-            .unwrap_or(shown)
+        let [bad, good] = [self.thresholds.bad.get(), self.thresholds.good.get()];
+        let tracks = || Verdict::ALL.into_iter().zip(&self.tracks);
+        let worse =
+            tracks().rev().find(|(verdict, row)| *verdict > shown && row.at_least_as_bad >= bad);
+        let better =
+            || tracks().find(|(verdict, row)| *verdict < shown && row.at_least_as_good >= good);
+        worse.or_else(better).map_or(shown, |(verdict, _)| verdict)
     }
 }
 
@@ -122,10 +104,7 @@ mod tests {
 
     fn thresholds(bad: u32, good: u32) -> Thresholds {
         let count = |n| NonZeroU32::new(n).unwrap();
-        Thresholds {
-            bad: count(bad),
-            good: count(good),
-        }
+        Thresholds { bad: count(bad), good: count(good) }
     }
 
     fn verdict() -> impl Strategy<Value = Verdict> {
@@ -165,9 +144,9 @@ mod tests {
                 assert_eq!(shown.verdict, model(bad as usize, good as usize, &seen[..=index]));
                 let turned = shown.verdict != before.verdict;
                 assert_eq!(turn, turned.then(|| Turn { from: before, to: shown.clone() }));
-                if let Some(last) = seen[..=index].iter().rposition(|v| *v == shown.verdict) {
-                    assert_eq!(shown.reason, last.to_string());
-                }
+                let last = seen[..=index].iter().rposition(|v| *v == shown.verdict);
+                let first = "no check has run".to_owned();
+                assert_eq!(shown.reason, last.map_or(first, |last| last.to_string()));
             }
         }
     }
@@ -178,10 +157,7 @@ mod tests {
         hysteresis.observe(Health::HEALTHY);
 
         for _ in 0..10 {
-            assert_eq!(
-                hysteresis.observe(Health::new(Verdict::Unhealthy, "no answer")),
-                None
-            );
+            assert_eq!(hysteresis.observe(Health::new(Verdict::Unhealthy, "no answer")), None);
             assert_eq!(hysteresis.observe(Health::HEALTHY), None);
         }
 

@@ -103,25 +103,38 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_named() {
-        let limits = ResourceLimits {
-            max_concurrent_requests: Some(0),
-            ..ResourceLimits::default()
-        };
+        let none = ResourceLimits::default();
+        for (limits, limit) in [
+            (
+                ResourceLimits {
+                    max_memory_mb: Some(0),
+                    ..none
+                },
+                Limit::MaxMemoryMb,
+            ),
+            (
+                ResourceLimits {
+                    max_tokens_per_minute: Some(0),
+                    ..none
+                },
+                Limit::MaxTokensPerMinute,
+            ),
+            (
+                ResourceLimits {
+                    max_concurrent_requests: Some(0),
+                    ..none
+                },
+                Limit::MaxConcurrentRequests,
+            ),
+        ] {
+            let error = limits.check().unwrap_err();
 
-        let error = limits.check().unwrap_err();
-
-        assert_eq!(
-            error,
-            LimitsError::Zero {
-                limit: Limit::MaxConcurrentRequests
-            }
-        );
-        assert!(
-            error
-                .to_string()
-                .starts_with("`max_concurrent_requests` is 0"),
-            "{error}"
-        );
+            assert_eq!(error, LimitsError::Zero { limit });
+            assert!(
+                error.to_string().starts_with(&format!("`{limit}` is 0")),
+                "{error}"
+            );
+        }
     }
 
     #[test]
