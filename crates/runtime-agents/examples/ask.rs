@@ -6,15 +6,9 @@ use runtime_agents::documents::Documents;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments
-        .next()
-        .ok_or("say which folder, then what you want to know")?;
+    let folder = arguments.next().ok_or("say which folder, then what you want to know")?;
     let mut documents = Documents::open(folder)?;
-    println!(
-        "{} documents, {} passages",
-        documents.files(),
-        documents.passages()
-    );
+    println!("{} documents, {} passages", documents.files(), documents.passages());
     for skipped in documents.skipped() {
         println!("skipped {}: {}", skipped.file, skipped.reason);
     }

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use runtime_traits::{
-    Agent, AgentError, AgentKind, AgentSpec, Cause, Content, Ctx, Effect, Media, Name, NameError,
-    SpecError,
+    Agent, AgentError, AgentKind, AgentSpec, Cause, Content, Ctx, Effect, Media, Name, NameError, SpecError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,10 +86,7 @@ impl fmt::Debug for Librarian {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the documents: whoever prints an agent must not wait for a search.
         let mut debug = f.debug_struct("Librarian");
-        debug
-            .field("name", &self.name)
-            .field("folder", &self.folder)
-            .finish_non_exhaustive()
+        debug.field("name", &self.name).field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
@@ -101,8 +97,7 @@ impl Agent for Librarian {
         let config = serde_json::json!({ "documents": folder });
         let spec = AgentSpec::new(LIBRARIAN, self.name.as_str()).expect("both were names before");
         let spec = spec.described(&self.description);
-        spec.configured(&config)
-            .expect("an object of one string is JSON")
+        spec.configured(&config).expect("an object of one string is JSON")
     }
 
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
@@ -110,12 +105,7 @@ impl Agent for Librarian {
         let topic: Option<Topic> = ctx.state()?;
         let said: Said = ctx
             .step("search", Effect::Pure, &question, |_| {
-                search(
-                    self.folder.clone(),
-                    self.documents.clone(),
-                    question.clone(),
-                    topic,
-                )
+                search(self.folder.clone(), self.documents.clone(), question.clone(), topic)
             })
             .await?;
         for piece in &said.pieces {
@@ -139,19 +129,14 @@ impl AgentKind for LibrarianKind {
 
     fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
         let librarian = Librarian::new(folder_of(spec)?).described(&spec.description);
-        Ok(Arc::new(Librarian {
-            name: spec.name.clone(),
-            ..librarian
-        }))
+        Ok(Arc::new(Librarian { name: spec.name.clone(), ..librarian }))
     }
 }
 
 /// The question in an input: text, or a string of JSON.
 fn question(input: &Content) -> Result<String, AgentError> {
     let text = input.as_text()?;
-    let string = (input.media == Media::Json)
-        .then(|| input.parse::<String>().ok())
-        .flatten();
+    let string = (input.media == Media::Json).then(|| input.parse::<String>().ok()).flatten();
     Ok(string.unwrap_or_else(|| text.to_owned()))
 }
 
@@ -195,10 +180,8 @@ fn answer(
 
 /// The documents folder of a declaration, if it can be searched.
 fn folder_of(spec: &AgentSpec) -> Result<PathBuf, SpecError> {
-    let refused = |cause: String| SpecError::Config {
-        agent: spec.name.to_string(),
-        cause: Cause::says(cause),
-    };
+    let refused =
+        |cause: String| SpecError::Config { agent: spec.name.to_string(), cause: Cause::says(cause) };
     let remedy = "set `documents` to the folder that holds the documents";
     let config: Value = serde_json::from_str(spec.config.get())
         .map_err(|error| refused(format!("its settings are no JSON ({error}): {remedy}")))?;

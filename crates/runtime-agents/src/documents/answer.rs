@@ -79,18 +79,12 @@ impl Answer {
 /// The parts of the text for `outcome`; `folder` is the documents folder as a reader knows it.
 pub(super) fn compose(outcome: &Outcome, folder: &str) -> Vec<String> {
     match outcome {
-        Outcome::Empty => vec![format!(
-            "The question is empty. Ask what you want to know from {folder}."
-        )],
+        Outcome::Empty => vec![format!("The question is empty. Ask what you want to know from {folder}.")],
         Outcome::NoTopic => vec![format!(
             "There is no topic to go on with yet. Ask first what you want to know from {folder}."
         )],
         Outcome::NoDocuments { skipped } => vec![no_documents(skipped, folder)],
-        Outcome::Nothing {
-            missing,
-            titles,
-            documents,
-        } => {
+        Outcome::Nothing { missing, titles, documents } => {
             vec![nothing(missing, titles, *documents, folder)]
         }
         Outcome::Exhausted { question } => {
@@ -104,16 +98,10 @@ fn found_pieces(found: &Found, folder: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut notes = Vec::new();
     for (word, read_as) in &found.read_as {
-        notes.push(format!(
-            "No document has `{word}`; I read it as `{read_as}`."
-        ));
+        notes.push(format!("No document has `{word}`; I read it as `{read_as}`."));
     }
     if !found.missing.is_empty() {
-        let missing = listed(&found.missing, "or");
-        let met = listed(&found.met, "and");
-        notes.push(format!(
-            "I found nothing on {missing} in {folder}. The nearest, on {met}:"
-        ));
+        notes.push(missed(found, folder));
     }
     if let Some(question) = &found.follows {
         notes.push(format!("More on \"{question}\":"));
@@ -132,18 +120,24 @@ fn found_pieces(found: &Found, folder: &str) -> Vec<String> {
     pieces
 }
 
+/// What is said before passages that do not meet the whole question.
+fn missed(found: &Found, folder: &str) -> String {
+    let met = listed(&found.met, "and");
+    if found.missing.len() >= found.met.len() {
+        let missing = listed(&found.missing, "or");
+        return format!("I found nothing on {missing} in {folder}. The nearest, on {met}:");
+    }
+    let missing = listed(&found.missing, "and");
+    let occur = if found.missing.len() == 1 { "occurs" } else { "occur" };
+    format!("{missing} {occur} nowhere in {folder}. The nearest, on {met}:")
+}
+
 fn quoted(quote: &Quote) -> String {
     let mut text = format!("{}:{}", quote.file, quote.line);
     // The title of a document repeats its name; the headings below it say where in the document this is.
-    let headings = if quote.headings.len() > 1 {
-        &quote.headings[1..]
-    } else {
-        &quote.headings[..]
-    };
+    let headings = if quote.headings.len() > 1 { &quote.headings[1..] } else { &quote.headings[..] };
     if !headings.is_empty() {
-        let room = WIDTH
-            .saturating_sub(text.chars().count() + 2)
-            .max(LEAST_HEADING);
+        let room = WIDTH.saturating_sub(text.chars().count() + 2).max(LEAST_HEADING);
         text.push_str("  ");
         text.push_str(&clipped(&headings.join(" › "), room));
     }
@@ -163,33 +157,21 @@ fn clipped(text: &str, room: usize) -> String {
 }
 
 fn nothing(missing: &[String], titles: &[String], documents: usize, folder: &str) -> String {
-    let counted = if documents == 1 {
-        "the one document".to_owned()
-    } else {
-        format!("the {documents} documents")
-    };
+    let counted =
+        if documents == 1 { "the one document".to_owned() } else { format!("the {documents} documents") };
     let missing = listed(missing, "or");
     let mut text = format!("I found nothing on {missing} in {counted} of {folder}.");
     if !titles.is_empty() {
-        let named: Vec<String> = titles
-            .iter()
-            .take(NAMED)
-            .map(|title| format!("\"{title}\""))
-            .collect();
-        let rest = if titles.len() > NAMED {
-            ", and others"
-        } else {
-            ""
-        };
+        let named: Vec<String> = titles.iter().take(NAMED).map(|title| format!("\"{title}\"")).collect();
+        let rest = if titles.len() > NAMED { ", and others" } else { "" };
         text.push_str(&format!("\nThey are about: {}{rest}.", named.join(", ")));
     }
     text
 }
 
 fn no_documents(skipped: &[String], folder: &str) -> String {
-    let mut text = format!(
-        "There is nothing to read in {folder}: put .md, .markdown, .txt or .rst files there."
-    );
+    let mut text =
+        format!("There is nothing to read in {folder}: put .md, .markdown, .txt or .rst files there.");
     for skipped in skipped.iter().take(NAMED) {
         text.push_str(&format!("\nSkipped: {skipped}"));
     }

@@ -48,6 +48,11 @@ struct Scanner<'a> {
     blocks: Vec<Block>,
 }
 
+/// Directives of reStructuredText whose contents are code, and those whose contents are not for readers.
+const CODE_DIRECTIVES: &[&str] = &["code", "code-block", "parsed-literal", "sourcecode"];
+const SILENT_DIRECTIVES: &[&str] =
+    &["contents", "figure", "image", "include", "index", "only", "raw", "toctree"];
+
 /// The level of a title that is only bold: below all headings.
 const BOLD: usize = 7;
 
@@ -82,12 +87,7 @@ impl<'a> Scanner<'a> {
             return;
         };
         // Without an end nearby it is a rule across the page.
-        let end = self
-            .lines
-            .iter()
-            .take(200)
-            .skip(1)
-            .position(|line| line.trim_end() == fence);
+        let end = self.lines.iter().take(200).skip(1).position(|line| line.trim_end() == fence);
         if let Some(end) = end {
             self.at = end + 2;
         }
@@ -102,6 +102,8 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         } else if line.trim_start().starts_with("<!--") {
             self.skip_comment();
+        } else if let Some(name) = self.directive(line) {
+            self.skip_directive(name);
         } else if let Some((level, text)) = self.heading(line) {
             self.push_heading(level, text);
             self.at += 1;
@@ -131,11 +133,7 @@ impl<'a> Scanner<'a> {
     fn push(&mut self, shape: Shape, end: usize) {
         // Every path goes beyond the present line, so that the loop ends.
         let end = end.max(self.at + 1).min(self.lines.len());
-        self.blocks.push(Block {
-            shape,
-            lines: self.at..end,
-            headings: self.headings.clone(),
-        });
+        self.blocks.push(Block { shape, lines: self.at..end, headings: self.headings.clone() });
         self.at = end;
     }
 
@@ -165,16 +163,42 @@ impl<'a> Scanner<'a> {
         self.at = end.unwrap_or(self.at) + 1;
     }
 
+    /// The name of the directive of reStructuredText that `line` begins.
+    fn directive(&self, line: &'a str) -> Option<&'a str> {
+        let rest = line.trim_start().strip_prefix(".. ")?;
+        let (name, _) = rest.split_once("::")?;
+        (self.format == Format::Rst).then(|| name.trim())
+    }
+
+    /// Goes over the line of a directive and its options. Code is a block, words stay words, the rest is not to be read.
+    fn skip_directive(&mut self, name: &str) {
+        let outer = lines::indent(self.lines[self.at]);
+        self.at += 1;
+        while self.line(self.at).is_some_and(|line| line.trim_start().starts_with(':')) {
+            self.at += 1;
+        }
+        let mut next = self.at;
+        while self.line(next).is_some_and(lines::is_blank) {
+            next += 1;
+        }
+        let is_inside = self.line(next).is_some_and(|line| lines::indent(line) > outer);
+        if !is_inside {
+            return;
+        }
+        if CODE_DIRECTIVES.contains(&name) {
+            self.at = next;
+            let end = self.indented_end();
+            self.push(Shape::Code, end);
+        } else if SILENT_DIRECTIVES.contains(&name) {
+            self.at = next;
+            self.at = self.indented_end();
+        }
+    }
+
     fn rst_overlined(&self) -> bool {
         self.format == Format::Rst
-            && self
-                .line(self.at)
-                .and_then(|line| lines::underline(line, RST_MARKS))
-                .is_some()
-            && self
-                .line(self.at + 2)
-                .and_then(|line| lines::underline(line, RST_MARKS))
-                .is_some()
+            && self.line(self.at).and_then(|line| lines::underline(line, RST_MARKS)).is_some()
+            && self.line(self.at + 2).and_then(|line| lines::underline(line, RST_MARKS)).is_some()
             && self.line(self.at) == self.line(self.at + 2)
     }
 
@@ -187,11 +211,8 @@ impl<'a> Scanner<'a> {
     fn is_indented_code(&self, line: &str) -> bool {
         let after_double_colon = || {
             let previous = self.blocks.last();
-            previous
-                .and_then(|block| self.line(block.lines.end - 1))
-                .is_some_and(|line| {
-                    line.trim_end().ends_with("::") || line.trim_start().starts_with(".. code")
-                })
+            let last = previous.and_then(|block| self.line(block.lines.end - 1));
+            last.is_some_and(|line| line.trim_end().ends_with("::"))
         };
         match self.format {
             Format::Markdown => lines::indent(line) >= 4,
@@ -263,11 +284,7 @@ impl<'a> Scanner<'a> {
     /// A paragraph, or a heading that the next line underlines.
     fn paragraph(&mut self) {
         let from = self.at;
-        let marks = if self.format == Format::Rst {
-            RST_MARKS
-        } else {
-            "=-"
-        };
+        let marks = if self.format == Format::Rst { RST_MARKS } else { "=-" };
         let end = self.while_lines(|at, line| {
             at == from
                 || !(self.heading(line).is_some()
@@ -277,15 +294,11 @@ impl<'a> Scanner<'a> {
                     || self.is_table(at)
                     || lines::marker(line).is_some_and(|marker| marker.indent < 4))
         });
-        let underline = self
-            .line(end)
-            .and_then(|line| lines::underline(line, marks));
+        let underline = self.line(end).and_then(|line| lines::underline(line, marks));
         // Only one line is a title; more are a paragraph that a rule follows.
         let is_line = end == from + 1;
         let Some(mark) = underline.filter(|_| is_line) else {
-            match lines::bold_title(self.lines[from])
-                .filter(|_| is_line && self.has_text_after(end))
-            {
+            match lines::bold_title(self.lines[from]).filter(|_| is_line && self.has_text_after(end)) {
                 Some(title) => {
                     self.push_heading(BOLD, title);
                     self.at = end;
@@ -312,10 +325,7 @@ impl<'a> Scanner<'a> {
         }
         let over = title.checked_sub(1).and_then(|at| self.line(at));
         let over = over.and_then(|line| lines::underline(line, RST_MARKS)) == Some(mark);
-        let known = self
-            .underlines
-            .iter()
-            .position(|style| *style == (mark, over));
+        let known = self.underlines.iter().position(|style| *style == (mark, over));
         let level = known.unwrap_or_else(|| {
             self.underlines.push((mark, over));
             self.underlines.len() - 1

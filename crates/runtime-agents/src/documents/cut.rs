@@ -14,10 +14,7 @@ pub(super) fn cut_at(text: &str) -> usize {
     if text.len() <= PROSE + TAIL {
         return text.len();
     }
-    let reach = (0..=PROSE)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(text.len());
+    let reach = (0..=PROSE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let head = &text[..reach];
     let least = PROSE / 3;
     let late = |at: &usize| *at >= least;
@@ -47,7 +44,5 @@ fn is_sentence_end(text: &str, at: usize) -> bool {
     let abbreviation = ["e.g.", "i.e.", "etc.", "vs."];
     space
         && !abbreviation.iter().any(|short| text[..at].ends_with(short))
-        && rest
-            .find(|c| !c.is_whitespace())
-            .is_some_and(|c| !c.is_lowercase())
+        && rest.find(|c| !c.is_whitespace()).is_some_and(|c| !c.is_lowercase())
 }

@@ -38,9 +38,7 @@ pub enum DocumentsError {
         source: io::Error,
     },
     /// The index, which is in memory, failed.
-    #[error(
-        "the index of the documents failed to {action}: ask again, and report it if it fails again"
-    )]
+    #[error("the index of the documents failed to {action}: ask again, and report it if it fails again")]
     Index {
         /// What it was to do.
         action: &'static str,

@@ -108,34 +108,22 @@ pub fn check(folder: &Path) -> Result<(), DocumentsError> {
         Err(source) => return Err(refused(folder, source)),
     };
     if !is_folder {
-        return Err(DocumentsError::NotAFolder {
-            folder: folder.to_owned(),
-        });
+        return Err(DocumentsError::NotAFolder { folder: folder.to_owned() });
     }
-    fs::read_dir(folder)
-        .map(drop)
-        .map_err(|source| refused(folder, source))
+    fs::read_dir(folder).map(drop).map_err(|source| refused(folder, source))
 }
 
 /// Lists the documents below `folder`.
 pub(super) fn list(folder: &Path) -> Result<Listing, DocumentsError> {
     check(folder)?;
     let root = fs::canonicalize(folder).map_err(|source| refused(folder, source))?;
-    let mut walk = Walk {
-        listing: Listing::default(),
-        links: Vec::new(),
-        entries: 0,
-    };
-    walk.enter(&root, "", 0)
-        .map_err(|source| refused(folder, source))?;
+    let mut walk = Walk { listing: Listing::default(), links: Vec::new(), entries: 0 };
+    walk.enter(&root, "", 0).map_err(|source| refused(folder, source))?;
     walk.follow_links(&root);
     let Walk { mut listing, .. } = walk;
     listing.found.sort_by(|a, b| a.file.cmp(&b.file));
     for found in listing.found.split_off(listing.found.len().min(FILES)) {
-        listing.skipped.push(Skipped {
-            file: found.file,
-            reason: SkipReason::TooMany,
-        });
+        listing.skipped.push(Skipped { file: found.file, reason: SkipReason::TooMany });
     }
     listing.skipped.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(listing)
@@ -163,11 +151,7 @@ impl Walk {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
                 continue;
             };
-            let file = if below.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{below}/{name}")
-            };
+            let file = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
             // A file that is gone again is no document.
             let Ok(kind) = entry.file_type() else {
                 continue;
@@ -187,9 +171,7 @@ impl Walk {
         } else if file.ends_with("node_modules") || folder.join("CACHEDIR.TAG").exists() {
             Some(SkipReason::Cache)
         } else {
-            self.enter(folder, &file, depth + 1)
-                .err()
-                .map(|_| SkipReason::Unreadable)
+            self.enter(folder, &file, depth + 1).err().map(|_| SkipReason::Unreadable)
         };
         if let Some(reason) = refused {
             self.skip(file, reason);
@@ -211,12 +193,7 @@ impl Walk {
             }
             Ok(metadata) if metadata.is_file() => {
                 let stamp = Stamp::of(&metadata);
-                self.listing.found.push(Found {
-                    file,
-                    path,
-                    format,
-                    stamp,
-                });
+                self.listing.found.push(Found { file, path, format, stamp });
             }
             // Neither a pipe nor a file that is gone again is a document.
             Ok(_) | Err(_) => {}

@@ -5,9 +5,7 @@ use std::fmt;
 
 use tantivy::collector::TopDocs;
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
-use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError,
@@ -81,9 +79,7 @@ impl Change<'_> {
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passages = self.reader.searcher().num_docs();
-        f.debug_struct("Index")
-            .field("passages", &passages)
-            .finish_non_exhaustive()
+        f.debug_struct("Index").field("passages", &passages).finish_non_exhaustive()
     }
 }
 
@@ -105,17 +101,9 @@ impl Index {
         let tantivy = Tantivy::create_in_ram(schema.build());
         let analyzer = terms::analyzer();
         tantivy.tokenizers().register(ANALYZER, analyzer.clone());
-        let reader = tantivy
-            .reader_builder()
-            .reload_policy(ReloadPolicy::Manual)
-            .try_into();
+        let reader = tantivy.reader_builder().reload_policy(ReloadPolicy::Manual).try_into();
         let reader = reader.map_err(failed("start"))?;
-        Ok(Index {
-            tantivy,
-            reader,
-            analyzer,
-            fields,
-        })
+        Ok(Index { tantivy, reader, analyzer, fields })
     }
 
     /// The analyzer that the index uses.
@@ -131,10 +119,7 @@ impl Index {
             .num_merge_threads(1)
             .memory_budget_per_thread(BUDGET)
             .build();
-        let mut writer: IndexWriter = self
-            .tantivy
-            .writer_with_options(options)
-            .map_err(failed("open"))?;
+        let mut writer: IndexWriter = self.tantivy.writer_with_options(options).map_err(failed("open"))?;
         writer.set_merge_policy(Box::new(NoMergePolicy));
         for file in &change.remove {
             writer.delete_term(tantivy::Term::from_field_u64(self.fields.file, *file));
@@ -142,23 +127,15 @@ impl Index {
         for (file, path, passages) in &change.add {
             for (nth, passage) in passages.iter().enumerate() {
                 let document = self.document(*file, nth, path, passage);
-                writer
-                    .add_document(document)
-                    .map_err(failed("add a passage"))?;
+                writer.add_document(document).map_err(failed("add a passage"))?;
             }
         }
         writer.commit().map_err(failed("write a change"))?;
         // One segment without removed passages: the weights of terms are then those of the present documents, however
         // often these changed before.
-        let segments = self
-            .tantivy
-            .searchable_segment_ids()
-            .map_err(failed("list its parts"))?;
+        let segments = self.tantivy.searchable_segment_ids().map_err(failed("list its parts"))?;
         if segments.len() > 1 || (!segments.is_empty() && !change.remove.is_empty()) {
-            writer
-                .merge(&segments)
-                .wait()
-                .map_err(failed("join its parts"))?;
+            writer.merge(&segments).wait().map_err(failed("join its parts"))?;
         }
         writer.wait_merging_threads().map_err(failed("close"))?;
         self.reader.reload().map_err(failed("show a change"))
@@ -184,12 +161,7 @@ impl Index {
         wanted: &[Wanted],
         limit: usize,
     ) -> Result<Vec<Candidate>, DocumentsError> {
-        let Fields {
-            text,
-            heading,
-            above,
-            ..
-        } = self.fields;
+        let Fields { text, heading, above, .. } = self.fields;
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for Wanted { stem, weight } in wanted {
             for (field, boost) in [(text, 1.0), (heading, HEADING), (above, ABOVE)] {
@@ -204,17 +176,12 @@ impl Index {
         }
         let searcher = self.reader.searcher();
         let best = TopDocs::with_limit(limit.max(1)).order_by_score();
-        let best = searcher
-            .search(&BooleanQuery::new(clauses), &best)
-            .map_err(failed("search"))?;
+        let best = searcher.search(&BooleanQuery::new(clauses), &best).map_err(failed("search"))?;
         let mut candidates = Vec::with_capacity(best.len());
         for (score, address) in best {
             let columns = searcher.segment_reader(address.segment_ord).fast_fields();
             let column = |name| columns.u64(name).map_err(failed("read a passage's place"));
-            let place = (
-                column("file")?.first(address.doc_id),
-                column("nth")?.first(address.doc_id),
-            );
+            let place = (column("file")?.first(address.doc_id), column("nth")?.first(address.doc_id));
             let (Some(file), Some(nth)) = place else {
                 continue;
             };
@@ -245,13 +212,9 @@ impl Index {
         let searcher = self.reader.searcher();
         let mut stems = Vec::new();
         for segment in searcher.segment_readers() {
-            let inverted = segment
-                .inverted_index(self.fields.text)
-                .map_err(failed("list its terms"))?;
+            let inverted = segment.inverted_index(self.fields.text).map_err(failed("list its terms"))?;
             let range = inverted.terms().range().ge(prefix.as_bytes());
-            let mut stream = range
-                .into_stream()
-                .map_err(|error| failed("list its terms")(error.into()))?;
+            let mut stream = range.into_stream().map_err(|error| failed("list its terms")(error.into()))?;
             while stream.advance() {
                 let Ok(stem) = std::str::from_utf8(stream.key()) else {
                     continue;

@@ -48,12 +48,8 @@ impl Documents {
     /// [`Documents::skipped`] names it.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Documents, DocumentsError> {
         let folder = folder.into();
-        let mut documents = Documents {
-            shown: shown(&folder),
-            folder,
-            shelf: Shelf::default(),
-            index: Index::new()?,
-        };
+        let mut documents =
+            Documents { shown: shown(&folder), folder, shelf: Shelf::default(), index: Index::new()? };
         documents.refresh()?;
         Ok(documents)
     }
@@ -75,9 +71,7 @@ impl Documents {
         let change = Change {
             remove: gone.filter_map(|file| before.get(file).copied()).collect(),
             add: new
-                .filter_map(|file| {
-                    Some((*after.get(file)?, file.as_str(), self.shelf.passages(file)))
-                })
+                .filter_map(|file| Some((*after.get(file)?, file.as_str(), self.shelf.passages(file))))
                 .collect(),
         };
         if change.is_empty() {
@@ -114,11 +108,7 @@ impl Documents {
     /// # Errors
     ///
     /// As [`Documents::open`]. That nothing was found is an answer.
-    pub fn answer(
-        &mut self,
-        question: &str,
-        topic: Option<&Topic>,
-    ) -> Result<Answer, DocumentsError> {
+    pub fn answer(&mut self, question: &str, topic: Option<&Topic>) -> Result<Answer, DocumentsError> {
         self.refresh()?;
         let folder = self.label();
         let reply = |outcome: Outcome, topic: Option<Topic>| {
@@ -126,34 +116,21 @@ impl Documents {
                 Outcome::Found(found) => found.quotes.clone(),
                 _ => Vec::new(),
             };
-            Answer {
-                pieces: compose(&outcome, &folder),
-                topic,
-                quotes,
-            }
+            Answer { pieces: compose(&outcome, &folder), topic, quotes }
         };
         if self.index.passages() == 0 {
             let skipped = self.skipped().iter();
             let skipped = skipped.map(|skipped| format!("{} ({})", skipped.file, skipped.reason));
-            let outcome = Outcome::NoDocuments {
-                skipped: skipped.collect(),
-            };
+            let outcome = Outcome::NoDocuments { skipped: skipped.collect() };
             return Ok(reply(outcome, topic.cloned()));
         }
         match read(question, topic, &mut self.index.analyzer()) {
             Intent::Empty => Ok(reply(Outcome::Empty, topic.cloned())),
             Intent::NoTopic => Ok(reply(Outcome::NoTopic, None)),
-            Intent::Ask {
-                topic: new,
-                context,
-            } => {
+            Intent::Ask { topic: new, context } => {
                 let (outcome, shown) = self.first(&new, &context)?;
                 // A question without an answer leaves the last topic as it was.
-                let topic = if shown.is_some() {
-                    shown
-                } else {
-                    topic.cloned()
-                };
+                let topic = if shown.is_some() { shown } else { topic.cloned() };
                 Ok(reply(outcome, topic))
             }
             Intent::More(old) => {
@@ -163,11 +140,7 @@ impl Documents {
         }
     }
 
-    fn first(
-        &self,
-        topic: &Topic,
-        context: &[Asked],
-    ) -> Result<(Outcome, Option<Topic>), DocumentsError> {
+    fn first(&self, topic: &Topic, context: &[Asked]) -> Result<(Outcome, Option<Topic>), DocumentsError> {
         let resolved = resolve(&topic.asked, context, &self.index, &self.shelf)?;
         if resolved.concepts.is_empty() {
             let outcome = Outcome::Nothing {
@@ -179,20 +152,11 @@ impl Documents {
         }
         // Where most of the question has no answer, one passage shows what there is instead.
         let is_half = resolved.missing.len() >= resolved.met.len();
-        let limit = if is_half && !resolved.missing.is_empty() {
-            1
-        } else {
-            SHOWN
-        };
+        let limit = if is_half && !resolved.missing.is_empty() { 1 } else { SHOWN };
         let found = search(&self.index, &self.shelf, topic, &resolved, FIRST, limit)?;
         let mut topic = topic.clone();
         topic.show(found.keys);
-        let Resolved {
-            met,
-            missing,
-            read_as,
-            ..
-        } = resolved;
+        let Resolved { met, missing, read_as, .. } = resolved;
         let found = Found {
             quotes: self.as_shown(found.quotes),
             follows: None,

@@ -19,26 +19,15 @@ impl Fence {
     /// Reads the line that opens a fence.
     pub(super) fn open(line: &str) -> Option<Fence> {
         let line = line.trim_start();
-        let mark = line
-            .chars()
-            .next()
-            .filter(|mark| matches!(mark, '`' | '~'))?;
+        let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
         let length = line.chars().take_while(|c| *c == mark).count();
         let info = &line[length..];
         // A line such as ```` ```x``` ```` is a code span, not a fence.
         if length < 3 || (mark == '`' && info.contains('`')) {
             return None;
         }
-        let language = info
-            .trim()
-            .split([' ', ',', '{'])
-            .next()
-            .unwrap_or_default();
-        Some(Fence {
-            mark,
-            length,
-            language: language.to_owned(),
-        })
+        let language = info.trim().split([' ', ',', '{']).next().unwrap_or_default();
+        Some(Fence { mark, length, language: language.to_owned() })
     }
 
     /// Whether `line` closes this fence.
@@ -79,11 +68,7 @@ pub(super) fn heading(line: &str) -> Option<(usize, &str)> {
     }
     let rest = rest.trim();
     let closing = rest.trim_end_matches('#');
-    let text = if closing.is_empty() || closing.ends_with(' ') {
-        closing
-    } else {
-        rest
-    };
+    let text = if closing.is_empty() || closing.ends_with(' ') { closing } else { rest };
     Some((level, text.trim()))
 }
 
@@ -137,9 +122,7 @@ pub(super) fn marker(line: &str) -> Option<Marker> {
     let width = match text.as_bytes() {
         [b'-' | b'*' | b'+', ..] => 1,
         [b'#', b'.', ..] => 2,
-        bytes if (1..=9).contains(&digits) && matches!(bytes.get(digits), Some(b'.' | b')')) => {
-            digits + 1
-        }
+        bytes if (1..=9).contains(&digits) && matches!(bytes.get(digits), Some(b'.' | b')')) => digits + 1,
         _ => return None,
     };
     let rest = &text[width..];
@@ -147,10 +130,7 @@ pub(super) fn marker(line: &str) -> Option<Marker> {
         return None;
     }
     let indent = indent(line);
-    Some(Marker {
-        indent,
-        content: indent + width + 1,
-    })
+    Some(Marker { indent, content: indent + width + 1 })
 }
 
 /// Whether `line` is the row between a table's head and its body (`|---|:-:|`).
@@ -158,9 +138,7 @@ pub(super) fn is_delimiter(line: &str) -> bool {
     let line = line.trim();
     line.contains('-')
         && line.contains('|')
-        && line
-            .chars()
-            .all(|c| matches!(c, '|' | '-' | ':' | ' ' | '\t'))
+        && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ' | '\t'))
 }
 
 /// The cells of a table's row, without the escapes of the bars inside them.

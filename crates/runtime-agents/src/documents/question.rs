@@ -91,9 +91,7 @@ pub(super) fn read(question: &str, topic: Option<&Topic>, analyzer: &mut TextAna
     }
     let with = |wanted: Role, weight: f32, analyzer: &mut TextAnalyzer| -> Vec<Asked> {
         let words = words.iter().filter(|word| word.role == wanted);
-        words
-            .filter_map(|word| asked(word.text, weight, analyzer))
-            .collect()
+        words.filter_map(|word| asked(word.text, weight, analyzer)).collect()
     };
     let mut content = with(Role::Content, 1.0, analyzer);
     let asks_for_more = words.iter().any(|word| word.role == Role::More);
@@ -121,21 +119,11 @@ pub(super) fn read(question: &str, topic: Option<&Topic>, analyzer: &mut TextAna
         }
     }
     asked.truncate(WORDS);
-    let context = topic
-        .filter(|_| points_back(&words))
-        .map(|topic| context(topic, &asked));
+    let context = topic.filter(|_| points_back(&words)).map(|topic| context(topic, &asked));
     let question = question.split_whitespace().collect::<Vec<_>>().join(" ");
     let question = question.chars().take(QUESTION).collect();
-    let topic = Topic {
-        question,
-        asked,
-        sort: sort(&words),
-        shown: Vec::new(),
-    };
-    Intent::Ask {
-        topic,
-        context: context.unwrap_or_default(),
-    }
+    let topic = Topic { question, asked, sort: sort(&words), shown: Vec::new() };
+    Intent::Ask { topic, context: context.unwrap_or_default() }
 }
 
 fn classified(question: &str) -> Vec<Word<'_>> {
@@ -152,17 +140,11 @@ fn classified(question: &str) -> Vec<Word<'_>> {
             continue;
         }
         let before = &classified[at.saturating_sub(2)..at];
-        let named = before
-            .last()
-            .is_some_and(|word| matches!(word.lower.as_str(), "about" | "on"));
+        let named = before.last().is_some_and(|word| matches!(word.lower.as_str(), "about" | "on"));
         let points_back = before.iter().any(|word| word.role == Role::Back);
         // In "more about that last topic" the topic is no word to search for; in "what is a topic?" it is.
         let is_talk = points_back || (asks_for_more && !named);
-        classified[at].role = if is_talk {
-            Role::Grammar
-        } else {
-            Role::Content
-        };
+        classified[at].role = if is_talk { Role::Grammar } else { Role::Content };
     }
     classified
 }
@@ -170,60 +152,35 @@ fn classified(question: &str) -> Vec<Word<'_>> {
 fn asked(word: &str, weight: f32, analyzer: &mut TextAnalyzer) -> Option<Asked> {
     let mut stems = terms(analyzer, word).into_iter().map(|term| term.stem);
     let stem = stems.next()?;
-    Some(Asked {
-        word: word.to_owned(),
-        stem,
-        parts: stems.collect(),
-        weight,
-    })
+    Some(Asked { word: word.to_owned(), stem, parts: stems.collect(), weight })
 }
 
 fn context(topic: &Topic, asked: &[Asked]) -> Vec<Asked> {
-    let new = topic
-        .asked
-        .iter()
-        .filter(|old| asked.iter().all(|asked| asked.stem != old.stem));
-    new.map(|old| Asked {
-        weight: old.weight * CONTEXT,
-        ..old.clone()
-    })
-    .collect()
+    let new = topic.asked.iter().filter(|old| asked.iter().all(|asked| asked.stem != old.stem));
+    new.map(|old| Asked { weight: old.weight * CONTEXT, ..old.clone() }).collect()
 }
 
 fn points_back(words: &[Word<'_>]) -> bool {
     let follows_on = match words {
         [first, ..] if first.lower == "and" => true,
-        [first, second, ..] => {
-            matches!(first.lower.as_str(), "what" | "how") && second.lower == "about"
-        }
+        [first, second, ..] => matches!(first.lower.as_str(), "what" | "how") && second.lower == "about",
         _ => false,
     };
     follows_on
-        || words
-            .iter()
-            .enumerate()
-            .any(|(at, word)| match word.lower.as_str() {
-                // "That" also joins sentences; alone or before a common word it points back.
-                "that" => words
-                    .get(at + 1)
-                    .is_none_or(|next| matches!(next.role, Role::Soft)),
-                _ => word.role == Role::Back,
-            })
+        || words.iter().enumerate().any(|(at, word)| match word.lower.as_str() {
+            // "That" also joins sentences; alone or before a common word it points back.
+            "that" => words.get(at + 1).is_none_or(|next| matches!(next.role, Role::Soft)),
+            _ => word.role == Role::Back,
+        })
 }
 
 fn sort(words: &[Word<'_>]) -> Sort {
     let lower: Vec<&str> = words.iter().map(|word| word.lower.as_str()).collect();
     match lower.as_slice() {
-        [
-            "how",
-            "many" | "much" | "long" | "big" | "large" | "fast" | "often" | "far" | "soon",
-            ..,
-        ] => Sort::Quantity,
-        [
-            "how",
-            "do" | "can" | "to" | "should" | "would" | "could",
-            ..,
-        ] => Sort::HowTo,
+        ["how", "many" | "much" | "long" | "big" | "large" | "fast" | "often" | "far" | "soon", ..] => {
+            Sort::Quantity
+        }
+        ["how", "do" | "can" | "to" | "should" | "would" | "could", ..] => Sort::HowTo,
         ["define" | "whats", ..] | ["what", "is" | "are" | "s", ..] => Sort::Definition,
         ["what", "does" | "do", .., "mean" | "means" | "do"] => Sort::Definition,
         _ => Sort::Other,

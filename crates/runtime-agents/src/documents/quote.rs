@@ -21,19 +21,13 @@ impl Source<'_> {
 
     /// A cell of a table: one line.
     pub(super) fn cell(self, text: &str) -> String {
-        self.inline(text)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        self.inline(text).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
 /// The lines of `passage` as a reader should see them, at most `width` characters each where words allow it.
 pub(super) fn quote(passage: &Passage, width: usize) -> Vec<String> {
-    let source = Source {
-        format: passage.format,
-        links: &passage.links,
-    };
+    let source = Source { format: passage.format, links: &passage.links };
     match &passage.form {
         Form::Blocks => {
             let text = dedent(&passage.text);
@@ -77,7 +71,7 @@ fn is_tight(previous: &Block, next: &Block) -> bool {
 
 fn quote_block(lines: &[&str], shape: Shape, source: Source<'_>, width: usize) -> Vec<String> {
     match shape {
-        Shape::Paragraph if source.format == Format::Plain && is_laid_out(lines) => {
+        Shape::Paragraph if source.format != Format::Markdown && is_laid_out(lines) => {
             lines.iter().map(|line| printable(line)).collect()
         }
         Shape::Paragraph => wrap(&source.inline(&lines.join("\n")), width),
@@ -91,11 +85,13 @@ fn quote_block(lines: &[&str], shape: Shape, source: Source<'_>, width: usize) -
     }
 }
 
-/// Text whose columns matter is not reflowed.
-fn is_laid_out(lines: &[&str]) -> bool {
-    lines
-        .iter()
-        .any(|line| line.trim().contains("   ") || line.contains('\t'))
+/// Whether the columns of a text matter: it is then not reflowed.
+pub(super) fn is_laid_out(lines: &[&str]) -> bool {
+    lines.iter().map(|line| line.trim()).any(|line| {
+        let is_rule = line.len() > 2 && line.chars().all(|c| "=-+| ".contains(c));
+        let is_field = line.starts_with(':') && line[1..].contains(": ");
+        is_rule || is_field || line.contains("   ") || line.contains('\t')
+    })
 }
 
 fn unquote(line: &str) -> &str {
@@ -144,21 +140,14 @@ fn code_lines(lines: &[&str]) -> Vec<String> {
         _ => others,
     };
     let indent = lines::indent(first);
-    inner
-        .iter()
-        .map(|line| strip_indent(line, indent))
-        .collect()
+    inner.iter().map(|line| strip_indent(line, indent)).collect()
 }
 
 fn quote_code(lines: &[String]) -> Vec<String> {
     let lines = lines.iter().map(|line| {
         let line = printable(line);
         let line = line.trim_end();
-        if line.is_empty() {
-            String::new()
-        } else {
-            format!("    {line}")
-        }
+        if line.is_empty() { String::new() } else { format!("    {line}") }
     });
     lines.collect()
 }
@@ -169,16 +158,8 @@ fn dedent(text: &str) -> Vec<String> {
         return vec![text.trim().to_owned()];
     };
     let own = lines::indent(first);
-    let least = others
-        .split('\n')
-        .filter(|line| !lines::is_blank(line))
-        .map(lines::indent)
-        .min();
-    let common = if own == 0 {
-        0
-    } else {
-        least.unwrap_or(own).min(own)
-    };
+    let least = others.split('\n').filter(|line| !lines::is_blank(line)).map(lines::indent).min();
+    let common = if own == 0 { 0 } else { least.unwrap_or(own).min(own) };
     let mut out = vec![strip_indent(first, common)];
     out.extend(others.split('\n').map(|line| strip_indent(line, common)));
     out

@@ -48,14 +48,8 @@ pub(super) struct Bar {
 }
 
 /// A first answer shows only what is near the best; whoever asks for more wants what is farther away.
-pub(super) const FIRST: Bar = Bar {
-    score: 0.45,
-    coverage: 0.6,
-};
-pub(super) const FURTHER: Bar = Bar {
-    score: 0.02,
-    coverage: 0.3,
-};
+pub(super) const FIRST: Bar = Bar { score: 0.45, coverage: 0.6 };
+pub(super) const FURTHER: Bar = Bar { score: 0.02, coverage: 0.3 };
 
 /// The choice.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,18 +79,12 @@ pub(super) fn choose(
     let mut rated: Vec<Rated> = Vec::with_capacity(contenders.len());
     for (at, contender) in contenders.iter().enumerate() {
         let coverage = coverage(contender, concepts);
-        rated.push(Rated {
-            at,
-            score: rate(contender, concepts, coverage, sort),
-            coverage,
-        });
+        rated.push(Rated { at, score: rate(contender, concepts, coverage, sort), coverage });
     }
     // Equal scores are settled by the place in the documents, so that an answer is the same every time.
     rated.sort_by(|a, b| {
         let place = |rated: &Rated| (contenders[rated.at].file, contenders[rated.at].passage.line);
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| place(a).cmp(&place(b)))
+        b.score.total_cmp(&a.score).then_with(|| place(a).cmp(&place(b)))
     });
     let best = rated.first().map_or(0.0, |best| best.score);
     let most = rated.iter().map(|rated| rated.coverage).fold(0.0, f32::max);
@@ -104,14 +92,10 @@ pub(super) fn choose(
     let passes = |rated: &&Rated, bar: Bar| {
         // Whatever the bar, an answer that exists is given.
         (shown.is_empty() && first == Some(rated.at))
-            || rated.score > 0.0
-                && rated.score >= bar.score * best
-                && rated.coverage >= bar.coverage * most
+            || rated.score > 0.0 && rated.score >= bar.score * best && rated.coverage >= bar.coverage * most
     };
     let mut chosen: Vec<usize> = Vec::new();
-    let fresh = rated
-        .iter()
-        .filter(|rated| !shown.contains(&contenders[rated.at].key));
+    let fresh = rated.iter().filter(|rated| !shown.contains(&contenders[rated.at].key));
     let fresh: Vec<Rated> = fresh.copied().collect();
     for candidate in fresh.iter().filter(|rated| passes(rated, bar)) {
         if chosen.len() == limit {
@@ -135,22 +119,14 @@ pub(super) fn choose(
 fn coverage(contender: &Contender<'_>, concepts: &[Concept]) -> f32 {
     let all: f32 = concepts.iter().map(|concept| concept.weight).sum();
     // The longer a heading is, the less one word of it says what the section is about.
-    let headed = if contender.heading.len() > LONG_HEADING {
-        0.5
-    } else {
-        0.8
-    };
+    let headed = if contender.heading.len() > LONG_HEADING { 0.5 } else { 0.8 };
     let met = concepts.iter().map(|concept| {
         let text = strength(&contender.text, concept);
         let heading = headed * strength(&contender.heading, concept);
         let above = 0.5 * strength(&contender.above, concept);
         concept.weight * text.max(heading).max(above)
     });
-    if all > 0.0 {
-        met.sum::<f32>() / all
-    } else {
-        0.0
-    }
+    if all > 0.0 { met.sum::<f32>() / all } else { 0.0 }
 }
 
 fn strength(terms: &[Term], concept: &Concept) -> f32 {
@@ -181,22 +157,13 @@ fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, sort: So
 fn defines(terms: &[Term], concept: &Concept) -> bool {
     let verbs = ["is", "are", "mean", "repres", "consist", "has", "describ"];
     let is_concept = |term: &Term| concept.stems.iter().any(|(stem, _)| *stem == term.stem);
-    terms
-        .iter()
-        .enumerate()
-        .filter(|(_, term)| is_concept(term))
-        .any(|(at, term)| {
-            // "A lease of a node is": what stands between belongs to the lease.
-            let belongs = terms
-                .get(at + 1)
-                .is_some_and(|next| matches!(next.stem.as_str(), "of" | "in" | "for"));
-            let reach = term.position + if belongs { 4 } else { 2 };
-            let next = terms[at + 1..]
-                .iter()
-                .take_while(|next| next.position <= reach);
-            next.into_iter()
-                .any(|next| verbs.contains(&next.stem.as_str()))
-        })
+    terms.iter().enumerate().filter(|(_, term)| is_concept(term)).any(|(at, term)| {
+        // "A lease of a node is": what stands between belongs to the lease.
+        let belongs = terms.get(at + 1).is_some_and(|next| matches!(next.stem.as_str(), "of" | "in" | "for"));
+        let reach = term.position + if belongs { 4 } else { 2 };
+        let next = terms[at + 1..].iter().take_while(|next| next.position <= reach);
+        next.into_iter().any(|next| verbs.contains(&next.stem.as_str()))
+    })
 }
 
 /// Whether a number stands next to one of the concepts: "at most 10,000 entries".
@@ -208,27 +175,18 @@ fn counts(terms: &[Term], concepts: &[Concept]) -> bool {
     };
     let near = |one: &Term, other: &Term| one.position.abs_diff(other.position) <= 2;
     let numbers: Vec<&Term> = terms.iter().filter(|term| is_number(term)).collect();
-    terms
-        .iter()
-        .filter(|term| is_concept(term))
-        .any(|term| numbers.iter().any(|number| near(number, term)))
+    terms.iter().filter(|term| is_concept(term)).any(|term| numbers.iter().any(|number| near(number, term)))
 }
 
 /// The share of the concepts that `terms` have, from 0 to 1.
 fn share(terms: &[Term], concepts: &[Concept]) -> f32 {
     let all: f32 = concepts.iter().map(|concept| concept.weight).sum();
-    let met: f32 = concepts
-        .iter()
-        .map(|concept| concept.weight * strength(terms, concept))
-        .sum();
+    let met: f32 = concepts.iter().map(|concept| concept.weight * strength(terms, concept)).sum();
     if all > 0.0 { met / all } else { 0.0 }
 }
 
 fn first_terms(terms: &[Term], count: usize) -> &[Term] {
-    let end = terms
-        .iter()
-        .position(|term| term.position >= count)
-        .unwrap_or(terms.len());
+    let end = terms.iter().position(|term| term.position >= count).unwrap_or(terms.len());
     &terms[..end]
 }
 
@@ -273,8 +231,7 @@ fn shape(contender: &Contender<'_>, sort: Sort) -> f32 {
         factor *= 0.35;
     }
     let text = contender.passage.text.as_str();
-    let is_code =
-        matches!(contender.passage.form, Form::Code { .. }) || text.trim_start().starts_with("```");
+    let is_code = matches!(contender.passage.form, Form::Code { .. }) || text.trim_start().starts_with("```");
     let has_code = is_code || text.contains("\n```") || text.contains("`");
     if is_code {
         factor *= 0.6;
@@ -304,9 +261,7 @@ fn is_diverse<'a, 'b: 'a>(
 }
 
 fn is_alike(one: &[Term], other: &[Term]) -> bool {
-    let stems = |terms: &[Term]| -> BTreeSet<String> {
-        terms.iter().map(|term| term.stem.clone()).collect()
-    };
+    let stems = |terms: &[Term]| -> BTreeSet<String> { terms.iter().map(|term| term.stem.clone()).collect() };
     let (one, other) = (stems(one), stems(other));
     let both = one.intersection(&other).count();
     // Nine tenths of the shorter one's words are in the longer one too.

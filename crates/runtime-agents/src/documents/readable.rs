@@ -100,16 +100,9 @@ pub(super) fn inline(raw: &str) -> Readable {
 
 /// As [`inline`], in a document that defines the links of these names: `[name]` alone is then one of them.
 pub(super) fn inline_with(raw: &str, names: &[String]) -> Readable {
-    let mut out = Writer {
-        text: String::new(),
-        linked: 0,
-        names,
-    };
+    let mut out = Writer { text: String::new(), linked: 0, names };
     write(raw, &mut out, DEPTH);
-    Readable {
-        text: out.text.trim().to_owned(),
-        linked: out.linked,
-    }
+    Readable { text: out.text.trim().to_owned(), linked: out.linked }
 }
 
 /// `text` without characters that a terminal would obey; tabs become four spaces.
@@ -132,11 +125,7 @@ fn write(raw: &str, out: &mut Writer<'_>, depth: usize) {
     let mut rest = raw;
     let mut previous = None;
     while let Some(c) = rest.chars().next() {
-        let taken = if depth == 0 {
-            None
-        } else {
-            markup(rest, c, previous, out, depth)
-        };
+        let taken = if depth == 0 { None } else { markup(rest, c, previous, out, depth) };
         let taken = taken.unwrap_or_else(|| {
             out.text.push_str(&printable(&rest[..c.len_utf8()]));
             c.len_utf8()
@@ -161,6 +150,7 @@ fn markup(
         '[' => link(rest, out, depth),
         '<' => angle(rest, out),
         '&' => entity(rest, out),
+        ':' => rst_role(rest),
         '*' | '_' | '~' => emphasis(rest, first, previous, out, depth),
         _ => None,
     }
@@ -175,6 +165,9 @@ fn code(rest: &str, out: &mut Writer<'_>) -> Option<usize> {
         let at = from + rest[from..].find(fence)?;
         let run = rest[at..].bytes().take_while(|b| *b == b'`').count();
         if run == length {
+            if let Some(taken) = rst_link(&rest[length..at], &rest[at + length..], out) {
+                return Some(at + length + taken);
+            }
             out.text.push('`');
             out.text.push_str(printable(&rest[length..at]).trim());
             out.text.push('`');
@@ -184,11 +177,29 @@ fn code(rest: &str, out: &mut Writer<'_>) -> Option<usize> {
     }
 }
 
+/// `` `text <address>`_ `` of reStructuredText; says how many underscores it took.
+fn rst_link(inner: &str, after: &str, out: &mut Writer<'_>) -> Option<usize> {
+    let taken = after.bytes().take_while(|b| *b == b'_').count();
+    let (text, address) = inner.strip_suffix('>')?.rsplit_once('<')?;
+    if taken == 0 {
+        return None;
+    }
+    out.text.push_str(&printable(text.trim()));
+    out.linked += text.trim().chars().count();
+    out.text.push_str(&format!(" ({})", printable(address)));
+    Some(taken)
+}
+
+/// `:ref:` of reStructuredText before a name in backticks.
+fn rst_role(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix(':')?;
+    let end = inner.find(':')?;
+    let is_name = end > 0 && inner[..end].bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    (is_name && inner[end + 1..].starts_with('`')).then_some(end + 2)
+}
+
 fn escape(rest: &str, out: &mut Writer<'_>) -> Option<usize> {
-    let escaped = rest[1..]
-        .chars()
-        .next()
-        .filter(char::is_ascii_punctuation)?;
+    let escaped = rest[1..].chars().next().filter(char::is_ascii_punctuation)?;
     out.text.push(escaped);
     Some(2)
 }
@@ -228,11 +239,7 @@ fn link(rest: &str, out: &mut Writer<'_>, depth: usize) -> Option<usize> {
     let Some(target) = target(after) else {
         // `[Name]` alone is a link in the documentation of Rust if it is code; other text in brackets is what it is.
         let is_code = inner.len() > 2 && inner.starts_with('`') && inner.ends_with('`');
-        let name = inner
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .to_lowercase();
+        let name = inner.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         if !is_code && !out.names.contains(&name) {
             return None;
         }
@@ -269,21 +276,12 @@ fn target(after: &str) -> Option<Target<'_>> {
     match after.chars().next()? {
         '(' => {
             let close = closing(after, '(', ')')?;
-            let to = after[1..close]
-                .split_whitespace()
-                .next()
-                .unwrap_or_default();
-            Some(Target {
-                to: to.trim_matches(['<', '>']),
-                taken: close + 1,
-            })
+            let to = after[1..close].split_whitespace().next().unwrap_or_default();
+            Some(Target { to: to.trim_matches(['<', '>']), taken: close + 1 })
         }
         '[' => {
             let close = closing(after, '[', ']')?;
-            Some(Target {
-                to: "",
-                taken: close + 1,
-            })
+            Some(Target { to: "", taken: close + 1 })
         }
         _ => None,
     }
@@ -326,16 +324,12 @@ fn angle(rest: &str, out: &mut Writer<'_>) -> Option<usize> {
     }
     let close = rest.find('>')?;
     let inner = &rest[1..close];
-    if inner.starts_with("http://") || inner.starts_with("https://") || inner.starts_with("mailto:")
-    {
-        out.text
-            .push_str(&printable(inner.trim_start_matches("mailto:")));
+    if inner.starts_with("http://") || inner.starts_with("https://") || inner.starts_with("mailto:") {
+        out.text.push_str(&printable(inner.trim_start_matches("mailto:")));
         return Some(close + 1);
     }
     let name = inner.trim_start_matches('/');
-    let end = name
-        .find(|c: char| !c.is_ascii_alphanumeric())
-        .unwrap_or(name.len());
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
     let name = name[..end].to_ascii_lowercase();
     TAGS.contains(&name.as_str()).then(|| {
         if matches!(name.as_str(), "br" | "p" | "td" | "th" | "li") && !out.text.ends_with(' ') {

@@ -75,10 +75,7 @@ pub(super) fn resolve(
 impl Resolved {
     fn want(&mut self, concepts: &[Concept], weight: f32) {
         for (stem, strength) in concepts.iter().flat_map(|concept| &concept.stems) {
-            self.wanted.push(Wanted {
-                stem: stem.clone(),
-                weight: weight * strength,
-            });
+            self.wanted.push(Wanted { stem: stem.clone(), weight: weight * strength });
         }
     }
 }
@@ -138,10 +135,5 @@ fn kin(stem: &str, index: &Index) -> Result<Vec<String>, DocumentsError> {
 fn respelt(asked: &Asked, shelf: &Shelf, analyzer: &mut TextAnalyzer) -> Option<Asked> {
     let word = likely(&asked.word, shelf.words())?;
     let stem = terms(analyzer, &word).into_iter().next()?.stem;
-    Some(Asked {
-        word,
-        stem,
-        parts: Vec::new(),
-        weight: asked.weight,
-    })
+    Some(Asked { word, stem, parts: Vec::new(), weight: asked.weight })
 }

@@ -58,12 +58,8 @@ pub(super) fn search(
     }
     let before: BTreeSet<String> = topic.shown.iter().cloned().collect();
     let concepts = &resolved.concepts;
-    let Choice { chosen, has_more } =
-        choose(&contenders, concepts, topic.sort, &before, bar, limit);
-    let mut hits = Hits {
-        has_more,
-        ..Hits::default()
-    };
+    let Choice { chosen, has_more } = choose(&contenders, concepts, topic.sort, &before, bar, limit);
+    let mut hits = Hits { has_more, ..Hits::default() };
     let mut lines = 0;
     for contender in chosen.iter().map(|at| &contenders[*at]) {
         let quoted = quote(contender.passage, QUOTED);
@@ -114,11 +110,6 @@ fn key(passage: &Passage) -> String {
 /// The part of a passage that is links, from 0 to 1.
 fn linked(passage: &Passage) -> f32 {
     let readable = readable::inline(&passage.text);
-    let length = readable
-        .text
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .count()
-        .max(1);
+    let length = readable.text.chars().filter(|c| c.is_alphanumeric()).count().max(1);
     (readable.linked as f32 / length as f32).min(1.0)
 }

@@ -66,10 +66,7 @@ impl Shelf {
                 before => self.load(&found, before),
             };
             if let Contents::Skipped(reason) = file.contents {
-                self.skipped.push(Skipped {
-                    file: found.file.clone(),
-                    reason,
-                });
+                self.skipped.push(Skipped { file: found.file.clone(), reason });
             }
             self.files.insert(found.file, file);
         }
@@ -81,10 +78,7 @@ impl Shelf {
         let text = match read(&found.path) {
             Ok(text) => text,
             Err(reason) => {
-                return File {
-                    stamp: found.stamp,
-                    contents: Contents::Skipped(reason),
-                };
+                return File { stamp: found.stamp, contents: Contents::Skipped(reason) };
             }
         };
         let hash = blake3::hash(text.as_bytes());
@@ -94,24 +88,15 @@ impl Shelf {
             _ => {
                 self.last += 1;
                 let passages = split(&text, found.format);
-                Contents::Text(Text {
-                    number: self.last,
-                    hash,
-                    passages,
-                })
+                Contents::Text(Text { number: self.last, hash, passages })
             }
         };
-        File {
-            stamp: found.stamp,
-            contents,
-        }
+        File { stamp: found.stamp, contents }
     }
 
     /// The texts that are there, by the path of their file.
     pub(super) fn numbers(&self) -> BTreeMap<String, u64> {
-        self.texts()
-            .map(|(file, text)| (file.to_owned(), text.number))
-            .collect()
+        self.texts().map(|(file, text)| (file.to_owned(), text.number)).collect()
     }
 
     /// The passages of a file.
@@ -124,18 +109,13 @@ impl Shelf {
 
     /// Path and passages of each text, by its number.
     pub(super) fn by_number(&self) -> HashMap<u64, (&str, &[Passage])> {
-        self.texts()
-            .map(|(file, text)| (text.number, (file, text.passages.as_slice())))
-            .collect()
+        self.texts().map(|(file, text)| (text.number, (file, text.passages.as_slice()))).collect()
     }
 
     /// What each text calls itself: its first heading, or its file's name.
     pub(super) fn titles(&self) -> Vec<String> {
         let title = |(file, text): (&str, &Text)| {
-            let heading = text
-                .passages
-                .first()
-                .and_then(|passage| passage.headings.first());
+            let heading = text.passages.first().and_then(|passage| passage.headings.first());
             heading.cloned().unwrap_or_else(|| file.to_owned())
         };
         self.texts().map(title).collect()
@@ -144,9 +124,7 @@ impl Shelf {
     /// The words of all texts, in their order.
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
         let passages = self.texts().flat_map(|(_, text)| &text.passages);
-        passages
-            .flat_map(|passage| words(&passage.text))
-            .map(|(_, word)| word)
+        passages.flat_map(|passage| words(&passage.text)).map(|(_, word)| word)
     }
 
     /// Files that are not searched, and why.
@@ -155,20 +133,15 @@ impl Shelf {
     }
 
     fn texts(&self) -> impl Iterator<Item = (&str, &Text)> {
-        self.files
-            .iter()
-            .filter_map(|(file, known)| match &known.contents {
-                Contents::Text(text) => Some((file.as_str(), text)),
-                Contents::Skipped(_) => None,
-            })
+        self.files.iter().filter_map(|(file, known)| match &known.contents {
+            Contents::Text(text) => Some((file.as_str(), text)),
+            Contents::Skipped(_) => None,
+        })
     }
 }
 
 /// What changed between two looks, by the numbers of the texts.
-pub(super) fn difference(
-    before: &BTreeMap<String, u64>,
-    after: &BTreeMap<String, u64>,
-) -> Refreshed {
+pub(super) fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Refreshed {
     let mut refreshed = Refreshed::default();
     for (file, number) in after {
         match before.get(file) {

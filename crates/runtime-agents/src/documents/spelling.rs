@@ -37,9 +37,8 @@ pub(super) fn likely<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> O
             near.insert(lower, (distance, 1));
         }
     }
-    let best = near
-        .into_iter()
-        .min_by(|(_, one), (_, other)| one.0.cmp(&other.0).then_with(|| other.1.cmp(&one.1)));
+    let best =
+        near.into_iter().min_by(|(_, one), (_, other)| one.0.cmp(&other.0).then_with(|| other.1.cmp(&one.1)));
     best.map(|(word, _)| word)
 }
 

@@ -7,6 +7,7 @@ use super::blocks::{Block, Format, Shape, blocks};
 use super::cut::{PROSE, TAIL, cut_at};
 use super::lines;
 use super::passage::{Form, Passage};
+use super::quote::is_laid_out;
 use super::readable;
 
 /// Characters and lines of code that are quoted whole.
@@ -42,21 +43,10 @@ struct Splitter<'a> {
 /// ```
 pub fn split(text: &str, format: Format) -> Vec<Passage> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines: Vec<&str> = text
-        .split('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line))
-        .collect();
+    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
     let blocks = blocks(&lines, format);
-    let links = lines
-        .iter()
-        .filter_map(|line| lines::link_name(line))
-        .collect();
-    let mut splitter = Splitter {
-        lines,
-        format,
-        links,
-        passages: Vec::new(),
-    };
+    let links = lines.iter().filter_map(|line| lines::link_name(line)).collect();
+    let mut splitter = Splitter { lines, format, links, passages: Vec::new() };
     let mut rest = blocks.as_slice();
     while !rest.is_empty() {
         let taken = splitter.unit(rest).max(1);
@@ -111,7 +101,7 @@ impl Splitter<'_> {
                 self.code(Some(first), next);
                 2
             }
-            Shape::Paragraph if length < SHORT && !self.opens_more(rest.get(2), next) => {
+            Shape::Paragraph if length < SHORT && self.may_join(first, next, rest.get(2)) => {
                 let both = first.lines.start..next.lines.end;
                 if self.length(&both) > PROSE {
                     self.prose(first.lines.clone(), &first.headings);
@@ -127,10 +117,14 @@ impl Splitter<'_> {
         }
     }
 
-    /// Whether `block` is the introduction of what follows it, and so should not be taken away from it.
-    fn opens_more(&self, after: Option<&Block>, block: &Block) -> bool {
-        after.is_some_and(|after| after.shape != Shape::Paragraph)
-            && lines::leads_on(self.lines[block.lines.end - 1])
+    /// Whether a short paragraph may be read together with the next one: not if that introduces what follows it, nor
+    /// if the columns of one of them matter.
+    fn may_join(&self, first: &Block, next: &Block, after: Option<&Block>) -> bool {
+        let leads_on = after.is_some_and(|after| after.shape != Shape::Paragraph)
+            && lines::leads_on(self.lines[next.lines.end - 1]);
+        let is_laid_out = self.format != Format::Markdown
+            && [first, next].iter().any(|block| is_laid_out(&self.lines[block.lines.clone()]));
+        !leads_on && !is_laid_out
     }
 
     fn list(&mut self, lead: Option<&Block>, items: &[Block]) {
@@ -168,9 +162,7 @@ impl Splitter<'_> {
     fn defines(&self, items: &[Block]) -> bool {
         items.iter().all(|item| {
             let line = self.lines[item.lines.start].trim_start();
-            let text = line
-                .split_once(char::is_whitespace)
-                .map_or("", |(_, text)| text);
+            let text = line.split_once(char::is_whitespace).map_or("", |(_, text)| text);
             text.trim_start().starts_with("**")
         })
     }
@@ -204,21 +196,14 @@ impl Splitter<'_> {
             self.prose(lead.lines.clone(), &table.headings);
         }
         let head = lines::cells(self.lines[table.lines.start]);
-        let head: Arc<[String]> = head
-            .iter()
-            .map(|cell| readable::inline_with(cell, &self.links).text)
-            .collect();
+        let head: Arc<[String]> =
+            head.iter().map(|cell| readable::inline_with(cell, &self.links).text).collect();
         for row in table.lines.start + 2..table.lines.end {
             let text = self.lines[row];
             if text.len() > 2 * PROSE {
                 self.cut(row..row + 1, &table.headings);
             } else {
-                self.push(
-                    row,
-                    text.to_owned(),
-                    &table.headings,
-                    Form::Row { head: head.clone() },
-                );
+                self.push(row, text.to_owned(), &table.headings, Form::Row { head: head.clone() });
             }
         }
     }
@@ -233,8 +218,7 @@ impl Splitter<'_> {
         if let Some(lead) = lead {
             self.prose(lead.lines.clone(), &code.headings);
         }
-        let fenced =
-            lines::Fence::open(self.lines[code.lines.start]).filter(|_| self.format != Format::Rst);
+        let fenced = lines::Fence::open(self.lines[code.lines.start]).filter(|_| self.format != Format::Rst);
         let mut at = code.lines.start;
         let mut end = code.lines.end;
         if let Some(fence) = fenced {
@@ -257,14 +241,7 @@ impl Splitter<'_> {
             if text.len() > 2 * CODE {
                 self.cut(from..last, &code.headings);
             } else {
-                self.push(
-                    from,
-                    text,
-                    &code.headings,
-                    Form::Code {
-                        continues: to < end,
-                    },
-                );
+                self.push(from, text, &code.headings, Form::Code { continues: to < end });
             }
             at = to;
         }
@@ -288,11 +265,7 @@ impl Splitter<'_> {
         let blank = |at: &usize| lines::is_blank(self.lines[*at]);
         let outer = |at: &usize| blank(at) && lines::indent(self.lines[at + 1]) == 0;
         let within = from + 4..reach;
-        let best = within
-            .clone()
-            .rev()
-            .find(outer)
-            .or_else(|| within.rev().find(blank));
+        let best = within.clone().rev().find(outer).or_else(|| within.rev().find(blank));
         best.unwrap_or(reach)
     }
 
@@ -319,12 +292,7 @@ impl Splitter<'_> {
             }
             let end = cut_at(rest);
             let line = range.start + text[..from].matches('\n').count();
-            self.push(
-                line,
-                rest[..end].trim_end().to_owned(),
-                headings,
-                Form::Blocks,
-            );
+            self.push(line, rest[..end].trim_end().to_owned(), headings, Form::Blocks);
             from += end;
         }
     }
@@ -341,15 +309,7 @@ impl Splitter<'_> {
         let line = u32::try_from(line + 1).unwrap_or(u32::MAX);
         let headings = headings.clone();
         let (format, links) = (self.format, self.links.clone());
-        self.passages.push(Passage {
-            line,
-            headings,
-            text,
-            form,
-            format,
-            links,
-            opens: false,
-        });
+        self.passages.push(Passage { line, headings, text, form, format, links, opens: false });
     }
 
     fn mark_openings(&mut self) {
@@ -361,10 +321,7 @@ impl Splitter<'_> {
     }
 
     fn length(&self, range: &Range<usize>) -> usize {
-        self.lines[range.clone()]
-            .iter()
-            .map(|line| line.len() + 1)
-            .sum()
+        self.lines[range.clone()].iter().map(|line| line.len() + 1).sum()
     }
 
     fn fits(&self, range: &Range<usize>, characters: usize, lines: usize) -> bool {

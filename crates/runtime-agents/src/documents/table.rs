@@ -36,22 +36,14 @@ pub(super) fn quote_table(lines: &[&str], source: Source<'_>, width: usize) -> V
     };
     let head = row(head);
     let body: Vec<Vec<String>> = body.iter().skip(1).map(row).collect();
-    let columns = body
-        .iter()
-        .map(Vec::len)
-        .chain([head.len()])
-        .max()
-        .unwrap_or(0);
+    let columns = body.iter().map(Vec::len).chain([head.len()]).max().unwrap_or(0);
     let width_of = |column: usize| {
         let cells = body.iter().chain([&head]).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width_of).collect();
     if widths.iter().sum::<usize>() + 3 * columns.saturating_sub(1) > width {
-        return body
-            .iter()
-            .flat_map(|cells| quote_row(&head, cells, source, width))
-            .collect();
+        return body.iter().flat_map(|cells| quote_row(&head, cells, source, width)).collect();
     }
     let line = |row: &Vec<String>| {
         let cells = widths.iter().enumerate().map(|(column, width)| {
@@ -60,11 +52,7 @@ pub(super) fn quote_table(lines: &[&str], source: Source<'_>, width: usize) -> V
         });
         cells.collect::<Vec<_>>().join(" | ").trim_end().to_owned()
     };
-    let rule = widths
-        .iter()
-        .map(|width| "-".repeat(*width))
-        .collect::<Vec<_>>()
-        .join("-|-");
+    let rule = widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>().join("-|-");
     let mut out = vec![line(&head), rule];
     out.extend(body.iter().map(line));
     out
@@ -73,12 +61,7 @@ pub(super) fn quote_table(lines: &[&str], source: Source<'_>, width: usize) -> V
 /// A row by itself: its first cell, then each other cell with the head of its column.
 ///
 /// Of a table with many columns, cells that hold only a mark are left out: nobody reads twenty of them in a line.
-pub(super) fn quote_row(
-    head: &[String],
-    cells: &[String],
-    source: Source<'_>,
-    width: usize,
-) -> Vec<String> {
+pub(super) fn quote_row(head: &[String], cells: &[String], source: Source<'_>, width: usize) -> Vec<String> {
     let is_wide = cells.len() > MANY_COLUMNS;
     let mut cells = cells.iter().map(|cell| source.cell(cell)).enumerate();
     let mut subject = cells.next().map(|(_, cell)| cell).unwrap_or_default();
@@ -94,11 +77,7 @@ pub(super) fn quote_row(
         }
         let head = head.get(column).map_or("", String::as_str);
         let is_plain = PLAIN_HEADS.contains(&head.to_lowercase().as_str());
-        parts.push(if is_plain {
-            cell
-        } else {
-            format!("{head}: {cell}")
-        });
+        parts.push(if is_plain { cell } else { format!("{head}: {cell}") });
     }
     let text = match (subject.is_empty(), parts.is_empty()) {
         (true, _) => parts.join("; "),

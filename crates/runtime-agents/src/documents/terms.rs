@@ -80,9 +80,7 @@ fn folded(word: &str) -> String {
         }
         w if w.len() > 5 && w.contains("isation") => replaced("isation", "ization"),
         w if w.len() > 6
-            && ["ise", "ised", "iser", "ises", "ising", "isable"]
-                .iter()
-                .any(|end| w.ends_with(end)) =>
+            && ["ise", "ised", "iser", "ises", "ising", "isable"].iter().any(|end| w.ends_with(end)) =>
         {
             let at = word.rfind("is").unwrap_or(word.len());
             format!("{}iz{}", &word[..at], &word[at + 2..])
@@ -107,10 +105,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
             rest = &rest[end..];
             let before = text[..from].chars().next_back();
             let shortened = matches!(before, Some('\'' | '’'))
-                && matches!(
-                    word.to_ascii_lowercase().as_str(),
-                    "s" | "t" | "re" | "ve" | "ll" | "d" | "m"
-                );
+                && matches!(word.to_ascii_lowercase().as_str(), "s" | "t" | "re" | "ve" | "ll" | "d" | "m");
             if !shortened {
                 return Some((from, word));
             }
@@ -127,8 +122,7 @@ fn parts(word: &str) -> Vec<(usize, &str)> {
     while let Some((at, c)) = chars.next() {
         let next_is_lower = chars.peek().is_some_and(|(_, next)| next.is_lowercase());
         let begins = previous.is_some_and(|previous| {
-            c.is_uppercase()
-                && (previous.is_lowercase() || (previous.is_uppercase() && next_is_lower))
+            c.is_uppercase() && (previous.is_lowercase() || (previous.is_uppercase() && next_is_lower))
         });
         if begins {
             parts.push((start, &word[start..at]));
@@ -165,10 +159,7 @@ pub(super) fn terms(analyzer: &mut TextAnalyzer, text: &str) -> Vec<Term> {
     let mut terms = Vec::new();
     let mut stream = analyzer.token_stream(text);
     while let Some(token) = stream.next() {
-        terms.push(Term {
-            stem: token.text.clone(),
-            position: token.position,
-        });
+        terms.push(Term { stem: token.text.clone(), position: token.position });
     }
     terms
 }

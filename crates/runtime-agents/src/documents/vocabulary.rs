@@ -56,8 +56,6 @@ pub(super) fn role(word: &str) -> Role {
         (SOFT, Role::Soft),
         (GRAMMAR, Role::Grammar),
     ];
-    let found = lists
-        .iter()
-        .find(|(words, _)| words.split(' ').any(|known| known == word));
+    let found = lists.iter().find(|(words, _)| words.split(' ').any(|known| known == word));
     found.map_or(Role::Content, |(_, role)| *role)
 }

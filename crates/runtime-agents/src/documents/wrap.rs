@@ -28,10 +28,7 @@ fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut open = false;
     for word in text.split_whitespace() {
-        match words
-            .last_mut()
-            .filter(|last| open && last.len() + word.len() < 60)
-        {
+        match words.last_mut().filter(|last| open && last.len() + word.len() < 60) {
             Some(last) => {
                 last.push(' ');
                 last.push_str(word);

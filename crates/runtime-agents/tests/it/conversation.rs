@@ -18,18 +18,9 @@ fn manual() -> Folder {
         words.into_iter().map(paragraph).collect()
     };
     Folder::with(&[
-        (
-            "a.md",
-            &leases(["amber", "birch", "cedar", "dahlia", "elder"]),
-        ),
-        (
-            "b.md",
-            &leases(["fern", "ginger", "hazel", "iris", "jasmin"]),
-        ),
-        (
-            "c.md",
-            "# Clocks\n\nA clock gives the time to whoever asks for it, and never goes back.\n",
-        ),
+        ("a.md", &leases(["amber", "birch", "cedar", "dahlia", "elder"])),
+        ("b.md", &leases(["fern", "ginger", "hazel", "iris", "jasmin"])),
+        ("c.md", "# Clocks\n\nA clock gives the time to whoever asks for it, and never goes back.\n"),
     ])
 }
 
@@ -56,48 +47,23 @@ fn a_question_without_new_terms_brings_further_passages_on_the_last_topic() {
         let answers = converse(&mut folder.open(), &["When does a lease end?", follow_up]);
         let first: BTreeSet<String> = folder.places(&answers[0]).into_iter().collect();
         let second: BTreeSet<String> = folder.places(&answers[1]).into_iter().collect();
-        assert!(
-            !first.is_empty() && !second.is_empty(),
-            "{follow_up}: {}",
-            answers[1].text()
-        );
+        assert!(!first.is_empty() && !second.is_empty(), "{follow_up}: {}", answers[1].text());
         assert!(first.is_disjoint(&second), "{follow_up}");
-        assert!(
-            answers[1]
-                .text()
-                .starts_with("More on \"When does a lease end?\":"),
-            "{follow_up}"
-        );
+        assert!(answers[1].text().starts_with("More on \"When does a lease end?\":"), "{follow_up}");
     }
 }
 
 #[test]
 fn more_and_more_shows_each_passage_once_and_then_says_that_this_was_all() {
     let folder = manual();
-    let answers = converse(
-        &mut folder.open(),
-        &[
-            "When does a lease end?",
-            "more",
-            "more",
-            "more",
-            "more",
-            "more",
-        ],
-    );
-    let places: Vec<String> = answers
-        .iter()
-        .flat_map(|answer| folder.places(answer))
-        .collect();
+    let answers =
+        converse(&mut folder.open(), &["When does a lease end?", "more", "more", "more", "more", "more"]);
+    let places: Vec<String> = answers.iter().flat_map(|answer| folder.places(answer)).collect();
     let distinct: BTreeSet<&String> = places.iter().collect();
     assert_eq!(places.len(), distinct.len());
     assert_eq!(places.len(), 10);
     let last = answers.last().unwrap();
-    assert!(
-        last.text().starts_with("That is all that "),
-        "{}",
-        last.text()
-    );
+    assert!(last.text().starts_with("That is all that "), "{}", last.text());
     for (answer, next) in answers.iter().zip(&answers[1..]) {
         let promised = answer.text().contains("There is more on this");
         assert_eq!(promised, !next.quotes.is_empty(), "{}", answer.text());
@@ -109,11 +75,7 @@ fn a_question_with_a_new_term_is_about_that() {
     let folder = manual();
     let answers = converse(
         &mut folder.open(),
-        &[
-            "When does a lease end?",
-            "What about the clock?",
-            "tell me more about clocks",
-        ],
+        &["When does a lease end?", "What about the clock?", "tell me more about clocks"],
     );
     assert_eq!(folder.places(&answers[1]), ["c.md:3"]);
     assert!(answers[2].text().contains("What about the clock?"));
@@ -122,25 +84,15 @@ fn a_question_with_a_new_term_is_about_that() {
 #[test]
 fn the_same_question_again_gets_the_same_answer() {
     let folder = manual();
-    let answers = converse(
-        &mut folder.open(),
-        &["When does a lease end?", "When does a lease end?"],
-    );
+    let answers = converse(&mut folder.open(), &["When does a lease end?", "When does a lease end?"]);
     assert_eq!(answers[0], answers[1]);
 }
 
 #[test]
 fn a_question_that_found_nothing_leaves_the_last_topic() {
     let folder = manual();
-    let answers = converse(
-        &mut folder.open(),
-        &["When does a lease end?", "planets", "more"],
-    );
-    assert!(
-        answers[2]
-            .text()
-            .starts_with("More on \"When does a lease end?\":")
-    );
+    let answers = converse(&mut folder.open(), &["When does a lease end?", "planets", "more"]);
+    assert!(answers[2].text().starts_with("More on \"When does a lease end?\":"));
 }
 
 #[test]
@@ -148,12 +100,7 @@ fn more_of_nothing_asks_for_a_topic() {
     let folder = manual();
     for question in ["tell me more", "go on", "more please"] {
         let answer = folder.ask(question);
-        assert!(
-            answer
-                .text()
-                .starts_with("There is no topic to go on with yet."),
-            "{question}"
-        );
+        assert!(answer.text().starts_with("There is no topic to go on with yet."), "{question}");
     }
 }
 
@@ -163,14 +110,8 @@ fn a_topic_is_a_word_like_others_where_nothing_points_back() {
         "a.md",
         "A topic is the name of a channel on the bus.\n\nA lease is a node's liveness.\n",
     )]);
-    let answers = converse(
-        &mut folder.open(),
-        &[
-            "What is a lease?",
-            "What is a topic?",
-            "tell me more about topics",
-        ],
-    );
+    let answers =
+        converse(&mut folder.open(), &["What is a lease?", "What is a topic?", "tell me more about topics"]);
     assert_eq!(folder.places(&answers[1]), ["a.md:1"]);
     assert!(answers[2].text().contains("\"What is a topic?\""));
 }
@@ -178,24 +119,12 @@ fn a_topic_is_a_word_like_others_where_nothing_points_back() {
 #[test]
 fn a_question_that_points_back_is_read_in_the_light_of_the_last_topic() {
     let folder = Folder::with(&[
-        (
-            "a.md",
-            "The limit of a queue is set by its owner when it is made.\n",
-        ),
-        (
-            "b.md",
-            "The limit of a lease is set by its owner when it is made.\n",
-        ),
+        ("a.md", "The limit of a queue is set by its owner when it is made.\n"),
+        ("b.md", "The limit of a lease is set by its owner when it is made.\n"),
     ]);
-    let answers = converse(
-        &mut folder.open(),
-        &["What is a lease?", "and what is its limit?"],
-    );
+    let answers = converse(&mut folder.open(), &["What is a lease?", "and what is its limit?"]);
     assert_eq!(folder.places(&answers[1])[0], "b.md:1");
-    assert_eq!(
-        folder.places(&folder.ask("what is the limit?"))[0],
-        "a.md:1"
-    );
+    assert_eq!(folder.places(&folder.ask("what is the limit?"))[0], "a.md:1");
 }
 
 #[test]
@@ -208,12 +137,8 @@ fn a_conversation_can_be_kept_as_json_and_stays_small() {
     let answer = folder.open().answer("more", Some(&topic)).unwrap();
     assert!(!answer.quotes.is_empty());
 
-    let paragraph = |n: usize| {
-        format!(
-            "# S{n}\n\nLease number {n} of the node {} ends.\n\n",
-            "z".repeat(n % 40 + 1)
-        )
-    };
+    let paragraph =
+        |n: usize| format!("# S{n}\n\nLease number {n} of the node {} ends.\n\n", "z".repeat(n % 40 + 1));
     let large = Folder::with(&[("a.md", &(0..600).map(paragraph).collect::<String>())]);
     let mut documents = large.open();
     let mut topic = documents.answer("lease", None).unwrap().topic;
@@ -230,10 +155,7 @@ fn what_was_shown_is_known_also_after_its_file_changed_elsewhere() {
     let mut documents = folder.open();
     let first = documents.answer("When does a lease end?", None).unwrap();
     let text = std::fs::read_to_string(folder.at("a.md")).unwrap();
-    folder.write(
-        "a.md",
-        format!("A new first paragraph, on something else entirely.\n\n{text}"),
-    );
+    folder.write("a.md", format!("A new first paragraph, on something else entirely.\n\n{text}"));
     let second = documents.answer("more", first.topic.as_ref()).unwrap();
     for quote in &second.quotes {
         assert!(first.quotes.iter().all(|other| other.text != quote.text));

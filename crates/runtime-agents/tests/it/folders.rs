@@ -9,11 +9,7 @@ use runtime_agents::documents::{Documents, DocumentsError, SkipReason};
 use crate::support::Folder;
 
 fn skipped(documents: &Documents) -> Vec<(&str, SkipReason)> {
-    documents
-        .skipped()
-        .iter()
-        .map(|skipped| (skipped.file.as_str(), skipped.reason))
-        .collect()
+    documents.skipped().iter().map(|skipped| (skipped.file.as_str(), skipped.reason)).collect()
 }
 
 #[test]
@@ -39,13 +35,7 @@ fn what_is_no_text_is_skipped_and_named() {
     folder.write("latin.txt", b"caf\xe9 lease");
     folder.write("binary.md", b"lease\0lease");
     let mut documents = folder.open();
-    assert_eq!(
-        skipped(&documents),
-        [
-            ("binary.md", SkipReason::Binary),
-            ("latin.txt", SkipReason::NotUtf8)
-        ]
-    );
+    assert_eq!(skipped(&documents), [("binary.md", SkipReason::Binary), ("latin.txt", SkipReason::NotUtf8)]);
     assert_eq!(documents.answer("lease", None).unwrap().quotes.len(), 1);
     folder.write("latin.txt", "café lease");
     documents.refresh().unwrap();
@@ -55,26 +45,15 @@ fn what_is_no_text_is_skipped_and_named() {
 #[test]
 fn a_file_that_is_too_large_is_skipped() {
     let folder = Folder::new();
-    fs::File::create(folder.at("large.txt"))
-        .unwrap()
-        .set_len(8 * 1024 * 1024 + 1)
-        .unwrap();
-    assert_eq!(
-        skipped(&folder.open()),
-        [("large.txt", SkipReason::TooLarge)]
-    );
+    fs::File::create(folder.at("large.txt")).unwrap().set_len(8 * 1024 * 1024 + 1).unwrap();
+    assert_eq!(skipped(&folder.open()), [("large.txt", SkipReason::TooLarge)]);
 }
 
 #[test]
 fn links_do_not_lead_out_of_the_folder() {
-    let outside = Folder::with(&[
-        ("secret.md", "The secret lease.\n"),
-        ("sub/other.md", "Another secret lease.\n"),
-    ]);
-    let folder = Folder::with(&[
-        ("a.md", "A lease.\n"),
-        (".data/real.md", "The real lease.\n"),
-    ]);
+    let outside =
+        Folder::with(&[("secret.md", "The secret lease.\n"), ("sub/other.md", "Another secret lease.\n")]);
+    let folder = Folder::with(&[("a.md", "A lease.\n"), (".data/real.md", "The real lease.\n")]);
     symlink(outside.at("secret.md"), folder.at("link.md")).unwrap();
     symlink(outside.at("sub"), folder.at("linked")).unwrap();
     symlink(folder.at("gone.md"), folder.at("dangling.md")).unwrap();
@@ -83,20 +62,11 @@ fn links_do_not_lead_out_of_the_folder() {
     // Systems that mount configuration do it like this.
     symlink(folder.at(".data/real.md"), folder.at("mounted.md")).unwrap();
     let mut documents = folder.open();
-    let links = [
-        ("dangling.md", SkipReason::Link),
-        ("link.md", SkipReason::Link),
-        ("loop.md", SkipReason::Link),
-    ];
+    let links =
+        [("dangling.md", SkipReason::Link), ("link.md", SkipReason::Link), ("loop.md", SkipReason::Link)];
     assert_eq!(skipped(&documents), links);
     assert_eq!(documents.files(), 2);
-    assert!(
-        !documents
-            .answer("lease", None)
-            .unwrap()
-            .text()
-            .contains("secret")
-    );
+    assert!(!documents.answer("lease", None).unwrap().text().contains("secret"));
 }
 
 #[test]
@@ -117,15 +87,8 @@ fn folders_are_entered_to_a_depth_and_those_of_tools_not_at_all() {
     ]);
     let documents = folder.open();
     assert_eq!(documents.files(), 0);
-    let reasons: Vec<SkipReason> = documents
-        .skipped()
-        .iter()
-        .map(|skipped| skipped.reason)
-        .collect();
-    assert_eq!(
-        reasons,
-        [SkipReason::TooDeep, SkipReason::Cache, SkipReason::Cache]
-    );
+    let reasons: Vec<SkipReason> = documents.skipped().iter().map(|skipped| skipped.reason).collect();
+    assert_eq!(reasons, [SkipReason::TooDeep, SkipReason::Cache, SkipReason::Cache]);
 }
 
 #[test]
@@ -134,10 +97,7 @@ fn a_missing_folder_is_refused_with_its_name_and_the_remedy() {
     let error = Documents::open(folder.at("nowhere")).unwrap_err();
     assert!(matches!(error, DocumentsError::Missing { .. }));
     let text = error.to_string();
-    assert!(
-        text.contains("/nowhere` does not exist: create it, or set `documents`"),
-        "{text}"
-    );
+    assert!(text.contains("/nowhere` does not exist: create it, or set `documents`"), "{text}");
 }
 
 #[test]
@@ -146,10 +106,7 @@ fn a_file_in_place_of_a_folder_is_refused() {
     let error = Documents::open(folder.at("a.md")).unwrap_err();
     assert!(matches!(error, DocumentsError::NotAFolder { .. }));
     let below = Documents::open(folder.at("a.md/docs")).unwrap_err();
-    assert!(
-        matches!(below, DocumentsError::NotAFolder { .. }),
-        "{below}"
-    );
+    assert!(matches!(below, DocumentsError::NotAFolder { .. }), "{below}");
 }
 
 #[test]
@@ -158,14 +115,8 @@ fn an_unreadable_folder_is_refused_with_what_the_system_says() {
     let folder = Folder::new();
     symlink(folder.at("self"), folder.at("self")).unwrap();
     let error = Documents::open(folder.at("self")).unwrap_err();
-    assert!(
-        matches!(error, DocumentsError::Unreadable { .. }),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("/self` cannot be read: allow"),
-        "{error}"
-    );
+    assert!(matches!(error, DocumentsError::Unreadable { .. }), "{error}");
+    assert!(error.to_string().contains("/self` cannot be read: allow"), "{error}");
     assert!(error.source().is_some());
 }
 

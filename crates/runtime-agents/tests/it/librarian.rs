@@ -11,31 +11,20 @@ use crate::support::Folder;
 
 fn manual() -> Folder {
     let paragraph = |n: usize| {
-        format!(
-            "## Part {n}\n\nThe lease of node {n} ends when it is silent, in part {n}{n}{n}.\n\n"
-        )
+        format!("## Part {n}\n\nThe lease of node {n} ends when it is silent, in part {n}{n}{n}.\n\n")
     };
     Folder::with(&[("a.md", &(1..=9).map(paragraph).collect::<String>())])
 }
 
 fn spec(config: serde_json::Value) -> AgentSpec {
-    AgentSpec::new("librarian", "Manual")
-        .unwrap()
-        .configured(&config)
-        .unwrap()
+    AgentSpec::new("librarian", "Manual").unwrap().configured(&config).unwrap()
 }
 
 #[tokio::test]
 async fn it_answers_and_streams_the_answer_in_pieces() {
     let folder = manual();
     let librarian = Librarian::new(folder.path());
-    let (output, attempt) = run(
-        &librarian,
-        Content::text("When does a lease end?"),
-        None,
-        Vec::new(),
-    )
-    .await;
+    let (output, attempt) = run(&librarian, Content::text("When does a lease end?"), None, Vec::new()).await;
     let output = output.unwrap();
     assert!(output.contains("a.md:3"), "{output}");
     assert!(attempt.previews.len() > 1);
@@ -48,9 +37,7 @@ async fn the_search_is_one_pure_step_that_is_not_done_twice() {
     let librarian = Librarian::new(folder.path());
     let question = || Content::text("When does a lease end?");
     let (first, attempt) = run(&librarian, question(), None, Vec::new()).await;
-    let [(name, effect, request)] = attempt.asked.as_slice() else {
-        panic!("{:?}", attempt.asked)
-    };
+    let [(name, effect, request)] = attempt.asked.as_slice() else { panic!("{:?}", attempt.asked) };
     assert_eq!((name.as_str(), effect), ("search", &Effect::Pure));
     assert_eq!(request.parse::<String>().unwrap(), "When does a lease end?");
 
@@ -65,34 +52,18 @@ async fn the_search_is_one_pure_step_that_is_not_done_twice() {
 #[tokio::test]
 async fn the_last_topic_survives_the_librarian() {
     let folder = manual();
-    let (first, attempt) = run(
-        &Librarian::new(folder.path()),
-        Content::text("When does a lease end?"),
-        None,
-        Vec::new(),
-    )
-    .await;
+    let (first, attempt) =
+        run(&Librarian::new(folder.path()), Content::text("When does a lease end?"), None, Vec::new()).await;
     let another = Librarian::new(folder.path());
     let follow_up = Content::text("Tell me more about that last topic");
     let (second, _) = run(&another, follow_up, attempt.state, Vec::new()).await;
     let (first, second) = (first.unwrap(), second.unwrap());
-    assert!(
-        second.starts_with("More on \"When does a lease end?\":"),
-        "{second}"
-    );
+    assert!(second.starts_with("More on \"When does a lease end?\":"), "{second}");
     let quoted = |text: &str| -> Vec<String> {
-        text.lines()
-            .filter(|line| line.starts_with("> "))
-            .map(str::to_owned)
-            .collect()
+        text.lines().filter(|line| line.starts_with("> ")).map(str::to_owned).collect()
     };
     assert!(!quoted(&second).is_empty());
-    assert!(
-        quoted(&second)
-            .iter()
-            .all(|line| !quoted(&first).contains(line)),
-        "{second}"
-    );
+    assert!(quoted(&second).iter().all(|line| !quoted(&first).contains(line)), "{second}");
 }
 
 #[tokio::test]
@@ -106,17 +77,9 @@ async fn a_question_may_come_as_json() {
 #[tokio::test]
 async fn a_question_that_is_no_text_fails_the_run() {
     let folder = manual();
-    let (output, _) = run(
-        &Librarian::new(folder.path()),
-        Content::bytes(vec![0xff, 0xfe]),
-        None,
-        Vec::new(),
-    )
-    .await;
-    assert_eq!(
-        output.unwrap_err().message(),
-        "the content is not UTF-8 text"
-    );
+    let (output, _) =
+        run(&Librarian::new(folder.path()), Content::bytes(vec![0xff, 0xfe]), None, Vec::new()).await;
+    assert_eq!(output.unwrap_err().message(), "the content is not UTF-8 text");
 }
 
 #[tokio::test]
@@ -128,10 +91,7 @@ async fn a_folder_that_is_removed_between_two_runs_fails_the_second_and_comes_ba
     fs::rename(folder.at("docs"), folder.at("away")).unwrap();
     let (output, _) = ask().await;
     let message = output.unwrap_err().message().to_owned();
-    assert!(
-        message.contains("/docs` does not exist: create it"),
-        "{message}"
-    );
+    assert!(message.contains("/docs` does not exist: create it"), "{message}");
     fs::rename(folder.at("away"), folder.at("docs")).unwrap();
     assert!(ask().await.0.is_ok());
 }
@@ -139,15 +99,9 @@ async fn a_folder_that_is_removed_between_two_runs_fails_the_second_and_comes_ba
 #[test]
 fn a_librarian_declares_what_its_kind_can_build() {
     let folder = manual();
-    let librarian = Librarian::new(folder.path())
-        .named("Manual")
-        .unwrap()
-        .described("Knows it all.");
+    let librarian = Librarian::new(folder.path()).named("Manual").unwrap().described("Knows it all.");
     let spec = librarian.spec();
-    assert_eq!(
-        (spec.kind.to_string(), spec.name.to_string()),
-        ("librarian".into(), "Manual".into())
-    );
+    assert_eq!((spec.kind.to_string(), spec.name.to_string()), ("librarian".into(), "Manual".into()));
     let built = LibrarianKind.build(&spec).unwrap();
     assert!(built.spec().same_as(&spec));
     assert_eq!(LibrarianKind.name(), spec.kind);
@@ -197,21 +151,13 @@ fn a_folder_that_cannot_be_searched_is_refused_by_name() {
     let folder = manual();
     let cases = [
         ("nowhere", "does not exist: create it"),
-        (
-            "a.md",
-            "is a file: set `documents` to the folder that holds it",
-        ),
+        ("a.md", "is a file: set `documents` to the folder that holds it"),
     ];
     for (path, message) in cases {
-        let error = LibrarianKind
-            .check(&spec(json!({ "documents": folder.at(path) })))
-            .unwrap_err();
+        let error = LibrarianKind.check(&spec(json!({ "documents": folder.at(path) }))).unwrap_err();
         assert!(matches!(error, SpecError::Needs { .. }));
         let text = error.to_string();
-        assert!(
-            text.starts_with("agent `Manual` needs its documents: documents folder `"),
-            "{text}"
-        );
+        assert!(text.starts_with("agent `Manual` needs its documents: documents folder `"), "{text}");
         assert!(text.contains(&format!("/{path}` {message}")), "{text}");
     }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 use runtime_traits::log::StepFailure;
 use runtime_traits::{
-    Agent, AgentError, Content, Ctx, Effect, Name, Partition, Pool, StepError, StepKey, UnixMillis,
-    Usage,
+    Agent, AgentError, Content, Ctx, Effect, Name, Partition, Pool, StepError, StepKey, UnixMillis, Usage,
 };
 
 type Recorded = Result<Content, StepFailure>;
@@ -48,34 +47,16 @@ pub(crate) async fn run(
     state: Option<Content>,
     recorded: Vec<Recorded>,
 ) -> (Result<String, AgentError>, Attempt) {
-    let partition = Partition {
-        pool: Pool::MAIN,
-        index: 17,
-    };
+    let partition = Partition { pool: Pool::MAIN, index: 17 };
     let facts = Facts {
         tenant: "default".parse().unwrap(),
-        agent: "agent:main.17.0193571c8a2f7c3e9d1a5b6c7d8e9f00"
-            .parse()
-            .unwrap(),
+        agent: "agent:main.17.0193571c8a2f7c3e9d1a5b6c7d8e9f00".parse().unwrap(),
         session: "default".parse().unwrap(),
-        run: "run:main.17.0193571c8a2f7c3e9d1a5b6c7d8e9f01"
-            .parse()
-            .unwrap(),
-        fence: FenceMark {
-            partition,
-            epoch: 1,
-            attempt: 1,
-        },
+        run: "run:main.17.0193571c8a2f7c3e9d1a5b6c7d8e9f01".parse().unwrap(),
+        fence: FenceMark { partition, epoch: 1, attempt: 1 },
     };
-    let attempt = Attempt {
-        replay: recorded.into(),
-        state,
-        ..Attempt::default()
-    };
-    let port = Arc::new(Port {
-        facts,
-        attempt: Mutex::new(attempt),
-    });
+    let attempt = Attempt { replay: recorded.into(), state, ..Attempt::default() };
+    let port = Arc::new(Port { facts, attempt: Mutex::new(attempt) });
     let output = agent.run(Ctx::new(port.clone()), input).await;
     let attempt = std::mem::take(&mut *port.attempt.lock().unwrap());
     (output.map(|content| content.to_string()), attempt)
@@ -93,9 +74,7 @@ impl RunPort for Port {
     fn ask(&self, ask: Ask) -> Result<Slot, StepError> {
         let mut attempt = self.attempt.lock().unwrap();
         let recorded = attempt.replay.pop_front();
-        attempt
-            .asked
-            .push((ask.key.name.to_string(), ask.effect, ask.request));
+        attempt.asked.push((ask.key.name.to_string(), ask.effect, ask.request));
         attempt.results.push(recorded);
         Ok(Slot(attempt.results.len() - 1))
     }

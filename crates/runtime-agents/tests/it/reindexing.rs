@@ -21,17 +21,16 @@ fn added_changed_and_removed_files_are_told_and_found() {
         ("c.md", "The clock ticks.\n"),
     ]);
     let mut documents = folder.open();
-    folder.write("a.md", "First something else.\n\nThen a very long paragraph about the snapshot, which is frozen and kept.\n");
+    folder.write(
+        "a.md",
+        "First something else.\n\nThen a very long paragraph about the snapshot, which is frozen and kept.\n",
+    );
     folder.write("d.md", "The epoch grows.\n");
     fs::remove_file(folder.at("c.md")).unwrap();
     let refreshed = documents.refresh().unwrap();
     assert_eq!(
         refreshed,
-        Refreshed {
-            added: vec!["d.md".into()],
-            changed: vec!["a.md".into()],
-            removed: vec!["c.md".into()]
-        }
+        Refreshed { added: vec!["d.md".into()], changed: vec!["a.md".into()], removed: vec!["c.md".into()] }
     );
     let mut places = |question: &str| folder.places(&documents.answer(question, None).unwrap());
     assert_eq!(places("lease"), [""; 0]);
@@ -96,12 +95,7 @@ fn after_many_changes_the_answers_are_those_of_a_fresh_index() {
             }
         }
         documents.refresh().unwrap();
-        for question in [
-            "lease",
-            "What is the run?",
-            "crash of the clock",
-            "epoch and lease",
-        ] {
+        for question in ["lease", "What is the run?", "crash of the clock", "epoch and lease"] {
             let kept = documents.answer(question, None).unwrap();
             assert_eq!(kept, folder.ask(question), "round {round}: {question}");
         }

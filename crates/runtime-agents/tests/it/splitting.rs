@@ -64,11 +64,7 @@ fn is_where_it_says(passage: &Passage, lines: &[&str]) -> bool {
             return false;
         };
         let is_end = at == 0 || at + 1 == quoted.len();
-        if is_end {
-            line.contains(text)
-        } else {
-            line == text
-        }
+        if is_end { line.contains(text) } else { line == text }
     })
 }
 
@@ -135,10 +131,7 @@ proptest! {
 
 fn texts(text: &str) -> Vec<(u32, String)> {
     let passages = split(text, Format::Markdown);
-    passages
-        .into_iter()
-        .map(|passage| (passage.line, passage.text))
-        .collect()
+    passages.into_iter().map(|passage| (passage.line, passage.text)).collect()
 }
 
 #[test]
@@ -152,30 +145,17 @@ fn an_introduction_stays_with_its_list() {
 
 #[test]
 fn a_long_list_is_split_between_items_and_not_inside_them() {
-    let item = |n: usize| {
-        format!(
-            "- item {n} {}\n  and its second line\n",
-            "with words ".repeat(20)
-        )
-    };
+    let item = |n: usize| format!("- item {n} {}\n  and its second line\n", "with words ".repeat(20));
     let text: String = (0..6).map(item).collect();
     let found = texts(&text);
-    assert_eq!(
-        found.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
-        [1, 3, 5, 7, 9, 11]
-    );
+    assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 5, 7, 9, 11]);
     assert!(found.iter().all(|(_, text)| text.ends_with("second line")));
 }
 
 #[test]
 fn the_rows_of_a_large_table_are_passages_that_know_its_head() {
-    let rows: String = (0..40)
-        .map(|n| format!("| row {n} | {} |\n", "value ".repeat(5)))
-        .collect();
-    let passages = split(
-        &format!("# T\n\n| name | meaning |\n|---|---|\n{rows}"),
-        Format::Markdown,
-    );
+    let rows: String = (0..40).map(|n| format!("| row {n} | {} |\n", "value ".repeat(5))).collect();
+    let passages = split(&format!("# T\n\n| name | meaning |\n|---|---|\n{rows}"), Format::Markdown);
     assert_eq!(passages.len(), 40);
     assert_eq!(passages[7].line, 12);
     let head: Vec<String> = vec!["name".into(), "meaning".into()];
@@ -185,10 +165,7 @@ fn the_rows_of_a_large_table_are_passages_that_know_its_head() {
 #[test]
 fn a_small_table_is_one_passage() {
     let found = texts("| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n");
-    assert_eq!(
-        found,
-        [(1, "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |".to_owned())]
-    );
+    assert_eq!(found, [(1, "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |".to_owned())]);
 }
 
 #[test]
@@ -203,12 +180,7 @@ fn long_code_is_cut_between_its_parts() {
     let text = format!("```rust\n{}```\n", (0..12).map(part).collect::<String>());
     let found = texts(&text);
     assert!(found.len() > 1);
-    assert!(
-        found
-            .iter()
-            .all(|(_, text)| text.starts_with("fn part_") && text.ends_with('}')),
-        "{found:#?}"
-    );
+    assert!(found.iter().all(|(_, text)| text.starts_with("fn part_") && text.ends_with('}')), "{found:#?}");
 }
 
 #[test]
@@ -216,11 +188,7 @@ fn a_long_paragraph_is_cut_after_a_sentence() {
     let text = "This sentence has a few words in it. ".repeat(60);
     let found = texts(&text);
     assert!(found.len() >= 3);
-    assert!(
-        found
-            .iter()
-            .all(|(line, text)| *line == 1 && text.ends_with('.') && text.len() < 950)
-    );
+    assert!(found.iter().all(|(line, text)| *line == 1 && text.ends_with('.') && text.len() < 950));
 }
 
 #[test]

@@ -43,15 +43,7 @@ impl Folder {
     pub(crate) fn places(&self, answer: &Answer) -> Vec<String> {
         let below = format!("{}/", self.path().display());
         let quotes = answer.quotes.iter();
-        quotes
-            .map(|quote| {
-                format!(
-                    "{}:{}",
-                    quote.file.strip_prefix(&below).unwrap(),
-                    quote.line
-                )
-            })
-            .collect()
+        quotes.map(|quote| format!("{}:{}", quote.file.strip_prefix(&below).unwrap(), quote.line)).collect()
     }
 
     /// Asks once, without a topic.
