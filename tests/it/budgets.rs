@@ -5,9 +5,7 @@ use crate::tree::{texts, texts_with};
 
 #[test]
 fn no_rust_file_is_longer_than_600_lines() {
-    let lengths = texts_with("rs")
-        .into_iter()
-        .map(|file| (file.text.lines().count(), file.path));
+    let lengths = texts_with("rs").into_iter().map(|file| (file.text.lines().count(), file.path));
 
     let violations: Vec<String> = lengths
         .filter(|(lines, _)| *lines > 600)
@@ -29,9 +27,5 @@ fn the_median_source_file_of_the_crates_has_fewer_than_150_lines() {
 
     let median = lengths[lengths.len() / 2];
 
-    assert!(
-        median < 150,
-        "the median of {} files is {median} lines",
-        lengths.len()
-    );
+    assert!(median < 150, "the median of {} files is {median} lines", lengths.len());
 }

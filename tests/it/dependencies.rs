@@ -10,10 +10,7 @@ const PERSIST: [&str; 3] = ["runtime-core", "runtime-state", "runtime-testkit"];
 
 #[test]
 fn a_crate_depends_on_the_contracts_and_on_no_other_crate_of_the_workspace() {
-    let members: BTreeSet<&str> = graph()
-        .members()
-        .map(|package| package.name.as_str())
-        .collect();
+    let members: BTreeSet<&str> = graph().members().map(|package| package.name.as_str()).collect();
 
     let violations: Vec<String> = graph()
         .members()
@@ -27,9 +24,7 @@ fn a_crate_depends_on_the_contracts_and_on_no_other_crate_of_the_workspace() {
 
 #[test]
 fn the_core_and_the_contracts_stay_free_of_drivers() {
-    const DRIVERS: [&str; 7] = [
-        "axum", "genai", "redb", "redis", "reqwest", "sled", "tantivy",
-    ];
+    const DRIVERS: [&str; 7] = ["axum", "genai", "redb", "redis", "reqwest", "sled", "tantivy"];
 
     let mut violations = found("runtime-core", &DRIVERS);
     violations.extend(found("runtime-traits", &DRIVERS));
@@ -56,9 +51,7 @@ fn may_name(package: &Package, on: &Dependency) -> bool {
         "agent-runtime" | "runtime-lab" => true,
         "agent-runtime-cli" | "examples" => on.name == "agent-runtime",
         "house" | "runtime-traits" | "xtask" => false,
-        name if PERSIST.contains(&name) => {
-            on.name == "runtime-traits" || on.name == "runtime-codec"
-        }
+        name if PERSIST.contains(&name) => on.name == "runtime-traits" || on.name == "runtime-codec",
         _ => on.name == "runtime-traits",
     }
 }
@@ -66,27 +59,16 @@ fn may_name(package: &Package, on: &Dependency) -> bool {
 /// The banned crates in the normal tree of `name`, as violations.
 fn found(name: &str, banned: &[&str]) -> Vec<String> {
     let tree = graph().normal_tree(name);
-    let says =
-        |b: &&str| format!("`{name}` must not have `{b}` in its tree: cargo tree -p {name} -i {b}");
-    banned
-        .iter()
-        .filter(|banned| tree.contains(**banned))
-        .map(says)
-        .collect()
+    let says = |b: &&str| format!("`{name}` must not have `{b}` in its tree: cargo tree -p {name} -i {b}");
+    banned.iter().filter(|banned| tree.contains(**banned)).map(says).collect()
 }
 
 /// The crates beyond `allowed` that name `name`, as violations; also that nobody does.
 fn others(name: &str, allowed: &[&str]) -> Vec<String> {
     let dependants = graph().dependants(name);
     if dependants.is_empty() {
-        return vec![format!(
-            "nobody depends on `{name}` any more: remove its rule"
-        )];
+        return vec![format!("nobody depends on `{name}` any more: remove its rule")];
     }
     let says = |by: &&str| format!("`{by}` must not name `{name}`; only {allowed:?} may");
-    dependants
-        .iter()
-        .filter(|by| !allowed.contains(by))
-        .map(says)
-        .collect()
+    dependants.iter().filter(|by| !allowed.contains(by)).map(says).collect()
 }

@@ -67,9 +67,7 @@ struct EdgeKind {
 pub(crate) fn graph() -> &'static Graph {
     static GRAPH: LazyLock<Result<Graph, String>> = LazyLock::new(ask_cargo);
     GRAPH.as_ref().unwrap_or_else(|said| {
-        panic!(
-            "`cargo metadata` failed; is everything downloaded (`cargo fetch --locked`)?\n{said}"
-        )
+        panic!("`cargo metadata` failed; is everything downloaded (`cargo fetch --locked`)?\n{said}")
     })
 }
 
@@ -91,29 +89,19 @@ fn ask_cargo() -> Result<Graph, String> {
 impl Graph {
     /// The crates of this repository, in order of their names.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| self.workspace_members.contains(&package.id))
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 
     /// The names of the crates that a bare `cargo build` builds.
     pub(crate) fn default_members(&self) -> BTreeSet<&str> {
         let is_default = |package: &&Package| self.workspace_default_members.contains(&package.id);
-        self.packages
-            .iter()
-            .filter(is_default)
-            .map(|package| package.name.as_str())
-            .collect()
+        self.packages.iter().filter(is_default).map(|package| package.name.as_str()).collect()
     }
 
     /// The names of the crates that a build of `name` needs, without build and development ones.
     pub(crate) fn normal_tree(&self, name: &str) -> BTreeSet<&str> {
-        let nodes: BTreeMap<&str, &Node> = self
-            .resolve
-            .nodes
-            .iter()
-            .map(|node| (node.id.as_str(), node))
-            .collect();
+        let nodes: BTreeMap<&str, &Node> =
+            self.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
         let root = self.members().find(|package| package.name == name);
         let mut open = vec![root.expect("the crate is in the workspace").id.as_str()];
         let mut seen = BTreeSet::new();
@@ -134,29 +122,13 @@ impl Graph {
 
     /// The names of the crates that depend on `name`: those here that may, those elsewhere that do.
     pub(crate) fn dependants(&self, name: &str) -> BTreeSet<&str> {
-        let here = self
-            .members()
-            .filter(|member| member.dependencies.iter().any(|d| d.name == name));
-        let wanted: BTreeSet<&str> = self
-            .packages
-            .iter()
-            .filter(|p| p.name == name)
-            .map(|p| p.id.as_str())
-            .collect();
+        let here = self.members().filter(|member| member.dependencies.iter().any(|d| d.name == name));
+        let wanted: BTreeSet<&str> =
+            self.packages.iter().filter(|p| p.name == name).map(|p| p.id.as_str()).collect();
         let holds_it = |node: &Node| node.deps.iter().any(|e| wanted.contains(e.pkg.as_str()));
-        let holders: BTreeSet<&str> = self
-            .resolve
-            .nodes
-            .iter()
-            .filter(|n| holds_it(n))
-            .map(|n| n.id.as_str())
-            .collect();
-        let elsewhere = self
-            .packages
-            .iter()
-            .filter(|package| holders.contains(package.id.as_str()));
-        here.chain(elsewhere)
-            .map(|package| package.name.as_str())
-            .collect()
+        let holders: BTreeSet<&str> =
+            self.resolve.nodes.iter().filter(|n| holds_it(n)).map(|n| n.id.as_str()).collect();
+        let elsewhere = self.packages.iter().filter(|package| holders.contains(package.id.as_str()));
+        here.chain(elsewhere).map(|package| package.name.as_str()).collect()
     }
 }

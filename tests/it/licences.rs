@@ -11,20 +11,12 @@ use crate::tree::root;
 fn every_licence_is_on_the_list_of_deny_toml() {
     let allowed = allowed();
     let allowed: BTreeSet<&str> = allowed.iter().map(String::as_str).collect();
-    assert!(
-        allowed.contains("MIT"),
-        "deny.toml must list what it allows"
-    );
+    assert!(allowed.contains("MIT"), "deny.toml must list what it allows");
 
     let violations: Vec<String> = graph()
         .packages
         .iter()
-        .filter(|package| {
-            !package
-                .license
-                .as_deref()
-                .is_some_and(|l| permits(l, &allowed))
-        })
+        .filter(|package| !package.license.as_deref().is_some_and(|l| permits(l, &allowed)))
         .map(|p| format!("`{} {}` has the licence {:?}", p.name, p.version, p.license))
         .collect();
 
@@ -38,12 +30,7 @@ fn every_crate_comes_from_here_or_from_the_registry() {
     let violations: Vec<String> = graph()
         .packages
         .iter()
-        .filter(|package| {
-            package
-                .source
-                .as_deref()
-                .is_some_and(|source| source != REGISTRY)
-        })
+        .filter(|package| package.source.as_deref().is_some_and(|source| source != REGISTRY))
         .map(|package| format!("`{}` comes from {:?}", package.name, package.source))
         .collect();
 
@@ -52,12 +39,7 @@ fn every_crate_comes_from_here_or_from_the_registry() {
 
 #[test]
 fn an_expression_is_permitted_when_one_of_its_choices_is_wholly_on_the_list() {
-    let allowed = BTreeSet::from([
-        "MIT",
-        "Apache-2.0",
-        "Apache-2.0 WITH LLVM-exception",
-        "Zlib",
-    ]);
+    let allowed = BTreeSet::from(["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Zlib"]);
 
     for good in [
         "MIT",
@@ -85,21 +67,16 @@ fn an_expression_is_permitted_when_one_of_its_choices_is_wholly_on_the_list() {
 
 /// What `deny.toml` allows.
 fn allowed() -> Vec<String> {
-    let text =
-        fs::read_to_string(root().join("deny.toml")).expect("the repository has a deny.toml");
+    let text = fs::read_to_string(root().join("deny.toml")).expect("the repository has a deny.toml");
     let deny: toml::Table = text.parse().expect("deny.toml is TOML");
     let list = deny["licenses"]["allow"].clone();
-    list.try_into()
-        .expect("`licenses.allow` is a list of names")
+    list.try_into().expect("`licenses.allow` is a list of names")
 }
 
 /// Whether an SPDX expression leaves a choice that is wholly allowed. What cannot be read is not.
 fn permits(expression: &str, allowed: &BTreeSet<&str>) -> bool {
     // Old manifests write `MIT/Apache-2.0` for a choice.
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     matches!(any(&words, allowed), Some((true, [])))
 }
@@ -131,10 +108,9 @@ fn one<'w, 's>(words: &'w [&'s str], allowed: &BTreeSet<&str>) -> Option<(bool, 
             (good, [")", rest @ ..]) => Some((good, rest)),
             _ => None,
         },
-        [licence, "WITH", exception, rest @ ..] => Some((
-            allowed.contains(format!("{licence} WITH {exception}").as_str()),
-            rest,
-        )),
+        [licence, "WITH", exception, rest @ ..] => {
+            Some((allowed.contains(format!("{licence} WITH {exception}").as_str()), rest))
+        }
         [licence, rest @ ..] => Some((allowed.contains(licence), rest)),
         [] => None,
     }

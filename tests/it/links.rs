@@ -12,11 +12,7 @@ fn every_relative_link_in_markdown_leads_to_a_file_of_the_repository() {
 
     let violations: Vec<String> = files
         .iter()
-        .flat_map(|file| {
-            targets(&file.text)
-                .into_iter()
-                .map(move |target| (file, target))
-        })
+        .flat_map(|file| targets(&file.text).into_iter().map(move |target| (file, target)))
         .filter(|(file, target)| !leads_somewhere(file, target))
         .map(|(file, target)| format!("`{}` links to `{target}`, which is not there", file.path))
         .collect();
@@ -31,18 +27,12 @@ fn links_are_found_outside_of_code_and_without_their_titles() {
         [1]: ../CHANGELOG.md\n\
         - [ ] a task (done) and a[0](not closed\n";
 
-    assert_eq!(
-        targets(text),
-        ["docs/a.md", "b.png", "c d.md#e", "../CHANGELOG.md"]
-    );
+    assert_eq!(targets(text), ["docs/a.md", "b.png", "c d.md#e", "../CHANGELOG.md"]);
 }
 
 #[test]
 fn a_link_out_of_the_repository_leads_nowhere() {
-    let file = Text {
-        path: "docs/a.md".to_owned(),
-        text: String::new(),
-    };
+    let file = Text { path: "docs/a.md".to_owned(), text: String::new() };
 
     assert!(leads_somewhere(&file, "../Cargo.toml"));
     assert!(leads_somewhere(&file, "#a-heading"));
@@ -69,10 +59,7 @@ fn targets(text: &str) -> Vec<String> {
         {
             targets.extend(target_of(target));
         }
-        let inline = prose
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split_once(')'));
+        let inline = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         targets.extend(inline.filter_map(|(target, _)| target_of(target)));
     }
     targets
@@ -91,15 +78,11 @@ fn target_of(written: &str) -> Option<String> {
 /// Whether a link of `file` is to another place, or to a file that is there.
 fn leads_somewhere(file: &Text, target: &str) -> bool {
     let path = target.split('#').next().unwrap_or_default();
-    let elsewhere = ["https://", "http://", "mailto:"]
-        .iter()
-        .any(|scheme| target.starts_with(scheme));
+    let elsewhere = ["https://", "http://", "mailto:"].iter().any(|scheme| target.starts_with(scheme));
     if elsewhere || path.is_empty() {
         return true;
     }
-    let from = Path::new(&file.path)
-        .parent()
-        .expect("a file lies in a directory");
+    let from = Path::new(&file.path).parent().expect("a file lies in a directory");
     within(&from.join(path)).is_some_and(|path| root().join(path).exists())
 }
 

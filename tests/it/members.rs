@@ -11,21 +11,11 @@ use crate::tree::root;
 fn a_bare_build_takes_every_crate_but_the_laboratory_and_the_tools() {
     const APART: [&str; 4] = ["examples", "house", "runtime-lab", "xtask"];
     let default = graph().default_members();
-    let members: BTreeSet<&str> = graph()
-        .members()
-        .map(|package| package.name.as_str())
-        .collect();
-    let wanted: BTreeSet<&str> = members
-        .into_iter()
-        .filter(|member| !APART.contains(member))
-        .collect();
+    let members: BTreeSet<&str> = graph().members().map(|package| package.name.as_str()).collect();
+    let wanted: BTreeSet<&str> = members.into_iter().filter(|member| !APART.contains(member)).collect();
 
-    let missing = wanted
-        .difference(&default)
-        .map(|name| format!("`{name}` is not a default member"));
-    let extra = default
-        .difference(&wanted)
-        .map(|name| format!("`{name}` is a default member"));
+    let missing = wanted.difference(&default).map(|name| format!("`{name}` is not a default member"));
+    let extra = default.difference(&wanted).map(|name| format!("`{name}` is a default member"));
 
     hold(&missing.chain(extra).collect::<Vec<_>>());
 }
@@ -33,9 +23,7 @@ fn a_bare_build_takes_every_crate_but_the_laboratory_and_the_tools() {
 #[test]
 fn every_crate_inherits_the_lints_of_the_workspace() {
     let inherits = |manifest: &toml::Table| {
-        let lints = manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"));
+        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
         lints.and_then(toml::Value::as_bool) == Some(true)
     };
 

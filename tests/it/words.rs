@@ -6,11 +6,7 @@ use crate::tree::{Text, texts, texts_with};
 #[test]
 fn no_test_is_ignored_and_no_work_is_left_open() {
     // Put together, so that this file does not hold them.
-    let banned = [
-        concat!("#[", "ignore"),
-        concat!("todo", "!("),
-        concat!("unimplemented", "!("),
-    ];
+    let banned = [concat!("#[", "ignore"), concat!("todo", "!("), concat!("unimplemented", "!(")];
 
     hold(&places(&texts_with("rs"), &banned));
 }

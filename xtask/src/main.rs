@@ -33,11 +33,7 @@ pub(crate) enum Failure {
     /// A file or directory could not be used.
     File { path: PathBuf, source: io::Error },
     /// A program could not be started at all.
-    Start {
-        program: String,
-        source: io::Error,
-        remedy: &'static str,
-    },
+    Start { program: String, source: io::Error, remedy: &'static str },
     /// A component of the toolchain is missing and could not be added.
     Component { name: &'static str },
     /// A stage ran and failed; its output has been shown.
@@ -53,11 +49,7 @@ impl fmt::Display for Failure {
         match self {
             Self::NotUnderCargo => write!(f, "xtask runs under cargo: type `cargo xtask test`"),
             Self::File { path, source } => write!(f, "cannot use `{}`: {source}", path.display()),
-            Self::Start {
-                program,
-                source,
-                remedy,
-            } => {
+            Self::Start { program, source, remedy } => {
                 write!(f, "cannot start `{program}`: {source}; {remedy}")
             }
             Self::Component { name } => write!(
@@ -66,11 +58,7 @@ impl fmt::Display for Failure {
                  install it with your Rust and try again"
             ),
             Self::Stage { name, log } => {
-                write!(
-                    f,
-                    "stage `{name}` failed; its output is above and in `{}`",
-                    log.display()
-                )
+                write!(f, "stage `{name}` failed; its output is above and in `{}`", log.display())
             }
             Self::NoDeny => write!(
                 f,
@@ -84,12 +72,7 @@ impl fmt::Display for Failure {
 
 fn main() -> ExitCode {
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match command
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    let outcome = match command.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
         ["deny"] => deny(),
         [] | ["help" | "--help" | "-h"] => {
@@ -123,9 +106,5 @@ fn deny() -> Result<(), Failure> {
         return Err(Failure::NoDeny);
     }
     let status = run::shown(place.cargo().args(["deny", "check"]))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::Deny)
-    }
+    if status.success() { Ok(()) } else { Err(Failure::Deny) }
 }

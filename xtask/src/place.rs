@@ -20,10 +20,7 @@ impl Place {
     pub(crate) fn find() -> Result<Self, Failure> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR").ok_or(Failure::NotUnderCargo)?;
         let cargo = env::var_os("CARGO").ok_or(Failure::NotUnderCargo)?;
-        let root = Path::new(&manifest)
-            .parent()
-            .ok_or(Failure::NotUnderCargo)?
-            .to_path_buf();
+        let root = Path::new(&manifest).parent().ok_or(Failure::NotUnderCargo)?.to_path_buf();
         // This program lies where cargo puts all programs of the dev profile.
         let me = env::current_exe().map_err(|_| Failure::NotUnderCargo)?;
         let built = me.parent().ok_or(Failure::NotUnderCargo)?.to_path_buf();
@@ -43,27 +40,19 @@ impl Place {
     /// The file that the output of the stage `name` goes to.
     pub(crate) fn log(&self, name: &str) -> Result<PathBuf, Failure> {
         let logs = self.built.join("xtask-logs");
-        fs::create_dir_all(&logs).map_err(|source| Failure::File {
-            path: logs.clone(),
-            source,
-        })?;
+        fs::create_dir_all(&logs).map_err(|source| Failure::File { path: logs.clone(), source })?;
         Ok(logs.join(format!("{}.log", name.replace(' ', "-"))))
     }
 
     /// The names of the examples: every `examples/*.rs` but `lib.rs`, in order.
     pub(crate) fn examples(&self) -> Result<Vec<String>, Failure> {
         let path = self.root.join("examples");
-        let failed = |source| Failure::File {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| Failure::File { path: path.clone(), source };
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).map_err(failed)? {
             let file = entry.map_err(failed)?.path();
             let is_rust = file.extension().is_some_and(|extension| extension == "rs");
-            let name = file
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned());
+            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
             names.extend(name.filter(|name| is_rust && name != "lib"));
         }
         names.sort();

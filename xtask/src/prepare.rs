@@ -21,8 +21,7 @@ pub(crate) fn components(place: &Place) -> Result<(), Failure> {
     for name in missing {
         println!("xtask: `{name}` is missing; installing it: rustup component add {name}");
         let mut rustup = Command::new("rustup");
-        let added = run::shown(rustup.args(["component", "add", name]))
-            .is_ok_and(|status| status.success());
+        let added = run::shown(rustup.args(["component", "add", name])).is_ok_and(|status| status.success());
         if !added {
             return Err(Failure::Component { name });
         }

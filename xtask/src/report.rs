@@ -11,12 +11,7 @@ pub(crate) struct Row {
 
 /// The table of the stages that ran, with their sum.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let width = rows
-        .iter()
-        .map(|row| row.name.len())
-        .max()
-        .unwrap_or(0)
-        .max("stage".len());
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("stage".len());
     let mut lines = vec![format!("{:width$}  {:>8}", "stage", "seconds")];
     for row in rows {
         let note = match row {
@@ -34,10 +29,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
 /// The number of passed tests in the output of `cargo test`.
 pub(crate) fn passed_tests(output: &str) -> u64 {
     let passed = |line: &str| {
-        let count = line
-            .strip_prefix("test result: ok. ")?
-            .split_once(" passed")?
-            .0;
+        let count = line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0;
         count.parse::<u64>().ok()
     };
     output.lines().filter_map(passed).sum()
@@ -59,12 +51,7 @@ mod tests {
 
     #[test]
     fn the_table_names_the_failed_stage_and_sums_the_seconds() {
-        let row = |name: &str, seconds, passed, tests| Row {
-            name: name.to_owned(),
-            seconds,
-            passed,
-            tests,
-        };
+        let row = |name: &str, seconds, passed, tests| Row { name: name.to_owned(), seconds, passed, tests };
 
         let table = table(&[row("test", 1.25, true, 42), row("example a", 0.5, false, 0)]);
 

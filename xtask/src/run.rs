@@ -20,12 +20,7 @@ pub(crate) fn all(place: &Place, stages: &[Stage]) -> Result<(), Failure> {
         let seconds = start.elapsed().as_secs_f64();
         println!("{}: {seconds:.1} s", stage.name);
         let tests = done.as_ref().map_or(0, |output| passed_tests(output));
-        rows.push(Row {
-            name: stage.name.clone(),
-            seconds,
-            passed: done.is_ok(),
-            tests,
-        });
+        rows.push(Row { name: stage.name.clone(), seconds, passed: done.is_ok(), tests });
         if let Err(failure) = done {
             println!("\n{}", table(&rows));
             return Err(failure);
@@ -38,10 +33,7 @@ pub(crate) fn all(place: &Place, stages: &[Stage]) -> Result<(), Failure> {
 /// Runs one stage; its output goes to its log, and to the screen if it fails.
 fn one(place: &Place, stage: &Stage) -> Result<String, Failure> {
     let path = place.log(&stage.name)?;
-    let failed = |source| Failure::File {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| Failure::File { path: path.clone(), source };
     let log = File::create(&path).map_err(failed)?;
     let both = log.try_clone().map_err(failed)?;
     let (mut command, remedy) = match &stage.program {
@@ -57,49 +49,33 @@ fn one(place: &Place, stage: &Stage) -> Result<String, Failure> {
         .stdout(log)
         .stderr(both)
         .status()
-        .map_err(|source| Failure::Start {
-            program: stage.line(),
-            source,
-            remedy,
-        })?;
+        .map_err(|source| Failure::Start { program: stage.line(), source, remedy })?;
     let output = String::from_utf8_lossy(&fs::read(&path).map_err(failed)?).into_owned();
     if status.success() {
         return Ok(output);
     }
     // A closed screen changes nothing about the failure.
     let _ = io::stdout().write_all(output.as_bytes());
-    Err(Failure::Stage {
-        name: stage.name.clone(),
-        log: path,
-    })
+    Err(Failure::Stage { name: stage.name.clone(), log: path })
 }
 
 /// Whether a command can be started and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let silent = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }
 
 /// Runs a command with its output on the screen.
 pub(crate) fn shown(command: &mut Command) -> Result<ExitStatus, Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|source| Failure::Start {
-            program,
-            source,
-            remedy: "is it installed?",
-        })
+    command.stdin(Stdio::null()).status().map_err(|source| Failure::Start {
+        program,
+        source,
+        remedy: "is it installed?",
+    })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "seconds on the screen; nothing decides by them"
-)]
+#[expect(clippy::disallowed_methods, reason = "seconds on the screen; nothing decides by them")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -27,10 +27,7 @@ pub(crate) enum Program {
 pub(crate) fn stages(examples: &[String]) -> Vec<Stage> {
     let mut stages = vec![
         cargo("format", "fmt --all --check"),
-        cargo(
-            "clippy",
-            "clippy --workspace --all-targets --locked -- -D warnings",
-        ),
+        cargo("clippy", "clippy --workspace --all-targets --locked -- -D warnings"),
         cargo("build", "build --workspace --all-targets --locked"),
         cargo("test", "test --workspace --locked"),
         // `--examples` makes cargo choose the features that `clippy` has checked with.
@@ -38,11 +35,7 @@ pub(crate) fn stages(examples: &[String]) -> Vec<Stage> {
             .with("RUSTDOCFLAGS", "-D warnings"),
     ];
     for example in examples {
-        stages.push(built(
-            &format!("example {example}"),
-            &format!("examples/{example}"),
-            "",
-        ));
+        stages.push(built(&format!("example {example}"), &format!("examples/{example}"), ""));
     }
     stages
 }
@@ -57,12 +50,7 @@ fn built(name: &str, program: &str, args: &str) -> Stage {
 
 fn stage(name: &str, program: Program, args: &str) -> Stage {
     let args = args.split_whitespace().map(str::to_owned).collect();
-    Stage {
-        name: name.to_owned(),
-        program,
-        args,
-        env: Vec::new(),
-    }
+    Stage { name: name.to_owned(), program, args, env: Vec::new() }
 }
 
 impl Stage {
@@ -73,11 +61,8 @@ impl Stage {
 
     /// The command as a person would type it.
     pub(crate) fn line(&self) -> String {
-        let mut words: Vec<String> = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{value}\""))
-            .collect();
+        let mut words: Vec<String> =
+            self.env.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         words.push(match &self.program {
             Program::Cargo => "cargo".to_owned(),
             Program::Built(program) => format!("target/debug/{program}"),
@@ -96,32 +81,14 @@ mod tests {
         let stages = stages(&["basic".to_owned(), "state".to_owned()]);
 
         let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "format",
-                "clippy",
-                "build",
-                "test",
-                "doc",
-                "example basic",
-                "example state"
-            ]
-        );
-        assert_eq!(
-            stages[5].program,
-            Program::Built("examples/basic".to_owned())
-        );
+        assert_eq!(names, ["format", "clippy", "build", "test", "doc", "example basic", "example state"]);
+        assert_eq!(stages[5].program, Program::Built("examples/basic".to_owned()));
     }
 
     #[test]
     fn every_cargo_stage_that_resolves_crates_keeps_the_lock() {
         for stage in stages(&[]).iter().filter(|stage| stage.name != "format") {
-            assert!(
-                stage.args.contains(&"--locked".to_owned()),
-                "{}",
-                stage.line()
-            );
+            assert!(stage.args.contains(&"--locked".to_owned()), "{}", stage.line());
         }
     }
 

@@ -25,10 +25,7 @@ pub fn node_of(partition: Partition, nodes: &[NodeId]) -> Option<NodeId> {
         return None;
     }
     // The id decides between equal scores.
-    nodes
-        .iter()
-        .copied()
-        .max_by_key(|node| (score(*node, partition), *node))
+    nodes.iter().copied().max_by_key(|node| (score(*node, partition), *node))
 }
 
 /// How much a node and a partition belong together. The bytes are part of the node protocol.
@@ -52,10 +49,7 @@ mod tests {
     use super::node_of;
 
     fn partitions() -> impl Iterator<Item = Partition> {
-        (0..Partition::COUNT).map(|index| Partition {
-            pool: Pool::MAIN,
-            index,
-        })
+        (0..Partition::COUNT).map(|index| Partition { pool: Pool::MAIN, index })
     }
 
     fn node(number: u128) -> NodeId {
@@ -113,10 +107,7 @@ mod tests {
         let nodes = [1, 2, 3, 4, 5].map(node);
         let owner = |pool, index| {
             let pool = Pool::new(pool).unwrap();
-            node_of(Partition { pool, index }, &nodes)
-                .unwrap()
-                .0
-                .as_u128()
+            node_of(Partition { pool, index }, &nodes).unwrap().0.as_u128()
         };
 
         let main: Vec<u128> = (0..16).map(|index| owner("main", index)).collect();
@@ -128,10 +119,7 @@ mod tests {
 
     #[test]
     fn nobody_owns_without_nodes_and_nobody_owns_the_ownerless() {
-        let ownerless = Partition {
-            pool: Pool::MAIN,
-            index: Partition::OWNERLESS,
-        };
+        let ownerless = Partition { pool: Pool::MAIN, index: Partition::OWNERLESS };
 
         assert!(partitions().all(|partition| node_of(partition, &[]).is_none()));
         assert_eq!(node_of(ownerless, &[node(1)]), None);
@@ -142,14 +130,9 @@ mod tests {
         for cluster in 0..200 {
             let nodes: Vec<NodeId> = (0..4).map(|n| node(cluster * 4 + n)).collect();
             for wanted in &nodes {
-                let share = partitions()
-                    .filter(|p| node_of(*p, &nodes) == Some(*wanted))
-                    .count();
+                let share = partitions().filter(|p| node_of(*p, &nodes) == Some(*wanted)).count();
                 // 64 on average, with a standard deviation of 7.
-                assert!(
-                    (32..=96).contains(&share),
-                    "{share} of 256 in cluster {cluster}"
-                );
+                assert!((32..=96).contains(&share), "{share} of 256 in cluster {cluster}");
             }
         }
     }

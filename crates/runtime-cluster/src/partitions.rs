@@ -15,10 +15,7 @@ pub fn partition_of_name(pool: Pool, tenant: &Tenant, name: &Name) -> Partition 
 /// It is of the agent's pool.
 pub fn partition_of_session(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Partition {
     let unique = agent.unique().simple().to_string();
-    place(
-        agent.partition().pool,
-        &[tenant.as_str(), &unique, session.as_str()],
-    )
+    place(agent.partition().pool, &[tenant.as_str(), &unique, session.as_str()])
 }
 
 /// No part holds a `/`, so that different parts never make the same text.
@@ -34,10 +31,7 @@ mod tests {
     use super::{partition_of_name, partition_of_session};
 
     fn agent(unique: u128) -> AgentId {
-        let partition = Partition {
-            pool: Pool::new("models").unwrap(),
-            index: 3,
-        };
+        let partition = Partition { pool: Pool::new("models").unwrap(), index: 3 };
         AgentId::from_parts(partition, Uuid::from_u128(unique))
     }
 
@@ -47,22 +41,14 @@ mod tests {
     }
 
     fn session_index(tenant: &str, unique: u128, session: &str) -> u16 {
-        let (tenant, session) = (
-            Tenant::new(tenant).unwrap(),
-            SessionName::new(session).unwrap(),
-        );
+        let (tenant, session) = (Tenant::new(tenant).unwrap(), SessionName::new(session).unwrap());
         partition_of_session(&tenant, &agent(unique), &session).index
     }
 
     #[test]
     fn names_stay_where_they_have_always_been() {
-        let places = [
-            ("default", "librarian"),
-            ("default", "a"),
-            ("acme", "a"),
-            ("acme", "Night.Shift-2"),
-        ]
-        .map(|(tenant, name)| name_index(tenant, name));
+        let places = [("default", "librarian"), ("default", "a"), ("acme", "a"), ("acme", "Night.Shift-2")]
+            .map(|(tenant, name)| name_index(tenant, name));
 
         assert_eq!(places, [138, 181, 168, 96]);
     }
@@ -82,10 +68,7 @@ mod tests {
 
     #[test]
     fn a_name_is_placed_without_regard_to_case() {
-        assert_eq!(
-            name_index("default", "Librarian"),
-            name_index("default", "lIBRARIAN")
-        );
+        assert_eq!(name_index("default", "Librarian"), name_index("default", "lIBRARIAN"));
     }
 
     #[test]
@@ -108,10 +91,7 @@ mod tests {
 
         // 100 each on average, with a standard deviation of 10.
         for counts in [names, sessions] {
-            assert!(
-                counts.iter().all(|count| (50..=150).contains(count)),
-                "{counts:?}"
-            );
+            assert!(counts.iter().all(|count| (50..=150).contains(count)), "{counts:?}");
         }
     }
 }

@@ -43,12 +43,7 @@ impl EventBus {
 
     /// A bus whose subscriptions hold up to `ring` events each for their readers.
     pub fn with_ring(ring: NonZeroUsize) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                ring,
-                subscribers: Mutex::default(),
-            }),
-        }
+        Self { shared: Arc::new(Shared { ring, subscribers: Mutex::default() }) }
     }
 
     /// Subscribes to all events published from now on whose topics match. Dropping the
@@ -103,18 +98,13 @@ impl Shared {
 
     fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
         // Every change under the lock is whole before anything can panic.
-        self.subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let subscribers = self
-            .subscribers
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let subscribers = self.subscribers.get_mut().unwrap_or_else(PoisonError::into_inner);
         for ring in std::mem::take(&mut subscribers.rings).into_values() {
             ring.close().into_iter().for_each(Waker::wake);
         }

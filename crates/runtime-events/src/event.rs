@@ -36,11 +36,7 @@ pub enum Data {
 impl Event {
     /// An event about `topic` that says `data`.
     pub fn new(id: EventId, topic: Topic, data: impl Into<Data>) -> Self {
-        Self {
-            id,
-            topic,
-            data: data.into(),
-        }
+        Self { id, topic, data: data.into() }
     }
 }
 

@@ -61,12 +61,7 @@ struct State {
 
 impl Subscription {
     pub(crate) fn new(id: u64, ring: Arc<Ring>, bus: Weak<Shared>) -> Self {
-        Self {
-            id,
-            ring,
-            bus,
-            position: 1,
-        }
+        Self { id, ring, bus, position: 1 }
     }
 
     /// What it has subscribed to.
@@ -87,10 +82,7 @@ impl Subscription {
         let mut state = self.ring.state();
         let first = state.next - state.events.len() as u64;
         if self.position < first {
-            let gap = Gap {
-                from: self.position,
-                to: first - 1,
-            };
+            let gap = Gap { from: self.position, to: first - 1 };
             self.position = first;
             return Poll::Ready(Some(Delivery::Gap(gap)));
         }
@@ -128,17 +120,8 @@ impl Gap {
 impl Ring {
     pub(crate) fn new(pattern: Pattern, capacity: NonZeroUsize) -> Self {
         let events = VecDeque::new();
-        let state = State {
-            events,
-            next: 1,
-            closed: false,
-            reader: None,
-        };
-        Self {
-            pattern,
-            capacity,
-            state: Mutex::new(state),
-        }
+        let state = State { events, next: 1, closed: false, reader: None };
+        Self { pattern, capacity, state: Mutex::new(state) }
     }
 
     pub(crate) fn pattern(&self) -> &Pattern {

@@ -52,10 +52,7 @@ pub enum TopicError {
         len: usize,
     },
     /// It has too many segments.
-    #[error(
-        "`{given}` has {count} segments; a topic has at most {}",
-        Topic::MAX_SEGMENTS
-    )]
+    #[error("`{given}` has {count} segments; a topic has at most {}", Topic::MAX_SEGMENTS)]
     Segments {
         /// What was given.
         given: String,
@@ -131,10 +128,7 @@ impl FromStr for Topic {
     fn from_str(given: &str) -> Result<Self, TopicError> {
         check(given)?;
         match given.split('/').find(|segment| is_wildcard(segment)) {
-            Some(wildcard) => Err(TopicError::Wildcard {
-                given: cut(given),
-                segment: wildcard.to_owned(),
-            }),
+            Some(wildcard) => Err(TopicError::Wildcard { given: cut(given), segment: wildcard.to_owned() }),
             None => Ok(Self(given.into())),
         }
     }
@@ -174,26 +168,14 @@ impl fmt::Display for Pattern {
 /// What holds for topics and patterns alike.
 fn check(given: &str) -> Result<(), TopicError> {
     if !(1..=Topic::MAX_BYTES).contains(&given.len()) {
-        return Err(TopicError::Length {
-            given: cut(given),
-            len: given.len(),
-        });
+        return Err(TopicError::Length { given: cut(given), len: given.len() });
     }
     let count = given.split('/').count();
     if count > Topic::MAX_SEGMENTS {
-        return Err(TopicError::Segments {
-            given: cut(given),
-            count,
-        });
+        return Err(TopicError::Segments { given: cut(given), count });
     }
-    match given
-        .split('/')
-        .find(|segment| !is_wildcard(segment) && !is_name(segment))
-    {
-        Some(segment) => Err(TopicError::Segment {
-            given: cut(given),
-            segment: cut(segment),
-        }),
+    match given.split('/').find(|segment| !is_wildcard(segment) && !is_name(segment)) {
+        Some(segment) => Err(TopicError::Segment { given: cut(given), segment: cut(segment) }),
         None => Ok(()),
     }
 }
@@ -210,11 +192,7 @@ fn is_name(segment: &str) -> bool {
 
 /// The first 48 characters, in a form that a terminal shows as they are.
 fn cut(given: &str) -> String {
-    let mut shown: String = given
-        .chars()
-        .take(48)
-        .flat_map(char::escape_default)
-        .collect();
+    let mut shown: String = given.chars().take(48).flat_map(char::escape_default).collect();
     if given.chars().nth(48).is_some() {
         shown.push('…');
     }

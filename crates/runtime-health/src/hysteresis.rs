@@ -79,10 +79,8 @@ impl Hysteresis {
         let shown = self.shown.verdict;
         let [bad, good] = [self.thresholds.bad.get(), self.thresholds.good.get()];
         let tracks = || Verdict::ALL.into_iter().zip(&self.tracks);
-        let worse =
-            tracks().rev().find(|(verdict, row)| *verdict > shown && row.at_least_as_bad >= bad);
-        let better =
-            || tracks().find(|(verdict, row)| *verdict < shown && row.at_least_as_good >= good);
+        let worse = tracks().rev().find(|(verdict, row)| *verdict > shown && row.at_least_as_bad >= bad);
+        let better = || tracks().find(|(verdict, row)| *verdict < shown && row.at_least_as_good >= good);
         worse.or_else(better).map_or(shown, |(verdict, _)| verdict)
     }
 }

@@ -55,12 +55,7 @@ pub enum Left {
 impl Gate {
     /// A gate with nobody in. `max` is how many may be in at once; `None` means without a limit.
     pub const fn new(limit: Limit, max: Option<u32>) -> Self {
-        Self {
-            limit,
-            max,
-            inside: 0,
-            refused: 0,
-        }
+        Self { limit, max, inside: 0, refused: 0 }
     }
 
     /// Lets one in, if there is room.
@@ -69,16 +64,10 @@ impl Gate {
         let max = self.max.unwrap_or(u32::MAX);
         if self.inside < max {
             self.inside += 1;
-            return Entry::Entered {
-                inside: self.inside,
-            };
+            return Entry::Entered { inside: self.inside };
         }
         self.refused = self.refused.saturating_add(1);
-        Entry::Refused(Refusal {
-            limit: self.limit,
-            max,
-            refused: self.refused,
-        })
+        Entry::Refused(Refusal { limit: self.limit, max, refused: self.refused })
     }
 
     /// Takes note that one who had entered is gone.
@@ -111,10 +100,7 @@ impl Gate {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, max, .. } = self;
-        write!(
-            f,
-            "`{limit}` is {max} and reached; try again when one has left, or raise the limit"
-        )
+        write!(f, "`{limit}` is {max} and reached; try again when one has left, or raise the limit")
     }
 }
 
@@ -182,9 +168,7 @@ mod tests {
     fn a_refusal_names_the_limit_and_the_remedy() {
         let mut gate = Gate::new(Limit::MaxConcurrentRequests, Some(0));
 
-        let Entry::Refused(refusal) = gate.try_enter() else {
-            panic!("nobody may be in")
-        };
+        let Entry::Refused(refusal) = gate.try_enter() else { panic!("nobody may be in") };
 
         assert_eq!(
             refusal.to_string(),

@@ -63,10 +63,7 @@ impl ResourceLimits {
         let limits = [
             (Limit::MaxMemoryMb, self.max_memory_mb),
             (Limit::MaxTokensPerMinute, self.max_tokens_per_minute),
-            (
-                Limit::MaxConcurrentRequests,
-                self.max_concurrent_requests.map(u64::from),
-            ),
+            (Limit::MaxConcurrentRequests, self.max_concurrent_requests.map(u64::from)),
         ];
         match limits.into_iter().find(|(_, max)| *max == Some(0)) {
             Some((limit, _)) => Err(LimitsError::Zero { limit }),
@@ -92,10 +89,7 @@ mod tests {
 
     #[test]
     fn no_limits_and_an_empty_queue_are_fine() {
-        let no_queue = ResourceLimits {
-            max_queued: Some(0),
-            ..ResourceLimits::default()
-        };
+        let no_queue = ResourceLimits { max_queued: Some(0), ..ResourceLimits::default() };
 
         assert_eq!(ResourceLimits::default().check(), Ok(()));
         assert_eq!(no_queue.check(), Ok(()));
@@ -105,35 +99,14 @@ mod tests {
     fn a_limit_of_zero_is_named() {
         let none = ResourceLimits::default();
         for (limits, limit) in [
-            (
-                ResourceLimits {
-                    max_memory_mb: Some(0),
-                    ..none
-                },
-                Limit::MaxMemoryMb,
-            ),
-            (
-                ResourceLimits {
-                    max_tokens_per_minute: Some(0),
-                    ..none
-                },
-                Limit::MaxTokensPerMinute,
-            ),
-            (
-                ResourceLimits {
-                    max_concurrent_requests: Some(0),
-                    ..none
-                },
-                Limit::MaxConcurrentRequests,
-            ),
+            (ResourceLimits { max_memory_mb: Some(0), ..none }, Limit::MaxMemoryMb),
+            (ResourceLimits { max_tokens_per_minute: Some(0), ..none }, Limit::MaxTokensPerMinute),
+            (ResourceLimits { max_concurrent_requests: Some(0), ..none }, Limit::MaxConcurrentRequests),
         ] {
             let error = limits.check().unwrap_err();
 
             assert_eq!(error, LimitsError::Zero { limit });
-            assert!(
-                error.to_string().starts_with(&format!("`{limit}` is 0")),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with(&format!("`{limit}` is 0")), "{error}");
         }
     }
 
@@ -141,31 +114,17 @@ mod tests {
     fn a_file_may_leave_limits_out_but_not_misspell_them() {
         let read = |text| serde_json::from_str::<ResourceLimits>(text);
 
-        let wanted = ResourceLimits {
-            max_queued: Some(7),
-            ..ResourceLimits::default()
-        };
+        let wanted = ResourceLimits { max_queued: Some(7), ..ResourceLimits::default() };
         assert_eq!(read(r#"{"max_queued": 7}"#).unwrap(), wanted);
-        assert!(
-            read(r#"{"max_memory": 7}"#)
-                .unwrap_err()
-                .to_string()
-                .contains("max_memory_mb")
-        );
+        assert!(read(r#"{"max_memory": 7}"#).unwrap_err().to_string().contains("max_memory_mb"));
     }
 
     #[test]
     fn a_limit_is_shown_as_it_is_written() {
-        for limit in [
-            Limit::MaxMemoryMb,
-            Limit::MaxTokensPerMinute,
-            Limit::MaxConcurrentRequests,
-            Limit::MaxQueued,
-        ] {
-            assert_eq!(
-                serde_json::to_string(&limit).unwrap(),
-                format!("\"{limit}\"")
-            );
+        for limit in
+            [Limit::MaxMemoryMb, Limit::MaxTokensPerMinute, Limit::MaxConcurrentRequests, Limit::MaxQueued]
+        {
+            assert_eq!(serde_json::to_string(&limit).unwrap(), format!("\"{limit}\""));
         }
     }
 }

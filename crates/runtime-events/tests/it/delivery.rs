@@ -40,20 +40,14 @@ fn act() -> impl Strategy<Value = Act> {
 fn expected(reader: &mut Reader, ring: usize) -> Option<Delivery> {
     let kept = reader.events.len().saturating_sub(ring);
     if reader.done < kept {
-        let gap = Gap {
-            from: reader.done as u64 + 1,
-            to: kept as u64,
-        };
+        let gap = Gap { from: reader.done as u64 + 1, to: kept as u64 };
         reader.done = kept;
         return Some(Delivery::Gap(gap));
     }
     let number = *reader.events.get(reader.done)?;
     reader.done += 1;
     let topic = TOPICS[number as usize % TOPICS.len()];
-    Some(Delivery::Event {
-        position: reader.done as u64,
-        event: event(number, topic),
-    })
+    Some(Delivery::Event { position: reader.done as u64, event: event(number, topic) })
 }
 
 proptest! {
@@ -120,17 +114,11 @@ fn a_stopped_reader_costs_its_ring_and_nothing_more() {
     }
 
     assert_eq!(std::sync::Arc::strong_count(&first), 1);
-    let gap = Gap {
-        from: 1,
-        to: 100_001,
-    };
+    let gap = Gap { from: 1, to: 100_001 };
     assert_eq!(ready(&mut stopped), Some(Some(Delivery::Gap(gap))));
     assert_eq!(gap.lost(), 100_001);
     for number in 100_002..=100_005 {
-        let wanted = Delivery::Event {
-            position: number,
-            event: event(number, "a"),
-        };
+        let wanted = Delivery::Event { position: number, event: event(number, "a") };
         assert_eq!(ready(&mut stopped), Some(Some(wanted)));
     }
     assert_eq!(ready(&mut stopped), None);

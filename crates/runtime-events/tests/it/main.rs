@@ -15,11 +15,7 @@ fn event(number: u64, topic: &str) -> Arc<Event> {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
     let topic = topic.parse().expect("tests name good topics");
-    Arc::new(Event::new(
-        EventId::from_bytes(id),
-        topic,
-        json!({ "number": number }),
-    ))
+    Arc::new(Event::new(EventId::from_bytes(id), topic, json!({ "number": number })))
 }
 
 /// What is there without waiting; `None` when nothing is.

@@ -58,13 +58,7 @@ proptest! {
 fn good_topics_are_taken() {
     let deep = ["a"; Topic::MAX_SEGMENTS].join("/");
     let long = "a".repeat(Topic::MAX_BYTES);
-    for good in [
-        "search_request",
-        "agents/agent:main.17.0f/run.completed",
-        "9/A-z",
-        &deep,
-        &long,
-    ] {
+    for good in ["search_request", "agents/agent:main.17.0f/run.completed", "9/A-z", &deep, &long] {
         assert_eq!(topic(good).unwrap().to_string(), good);
     }
 }
@@ -85,24 +79,13 @@ fn bad_topics_are_refused_by_name() {
         ("a\n", "a\\n"),
     ] {
         let error = topic(text).unwrap_err();
-        let TopicError::Segment { segment: named, .. } = &error else {
-            panic!("{error}")
-        };
+        let TopicError::Segment { segment: named, .. } = &error else { panic!("{error}") };
         assert_eq!(named, segment);
         assert_eq!(pattern(text).unwrap_err(), error);
     }
-    assert_eq!(
-        topic("").unwrap_err(),
-        TopicError::Length {
-            given: given(""),
-            len: 0
-        }
-    );
+    assert_eq!(topic("").unwrap_err(), TopicError::Length { given: given(""), len: 0 });
     let seventeen = ["a"; Topic::MAX_SEGMENTS + 1].join("/");
-    assert!(matches!(
-        topic(&seventeen),
-        Err(TopicError::Segments { count: 17, .. })
-    ));
+    assert!(matches!(topic(&seventeen), Err(TopicError::Segments { count: 17, .. })));
     for wildcard in ["*", "**"] {
         let error = topic(&format!("a/{wildcard}")).unwrap_err();
         assert!(matches!(error, TopicError::Wildcard { segment, .. } if segment == wildcard));
@@ -113,29 +96,13 @@ fn bad_topics_are_refused_by_name() {
 fn a_long_text_is_shown_cut() {
     let error = topic(&"x".repeat(20 << 20)).unwrap_err();
 
-    assert!(matches!(
-        error,
-        TopicError::Length {
-            len: 0x140_0000,
-            ..
-        }
-    ));
+    assert!(matches!(error, TopicError::Length { len: 0x140_0000, .. }));
     assert!(error.to_string().len() < 200, "{error}");
 }
 
 #[test]
 fn two_stars_stand_only_at_the_end() {
-    assert_eq!(
-        pattern("a/**/b"),
-        Err(TopicError::Rest {
-            given: "a/**/b".to_owned()
-        })
-    );
-    assert_eq!(
-        pattern("**/**"),
-        Err(TopicError::Rest {
-            given: "**/**".to_owned()
-        })
-    );
+    assert_eq!(pattern("a/**/b"), Err(TopicError::Rest { given: "a/**/b".to_owned() }));
+    assert_eq!(pattern("**/**"), Err(TopicError::Rest { given: "**/**".to_owned() }));
     assert!(pattern("**").unwrap().matches(&topic("a/b/c").unwrap()));
 }

@@ -80,22 +80,14 @@ fn a_waiting_reader_is_woken_once_by_an_event_and_once_by_the_end() {
     let waker = Waker::from(Arc::clone(&bell));
     let rung = || bell.0.load(Ordering::SeqCst);
 
-    assert!(
-        reader
-            .poll_next(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    assert!(reader.poll_next(&mut Context::from_waker(&waker)).is_pending());
     bus.publish(event(1, "a"));
     bus.publish(event(2, "a"));
     assert_eq!(rung(), 1);
     assert!(ready(&mut reader).is_some_and(|delivery| delivery.is_some()));
     assert!(ready(&mut reader).is_some_and(|delivery| delivery.is_some()));
 
-    assert!(
-        reader
-            .poll_next(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    assert!(reader.poll_next(&mut Context::from_waker(&waker)).is_pending());
     drop(bus);
     assert_eq!(rung(), 2);
     assert_eq!(ready(&mut reader), Some(None));
@@ -108,11 +100,7 @@ fn an_event_about_something_else_wakes_nobody() {
     let bell = Arc::new(Bell::default());
 
     let waker = Waker::from(Arc::clone(&bell));
-    assert!(
-        reader
-            .poll_next(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    assert!(reader.poll_next(&mut Context::from_waker(&waker)).is_pending());
     assert_eq!(bus.publish(event(1, "b/c")), 0);
 
     assert_eq!(bell.0.load(Ordering::SeqCst), 0);
@@ -126,11 +114,7 @@ fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
 
     for bell in &bells {
         let waker = Waker::from(Arc::clone(bell));
-        assert!(
-            reader
-                .poll_next(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(reader.poll_next(&mut Context::from_waker(&waker)).is_pending());
     }
     bus.publish(event(1, "a"));
 
@@ -144,19 +128,11 @@ fn a_dropped_wait_has_taken_nothing() {
 
     {
         let mut waiting = pin!(reader.next());
-        assert!(
-            waiting
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         bus.publish(event(1, "a"));
     }
 
-    let wanted = Delivery::Event {
-        position: 1,
-        event: event(1, "a"),
-    };
+    let wanted = Delivery::Event { position: 1, event: event(1, "a") };
     assert_eq!(ready(&mut reader), Some(Some(wanted)));
 }
 
@@ -167,17 +143,10 @@ fn a_reader_may_publish_when_it_is_woken() {
     let mut echoes = bus.subscribe("echo".parse::<Pattern>().unwrap());
 
     let waker = Waker::from(Arc::new(Echo(bus.clone())));
-    assert!(
-        reader
-            .poll_next(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
+    assert!(reader.poll_next(&mut Context::from_waker(&waker)).is_pending());
     bus.publish(event(1, "a"));
 
-    let wanted = Delivery::Event {
-        position: 1,
-        event: event(2, "echo"),
-    };
+    let wanted = Delivery::Event { position: 1, event: event(2, "echo") };
     assert_eq!(ready(&mut echoes), Some(Some(wanted)));
 }
 
@@ -195,10 +164,8 @@ fn what_came_and_what_was_lost_is_all_that_was_published_by_several_threads() {
             bus.publish(event(number, "a"));
         }
     };
-    let publishers: Vec<_> = (0..3)
-        .map(|_| bus.clone())
-        .map(|bus| thread::spawn(move || publish_all(bus)))
-        .collect();
+    let publishers: Vec<_> =
+        (0..3).map(|_| bus.clone()).map(|bus| thread::spawn(move || publish_all(bus))).collect();
     for publisher in publishers {
         publisher.join().unwrap();
     }
@@ -207,9 +174,6 @@ fn what_came_and_what_was_lost_is_all_that_was_published_by_several_threads() {
     for reader in readers {
         let (came, lost) = reader.join().unwrap();
         assert_eq!(came + lost, 3 * EACH);
-        assert!(
-            came >= 64,
-            "the last 64 are never lost, but only {came} came"
-        );
+        assert!(came >= 64, "the last 64 are never lost, but only {came} came");
     }
 }
