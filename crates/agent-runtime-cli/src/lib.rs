@@ -7,6 +7,7 @@ mod commands;
 mod desk;
 mod error;
 mod exit;
+mod open;
 mod place;
 mod progress;
 mod reach;
@@ -115,7 +116,7 @@ async fn serve_place(
         Some(file) => file.check_with(&kinds)?,
         None => agent_runtime::fleet::Fleet::default(),
     };
-    let store = match reach::open(&place.store) {
+    let store = match open::store(&place.store) {
         Err(CliError::StoreBusy { path }) => {
             let socket = place.socket()?.filter(SocketPath::is_served);
             return Err(match socket {

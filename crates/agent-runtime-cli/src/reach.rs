@@ -1,14 +1,12 @@
 //! A runtime to work with: that of the server of the store, or one of this process's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::fleet::StoreUri;
 use agent_runtime::service::RemoteRuntime;
-use agent_runtime::store::StateStore;
-use agent_runtime::{OpenError, Runtime, RuntimeManager, open_store};
+use agent_runtime::{Runtime, RuntimeManager};
 
 use crate::error::CliError;
+use crate::open;
 use crate::place::Place;
 use crate::screen::Screen;
 use crate::signals::Signals;
@@ -34,20 +32,15 @@ impl Reached {
         // What the file says is asked of the kinds before anything is opened.
         let kinds = place.kinds();
         let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
-        let store = match open(&place.store) {
+        let store = match open::store(&place.store) {
             // A server may have come up meanwhile.
             Err(error @ CliError::StoreBusy { .. }) => {
                 return served(place)?.ok_or(error);
             }
             opened => opened?,
         };
-        let builder = RuntimeManager::builder(store);
-        let builder = match &fleet {
-            Some(fleet) => builder.durability(fleet.durability),
-            None => builder,
-        };
-        let builder = kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
-        let runtime = RuntimeManager::from(builder.open().await?);
+        let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
+        let runtime = open::runtime(store, durability, kinds).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {
@@ -89,14 +82,6 @@ impl Reached {
             _ = signals.next() => Ok(runtime.shutdown(Duration::ZERO).await?),
         }
     }
-}
-
-/// Opens a store of this process's own.
-pub(crate) fn open(store: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
-    open_store(&store.to_string()).map_err(|error| match error {
-        OpenError::InUse { path } => CliError::StoreBusy { path },
-        error => CliError::Open(error),
-    })
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use agent_runtime::fleet::{Applied, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
-use agent_runtime::{AgentKind, Name, RuntimeManager};
+use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager};
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::open;
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::socket::SocketPath;
@@ -99,9 +100,7 @@ impl Server {
         if let Some(socket) = &self.socket {
             listeners = listeners.unix(socket.usable()).await?;
         }
-        let builder = RuntimeManager::builder(self.store).durability(self.fleet.durability);
-        let builder = self.kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
-        let runtime = RuntimeManager::from(builder.open().await?);
+        let runtime = open::runtime(self.store, self.fleet.durability, self.kinds).await?;
         let applied = match self.fleet.apply(runtime.as_runtime()).await {
             Ok(applied) => applied,
             Err(error) => {

@@ -50,8 +50,8 @@ pub use store_uri::{StoreUri, StoreUriError};
 pub struct Fleet {
     /// The store, its path as written: relative to the file.
     pub store: StoreUri,
-    /// What a commit has to survive before a run counts as accepted.
-    pub durability: Durability,
+    /// What a commit has to survive before a run counts as accepted; `None`: all that the store's commits can.
+    pub durability: Option<Durability>,
     /// Where the service listens for HTTP; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// The agents, in the order of the file.
@@ -86,7 +86,7 @@ impl Default for Fleet {
     fn default() -> Self {
         Self {
             store: StoreUri::Redb(PathBuf::from(".agent-runtime/store.redb")),
-            durability: Durability::Disk,
+            durability: None,
             http: None,
             agents: Vec::new(),
         }

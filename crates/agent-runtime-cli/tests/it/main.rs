@@ -1,1 +1,1 @@
-
+//! The command line, from outside: the real program, in folders of its own.

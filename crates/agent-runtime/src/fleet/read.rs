@@ -47,17 +47,22 @@ impl Reader<'_> {
                         fleet.store = store;
                     }
                 }
-                "durability" => {
-                    if let Some(durability) = self.durability(value) {
-                        fleet.durability = durability;
-                    }
-                }
+                "durability" => fleet.durability = self.durability(value),
                 "listen" => fleet.http = self.listen(value),
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
                 }
             }
+        }
+        let more = fleet.durability.filter(|durability| *durability > Durability::Memory);
+        if let (StoreUri::Memory, Some(_), Some(asked)) = (&fleet.store, more, table.get("durability")) {
+            let what = "a store in memory ends with its process";
+            self.fault(
+                &asked.span(),
+                what,
+                "write \"memory\", or choose a store on disk: store = \"redb:PATH\"",
+            );
         }
         fleet
     }

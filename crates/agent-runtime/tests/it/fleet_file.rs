@@ -55,7 +55,7 @@ fn a_file_without_anything_is_a_fleet_without_agents_on_the_default_store() {
     let fleet = Fleet::parse("").unwrap();
 
     assert_eq!(fleet.store.to_string(), "redb:.agent-runtime/store.redb");
-    assert_eq!(fleet.durability, Durability::Disk);
+    assert_eq!(fleet.durability, None);
     assert_eq!(fleet.http, None);
     assert!(fleet.agents.is_empty());
 }
@@ -64,7 +64,7 @@ fn a_file_without_anything_is_a_fleet_without_agents_on_the_default_store() {
 fn everything_that_a_file_says_is_read() {
     let fleet = Fleet::parse(
         r#"
-        store = "memory:"
+        store = "redb:data/a.redb"
         durability = "process"
 
         [listen]
@@ -83,8 +83,8 @@ fn everything_that_a_file_says_is_read() {
     )
     .unwrap();
 
-    assert_eq!(fleet.store, StoreUri::Memory);
-    assert_eq!(fleet.durability, Durability::Process);
+    assert_eq!(fleet.store, StoreUri::Redb("data/a.redb".into()));
+    assert_eq!(fleet.durability, Some(Durability::Process));
     assert_eq!(fleet.http.unwrap().to_string(), "127.0.0.1:8000");
     let [zed, anna] = &fleet.agents[..] else { panic!("two agents: {:?}", fleet.agents) };
     assert_eq!(zed.spec.name.as_str(), "zed");
@@ -197,6 +197,18 @@ fn a_store_that_is_none_is_told_with_what_was_meant() {
     assert_eq!(remedy("a.redb"), "did you mean `redb:a.redb`?");
     assert_eq!(remedy("redb:"), "a path is missing; write \"redb:PATH\"");
     assert_eq!(remedy("floppy:a"), "use \"redb:PATH\" or \"memory:\"");
+}
+
+#[test]
+fn more_than_memory_can_keep_is_not_asked_of_it() {
+    assert_eq!(
+        checked("durability = \"disk\"\nstore = \"memory:\"\n"),
+        [
+            "line 1, column 14: a store in memory ends with its process; write \"memory\", or choose a store on \
+         disk: store = \"redb:PATH\""
+        ]
+    );
+    assert!(checked("durability = \"memory\"\nstore = \"memory:\"\n").is_empty());
 }
 
 #[test]
