@@ -1,1 +1,23 @@
-//! AgentService: the HTTP face of a runtime, and RemoteRuntime, its client.
+//! AgentService, the HTTP face of a runtime, and RemoteRuntime, its client.
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod extract;
+mod face;
+mod fault;
+mod guard;
+mod listeners;
+mod problem;
+mod remote;
+mod rim;
+mod routes;
+mod server;
+mod service;
+mod sse;
+mod status;
+mod wire;
+
+pub use listeners::{ListenError, Listeners};
+pub use remote::{PlaceError, RemoteRuntime};
+pub use routes::{Operation, ROUTES, Route, table};
+pub use service::{AgentService, Serving};

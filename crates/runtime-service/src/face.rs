@@ -1,0 +1,119 @@
+//! The routes and what they do: from HTTP to `Runtime` and back.
+
+mod agents;
+mod ask;
+mod events;
+mod node;
+mod runs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use runtime_traits::runtime::Joined;
+use runtime_traits::{AgentRef, RunId, Runtime, RuntimeError};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::body::Bodies;
+use crate::fault::Fault;
+use crate::problem::Problem;
+use crate::routes::{Operation, ROUTES};
+
+/// What every handler works with.
+#[derive(Debug)]
+pub(crate) struct Face {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) default_agent: Option<AgentRef>,
+    pub(crate) wait_limit: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) bodies: Bodies,
+    /// Ends waits and event streams.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled when somebody has shut the runtime down.
+    pub(crate) on_shutdown: CancellationToken,
+}
+
+impl Face {
+    /// The router of all [`ROUTES`].
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        let mut router = Router::new();
+        for route in ROUTES {
+            router = router.route(route.path, handler(route.operation));
+        }
+        router
+            .method_not_allowed_fallback(wrong_method)
+            .fallback(no_route)
+            // `Bodies` bounds what is read.
+            .layer(DefaultBodyLimit::disable())
+            .layer(CatchPanicLayer::custom(panicked))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Waits for a run, at most for the wait limit and until the service stops.
+    pub(crate) async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError> {
+        let within = within.min(self.wait_limit);
+        tokio::select! {
+            joined = self.runtime.join(run, within) => joined,
+            () = self.stop.cancelled() => self.runtime.join(run, Duration::ZERO).await,
+        }
+    }
+}
+
+fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
+    match operation {
+        Operation::Ask => post(ask::ask),
+        Operation::Health => get(node::health),
+        Operation::Overview => get(node::overview),
+        Operation::Register => post(agents::register),
+        Operation::Unregister => delete(agents::unregister),
+        Operation::Start => post(agents::start),
+        Operation::Stop => post(agents::stop),
+        Operation::Pause => post(agents::pause),
+        Operation::Resume => post(agents::resume),
+        Operation::Submit => post(runs::submit),
+        Operation::Join => get(runs::join),
+        Operation::Run => post(runs::run),
+        Operation::Stream => get(runs::stream),
+        Operation::Cancel => post(runs::cancel),
+        Operation::Decide => post(runs::decide),
+        Operation::Agents => get(agents::agents),
+        Operation::Agent => get(agents::agent),
+        Operation::Runs => get(runs::runs),
+        Operation::RunStatus => get(runs::run_status),
+        Operation::Status => get(node::status),
+        Operation::SaveState => post(agents::save_state),
+        Operation::RestoreAgent => post(agents::restore_agent),
+        Operation::Shutdown => post(node::shutdown),
+    }
+}
+
+async fn no_route(request: Request) -> Problem {
+    let path = shown(request.uri().path());
+    Fault::NoRoute { path }.into()
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let path = shown(request.uri().path());
+    let method = shown(request.method().as_str());
+    Fault::WrongMethod { path, method }.into()
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let said =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = said, "a handler panicked");
+    Problem::from(Fault::Panicked).into_response()
+}
+
+/// What a caller sent, short enough for an answer.
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(100).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

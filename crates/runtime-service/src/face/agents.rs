@@ -1,0 +1,87 @@
+//! The routes of agents and snapshots.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use runtime_traits::runtime::{AgentStatus, Page};
+use runtime_traits::{AgentRef, AgentSpec, StateId};
+
+use crate::extract::{Asked, Named, Sent};
+use crate::face::Face;
+use crate::problem::Problem;
+use crate::wire::{AgentAnswer, Paging, RestoreBody, StateAnswer};
+
+type Shared = State<Arc<Face>>;
+
+pub(super) async fn register(
+    State(face): Shared,
+    Sent(spec): Sent<AgentSpec>,
+) -> Result<Json<AgentAnswer>, Problem> {
+    let agent = face.runtime.register(spec).await?;
+    Ok(Json(AgentAnswer { agent }))
+}
+
+pub(super) async fn unregister(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.unregister(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn start(State(face): Shared, Named(agent): Named<AgentRef>) -> Result<StatusCode, Problem> {
+    face.runtime.start(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn stop(State(face): Shared, Named(agent): Named<AgentRef>) -> Result<StatusCode, Problem> {
+    face.runtime.stop(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn pause(State(face): Shared, Named(agent): Named<AgentRef>) -> Result<StatusCode, Problem> {
+    face.runtime.pause(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn resume(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.resume(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn agents(
+    State(face): Shared,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<AgentStatus>>, Problem> {
+    let page = face.runtime.agents(paging.after.as_deref(), paging.limit).await?;
+    Ok(Json(page))
+}
+
+pub(super) async fn agent(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+) -> Result<Json<AgentStatus>, Problem> {
+    Ok(Json(face.runtime.agent(&agent).await?))
+}
+
+pub(super) async fn save_state(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+) -> Result<(StatusCode, Json<StateAnswer>), Problem> {
+    let state = face.runtime.save_state(&agent).await?;
+    Ok((StatusCode::CREATED, Json(StateAnswer { state })))
+}
+
+pub(super) async fn restore_agent(
+    State(face): Shared,
+    Named(state): Named<StateId>,
+    Sent(body): Sent<RestoreBody>,
+) -> Result<(StatusCode, Json<AgentAnswer>), Problem> {
+    let agent = face.runtime.restore_agent(&state, body.name).await?;
+    Ok((StatusCode::CREATED, Json(AgentAnswer { agent })))
+}

@@ -1,0 +1,202 @@
+//! The control contract, each method by its route.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::unfold;
+use reqwest::{Method, Request};
+use runtime_traits::log::StepKey;
+use runtime_traits::runtime::{
+    AgentStatus, CancelReceipt, Decision, Finished, Joined, NodeStatus, Page, RunFilter, RunStream, Submitted,
+};
+use runtime_traits::store::Seq;
+use runtime_traits::{
+    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, StateId,
+};
+use tokio::time::sleep;
+
+use crate::remote::RemoteRuntime;
+use crate::remote::call::Again;
+use crate::remote::tail::Tail;
+use crate::wire::{AgentAnswer, CancelBody, DecideBody, RestoreBody, StateAnswer, Within};
+
+/// How long the other side is asked to wait at once.
+const WAIT_AT_ONCE: Duration = Duration::from_secs(30);
+/// How long to wait after an answer that came before its time.
+const BETWEEN_WAITS: Duration = Duration::from_millis(20);
+/// How much later than asked for an answer to a wait may come.
+const LATE: Duration = Duration::from_millis(250);
+
+#[async_trait]
+impl Runtime for RemoteRuntime {
+    async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
+        let request = self.sending(Method::POST, &["v1", "agents"], &spec)?;
+        let answer: AgentAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
+        Ok(answer.agent)
+    }
+
+    async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let request = self.request(Method::DELETE, &["v1", "agents", &agent.to_string()]);
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.turn(agent, "start").await
+    }
+
+    async fn stop(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.turn(agent, "stop").await
+    }
+
+    async fn pause(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.turn(agent, "pause").await
+    }
+
+    async fn resume(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.turn(agent, "resume").await
+    }
+
+    async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError> {
+        let again =
+            if request.idempotency_key.is_some() { Again::Broken(self.patiently()) } else { Again::Never };
+        let agent = agent.to_string();
+        let request = self.sending(Method::POST, &["v1", "agents", &agent, "runs"], &request)?;
+        self.ask(request, Duration::ZERO, again).await
+    }
+
+    async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError> {
+        let at_once = within.min(WAIT_AT_ONCE);
+        let mut over = std::pin::pin!(sleep(within));
+        // The other side ends a wait that it was asked for; this is for one that it does not.
+        let mut late = std::pin::pin!(sleep(within.saturating_add(LATE)));
+        loop {
+            let joined = tokio::select! {
+                biased;
+                joined = self.join_once(run, at_once) => joined?,
+                () = &mut late => return self.join_once(run, Duration::ZERO).await,
+            };
+            if matches!(joined, Joined::Ended(_)) {
+                return Ok(joined);
+            }
+            tokio::select! {
+                biased;
+                () = &mut over => return Ok(joined),
+                () = sleep(BETWEEN_WAITS) => {}
+            }
+        }
+    }
+
+    async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
+        let submitted = self.submit(agent, request).await?;
+        loop {
+            if let Joined::Ended(finished) = self.join_once(&submitted.run, WAIT_AT_ONCE).await? {
+                return Ok(finished);
+            }
+            sleep(BETWEEN_WAITS).await;
+        }
+    }
+
+    async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {
+        let tail = Tail::begin(self.clone(), *run, from).await?;
+        Ok(Box::pin(unfold(tail, |mut tail| async {
+            let item = tail.next().await?;
+            Some((item, tail))
+        })))
+    }
+
+    async fn cancel(
+        &self,
+        run: &RunId,
+        reason: &str,
+        within: Duration,
+    ) -> Result<CancelReceipt, RuntimeError> {
+        let body = CancelBody { reason: reason.to_owned(), within_ms: Within::of(within).within_ms };
+        let segments = ["v1", "runs", &run.to_string(), "cancel"];
+        let request = self.sending(Method::POST, &segments, &body)?;
+        self.ask(request, within, Again::Never).await
+    }
+
+    async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
+        let step = step.clone();
+        let body = DecideBody { step, decision };
+        let segments = ["v1", "runs", &run.to_string(), "decide"];
+        let request = self.sending(Method::POST, &segments, &body)?;
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "agents"]);
+        add(&mut request, "limit", Some(limit));
+        add(&mut request, "after", after);
+        self.read(request).await
+    }
+
+    async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "agents", &agent.to_string()])).await
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "runs"]);
+        add(&mut request, "agent", filter.agent);
+        add(&mut request, "open", Some(filter.open));
+        add(&mut request, "after", filter.after);
+        add(&mut request, "limit", Some(filter.limit));
+        self.read(request).await
+    }
+
+    async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "runs", &run.to_string()])).await
+    }
+
+    async fn status(&self) -> Result<NodeStatus, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "status"])).await
+    }
+
+    async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "snapshots"];
+        let request = self.request(Method::POST, &segments);
+        let answer: StateAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
+        Ok(answer.state)
+    }
+
+    async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
+        let segments = ["v1", "snapshots", &state.to_string(), "restore"];
+        let request = self.sending(Method::POST, &segments, &RestoreBody { name })?;
+        let answer: AgentAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
+        Ok(answer.agent)
+    }
+
+    async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
+        let body = Within::of(within);
+        let request = self.sending(Method::POST, &["v1", "shutdown"], &body)?;
+        self.tell(request, within).await
+    }
+}
+
+impl RemoteRuntime {
+    async fn turn(&self, agent: &AgentRef, verb: &str) -> Result<(), RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), verb];
+        let request = self.request(Method::POST, &segments);
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, request: Request) -> Result<T, RuntimeError> {
+        let again = Again::Broken(Self::briefly());
+        self.ask(request, Duration::ZERO, again).await
+    }
+
+    /// Waits once, through restarts of the other side.
+    async fn join_once(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "runs", &run.to_string(), "join"]);
+        add(&mut request, "within_ms", Some(Within::of(within).within_ms));
+        let again = Again::Ending(self.patiently());
+        self.ask(request, within, again).await
+    }
+}
+
+/// Adds a parameter to a query, if it has a value.
+fn add<T: ToString>(request: &mut Request, name: &str, value: Option<T>) {
+    if let Some(value) = value {
+        request.url_mut().query_pairs_mut().append_pair(name, &value.to_string());
+    }
+}

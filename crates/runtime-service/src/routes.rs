@@ -1,0 +1,149 @@
+//! The one table of what the service answers to.
+
+use std::fmt::Write as _;
+
+/// A route: what it answers to, what it does, and which method of `Runtime` it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// What it does.
+    pub operation: Operation,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it answers when all went well.
+    pub answers: &'static str,
+}
+
+/// What a route does: one for each method of `Runtime`, and three that people use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Runs an agent and answers with its output: `submit`, then `join` or `stream`.
+    Ask,
+    /// Says whether runs are taken: `status`.
+    Health,
+    /// Says what there is: `status` and `agents`.
+    Overview,
+    /// `Runtime::register`.
+    Register,
+    /// `Runtime::unregister`.
+    Unregister,
+    /// `Runtime::start`.
+    Start,
+    /// `Runtime::stop`.
+    Stop,
+    /// `Runtime::pause`.
+    Pause,
+    /// `Runtime::resume`.
+    Resume,
+    /// `Runtime::submit`.
+    Submit,
+    /// `Runtime::join`.
+    Join,
+    /// `Runtime::run`.
+    Run,
+    /// `Runtime::stream`.
+    Stream,
+    /// `Runtime::cancel`.
+    Cancel,
+    /// `Runtime::decide`.
+    Decide,
+    /// `Runtime::agents`.
+    Agents,
+    /// `Runtime::agent`.
+    Agent,
+    /// `Runtime::runs`.
+    Runs,
+    /// `Runtime::run_status`.
+    RunStatus,
+    /// `Runtime::status`.
+    Status,
+    /// `Runtime::save_state`.
+    SaveState,
+    /// `Runtime::restore_agent`.
+    RestoreAgent,
+    /// `Runtime::shutdown`.
+    Shutdown,
+}
+
+/// Everything that the service answers to. The router is built from this table, and so is the one in the README.
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    route("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
+    route("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\"}`"),
+    route("GET", "/status", Operation::Overview, "", "200 `{\"node\", \"agents\", \"next\"}`"),
+    route("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
+    route("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
+    route("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
+    route("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
+    route("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
+    route("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
+    route("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
+    route("POST", "/v1/agents/{agent}/resume", Operation::Resume, "", "204"),
+    route("POST", "/v1/agents/{agent}/runs", Operation::Submit, "`RunRequest`", "202 `Submitted` with `Location`"),
+    route("POST", "/v1/agents/{agent}/run", Operation::Run, "`RunRequest`", "200 `Joined`, 202 with `Location` while the run is open"),
+    route("POST", "/v1/agents/{agent}/snapshots", Operation::SaveState, "", "201 `{\"state\"}`"),
+    route("GET", "/v1/runs", Operation::Runs, "`?agent`, `?open`, `?after`, `?limit`", "200 `Page<RunView>`"),
+    route("GET", "/v1/runs/{run}", Operation::RunStatus, "", "200 `RunView`"),
+    route("GET", "/v1/runs/{run}/join", Operation::Join, "`?within_ms`", "200 `Joined`"),
+    route("GET", "/v1/runs/{run}/stream", Operation::Stream, "`?from`, `Last-Event-ID`", "200 events"),
+    route("POST", "/v1/runs/{run}/cancel", Operation::Cancel, "`{\"reason\", \"within_ms\"}`", "200 `CancelReceipt`"),
+    route("POST", "/v1/runs/{run}/decide", Operation::Decide, "`{\"step\", \"decision\"}`", "204"),
+    route("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
+    route("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
+    route("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
+];
+
+impl Operation {
+    /// The methods of `Runtime` that it calls.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::Ask => "`submit`, `join`, `stream`",
+            Self::Health => "`status`",
+            Self::Overview => "`status`, `agents`",
+            Self::Register => "`register`",
+            Self::Unregister => "`unregister`",
+            Self::Start => "`start`",
+            Self::Stop => "`stop`",
+            Self::Pause => "`pause`",
+            Self::Resume => "`resume`",
+            Self::Submit => "`submit`",
+            Self::Join => "`join`",
+            Self::Run => "`run`",
+            Self::Stream => "`stream`",
+            Self::Cancel => "`cancel`",
+            Self::Decide => "`decide`",
+            Self::Agents => "`agents`",
+            Self::Agent => "`agent`",
+            Self::Runs => "`runs`",
+            Self::RunStatus => "`run_status`",
+            Self::Status => "`status`",
+            Self::SaveState => "`save_state`",
+            Self::RestoreAgent => "`restore_agent`",
+            Self::Shutdown => "`shutdown`",
+        }
+    }
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation: Operation,
+    takes: &'static str,
+    answers: &'static str,
+) -> Route {
+    Route { method, path, operation, takes, answers }
+}
+
+/// The table of the README.
+pub fn table() -> String {
+    let mut table = String::from("| route | of `Runtime` | takes | answers |\n| --- | --- | --- | --- |\n");
+    for route in ROUTES {
+        let Route { method, path, operation, takes, answers } = route;
+        writeln!(table, "| `{method} {path}` | {} | {takes} | {answers} |", operation.methods())
+            .expect("writing to a string does not fail");
+    }
+    table
+}

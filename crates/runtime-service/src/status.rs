@@ -1,0 +1,85 @@
+//! Which HTTP status says what a `RuntimeError` says.
+
+use std::time::Duration;
+
+use runtime_traits::log::FailureKind;
+use runtime_traits::{RuntimeError, StateError};
+
+/// The HTTP status of an error.
+pub(crate) fn status_of(error: &RuntimeError) -> u16 {
+    match error {
+        RuntimeError::Name(_) => 400,
+        RuntimeError::UnknownAgent { .. }
+        | RuntimeError::UnknownRun { .. }
+        | RuntimeError::UnknownState { .. } => 404,
+        RuntimeError::NotStarted { .. }
+        | RuntimeError::WrongState { .. }
+        | RuntimeError::NameTaken { .. }
+        | RuntimeError::SessionBusy { .. }
+        | RuntimeError::KeyReused { .. }
+        | RuntimeError::NothingToDecide { .. }
+        | RuntimeError::RunOver { .. }
+        | RuntimeError::RunCancelled { .. }
+        | RuntimeError::RunContinues { .. } => 409,
+        RuntimeError::TooLarge { .. } => 413,
+        RuntimeError::UnknownKind { .. } | RuntimeError::Spec(_) | RuntimeError::EmptyInput => 422,
+        RuntimeError::Busy { .. } => 429,
+        RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Deadline => 504,
+        RuntimeError::RunFailed { .. } | RuntimeError::Damaged { .. } | RuntimeError::Newer { .. } => 500,
+        RuntimeError::Unreachable { .. } => 502,
+        RuntimeError::ShuttingDown => 503,
+        RuntimeError::Store(error) => status_of_store(error),
+    }
+}
+
+fn status_of_store(error: &StateError) -> u16 {
+    match error {
+        StateError::TooLarge { .. } => 413,
+        StateError::WrongPartition | StateError::Damaged { .. } | StateError::Poisoned { .. } => 500,
+        StateError::Conflict { .. }
+        | StateError::Fenced
+        | StateError::Unknown { .. }
+        | StateError::Unavailable { .. } => 503,
+        StateError::NoSpace => 507,
+    }
+}
+
+/// When to ask again, for errors that pass.
+pub(crate) fn retry_after(error: &RuntimeError) -> Option<Duration> {
+    const SOON: Duration = Duration::from_secs(1);
+    match error {
+        RuntimeError::Busy { retry_after, .. } => Some(*retry_after),
+        RuntimeError::ShuttingDown => Some(SOON),
+        RuntimeError::Store(StateError::Unavailable { retry_after, .. }) => Some(retry_after.unwrap_or(SOON)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use runtime_traits::RuntimeError;
+
+    use super::{retry_after, status_of};
+
+    #[test]
+    fn every_error_has_the_status_that_says_what_it_says() {
+        for (error, status) in runtime_testkit::fakes::errors::every_runtime_error() {
+            assert_eq!(status_of(&error), status, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_says_when_to_ask_again() {
+        let busy = RuntimeError::Busy {
+            what: "the backlog".to_owned(),
+            limit: 1,
+            retry_after: Duration::from_secs(7),
+        };
+
+        assert_eq!(retry_after(&busy), Some(Duration::from_secs(7)));
+        assert!(retry_after(&RuntimeError::ShuttingDown).is_some());
+        assert_eq!(retry_after(&RuntimeError::EmptyInput), None);
+    }
+}

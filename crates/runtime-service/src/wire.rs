@@ -1,0 +1,102 @@
+//! The JSON that service and client share, where the types of the contract do not say it already.
+
+use std::time::Duration;
+
+use runtime_traits::log::StepKey;
+use runtime_traits::runtime::Decision;
+use runtime_traits::store::Seq;
+use runtime_traits::{AgentId, Content, Entry, StateId};
+use serde::{Deserialize, Serialize};
+
+/// The header under which a caller asks for the same run again.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header under which a reader of events says which it saw last.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The name of an event that carries an [`EntryEvent`].
+pub(crate) const ENTRY: &str = "entry";
+/// The name of an event that carries a piece of the output, as a JSON string.
+pub(crate) const PREVIEW: &str = "preview";
+/// The name of an event that carries a problem document; the last one.
+pub(crate) const PROBLEM: &str = "problem";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentAnswer {
+    pub(crate) agent: AgentId,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StateAnswer {
+    pub(crate) state: StateId,
+}
+
+/// How long to wait: of `join` (query) and `shutdown` (body).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Within {
+    pub(crate) within_ms: u64,
+}
+
+/// Where to begin: of `stream` (query).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct From {
+    #[serde(default = "first")]
+    pub(crate) from: Seq,
+}
+
+/// Which page: of `agents` (query).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Paging {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<String>,
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancelBody {
+    #[serde(default)]
+    pub(crate) reason: String,
+    pub(crate) within_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecideBody {
+    pub(crate) step: StepKey,
+    pub(crate) decision: Decision,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestoreBody {
+    #[serde(default)]
+    pub(crate) name: Option<runtime_traits::Name>,
+}
+
+/// What an `entry` event says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EntryEvent {
+    pub(crate) entry: Box<Entry>,
+    pub(crate) content: Option<Content>,
+}
+
+impl Within {
+    /// Rounds up, so that a wait is never shorter than asked for.
+    pub(crate) fn of(time: Duration) -> Self {
+        let millis = time.as_nanos().div_ceil(1_000_000);
+        Self { within_ms: u64::try_from(millis).unwrap_or(u64::MAX) }
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_millis(self.within_ms)
+    }
+}
+
+fn first() -> Seq {
+    Seq(1)
+}

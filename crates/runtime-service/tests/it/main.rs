@@ -1,0 +1,13 @@
+//! The service and its client, over real connections on loopback and unix sockets.
+
+mod ask;
+mod errors;
+mod events;
+mod limits;
+mod listen;
+mod malformed;
+mod remote;
+mod restart;
+mod routes;
+mod stopping;
+mod support;

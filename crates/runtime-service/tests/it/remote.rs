@@ -1,0 +1,184 @@
+//! Each method of the contract, through the client and the service to a runtime and back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use runtime_service::RemoteRuntime;
+use runtime_testkit::fakes::runtime::{Answer, Call};
+use runtime_traits::log::{Receipt, StepKey, Stopped};
+use runtime_traits::runtime::{CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, StreamItem};
+use runtime_traits::store::Seq;
+use runtime_traits::{AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, SessionName};
+
+use crate::support::{Place, scribe};
+
+fn request() -> RunRequest {
+    let mut request = RunRequest::new(Content::text("ü \u{0} \"x\"\r\n"))
+        .in_session(SessionName::new("s-1").expect("a name"))
+        .with_key(IdempotencyKey::new("k/1").expect("a key"))
+        .when_busy(SessionPolicy::Reject)
+        .within(Duration::from_micros(1500));
+    request.labels = BTreeMap::from([("a b".to_owned(), "c".to_owned())]);
+    request
+}
+
+fn step() -> StepKey {
+    "branch-a/fetch#2".parse().expect("a step")
+}
+
+/// Calls every method, and says what the runtime behind the service should have been asked.
+async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
+    let samples = place.runtime.samples();
+    let (agent, run, state) = (scribe(), samples.run, samples.state);
+    let by_id = AgentRef::Id(samples.agent);
+    let second = Duration::from_secs(1);
+    let spec = AgentSpec::new("echo", "scribe").expect("names");
+    let spec = spec.configured(&[1.5]).expect("JSON");
+    let as_sent = serde_json::to_string(&spec).expect("JSON");
+    let filter =
+        RunFilter { agent: Some(samples.agent), open: true, after: Some("a&b=c d".to_owned()), limit: 7 };
+    let name = Some(Name::new("twin").expect("a name"));
+
+    assert_eq!(remote.register(spec).await, Ok(samples.agent));
+    assert_eq!(remote.unregister(&by_id).await, Ok(()));
+    assert_eq!(remote.start(&agent).await, Ok(()));
+    assert_eq!(remote.stop(&agent).await, Ok(()));
+    assert_eq!(remote.pause(&agent).await, Ok(()));
+    assert_eq!(remote.resume(&agent).await, Ok(()));
+    assert_eq!(remote.submit(&agent, request()).await.map(|s| s.run), Ok(run));
+    let ended = Joined::Ended(samples.finished());
+    assert_eq!(remote.join(&run, second).await, Ok(ended));
+    assert_eq!(remote.run(&agent, "hello".into()).await, Ok(samples.finished()));
+    let stream = remote.stream(&run, Seq(2)).await.expect("a stream");
+    let items: Result<Vec<StreamItem>, _> = stream.try_collect().await;
+    assert_eq!(items, Ok(samples.items(Seq(2))));
+    let receipt = CancelReceipt::Cancelled(Receipt {
+        stopped: Stopped::Dropped,
+        unknown: vec![StepKey::first(Name::new("fetch").expect("a name"))],
+    });
+    assert_eq!(remote.cancel(&run, "enough", second).await, Ok(receipt));
+    let assumed = Decision::Assume(Content::json(&[1, 2]).expect("JSON"));
+    assert_eq!(remote.decide(&run, &step(), assumed.clone()).await, Ok(()));
+    let agents = remote.agents(Some("a/b"), 3).await.expect("a page");
+    assert_eq!(agents.items, [samples.agent_status()]);
+    assert_eq!(remote.agents(None, 0).await.map(|page| page.next), Ok(None));
+    assert_eq!(remote.agent(&agent).await, Ok(samples.agent_status()));
+    let runs = remote.runs(filter.clone()).await.expect("a page");
+    assert_eq!(runs.next.as_deref(), Some("next"));
+    assert_eq!(remote.runs(RunFilter::default()).await.map(|page| page.items.len()), Ok(1));
+    let view = remote.run_status(&run).await.expect("a run");
+    assert_eq!(view.entries, samples.view().entries);
+    assert_eq!(remote.status().await, Ok(samples.node_status()));
+    assert_eq!(remote.save_state(&agent).await, Ok(state));
+    assert_eq!(remote.restore_agent(&state, None).await, Ok(samples.agent));
+    assert_eq!(remote.restore_agent(&state, name.clone()).await, Ok(samples.agent));
+    assert_eq!(remote.shutdown(second).await, Ok(()));
+
+    vec![
+        Call::Register(as_sent),
+        Call::Unregister(by_id),
+        Call::Start(agent.clone()),
+        Call::Stop(agent.clone()),
+        Call::Pause(agent.clone()),
+        Call::Resume(agent.clone()),
+        Call::Submit(agent.clone(), request()),
+        Call::Join(run, second),
+        Call::Submit(agent.clone(), "hello".into()),
+        Call::Join(run, Duration::from_secs(30)),
+        Call::Stream(run, Seq(2)),
+        Call::Cancel(run, "enough".to_owned(), second),
+        Call::Decide(run, step(), assumed),
+        Call::Agents(Some("a/b".to_owned()), 3),
+        Call::Agents(None, 0),
+        Call::Agent(agent.clone()),
+        Call::Runs(filter),
+        Call::Runs(RunFilter::default()),
+        Call::RunStatus(run),
+        Call::Status,
+        Call::SaveState(agent),
+        Call::RestoreAgent(state, None),
+        Call::RestoreAgent(state, name),
+        Call::Shutdown(second),
+    ]
+}
+
+#[tokio::test]
+async fn every_method_arrives_as_it_was_called_over_tcp() {
+    let place = Place::new().await;
+
+    let expected = call_everything(&place, &place.over_tcp()).await;
+
+    assert_eq!(place.runtime.calls(), expected);
+}
+
+#[tokio::test]
+async fn every_method_arrives_as_it_was_called_over_a_socket() {
+    let place = Place::new().await;
+
+    let expected = call_everything(&place, &place.over_unix()).await;
+
+    assert_eq!(place.runtime.calls(), expected);
+}
+
+#[tokio::test]
+async fn an_open_run_is_joined_until_the_time_is_up() {
+    let place = Place::with(|service| service.wait_limit(Duration::from_millis(10))).await;
+    let samples = place.runtime.samples();
+    let open = || Answer::Joined(Box::new(Joined::Open(Box::new(samples.open_view()))));
+    place.runtime.answer(open()).answer(open());
+
+    let joined = place.over_tcp().join(&samples.run, Duration::from_secs(5)).await;
+
+    assert_eq!(joined, Ok(Joined::Ended(samples.finished())));
+    assert_eq!(place.runtime.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_join_without_time_asks_once() {
+    let place = Place::new().await;
+    let samples = place.runtime.samples();
+    let open = Joined::Open(Box::new(samples.open_view()));
+    place.runtime.answer(Answer::Joined(Box::new(open)));
+
+    let joined = place.over_unix().join(&samples.run, Duration::ZERO).await;
+
+    assert!(matches!(joined, Ok(Joined::Open(view)) if view.entries == 2));
+    assert_eq!(place.runtime.calls(), [Call::Join(samples.run, Duration::ZERO)]);
+}
+
+#[tokio::test]
+async fn a_join_that_is_never_answered_ends_with_its_deadline() {
+    let place = Place::new().await;
+    let samples = place.runtime.samples();
+    let open = Joined::Open(Box::new(samples.open_view()));
+    place.runtime.answer(Answer::Never).answer(Answer::Joined(Box::new(open)));
+
+    let joined = place.over_tcp().join(&samples.run, Duration::from_millis(20)).await;
+
+    assert!(matches!(joined, Ok(Joined::Open(_))), "{joined:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_unreachable() {
+    let place = Place::new().await;
+    place.runtime.answer(Answer::Never);
+
+    let remote = place.over_tcp().answer_within(Duration::from_millis(50));
+    let error = remote.start(&scribe()).await.expect_err("no answer");
+
+    assert_eq!(error.code(), "unreachable");
+    assert!(error.to_string().contains(&place.url("")), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_of_many_runs_arrives_whole() {
+    let place = Place::new().await;
+    let view = place.runtime.samples().view();
+    let page = Page { items: vec![view; 500], next: None };
+    place.runtime.answer(Answer::Runs(page));
+
+    let page = place.over_unix().runs(RunFilter::default()).await;
+
+    assert_eq!(page.map(|page| page.items.len()), Ok(500));
+}

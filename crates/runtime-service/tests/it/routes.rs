@@ -1,0 +1,42 @@
+//! The table of routes: complete, and the one in the README.
+
+use std::collections::BTreeSet;
+
+use runtime_service::{ROUTES, table};
+
+#[test]
+fn the_readme_holds_the_table_of_the_code() {
+    let readme = include_str!("../../README.md");
+
+    assert!(readme.contains(&table()), "put this into README.md:\n{}", table());
+}
+
+#[test]
+fn every_method_of_the_contract_has_its_route_under_v1() {
+    let contract = include_str!("../../../runtime-traits/src/runtime/trait.rs");
+    let methods: BTreeSet<String> = contract
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("async fn "))
+        .map(|rest| {
+            let end = rest.find('(').expect("a method has parameters");
+            format!("`{}`", &rest[..end])
+        })
+        .collect();
+    let routed: BTreeSet<String> = ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with("/v1/"))
+        .map(|route| route.operation.methods().to_owned())
+        .collect();
+
+    assert!(methods.len() > 15, "the contract was read: {methods:?}");
+    assert_eq!(routed, methods);
+}
+
+#[test]
+fn no_route_is_there_twice() {
+    let mut seen = BTreeSet::new();
+
+    for route in ROUTES {
+        assert!(seen.insert((route.method, route.path)), "{route:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! What a runtime was asked.
+
+use std::time::Duration;
+
+use runtime_traits::log::StepKey;
+use runtime_traits::runtime::{Decision, RunFilter};
+use runtime_traits::store::Seq;
+use runtime_traits::{AgentRef, Name, RunId, RunRequest, StateId};
+
+/// A call of a method of `Runtime`, with what was handed over.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each is the method of its name")]
+pub enum Call {
+    /// With the declaration as JSON.
+    Register(String),
+    Unregister(AgentRef),
+    Start(AgentRef),
+    Stop(AgentRef),
+    Pause(AgentRef),
+    Resume(AgentRef),
+    Submit(AgentRef, RunRequest),
+    Join(RunId, Duration),
+    Stream(RunId, Seq),
+    Cancel(RunId, String, Duration),
+    Decide(RunId, StepKey, Decision),
+    Agents(Option<String>, u32),
+    Agent(AgentRef),
+    Runs(RunFilter),
+    RunStatus(RunId),
+    Status,
+    SaveState(AgentRef),
+    RestoreAgent(StateId, Option<Name>),
+    Shutdown(Duration),
+}

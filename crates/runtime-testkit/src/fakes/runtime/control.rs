@@ -1,0 +1,169 @@
+//! The control contract, answered by a test.
+
+use std::future::pending;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use runtime_traits::log::{Receipt, StepKey, Stopped};
+use runtime_traits::runtime::{
+    AgentStatus, CancelReceipt, Decision, Joined, NodeStatus, Page, RunFilter, RunStream, Submitted,
+};
+use runtime_traits::store::Seq;
+use runtime_traits::{
+    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, StateId,
+};
+
+use crate::fakes::runtime::{Answer, Call, FakeRuntime, Play};
+
+#[async_trait]
+impl Runtime for FakeRuntime {
+    async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
+        let spec = serde_json::to_string(&spec).expect("a spec is JSON");
+        self.done(Call::Register(spec)).await?;
+        Ok(self.samples().agent)
+    }
+
+    async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::Unregister(agent.clone())).await
+    }
+
+    async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::Start(agent.clone())).await
+    }
+
+    async fn stop(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::Stop(agent.clone())).await
+    }
+
+    async fn pause(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::Pause(agent.clone())).await
+    }
+
+    async fn resume(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::Resume(agent.clone())).await
+    }
+
+    async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError> {
+        let sample = Submitted { run: self.samples().run, repeated: false };
+        match self.given(Call::Submit(agent.clone(), request)).await? {
+            Some(Answer::Submitted(submitted)) => Ok(submitted),
+            other => unless(other, sample),
+        }
+    }
+
+    async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError> {
+        match self.given(Call::Join(*run, within)).await? {
+            Some(Answer::Joined(joined)) => Ok(*joined),
+            other => unless(other, Joined::Ended(self.samples().finished())),
+        }
+    }
+
+    async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {
+        let items = self.samples().items(from).into_iter().map(Ok).collect();
+        let sample = Play { items, stays_open: false };
+        let play = match self.given(Call::Stream(*run, from)).await? {
+            Some(Answer::Stream(play)) => play,
+            other => unless(other, sample)?,
+        };
+        let items = stream::iter(play.items);
+        Ok(if play.stays_open { items.chain(stream::pending()).boxed() } else { items.boxed() })
+    }
+
+    async fn cancel(
+        &self,
+        run: &RunId,
+        reason: &str,
+        within: Duration,
+    ) -> Result<CancelReceipt, RuntimeError> {
+        let sample = CancelReceipt::Cancelled(Receipt {
+            stopped: Stopped::Dropped,
+            unknown: vec![StepKey::first(Name::new("fetch").expect("a name"))],
+        });
+        match self.given(Call::Cancel(*run, reason.to_owned(), within)).await? {
+            Some(Answer::Receipt(receipt)) => Ok(receipt),
+            other => unless(other, sample),
+        }
+    }
+
+    async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
+        self.done(Call::Decide(*run, step.clone(), decision)).await
+    }
+
+    async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {
+        let sample = Page { items: vec![self.samples().agent_status()], next: None };
+        match self.given(Call::Agents(after.map(str::to_owned), limit)).await? {
+            Some(Answer::Agents(page)) => Ok(page),
+            other => unless(other, sample),
+        }
+    }
+
+    async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
+        self.done(Call::Agent(agent.clone())).await?;
+        Ok(self.samples().agent_status())
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
+        let sample = Page { items: vec![self.samples().view()], next: Some("next".to_owned()) };
+        match self.given(Call::Runs(filter)).await? {
+            Some(Answer::Runs(page)) => Ok(page),
+            other => unless(other, sample),
+        }
+    }
+
+    async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
+        match self.given(Call::RunStatus(*run)).await? {
+            Some(Answer::Run(view)) => Ok(*view),
+            other => unless(other, self.samples().view()),
+        }
+    }
+
+    async fn status(&self) -> Result<NodeStatus, RuntimeError> {
+        match self.given(Call::Status).await? {
+            Some(Answer::Node(status)) => Ok(*status),
+            other => unless(other, self.samples().node_status()),
+        }
+    }
+
+    async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError> {
+        self.done(Call::SaveState(agent.clone())).await?;
+        Ok(self.samples().state)
+    }
+
+    async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
+        self.done(Call::RestoreAgent(*state, name)).await?;
+        Ok(self.samples().agent)
+    }
+
+    async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
+        self.done(Call::Shutdown(within)).await
+    }
+}
+
+impl FakeRuntime {
+    /// Writes the call down and takes the answer that was given for it.
+    async fn given(&self, call: Call) -> Result<Option<Answer>, RuntimeError> {
+        match self.asked(call) {
+            Some(Answer::Fail(error)) => Err(error),
+            Some(Answer::Panic(words)) => fall_over(words),
+            Some(Answer::Never) => pending().await,
+            answer => Ok(answer),
+        }
+    }
+
+    async fn done(&self, call: Call) -> Result<(), RuntimeError> {
+        let answer = self.given(call).await?;
+        unless(answer, ())
+    }
+}
+
+#[expect(clippy::panic, reason = "the test wants to see what becomes of a panic")]
+fn fall_over(words: &str) -> ! {
+    panic!("{words}")
+}
+
+/// The sample, unless the test gave an answer that does not fit.
+fn unless<T>(answer: Option<Answer>, sample: T) -> Result<T, RuntimeError> {
+    assert!(answer.is_none(), "{answer:?} answers no call of this method");
+    Ok(sample)
+}

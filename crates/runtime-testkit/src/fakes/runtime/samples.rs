@@ -1,0 +1,164 @@
+//! What a runtime that does nothing answers by itself.
+
+use std::collections::BTreeMap;
+
+use runtime_traits::log::{Accepted, Ended, Started};
+use runtime_traits::runtime::{
+    AgentStatus, Finished, NodeStatus, Readiness, SessionPolicy, StreamItem, Want,
+};
+use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
+use runtime_traits::{
+    AgentId, Content, Entry, EntryKind, Name, NodeId, Outcome, Partition, Payload, Pool, RunId, RunView,
+    SessionName, StateId, UnixMillis, Usage,
+};
+use uuid::Uuid;
+
+/// An agent, a run that it has completed, and a snapshot.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// The agent.
+    pub agent: AgentId,
+    /// The run.
+    pub run: RunId,
+    /// The snapshot.
+    pub state: StateId,
+    /// The node.
+    pub node: NodeId,
+    /// The run's input.
+    pub input: Content,
+    /// The run's output.
+    pub output: Content,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        let partition = Partition { pool: Pool::MAIN, index: 17 };
+        Self {
+            agent: AgentId::from_parts(partition, Uuid::from_u128(1)),
+            run: RunId::from_parts(partition, Uuid::from_u128(2)),
+            state: StateId::from_parts(partition, Uuid::from_u128(3)),
+            node: NodeId(Uuid::from_u128(4)),
+            input: Content::text("hello"),
+            output: Content::text("HELLO"),
+        }
+    }
+}
+
+impl Samples {
+    /// The run with its outcome.
+    pub fn finished(&self) -> Finished {
+        Finished {
+            run: self.run,
+            agent: self.agent,
+            session: SessionName::default(),
+            outcome: Outcome::Completed(Payload::of(&self.output)),
+            output: Some(self.output.clone()),
+            usage: self.usage(),
+        }
+    }
+
+    /// The run's log: accepted, started, ended.
+    pub fn entries(&self) -> Vec<Entry> {
+        let accepted = Accepted {
+            agent: self.agent,
+            spec_rev: 1,
+            session: SessionName::default(),
+            policy: SessionPolicy::Enqueue,
+            input: Payload::of(&self.input),
+            digest: self.input.digest(),
+            idempotency_key: None,
+            parent: None,
+            copied_from: None,
+            principal: None,
+            trace: None,
+            deadline: None,
+            priority: 0,
+            labels: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
+        };
+        let started = Started { kind_version: 1, build: "test".to_owned(), node: self.node, suspects: 0 };
+        let ended = Ended {
+            outcome: Outcome::Completed(Payload::of(&self.output)),
+            usage: self.usage(),
+            price: runtime_traits::log::Price::default(),
+        };
+        let kinds =
+            [EntryKind::Accepted(Box::new(accepted)), EntryKind::Started(started), EntryKind::Ended(ended)];
+        (1..)
+            .zip(kinds)
+            .map(|(seq, kind)| Entry {
+                seq: Seq(seq),
+                at: UnixMillis(1000 + seq),
+                attempt: u32::from(seq > 1),
+                epoch: 1,
+                kind,
+            })
+            .collect()
+    }
+
+    /// The run's log as a stream gives it, beginning with `from`.
+    pub fn items(&self, from: Seq) -> Vec<StreamItem> {
+        let content_of = |entry: &Entry| match entry.kind {
+            EntryKind::Accepted(_) => Some(self.input.clone()),
+            EntryKind::Ended(_) => Some(self.output.clone()),
+            _ => None,
+        };
+        self.entries()
+            .into_iter()
+            .filter(|entry| entry.seq >= from)
+            .map(|entry| StreamItem::Entry { content: content_of(&entry), entry: Box::new(entry) })
+            .collect()
+    }
+
+    /// The run's log, folded.
+    pub fn view(&self) -> RunView {
+        RunView::of(self.run, &self.entries()).expect("the log begins with its first entry")
+    }
+
+    /// The run before its last entry.
+    pub fn open_view(&self) -> RunView {
+        RunView::of(self.run, &self.entries()[..2]).expect("the log begins with its first entry")
+    }
+
+    /// The agent.
+    pub fn agent_status(&self) -> AgentStatus {
+        AgentStatus {
+            id: self.agent,
+            name: Name::new("scribe").expect("a name"),
+            kind: Name::new("echo").expect("a name"),
+            description: "writes".to_owned(),
+            want: Want::Active,
+            hosted: true,
+            revision: 1,
+            running: 0,
+            queued: 0,
+        }
+    }
+
+    /// The runtime.
+    pub fn node_status(&self) -> NodeStatus {
+        NodeStatus {
+            node: self.node,
+            build: "test".to_owned(),
+            store: StoreProfile {
+                name: "memory".to_owned(),
+                best: Durability::Memory,
+                sharing: Sharing::Single,
+                limits: Limits::CONTRACT,
+            },
+            since: UnixMillis(1000),
+            readiness: Readiness::Ready,
+            open_runs: 2,
+            active_agents: 1,
+            last_progress: Some(UnixMillis(2000)),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            input_tokens: 5,
+            output_tokens: self.output.bytes.len() as u64,
+            model_calls: 1,
+            tool_calls: 0,
+        }
+    }
+}
