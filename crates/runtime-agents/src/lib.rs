@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "documents", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "documents"), doc = "Agents that Agent Runtime hosts; none without features.")]
 
 #[cfg(feature = "documents")]
 pub mod documents;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_traits::{
@@ -10,6 +10,7 @@ use runtime_traits::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::documents::{Answer, Documents, DocumentsError, Topic, check};
 
@@ -147,35 +148,20 @@ async fn search(
     question: String,
     topic: Option<Topic>,
 ) -> Result<Said, AgentError> {
-    let searched = tokio::task::spawn_blocking(move || {
-        let mut documents = opened(&documents);
-        answer(&mut documents, &folder, &question, topic.as_ref())
+    // One search at a time, and those that wait hold no thread.
+    let mut documents = documents.lock_owned().await;
+    let searched = tokio::task::spawn_blocking(move || -> Result<Answer, DocumentsError> {
+        // A search that panics leaves nothing behind, so that the next one reads the documents anew.
+        let mut open = match documents.take() {
+            Some(open) => open,
+            None => Documents::open(&folder)?,
+        };
+        let answer = open.answer(&question, topic.as_ref());
+        *documents = Some(open);
+        answer
     });
     let Answer { pieces, topic, .. } = searched.await??;
     Ok(Said { pieces, topic })
-}
-
-/// The documents, for one search at a time. A search that panicked may have left them half changed: they are read anew.
-fn opened(documents: &Mutex<Option<Documents>>) -> MutexGuard<'_, Option<Documents>> {
-    documents.lock().unwrap_or_else(|poisoned| {
-        documents.clear_poison();
-        let mut documents = poisoned.into_inner();
-        *documents = None;
-        documents
-    })
-}
-
-fn answer(
-    documents: &mut Option<Documents>,
-    folder: &Path,
-    question: &str,
-    topic: Option<&Topic>,
-) -> Result<Answer, DocumentsError> {
-    let documents = match documents {
-        Some(documents) => documents,
-        None => documents.insert(Documents::open(folder)?),
-    };
-    documents.answer(question, topic)
 }
 
 /// The documents folder of a declaration, if it can be searched.

@@ -48,6 +48,7 @@ pub(super) enum Outcome {
         missing: Vec<String>,
         titles: Vec<String>,
         documents: usize,
+        skipped: Vec<String>,
     },
     Found(Found),
     /// Everything on the topic has been shown.
@@ -84,8 +85,8 @@ pub(super) fn compose(outcome: &Outcome, folder: &str) -> Vec<String> {
             "There is no topic to go on with yet. Ask first what you want to know from {folder}."
         )],
         Outcome::NoDocuments { skipped } => vec![no_documents(skipped, folder)],
-        Outcome::Nothing { missing, titles, documents } => {
-            vec![nothing(missing, titles, *documents, folder)]
+        Outcome::Nothing { missing, titles, documents, skipped } => {
+            vec![nothing(missing, titles, *documents, folder) + &not_searched(skipped)]
         }
         Outcome::Exhausted { question } => {
             vec![format!("That is all that {folder} has on \"{question}\".")]
@@ -170,12 +171,19 @@ fn nothing(missing: &[String], titles: &[String], documents: usize, folder: &str
 }
 
 fn no_documents(skipped: &[String], folder: &str) -> String {
-    let mut text =
-        format!("There is nothing to read in {folder}: put .md, .markdown, .txt or .rst files there.");
-    for skipped in skipped.iter().take(NAMED) {
-        text.push_str(&format!("\nSkipped: {skipped}"));
+    let text = format!("There is nothing to read in {folder}: put .md, .markdown, .txt or .rst files there.");
+    text + &not_searched(skipped)
+}
+
+/// What may have held the answer, and could not be read.
+fn not_searched(skipped: &[String]) -> String {
+    if skipped.is_empty() {
+        return String::new();
     }
-    text
+    let named: Vec<&str> = skipped.iter().take(NAMED).map(String::as_str).collect();
+    let rest = skipped.len().saturating_sub(NAMED);
+    let rest = if rest > 0 { format!(", and {rest} more") } else { String::new() };
+    format!("\nNot searched: {}{rest}.", named.join(", "))
 }
 
 fn listed(words: &[String], last: &str) -> String {

@@ -22,7 +22,7 @@ const HEADING: f32 = 1.6;
 /// How much a term in an outer heading or the file's name counts.
 const ABOVE: f32 = 0.6;
 /// Bytes of new passages that are held before they are written to a segment.
-const BUDGET: usize = 64 * 1024 * 1024;
+const BUDGET: usize = 16 * 1024 * 1024;
 /// The name under which the analyzer is registered.
 const ANALYZER: &str = "documents";
 

@@ -63,7 +63,12 @@ impl Documents {
     /// As [`Documents::open`].
     pub fn refresh(&mut self) -> Result<Refreshed, DocumentsError> {
         let before = self.shelf.numbers();
+        let skipped = self.shelf.skipped().to_vec();
         self.shelf.refresh(&self.folder)?;
+        for new in self.shelf.skipped().iter().filter(|new| !skipped.contains(new)) {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, file = new.file, reason = %new.reason, "document is not searched");
+        }
         let after = self.shelf.numbers();
         let refreshed = difference(&before, &after);
         let gone = refreshed.changed.iter().chain(&refreshed.removed);
@@ -119,9 +124,7 @@ impl Documents {
             Answer { pieces: compose(&outcome, &folder), topic, quotes }
         };
         if self.index.passages() == 0 {
-            let skipped = self.skipped().iter();
-            let skipped = skipped.map(|skipped| format!("{} ({})", skipped.file, skipped.reason));
-            let outcome = Outcome::NoDocuments { skipped: skipped.collect() };
+            let outcome = Outcome::NoDocuments { skipped: self.not_searched() };
             return Ok(reply(outcome, topic.cloned()));
         }
         match read(question, topic, &mut self.index.analyzer()) {
@@ -147,6 +150,7 @@ impl Documents {
                 missing: resolved.missing,
                 titles: self.shelf.titles(),
                 documents: self.files(),
+                skipped: self.not_searched(),
             };
             return Ok((outcome, None));
         }
@@ -183,6 +187,10 @@ impl Documents {
             ..Found::default()
         };
         Ok((Outcome::Found(found), topic))
+    }
+
+    fn not_searched(&self) -> Vec<String> {
+        self.skipped().iter().map(|skipped| format!("{} ({})", skipped.file, skipped.reason)).collect()
     }
 
     /// The folder as a reader knows it.

@@ -154,7 +154,7 @@ fn an_empty_folder_says_what_it_takes() {
     let mut documents = folder.open();
     assert_eq!(documents.skipped()[0].reason, SkipReason::NotUtf8);
     let answer = documents.answer("anything", None).unwrap().text();
-    assert!(answer.ends_with("Skipped: old.txt (not UTF-8)"), "{answer}");
+    assert!(answer.ends_with("\nNot searched: old.txt (not UTF-8)."), "{answer}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn what_is_no_text_is_skipped_and_named() {
     let mut documents = folder.open();
     assert_eq!(skipped(&documents), [("binary.md", SkipReason::Binary), ("latin.txt", SkipReason::NotUtf8)]);
     assert_eq!(documents.answer("lease", None).unwrap().quotes.len(), 1);
+    let answer = documents.answer("planets", None).unwrap().text();
+    assert!(answer.ends_with("\nNot searched: binary.md (not text), latin.txt (not UTF-8)."), "{answer}");
     folder.write("latin.txt", "café lease");
     documents.refresh().unwrap();
     assert_eq!(skipped(&documents), [("binary.md", SkipReason::Binary)]);

@@ -161,3 +161,20 @@ fn a_folder_that_cannot_be_searched_is_refused_by_name() {
         assert!(text.contains(&format!("/{path}` {message}")), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_ask_at_once() {
+    let folder = manual();
+    let librarian = std::sync::Arc::new(Librarian::new(folder.path()));
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let librarian = librarian.clone();
+        asked.spawn(async move {
+            let question = Content::text("When does a lease end?");
+            run(librarian.as_ref(), question, None, Vec::new()).await.0.unwrap()
+        });
+    }
+    let answers = asked.join_all().await;
+    assert_eq!(answers.len(), 40);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
