@@ -6,7 +6,7 @@ use super::answer::{Answer, Found, Outcome, Quote, compose};
 use super::error::DocumentsError;
 use super::folder::Skipped;
 use super::index::{Change, Index};
-use super::question::{Asked, Intent, Topic, read};
+use super::question::{Asked, Intent, Sort, Topic, read};
 use super::rank::{FIRST, FURTHER, SHOWN};
 use super::resolve::{Resolved, resolve};
 use super::search::search;
@@ -154,11 +154,14 @@ impl Documents {
             };
             return Ok((outcome, None));
         }
-        // Where most of the question has no answer, one passage shows what there is instead.
-        let is_half = resolved.missing.len() >= resolved.met.len();
-        let limit = if is_half && !resolved.missing.is_empty() { 1 } else { SHOWN };
-        let found = search(&self.index, &self.shelf, topic, &resolved, FIRST, limit)?;
         let mut topic = topic.clone();
+        // Where most of the question has no answer, one passage says what there is instead.
+        let is_half = resolved.missing.len() >= resolved.met.len() && !resolved.missing.is_empty();
+        let limit = if is_half { 1 } else { SHOWN };
+        if is_half {
+            topic.sort = Sort::Definition;
+        }
+        let found = search(&self.index, &self.shelf, &topic, &resolved, FIRST, limit)?;
         topic.show(found.keys);
         let Resolved { met, missing, read_as, .. } = resolved;
         let found = Found {

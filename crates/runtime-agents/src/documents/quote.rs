@@ -140,7 +140,10 @@ fn code_lines(lines: &[&str]) -> Vec<String> {
         _ => others,
     };
     let indent = lines::indent(first);
-    inner.iter().map(|line| strip_indent(line, indent)).collect()
+    // Lines that rustdoc hides are there for the compiler.
+    let is_hidden = |line: &str| fence.language == "rust" && (line == "#" || line.starts_with("# "));
+    let shown = inner.iter().filter(|line| !is_hidden(line.trim()));
+    shown.map(|line| strip_indent(line, indent)).collect()
 }
 
 fn quote_code(lines: &[String]) -> Vec<String> {

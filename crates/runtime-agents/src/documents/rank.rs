@@ -231,15 +231,29 @@ fn shape(contender: &Contender<'_>, sort: Sort) -> f32 {
         factor *= 0.35;
     }
     let text = contender.passage.text.as_str();
-    let is_code = matches!(contender.passage.form, Form::Code { .. }) || text.trim_start().starts_with("```");
-    let has_code = is_code || text.contains("\n```") || text.contains("`");
-    if is_code {
-        factor *= 0.6;
-    }
+    let code = code_share(contender.passage);
+    factor *= 1.0 - 0.4 * code;
+    let has_code = code > 0.0 || text.contains('`');
     match sort {
         Sort::HowTo if has_code => factor * 1.15,
         Sort::Definition | Sort::Quantity | Sort::HowTo | Sort::Other => factor,
     }
+}
+
+/// The part of a passage's lines that is code, from 0 to 1.
+fn code_share(passage: &Passage) -> f32 {
+    if matches!(passage.form, Form::Code { .. }) {
+        return 1.0;
+    }
+    let mut fenced = false;
+    let (mut code, mut all) = (0_u16, 0_u16);
+    for line in passage.text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let is_fence = line.starts_with("```") || line.starts_with("~~~");
+        all = all.saturating_add(1);
+        code = code.saturating_add(u16::from(fenced || is_fence));
+        fenced ^= is_fence;
+    }
+    f32::from(code) / f32::from(all.max(1))
 }
 
 /// Whether a passage adds something to `others`: not the same words again, and not a third one of one section.

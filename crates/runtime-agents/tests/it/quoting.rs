@@ -82,6 +82,13 @@ fn code_is_shown_as_it_is() {
 }
 
 #[test]
+fn lines_that_rustdoc_hides_are_hidden() {
+    let text = "Take a lease:\n\n```rust,no_run\n# fn main() {\n#[derive(Debug)]\nstruct Lease;\n# }\n```\n\n```sh\n# a comment\n```\n";
+    assert_eq!(quoted(text, "lease"), "Take a lease:\n\n    #[derive(Debug)]\n    struct Lease;");
+    assert_eq!(quoted("```sh\n# a lease comment\n```\n", "lease"), "    # a lease comment");
+}
+
+#[test]
 fn commands_are_not_broken_over_lines() {
     let text = "When you want to see what a lease is then you may as well type `cargo run --release -- run librarian` here.\n";
     assert!(quoted(text, "lease").contains("\n`cargo run --release -- run librarian` here."));
