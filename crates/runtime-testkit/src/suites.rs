@@ -1,3 +1,4 @@
 //! One conformance suite per contract: each clause is one case of the same name.
 
+pub mod runtime;
 pub mod state_store;

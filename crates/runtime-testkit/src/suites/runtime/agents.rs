@@ -1,0 +1,116 @@
+//! Agents: their names, their snapshots, and what is not there.
+
+use std::time::Duration;
+
+use runtime_traits::log::StepKey;
+use runtime_traits::runtime::{AgentRef, Decision, RunRequest, Want};
+use runtime_traits::store::Seq;
+use runtime_traits::{AgentId, AgentSpec, Name, Partition, Pool, RunId, RuntimeError, StateId};
+use uuid::Uuid;
+
+use crate::suites::runtime::RuntimeFixture;
+use crate::suites::runtime::scene::{Scene, session};
+
+const SOMEWHERE: Partition = Partition { pool: Pool::MAIN, index: 3 };
+const NEVER_MINTED: Uuid = Uuid::from_u128(0x0193_571c_8a2f_7c3e_9d1a_5b6c_7d8e_9f00);
+
+/// `one-agent-per-name`: registering a name again attaches to the agent that has it; a changed spec is its next revision.
+pub async fn one_agent_per_name(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let runtime = &scene.runtime;
+    let spec = AgentSpec::new("echo", "Scribe").expect("names");
+    let agent = runtime.register(spec.clone()).await.expect("it is registered");
+    let by_id = AgentRef::Id(agent);
+    assert_eq!(runtime.agent(&by_id).await.expect("it is there").want, Want::Stopped);
+    runtime.start(&by_id).await.expect("it starts");
+
+    assert_eq!(runtime.register(spec.clone()).await, Ok(agent));
+    let status = runtime.agent(&by_id).await.expect("it is there");
+    assert_eq!((status.revision, status.want), (1, Want::Active), "an unchanged spec changes nothing");
+
+    assert_eq!(runtime.register(spec.clone().described("writes")).await, Ok(agent));
+    let status = runtime.agent(&by_id).await.expect("it is there");
+    assert_eq!((status.revision, status.description.as_str()), (2, "writes"));
+
+    let other_case = AgentRef::Name(Name::new("sCRIBE").expect("a name"));
+    assert_eq!(runtime.agent(&other_case).await.map(|status| status.id), Ok(agent));
+
+    let taken = runtime.register(AgentSpec::new("shout", "scribe").expect("names")).await;
+    assert!(matches!(&taken, Err(RuntimeError::NameTaken { kind, .. }) if kind == "echo"), "{taken:?}");
+    let agents = runtime.agents(None, 0).await.expect("agents are listed");
+    assert_eq!(agents.items.len(), 1);
+    assert_eq!(scene.run(&by_id, "still here").await, "still here");
+}
+
+/// `restored-remembers`: an agent restored from a snapshot has the conversations and the state of the saved one.
+pub async fn restored_remembers(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let runtime = &scene.runtime;
+    let agent = scene.started("remember").await;
+    let elsewhere = |input: &str| RunRequest::new(input).in_session(session("other"));
+    scene.run(&agent, "one").await;
+    scene.run(&agent, "two").await;
+    scene.run(&agent, elsewhere("three")).await;
+
+    let state = runtime.save_state(&agent).await.expect("it is saved");
+    assert_eq!(scene.run(&agent, "late").await, r#"["one","two","late"]"#);
+    runtime.stop(&agent).await.expect("it stops");
+    let twin = Some(Name::new("twin").expect("a name"));
+    let restored = runtime.restore_agent(&state, twin.clone()).await.expect("it is restored");
+    let restored = AgentRef::Id(restored);
+
+    assert_ne!(restored, agent);
+    let status = runtime.agent(&restored).await.expect("it is there");
+    assert_eq!((status.name.as_str(), status.want), ("twin", Want::Active));
+    assert_eq!(scene.run(&restored, "four").await, r#"["one","two","four"]"#);
+    assert_eq!(scene.run(&restored, elsewhere("five")).await, r#"["three","five"]"#);
+
+    let taken = runtime.restore_agent(&state, twin).await;
+    assert!(matches!(taken, Err(RuntimeError::NameTaken { .. })), "{taken:?}");
+    let unnamed = runtime.restore_agent(&state, None).await.expect("it is restored");
+    assert_eq!(scene.run(&AgentRef::Id(unnamed), "six").await, r#"["one","two","six"]"#);
+    runtime.start(&agent).await.expect("it starts");
+    assert_eq!(scene.run(&agent, "own").await, r#"["one","two","late","own"]"#);
+}
+
+/// `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
+pub async fn unknown_is_said(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    scene.started("echo").await;
+    let by_name = AgentRef::Name(Name::new("nobody").expect("a name"));
+    let by_id = AgentRef::Id(AgentId::from_parts(SOMEWHERE, NEVER_MINTED));
+    for agent in [by_name, by_id] {
+        unknown_agent(&scene, &agent).await;
+    }
+    unknown_run(&scene, RunId::from_parts(SOMEWHERE, NEVER_MINTED)).await;
+    let elsewhere = Partition { pool: Pool::new("faraway").expect("a pool"), index: 3 };
+    unknown_run(&scene, RunId::from_parts(elsewhere, NEVER_MINTED)).await;
+    let state = StateId::from_parts(SOMEWHERE, NEVER_MINTED);
+    let restored = scene.runtime.restore_agent(&state, None).await;
+    assert_eq!(restored, Err(RuntimeError::UnknownState { state }));
+}
+
+async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
+    let runtime = &scene.runtime;
+    let unknown = RuntimeError::UnknownAgent { agent: agent.to_string() };
+    assert_eq!(runtime.unregister(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.start(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.stop(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.pause(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.submit(agent, "x".into()).await, Err(unknown.clone()));
+    assert_eq!(runtime.run(agent, "x".into()).await, Err(unknown));
+}
+
+async fn unknown_run(scene: &Scene, run: RunId) {
+    let runtime = &scene.runtime;
+    let unknown = RuntimeError::UnknownRun { run };
+    let step = StepKey::first(Name::new("fetch").expect("a name"));
+    assert_eq!(runtime.join(&run, Duration::ZERO).await, Err(unknown.clone()));
+    assert_eq!(runtime.stream(&run, Seq(1)).await.err(), Some(unknown.clone()));
+    assert_eq!(runtime.cancel(&run, "no reason", Duration::ZERO).await, Err(unknown.clone()));
+    assert_eq!(runtime.decide(&run, &step, Decision::Fail).await, Err(unknown.clone()));
+    assert_eq!(runtime.run_status(&run).await, Err(unknown));
+}
