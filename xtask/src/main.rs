@@ -40,7 +40,7 @@ pub(crate) enum Failure {
     Stage { name: String, log: PathBuf },
     /// `cargo deny` is not installed.
     NoDeny,
-    /// `cargo deny` ran and found something; its output has been shown.
+    /// `cargo deny` did not end well; its output has been shown.
     Deny,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Failure {
                 "cargo-deny is not installed; install it with \
                  `cargo install --locked cargo-deny` (about 5 minutes) and try again"
             ),
-            Self::Deny => write!(f, "cargo-deny found something: see above"),
+            Self::Deny => write!(f, "cargo-deny found something, or could not look: see above"),
         }
     }
 }
