@@ -186,3 +186,17 @@ fn sort(words: &[Word<'_>]) -> Sort {
         _ => Sort::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_forgets_what_it_showed_first() {
+        let mut topic = Topic::default();
+        topic.show((0..200).map(|n| n.to_string()));
+        topic.show(["last".to_owned()]);
+        assert_eq!(topic.shown.len(), REMEMBERED);
+        assert_eq!(topic.shown.last().map(String::as_str), Some("last"));
+    }
+}

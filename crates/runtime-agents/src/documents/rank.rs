@@ -281,3 +281,31 @@ fn is_alike(one: &[Term], other: &[Term]) -> bool {
     // Nine tenths of the shorter one's words are in the longer one too.
     both * 10 >= one.len().min(other.len()) * 9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::{Format, split};
+
+    #[test]
+    fn the_best_is_given_also_where_nothing_meets_the_bar() {
+        let passages = split("# A\n\nOne word of two.\n\n# B\n\nBoth words.\n", Format::Markdown);
+        let term = |stem: &str| Term { stem: stem.to_owned(), position: 0 };
+        let contender = |at: usize, score: f32, text: &[&str]| Contender {
+            key: at.to_string(),
+            file: "a.md",
+            passage: &passages[at],
+            score,
+            text: text.iter().map(|stem| term(stem)).collect(),
+            heading: Vec::new(),
+            above: Vec::new(),
+            linked: 0.0,
+        };
+        // The first has most of the score and half of the question, the second the other way round.
+        let contenders = [contender(0, 100.0, &["one"]), contender(1, 1.0, &["one", "two"])];
+        let concept = |stem: &str| Concept { stems: vec![(stem.to_owned(), 1.0)], weight: 1.0 };
+        let concepts = [concept("one"), concept("two")];
+        let choice = choose(&contenders, &concepts, Sort::Other, &BTreeSet::new(), FIRST, SHOWN);
+        assert_eq!(choice.chosen, [0]);
+    }
+}

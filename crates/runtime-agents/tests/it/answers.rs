@@ -81,10 +81,11 @@ fn rubbish_is_not_shown_beside_a_good_answer() {
 
 #[test]
 fn one_section_does_not_fill_the_answer() {
-    let section = "# A\n\nA lease ends when its node is silent for as long as it was granted, and no sooner than that.\n\n\
-                   Whoever ends the lease of another node writes down why, so that people can read about it later.\n\n\
-                   Every lease can end early: stop the machine, cut its network, or freeze the process by a signal.\n\n";
-    let other = "# B\n\nBesides these there are a few words here on how to end a lease by hand with the command line.\n";
+    let section = "# A\n\nA lease ends when its node is silent for as long as it was granted, and certainly no sooner than that moment.\n\n\
+                   A lease ends after a stop of this machine, some cut to her network, or any frozen process there by accident.\n\n\
+                   A lease ends because people do so by hand: whoever does writes down why, with others to read in due course.\n\n";
+    let other = "# B\n\nA lease ends, besides these, from commands which users with some experience type into their shells, \
+                 on purpose only, and seldom, since nobody likes them very much.\n";
     let folder = Folder::with(&[("a.md", section), ("b.md", other)]);
     let answer = folder.ask("When does a lease end?");
     let places = folder.places(&answer);

@@ -28,6 +28,12 @@ fn references_are_links_only_where_the_document_defines_them() {
 }
 
 #[test]
+fn an_item_that_begins_with_a_link_is_no_definition_of_one() {
+    let text = "- [`lease`]: what a node has for a while\n\n[`lease`]: https://example.org \"A lease\"\n";
+    assert_eq!(quoted(text, "lease"), "- `lease`: what a node has for a while");
+}
+
+#[test]
 fn html_badges_and_entities_do_not_get_in_the_way() {
     let text =
         "<p align=\"center\">The lease<br>of <b>node</b> &lt;id&gt; &amp; `<folder>` or <folder></p>\n";

@@ -224,7 +224,8 @@ fn what_has_nothing_to_say_is_no_passage() {
 }
 
 #[test]
-fn an_item_that_begins_with_a_link_is_no_link_definition() {
-    let found = texts("* [`kube`]: Kubernetes client and runtime.\n");
-    assert_eq!(found.len(), 1);
+fn a_very_long_line_of_code_is_cut_too() {
+    let found = texts(&format!("```\n{}\n```\n", "let x = 1; ".repeat(2_000)));
+    assert!(found.len() > 10);
+    assert!(found.iter().all(|(line, text)| *line == 2 && text.len() < 1_000));
 }
