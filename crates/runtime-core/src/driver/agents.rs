@@ -142,13 +142,15 @@ impl Inner {
             let then = vec![Then::Put(cell, encode(&WantRecord { want, generation }))];
             self.commit(agent.partition(), Writes { when, then }).await?;
         }
-        let mut state = lock(&home.state);
-        let PartitionState { agents, runs } = &mut *state;
-        if let Some(slot) = agents.get_mut(agent) {
-            slot.want = want;
-            slot.generation = generation;
-        }
-        for run in runs.values().filter(|run| run.place.agent == *agent) {
+        let runs: Vec<Arc<RunSlot>> = {
+            let mut state = lock(&home.state);
+            if let Some(slot) = state.agents.get_mut(agent) {
+                slot.want = want;
+                slot.generation = generation;
+            }
+            state.runs.values().filter(|run| run.place.agent == *agent).cloned().collect()
+        };
+        for run in runs {
             if let Some(machine) = run.machine() {
                 lock(&machine).pause(want == Want::Paused);
                 run.signal.raise();

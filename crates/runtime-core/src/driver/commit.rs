@@ -24,7 +24,7 @@ impl Inner {
         self.submit_batch(partition, Some(fence), writes).await
     }
 
-    /// Commits what needs no owner: names.
+    /// Commits what needs no owner: names, and claims.
     pub(super) async fn commit_unfenced(
         &self,
         partition: Partition,

@@ -34,17 +34,20 @@ impl Inner {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
             _ => None,
         };
-        let (writes, known) = {
+        let mut writes = Writes::append(place, &outgoing.entries);
+        // Never the machine's lock and the partition's at once: others take them the other way round.
+        let (timers, state) = {
             let machine = lock(&machine);
-            let log = machine.log();
-            let mut writes = Writes::append(place, &outgoing.entries);
-            writes.undue(&place.run, closed_timers(log, &outgoing.entries));
-            let known = ended.map(|ended| {
-                writes.undue(&place.run, open_timers(log));
-                self.ride(&mut writes, place, log, ended, machine.state_left())
-            });
-            (writes, known)
+            writes.undue(&place.run, closed_timers(machine.log(), &outgoing.entries));
+            let timers = ended.is_some().then(|| open_timers(machine.log())).unwrap_or_default();
+            (timers, machine.state_left())
         };
+        let mut known = None;
+        if let Some(ended) = ended {
+            writes.undue(&place.run, timers);
+            let accepted = accepted_of(lock(&machine).log()).cloned();
+            known = accepted.map(|accepted| self.ride(&mut writes, place, &accepted, ended, state));
+        }
         self.commit(partition, writes).await?;
         if let Some(known) = known {
             self.in_session(place, |session| session.known = known);
@@ -63,11 +66,10 @@ impl Inner {
         &self,
         writes: &mut Writes,
         place: &Place,
-        log: &[Entry],
+        accepted: &Accepted,
         ended: (&Ended, runtime_traits::UnixMillis),
         state: Option<Payload>,
     ) -> Option<Known> {
-        let EntryKind::Accepted(accepted) = &log[0].kind else { return None };
         let (before, next) = self
             .in_session(place, |session| (session.known.clone(), session.promise_next()))
             .unwrap_or_default();
@@ -75,7 +77,7 @@ impl Inner {
         let conversation = before.map(|known| known.conversation);
         let after = writes.end(place, accepted, ended, state, conversation);
         if let Some((next, version)) = next.zip(self.begins_with(place)) {
-            let epoch = log[log.len() - 1].epoch;
+            let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
             let next = Place { run: next, ..place.clone() };
             let begin = Writes::append(&next, &[self.started(Seq(2), 1, epoch, version)]);
             writes.when.extend(begin.when);
@@ -264,7 +266,8 @@ impl Inner {
                     self.known_session(place).await?;
                 }
                 writes.undue(&place.run, open_timers(&log));
-                let known = self.ride(&mut writes, place, &log, (ended, *at), None);
+                let known =
+                    accepted_of(&log).and_then(|accepted| self.ride(&mut writes, place, accepted, (ended, *at), None));
                 self.commit(partition, writes).await?;
                 self.in_session(place, |session| session.known = known);
             } else {

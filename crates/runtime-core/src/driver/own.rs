@@ -2,9 +2,10 @@
 
 use runtime_codec::{CodecError, OwnerRecord, decode, encode};
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Batch, BatchId, Cell, StateError, Then, Token, When};
+use runtime_traits::store::{Cell, StateError, Then, Token, When};
 
 use super::inner::{Inner, Owner};
+use crate::engine::batches::Writes;
 use crate::engine::keys;
 
 impl Inner {
@@ -28,20 +29,9 @@ impl Inner {
             None => When::Absent(own.clone()),
             Some(cell) => When::Revision(own.clone(), cell.revision),
         };
-        let batch = Batch {
-            id: BatchId(u128::from_le_bytes(token)),
-            partition,
-            fence: None,
-            when: vec![when],
-            then: vec![Then::Put(own, value.into())],
-            durability: self.durability,
-        };
-        // The token is random, so it serves as the batch's id; a claim whose fate is unknown is repeated at once.
-        let claimed = match self.store.commit(batch.clone()).await {
-            Err(StateError::Unknown { .. }) => self.store.commit(batch).await,
-            answer => answer,
-        };
-        claimed.map(|_| Owner { token: Token(token), epoch })
+        let writes = Writes { when: vec![when], then: vec![Then::Put(own, value.into())] };
+        self.commit_unfenced(partition, writes).await?;
+        Ok(Owner { token: Token(token), epoch })
     }
 }
 

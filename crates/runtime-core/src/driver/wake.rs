@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use runtime_codec::Due;
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::id::RunId;
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Entry, EntryKind, RunView, WaitOn};
 use runtime_traits::name::Name;
 use runtime_traits::partition::Partition;
-use runtime_traits::runtime::RuntimeError;
+use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Cell, Key, Then, When};
 use tokio::sync::Notify;
 
@@ -77,13 +77,19 @@ impl Inner {
 
     /// Gives a parked run its next attempt, if nothing else did.
     async fn wake(self: Arc<Self>, slot: Arc<RunSlot>) {
-        if self.is_draining() || !slot.take_parked() {
+        // The end of a pause looks at every parked run again.
+        if self.is_draining() || self.is_paused(&slot.place.agent) || !slot.take_parked() {
             return;
         }
         if let Err(error) = self.wake_taken(&slot).await {
             tracing::error!(run = %slot.place.run, %error, "the run cannot be woken; it stays open");
             slot.set_stage(Stage::Left(error));
         }
+    }
+
+    fn is_paused(&self, agent: &AgentId) -> bool {
+        let state = lock(&self.home(agent.partition()).state);
+        state.agents.get(agent).is_some_and(|slot| slot.want == Want::Paused)
     }
 
     async fn wake_taken(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {

@@ -2,8 +2,8 @@
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView, StepPhase,
-    StepUnknown, Stopped, UnknownCause, WaitOn,
+    AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView, StepKey,
+    StepPhase, StepUnknown, Stopped, UnknownCause, Verdict, WaitOn,
 };
 
 /// What becomes of a run that was found open.
@@ -24,7 +24,7 @@ pub enum Next {
     Start,
     /// It waits; at the moment, if there is one, it gets its next attempt.
     Wait {
-        /// When its first timer runs out.
+        /// When its first timer runs out or its deadline passes.
         until: Option<UnixMillis>,
     },
     /// It has its outcome.
@@ -34,8 +34,11 @@ pub enum Next {
 /// Decides what a new owner appends to `log`, and what then becomes of the run.
 pub fn claim(view: &RunView, log: &[Entry]) -> Claim {
     match view.phase {
-        Phase::Queued => Claim { entries: Vec::new(), next: Next::Queue },
         Phase::Ended => Claim { entries: Vec::new(), next: Next::Over },
+        Phase::Queued | Phase::Parked if view.cancel.is_some() => {
+            Claim { entries: vec![cancelled(view, Stopped::Complete)], next: Next::Over }
+        }
+        Phase::Queued => Claim { entries: Vec::new(), next: Next::Queue },
         Phase::Parked => Claim { entries: Vec::new(), next: after_park(view, log) },
         Phase::Running | Phase::Waiting => lost(view),
     }
@@ -46,34 +49,63 @@ fn lost(view: &RunView) -> Claim {
         vec![EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Lost, counted: false })];
     let under_way = view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
     let cause = if view.cancel.is_some() { UnknownCause::Cancelled } else { UnknownCause::Crash };
-    let mut unknown = Vec::new();
     for step in under_way {
         let (key, try_no) = (step.key.clone(), step.tries);
-        unknown.push(key.clone());
         entries.push(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
     }
-    if view.cancel.is_none() {
-        return Claim { entries, next: Next::Start };
-    }
-    let outcome = Outcome::Cancelled(Receipt { stopped: Stopped::Dropped, unknown });
-    entries.push(EntryKind::Ended(Ended { outcome, usage: view.usage, price: Price::default() }));
-    Claim { entries, next: Next::Over }
+    let next = if view.cancel.is_some() {
+        entries.push(cancelled(view, Stopped::Dropped));
+        Next::Over
+    } else {
+        Next::Start
+    };
+    Claim { entries, next }
 }
 
-/// A parked run goes on when its first timer runs out or somebody ends its wait; one that was drained goes on now.
-pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
-    let ending = log.iter().rev().find_map(|entry| match &entry.kind {
-        EntryKind::AttemptEnded(ended) => Some(&ended.how),
-        _ => None,
+/// A run that somebody wanted to end gets no further attempt.
+fn cancelled(view: &RunView, stopped: Stopped) -> EntryKind {
+    let unknown = unknown_steps(view);
+    EntryKind::Ended(Ended {
+        outcome: Outcome::Cancelled(Receipt { stopped, unknown }),
+        usage: view.usage,
+        price: Price::default(),
+    })
+}
+
+/// The steps that have begun and whose end nobody knows.
+pub fn unknown_steps(view: &RunView) -> Vec<StepKey> {
+    let unknown = view.steps.iter().filter(|step| {
+        matches!(
+            step.phase,
+            StepPhase::Dispatched | StepPhase::Unknown(_) | StepPhase::Decided(Verdict::Repeat)
+        )
     });
+    unknown.map(|step| step.key.clone()).collect()
+}
+
+/// A parked run goes on when its first timer runs out, its deadline passes or somebody ends its wait; one that was
+/// drained goes on now.
+pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     let needs_person = view.waits.iter().any(|wait| is_for_a_person(&wait.on));
-    if view.waits.is_empty() || (ending != Some(&AttemptEnding::Parked) && !needs_person) {
+    if !needs_person && (view.waits.is_empty() || goes_on(log)) {
         return Next::Start;
     }
-    if needs_person {
-        return Next::Wait { until: None };
-    }
-    Next::Wait { until: view.waits.iter().filter_map(|wait| wait.wake_at).min() }
+    let deadline = match log.first().map(|entry| &entry.kind) {
+        Some(EntryKind::Accepted(accepted)) => accepted.deadline,
+        _ => None,
+    };
+    let timers = view.waits.iter().filter_map(|wait| wait.wake_at);
+    let timer = timers.min().filter(|_| !needs_person);
+    Next::Wait { until: timer.into_iter().chain(deadline).min() }
+}
+
+/// Whether the last attempt did not end to wait, or something that it waited for has come since.
+fn goes_on(log: &[Entry]) -> bool {
+    let mut since = log.iter().rev().map(|entry| &entry.kind);
+    let last = since.find(|kind| {
+        matches!(kind, EntryKind::AttemptEnded(_) | EntryKind::StepDecided(_) | EntryKind::WaitClosed(_))
+    });
+    !matches!(last, Some(EntryKind::AttemptEnded(ended)) if ended.how == AttemptEnding::Parked)
 }
 
 /// Whether the whole run waits for a person, whatever its branches could do.

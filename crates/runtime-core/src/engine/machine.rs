@@ -18,17 +18,20 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{
     AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome,
-    Price, Receipt, RunFailure, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause, Usage, Verdict,
-    WaitClosed, WaitId, WaitOn, WaitOpened,
+    Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause, Usage,
+    Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::Name;
 use runtime_traits::store::Seq;
 
+use super::claim::unknown_steps;
 use slot::{Phase, Recorded, SlotState};
 
 /// The most entries of a run's log. A run that needs more fails; the rest of the room is for its end.
 pub const MAX_ENTRIES: usize = 10_000;
 const ROOM_TO_END: usize = 64;
+/// The most bytes of a failure or a reason in words.
+const MAX_MESSAGE: usize = 4 * 1024;
 
 /// One attempt of one run.
 #[derive(Debug)]
@@ -50,6 +53,9 @@ pub struct RunMachine {
     by_key: HashMap<StepKey, usize>,
     recorded: HashMap<StepKey, Recorded>,
     timers: HashMap<WaitId, StepKey>,
+    recorded_timers: HashMap<StepKey, WaitId>,
+    /// The waits whose ends were there when the attempt began.
+    closed_waits: HashSet<WaitId>,
     counts: HashMap<(Vec<Name>, Name), u32>,
     draws: HashMap<Vec<Name>, u64>,
     contents: HashMap<Digest, Content>,
@@ -116,6 +122,8 @@ impl RunMachine {
             by_key: HashMap::new(),
             recorded: HashMap::new(),
             timers: HashMap::new(),
+            recorded_timers: HashMap::new(),
+            closed_waits: HashSet::new(),
             counts: HashMap::new(),
             draws: HashMap::new(),
             contents,
@@ -136,6 +144,7 @@ impl RunMachine {
             log,
         };
         machine.index_history();
+        machine.pass_begin();
         machine
     }
 
@@ -176,13 +185,21 @@ impl RunMachine {
                 }
                 EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Time(key), .. }) => {
                     self.timers.insert(*wait, key.clone());
+                    self.recorded_timers.insert(key.clone(), *wait);
                 }
                 EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Decision(key), .. }) => {
                     if let Some(recorded) = self.recorded.get_mut(key) {
                         recorded.deciding = Some(*wait);
                     }
                 }
+                EntryKind::WaitClosed(closed) => {
+                    self.closed_waits.insert(closed.wait);
+                }
                 EntryKind::StateSet(set) => self.states_recorded.push(payload_digest(&set.value)),
+                EntryKind::CancelRequested(cancel) => {
+                    let by = entry.at.after(Duration::from_millis(cancel.within_millis));
+                    self.cancel_by = Some(self.cancel_by.map_or(by, |old| old.min(by)));
+                }
                 _ => {}
             }
         }
@@ -261,20 +278,27 @@ impl RunMachine {
         self.durable = self.sent;
     }
 
-    /// Somebody wants the run to end: it may end by itself within `within`.
+    /// Somebody wants the run to end: it may end by itself within `within`. Of two such wishes the more urgent rules.
     pub fn cancel(&mut self, by: DecidedBy, reason: String, within: Duration) {
-        if self.over != Over::No || self.cancel_by.is_some() {
+        let until = self.now.after(within);
+        if self.over != Over::No || self.cancel_by.is_some_and(|before| before <= until) {
             return;
         }
         let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        self.cancel_by = Some(self.now.after(within));
-        self.append(EntryKind::CancelRequested(CancelRequested { by, reason, within_millis }));
+        self.cancel_by = Some(until);
+        self.append(EntryKind::CancelRequested(CancelRequested {
+            by,
+            reason: shortened(reason),
+            within_millis,
+        }));
     }
 
     /// Ends a cancelled run whose agent did not end by itself.
     pub fn stop_cancelled(&mut self, stopped: Stopped) {
         if self.over == Over::No {
-            let unknown = self.give_up_steps(UnknownCause::Cancelled);
+            self.give_up_steps(UnknownCause::Cancelled);
+            let view = RunView::of(self.facts.run, &self.log);
+            let unknown = view.as_ref().map(unknown_steps).unwrap_or_default();
             self.end(Outcome::Cancelled(Receipt { stopped, unknown }));
         }
     }
@@ -286,17 +310,20 @@ impl RunMachine {
 
     /// Records a verdict on a step that waits for one. `false`: it does not wait.
     pub fn decide(&mut self, key: &StepKey, by: DecidedBy, verdict: Verdict) -> bool {
-        let Some(slot) = self.by_key.get(key).map(|at| &mut self.slots[*at]) else {
+        let over = self.over != Over::No;
+        let Some(recorded) = self.recorded.get_mut(key).filter(|_| !over) else {
             return false;
         };
-        let Phase::Deciding { wait } = slot.phase else {
+        let Some(wait) = recorded.deciding.take() else {
             return false;
         };
-        if self.over != Over::No {
-            return false;
+        recorded.repeat = verdict == Verdict::Repeat;
+        recorded.closed = !recorded.repeat;
+        let digest = recorded.digest;
+        if let Some(slot) = self.by_key.get(key) {
+            // What was decided comes in the order of the log.
+            self.slots[*slot].phase = Phase::Recorded;
         }
-        slot.phase = Phase::Decided;
-        let digest = slot.digest;
         self.append(EntryKind::StepDecided(StepDecided {
             key: key.clone(),
             by: by.clone(),
@@ -317,12 +344,15 @@ impl RunMachine {
         if !self.is_live() {
             return self.diverge("the code ends here".to_owned());
         }
-        if self.cancelled || self.cancel_by.is_some() {
+        if self.cancel_by.is_some() {
             return self.stop_cancelled(Stopped::Complete);
         }
         let outcome = match result {
             Ok(output) => Outcome::Completed(self.keep(&output)),
-            Err(failure) => Outcome::Failed(failure),
+            Err(RunFailure { kind, message }) => {
+                let message = shortened(message);
+                Outcome::Failed(RunFailure { kind, message })
+            }
         };
         self.end(outcome);
     }
@@ -343,7 +373,8 @@ impl RunMachine {
         }
     }
 
-    /// Whether the run waits, and for nothing that this process does.
+    /// Whether the run waits, for nothing that this process does, and for something that the log names: that ends the
+    /// wait of a parked run. A pause does not, nor an older dispatch that may still be under way.
     pub fn may_park(&self) -> bool {
         let open = || self.open.iter().map(|slot| &self.slots[*slot]);
         self.over == Over::No
@@ -352,7 +383,7 @@ impl RunMachine {
             && self.sent == self.durable
             && !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind))
             && open().next().is_some()
-            && open().all(|slot| slot.is_waiting(self.paused))
+            && open().all(SlotState::is_waiting)
     }
 
     fn diverge(&mut self, asked: String) {
@@ -385,18 +416,21 @@ impl RunMachine {
     }
 
     /// Records that nobody knows how the steps under way will end.
-    fn give_up_steps(&mut self, cause: UnknownCause) -> Vec<StepKey> {
-        let mut unknown = Vec::new();
+    fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
             if let Some(try_no) = self.slots[at].dispatched_try() {
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;
                 self.slots[at].wake();
-                self.append(EntryKind::StepUnknown(StepUnknown { key: key.clone(), try_no, cause }));
-                unknown.push(key);
+                self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
             }
         }
-        unknown
+    }
+
+    fn log_full(&mut self) {
+        let message = format!("the run's log is full: {MAX_ENTRIES} entries");
+        self.give_up_steps(UnknownCause::Cancelled);
+        self.end(Outcome::Failed(RunFailure { kind: FailureKind::LogFull, message }));
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -461,6 +495,12 @@ fn plus(a: Price, b: Price) -> Price {
         (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
     };
     Price { micros, wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros) }
+}
+
+/// What somebody said, cut to a length that the log takes.
+fn shortened(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    message
 }
 
 fn payload_digest(payload: &Payload) -> Digest {

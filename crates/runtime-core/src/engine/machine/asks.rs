@@ -8,13 +8,13 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{
     DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown, UnknownCause,
-    Usage, WaitClosed, WaitId,
+    Usage, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::name::Name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::slot::{Phase, SlotState, What};
-use super::{Over, RunMachine};
+use super::{MAX_ENTRIES, Over, RunMachine, shortened};
 
 /// The most bytes of an input, a request, a value or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
@@ -53,7 +53,10 @@ impl RunMachine {
             });
         }
         let digest = request.digest();
-        let recorded = self.recorded.get(&key).map(|recorded| recorded.differs(sort, effect, digest));
+        let mut recorded = self.recorded.get(&key).map(|recorded| recorded.differs(sort, effect, digest));
+        if self.recorded_timers.contains_key(&key) {
+            recorded = Some(Some("a step instead of a timer".to_owned()));
+        }
         let request = if recorded.is_none() && effect != runtime_traits::Effect::Pure {
             self.keep(&request)
         } else {
@@ -70,17 +73,23 @@ impl RunMachine {
     /// Asks to be woken.
     pub fn ask_timer(&mut self, key: StepKey, after: Duration) -> Slot {
         let digest = Digest::of(&after.as_nanos().to_le_bytes());
-        let phase = match self.recorded_timer(&key) {
-            Some((wait, wake_at)) => Phase::Running { wait, wake_at },
-            None => Phase::Asked,
-        };
+        let mut phase = Phase::Asked;
+        if let Some((wait, opened)) = self.recorded_timer(&key) {
+            let wake_at = opened.wake_at.unwrap_or(self.now);
+            phase = Phase::Running { wait, wake_at };
+            if opened.digest != digest {
+                self.diverged(format!("timer `{key}`"), format!("`{key}` with another time"));
+            }
+        } else if self.recorded.contains_key(&key) {
+            self.diverged(format!("step `{key}`"), format!("`{key}` as a timer"));
+        }
         self.put(SlotState::new(key, What::Timer { after }, digest, phase))
     }
 
-    fn recorded_timer(&self, key: &StepKey) -> Option<(WaitId, UnixMillis)> {
-        let wait = self.timers.iter().find(|(_, timer)| *timer == key).map(|(wait, _)| *wait)?;
+    fn recorded_timer(&self, key: &StepKey) -> Option<(WaitId, &WaitOpened)> {
+        let wait = *self.recorded_timers.get(key)?;
         match self.log.get(wait.0 as usize - 1).map(|entry| &entry.kind) {
-            Some(EntryKind::WaitOpened(opened)) => Some((wait, opened.wake_at.unwrap_or(self.now))),
+            Some(EntryKind::WaitOpened(opened)) => Some((wait, opened)),
             _ => None,
         }
     }
@@ -95,10 +104,10 @@ impl RunMachine {
 
     /// What there is for a step, in the order of the log.
     pub fn poll_step(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<Given> {
-        let now = self.now;
+        let (now, over) = (self.now, self.over != Over::No);
         let state = &mut self.slots[slot.0];
         match state.phase {
-            Phase::Execute { try_no } => {
+            Phase::Execute { try_no } if !over => {
                 let What::Step { within, .. } = state.what else {
                     return Poll::Pending;
                 };
@@ -148,7 +157,7 @@ impl RunMachine {
                 message: format!("its value has {} bytes; the limit is {MAX_CONTENT}", content.bytes.len()),
             }),
             Ok(content) => Ok(self.keep(&content)),
-            Err(failure) => Err(failure),
+            Err(StepFailure { kind, message }) => Err(StepFailure { kind, message: shortened(message) }),
         };
         self.slots[slot.0].phase = Phase::Settling;
         self.usage = self.usage.plus(usage);
@@ -172,38 +181,35 @@ impl RunMachine {
         if self.over != Over::No {
             return;
         }
-        let key = self.slots[at].key.clone();
-        let recorded = self.recorded.get(&key);
+        let open = self.recorded.get(&self.slots[at].key).filter(|recorded| !recorded.closed);
         match phase {
-            Phase::Recorded if recorded.is_some_and(|recorded| recorded.closed) => {}
-            Phase::Recorded => {
-                let (try_no, wait) =
-                    recorded.map_or((1, None), |recorded| (recorded.tries, recorded.deciding));
-                self.drop_step(key, try_no, wait);
+            Phase::Recorded | Phase::Again { .. } | Phase::Deciding => {
+                if let Some(tries) = open.map(|recorded| recorded.tries) {
+                    self.drop_step(at, tries);
+                }
             }
             Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.slots[at].is_pure() =>
             {
-                self.drop_step(key, try_no, None);
+                self.drop_step(at, try_no);
             }
-            Phase::Again { .. } => self.drop_step(key, 1, None),
-            Phase::Deciding { wait } => self.drop_step(key, 1, Some(wait)),
-            Phase::Running { wait, .. } if !self.closes(wait) => self.close(wait, DROPPED),
+            // If the recorded log has the end of the wait, the replay comes to it.
+            Phase::Running { wait, .. } if !self.closed_waits.contains(&wait) => {
+                self.close(wait, DROPPED);
+            }
             _ => {}
         }
     }
 
-    /// Whether the recorded log has the end of this wait: then the replay comes to it.
-    fn closes(&self, wait: WaitId) -> bool {
-        self.log[..self.history]
-            .iter()
-            .skip(self.given)
-            .any(|entry| matches!(&entry.kind, EntryKind::WaitClosed(closed) if closed.wait == wait))
-    }
-
-    fn drop_step(&mut self, key: StepKey, try_no: u32, wait: Option<WaitId>) {
+    fn drop_step(&mut self, slot: usize, try_no: u32) {
+        let key = self.slots[slot].key.clone();
+        let recorded = self.recorded.get_mut(&key);
+        let deciding = recorded.and_then(|recorded| {
+            recorded.closed = true;
+            recorded.deciding.take()
+        });
         self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause: UnknownCause::Dropped }));
-        if let Some(wait) = wait {
+        if let Some(wait) = deciding {
             self.close(wait, DROPPED);
         }
     }
@@ -246,10 +252,11 @@ impl RunMachine {
             Some(_) => {
                 self.diverged("the session's state set".to_owned(), "another state to be set".to_owned())
             }
-            None if self.over == Over::No => {
+            None if self.over != Over::No => {}
+            None if self.log.len() >= MAX_ENTRIES => self.log_full(),
+            None => {
                 self.append(EntryKind::StateSet(StateSet { cell: String::new(), value: payload }));
             }
-            None => {}
         }
     }
 

@@ -1,15 +1,15 @@
 //! Giving out what the log says, in its order, and beginning what it does not hold yet.
 
-use runtime_traits::agent::Given;
+use runtime_traits::agent::{Given, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Effect, EntryKind, FailureKind, Outcome, RunFailure, StepDispatched, StepFailure, StepFailureKind,
-    StepKey, StepOpened, StepUnknown, UnknownCause, Verdict, WaitId, WaitOn, WaitOpened,
+    Effect, EntryKind, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown, UnknownCause,
+    Usage, Verdict, WaitId, WaitOn, WaitOpened,
 };
 
 use super::asks::{DROPPED, ELAPSED};
-use super::slot::{Phase, What};
+use super::slot::{Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, is_urgent};
 
 /// What giving out one entry came to.
@@ -29,10 +29,67 @@ impl RunMachine {
     /// `true`: the agent has something to see, and is to be polled before the next turn.
     pub fn turn(&mut self, now: UnixMillis) -> bool {
         self.tick(now);
-        if self.over != Over::No {
+        while self.over == Over::No {
+            if self.refuse() || self.give() {
+                return true;
+            }
+            if !self.is_live() {
+                return false;
+            }
+            if self.begin_asked() {
+                return true;
+            }
+            // A timer of no time has run out already.
+            if !self.fire_timers() {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Once the run is to end, what has not begun is refused: one step at a time and in the order of the keys, so that
+    /// a replay sees the same.
+    fn refuse(&mut self) -> bool {
+        if !self.cancelled {
             return false;
         }
-        self.give() || (self.is_live() && self.begin_asked())
+        let may_begin = |slot: &&usize| {
+            let slot = &self.slots[**slot];
+            let recorded = self.recorded.get(&slot.key);
+            match slot.phase {
+                Phase::Asked => matches!(slot.what, What::Step { .. }),
+                Phase::Recorded | Phase::Again { .. } | Phase::Deciding => {
+                    recorded.is_some_and(|recorded| !recorded.closed)
+                }
+                _ => false,
+            }
+        };
+        let first = self.open.iter().filter(may_begin);
+        let Some(slot) = first.min_by_key(|slot| &self.slots[**slot].key).copied() else {
+            return false;
+        };
+        if matches!(self.slots[slot].phase, Phase::Deciding) {
+            let recorded = self.recorded.get_mut(&self.slots[slot].key);
+            if let Some(wait) = recorded.and_then(|recorded| recorded.deciding.take()) {
+                self.close(wait, DROPPED);
+            }
+        }
+        self.slots[slot].phase = Phase::Done(Given::Cancelled);
+        self.slots[slot].wake();
+        true
+    }
+
+    /// Passes what comes before the agent's first look, so that every replay has the same time then. A wish to end the
+    /// run comes after it, as it did when the agent was about to begin.
+    pub(super) fn pass_begin(&mut self) {
+        while let Some(entry) = self.log.get(self.given) {
+            let (at, seen) = (entry.at, matches!(entry.kind, EntryKind::CancelRequested(_)));
+            if seen || !matches!(self.give_entry(self.given), Step::Passed) {
+                return;
+            }
+            self.given += 1;
+            self.seen_at = at;
+        }
     }
 
     /// Gives out entries up to and including the next that the agent sees.
@@ -99,11 +156,6 @@ impl RunMachine {
                         self.done(slot, Given::Result(Ok(value)))
                     }
                     Verdict::Fail => self.done(slot, Given::Result(Err(decided_so()))),
-                    Verdict::Repeat if live => {
-                        let tries = self.tries(&decided.key.clone());
-                        self.dispatch_again(slot, tries + 1);
-                        Step::Passed
-                    }
                     Verdict::Repeat => Step::Passed,
                 }
             }
@@ -132,6 +184,7 @@ impl RunMachine {
             EntryKind::CancelRequested(_) => {
                 self.cancelled = true;
                 self.cancel_wakers.drain(..).for_each(std::task::Waker::wake);
+                self.interrupt_pure_steps();
                 Step::Seen
             }
             EntryKind::Accepted(_)
@@ -151,14 +204,43 @@ impl RunMachine {
         }
     }
 
+    /// The log does not know of pure steps under way: they count as not begun.
+    fn interrupt_pure_steps(&mut self) {
+        for slot in &self.open {
+            let state = &mut self.slots[*slot];
+            if state.is_pure() && matches!(state.phase, Phase::Execute { .. } | Phase::Executing { .. }) {
+                state.phase = Phase::Asked;
+                state.wake();
+            }
+        }
+    }
+
     fn execute(&mut self, slot: usize) -> Step {
-        let state = &mut self.slots[slot];
+        let state = &self.slots[slot];
         let Phase::Opening { try_no } = state.phase else {
             return Step::Passed;
         };
+        if self.is_too_late(state) {
+            // The commit took longer than the other side remembers the key. Nobody has begun it; now nobody does.
+            let (key, cause) = (state.key.clone(), UnknownCause::Crash);
+            self.slots[slot].phase = Phase::Recorded;
+            self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
+            return Step::Passed;
+        }
+        let state = &mut self.slots[slot];
         state.phase = Phase::Execute { try_no };
         state.wake();
         Step::Begins
+    }
+
+    /// Whether a further try comes after the window in which it may be repeated without a decision.
+    fn is_too_late(&self, slot: &SlotState) -> bool {
+        let Some(Effect::Idempotent { window }) = slot.effect() else {
+            return false;
+        };
+        self.recorded
+            .get(&slot.key)
+            .is_some_and(|recorded| !recorded.repeat && self.now >= recorded.opened_at.after(window))
     }
 
     fn done(&mut self, slot: usize, given: Given) -> Step {
@@ -191,10 +273,12 @@ impl RunMachine {
             }
             seen |= match self.slots[slot].phase {
                 Phase::Asked => self.begin_new(slot),
-                Phase::Recorded => self.begin_recorded(slot),
-                Phase::Again { not_before } if not_before <= self.now && !self.paused => {
-                    let tries = self.tries(&self.slots[slot].key.clone());
-                    self.dispatch_again(slot, tries + 1);
+                Phase::Recorded => {
+                    self.begin_recorded(slot);
+                    false
+                }
+                Phase::Again { not_before } if not_before <= self.now => {
+                    self.begin_recorded(slot);
                     false
                 }
                 _ => false,
@@ -204,6 +288,10 @@ impl RunMachine {
     }
 
     fn begin_new(&mut self, slot: usize) -> bool {
+        if self.log.len() + ROOM_TO_END > MAX_ENTRIES {
+            self.log_full();
+            return false;
+        }
         let state = &self.slots[slot];
         let key = state.key.clone();
         let digest = state.digest;
@@ -218,14 +306,7 @@ impl RunMachine {
                 self.append(EntryKind::WaitOpened(opened));
                 false
             }
-            What::Step { .. } if self.cancelled => self.refuse(slot),
-            What::Step { .. } if self.paused => false,
-            What::Step { .. } if self.log.len() + ROOM_TO_END > MAX_ENTRIES => {
-                let message = format!("the run's log is full: {MAX_ENTRIES} entries");
-                self.give_up_steps(UnknownCause::Cancelled);
-                self.end(Outcome::Failed(RunFailure { kind: FailureKind::LogFull, message }));
-                false
-            }
+            What::Step { .. } if self.paused || self.cancel_by.is_some() => false,
             What::Step { effect: Effect::Pure, .. } => {
                 self.slots[slot].phase = Phase::Execute { try_no: 1 };
                 self.slots[slot].wake();
@@ -242,88 +323,94 @@ impl RunMachine {
     }
 
     /// The log knows that the step began, and not how it ended: its effect rules.
-    fn begin_recorded(&mut self, slot: usize) -> bool {
-        let key = self.slots[slot].key.clone();
-        let Some(recorded) = self.recorded.get(&key) else {
-            return false;
+    fn begin_recorded(&mut self, slot: usize) {
+        let state = &mut self.slots[slot];
+        // Its time may have come while it may not begin: then it has no time any more.
+        state.phase = Phase::Recorded;
+        let recorded = self.recorded.get_mut(&state.key);
+        let Some(recorded) = recorded.filter(|recorded| !recorded.closed) else {
+            return;
         };
-        if recorded.closed {
-            return false;
+        if self.cancel_by.is_some() {
+            return;
         }
-        if self.cancelled {
-            return self.refuse(slot);
-        }
-        if self.paused {
-            return false;
-        }
-        let (tries, repeat, deciding) = (recorded.tries, recorded.repeat, recorded.deciding);
-        let (opened_at, dispatched_at) = (recorded.opened_at, recorded.dispatched_at);
-        let may_repeat = match self.slots[slot].effect() {
+        let may_repeat = match state.effect() {
             Some(Effect::Pure | Effect::Repeatable) => true,
-            Some(Effect::Idempotent { window }) => self.now < opened_at.after(window),
+            Some(Effect::Idempotent { window }) => self.now < recorded.opened_at.after(window),
             Some(Effect::AtMostOnce) | None => false,
         };
-        if !repeat && !may_repeat {
-            let wait = deciding.unwrap_or(WaitId(self.next_seq().0));
-            let digest = self.slots[slot].digest;
-            self.slots[slot].phase = Phase::Deciding { wait };
-            if deciding.is_none() {
-                let on = WaitOn::Decision(key);
-                let opened = WaitOpened { wait, on, digest, wake_at: None, holds_session: true };
+        if !recorded.repeat && !may_repeat {
+            state.phase = Phase::Deciding;
+            if recorded.deciding.is_none() {
+                let wait = WaitId(self.log.len() as u64 + 1);
+                recorded.deciding = Some(wait);
+                let opened = WaitOpened {
+                    wait,
+                    on: WaitOn::Decision(state.key.clone()),
+                    digest: state.digest,
+                    wake_at: None,
+                    holds_session: true,
+                };
                 self.append(EntryKind::WaitOpened(opened));
             }
-            return false;
+            return;
+        }
+        if self.paused {
+            return;
         }
         // An older dispatch of an idempotent step may still be under way until its deadline.
-        let within = match self.slots[slot].what {
+        let within = match state.what {
             What::Step { effect: Effect::Idempotent { .. }, within, .. } => within,
             _ => None,
         };
-        match within.map(|within| dispatched_at.after(within)).filter(|end| *end > self.now) {
-            Some(not_before) => self.slots[slot].phase = Phase::Again { not_before },
-            None => self.dispatch_again(slot, tries + 1),
+        let older = within.map(|within| recorded.dispatched_at.after(within));
+        if let Some(not_before) = older.filter(|end| *end > self.now) {
+            state.phase = Phase::Again { not_before };
+            return;
         }
-        false
-    }
-
-    fn refuse(&mut self, slot: usize) -> bool {
-        self.slots[slot].phase = Phase::Done(Given::Cancelled);
-        self.slots[slot].wake();
-        true
-    }
-
-    fn tries(&self, key: &StepKey) -> u32 {
-        self.recorded.get(key).map_or(1, |recorded| recorded.tries)
-    }
-
-    fn dispatch_again(&mut self, slot: usize, try_no: u32) {
-        let key = self.slots[slot].key.clone();
-        self.slots[slot].phase = Phase::Opening { try_no };
+        recorded.tries += 1;
+        recorded.dispatched_at = self.now;
+        let (key, try_no) = (state.key.clone(), recorded.tries);
+        state.phase = Phase::Opening { try_no };
         self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));
     }
 
-    /// Lets timers run out and ends steps whose deadline has passed.
-    pub(super) fn fire_timers(&mut self) {
-        for slot in self.open.iter().copied().collect::<Vec<_>>() {
+    /// Lets timers run out and ends steps whose deadline has passed, in the order of their moments.
+    /// `true`: there were some.
+    pub(super) fn fire_timers(&mut self) -> bool {
+        let due = |slot: &usize| {
+            let state = &self.slots[*slot];
+            let at = state.wake_at().filter(|at| *at <= self.now)?;
+            Some((at, state.key.clone(), *slot))
+        };
+        let mut due: Vec<_> = self.open.iter().filter_map(due).collect();
+        due.sort();
+        let mut fired = false;
+        for (_, key, slot) in due {
             let state = &mut self.slots[slot];
-            if state.wake_at().is_none_or(|at| at > self.now) {
-                continue;
-            }
             match state.phase {
                 Phase::Running { wait, .. } => {
                     state.phase = Phase::Fired;
                     self.close(wait, ELAPSED);
+                    fired = true;
+                }
+                Phase::Executing { .. } if state.is_pure() => {
+                    // Nothing in the log has opened it: its result is its only entry.
+                    state.wake();
+                    self.settle(Slot(slot), Err(timed_out()), Usage::default());
+                    fired = true;
                 }
                 Phase::Executing { try_no, .. } => {
                     state.phase = Phase::TimingOut;
                     state.wake();
-                    let key = state.key.clone();
                     let cause = UnknownCause::TimedOut;
                     self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
+                    fired = true;
                 }
                 _ => {}
             }
         }
+        fired
     }
 }
 

@@ -45,9 +45,7 @@ pub(super) enum Phase {
     /// Its deadline has passed, which is appended.
     TimingOut,
     /// A person has to say what becomes of it.
-    Deciding { wait: WaitId },
-    /// A person has said so, which is appended.
-    Decided,
+    Deciding,
     /// The timer runs.
     Running { wait: WaitId, wake_at: UnixMillis },
     /// The timer has run out, which is appended.
@@ -100,13 +98,9 @@ impl SlotState {
         self.effect() == Some(Effect::Pure)
     }
 
-    /// Whether nothing that this process does moves it.
-    pub(super) fn is_waiting(&self, paused: bool) -> bool {
-        match self.phase {
-            Phase::Deciding { .. } | Phase::Running { .. } | Phase::Again { .. } => true,
-            Phase::Asked | Phase::Recorded => paused,
-            _ => false,
-        }
+    /// Whether it waits for what ends a wait in the log.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Deciding | Phase::Running { .. })
     }
 
     /// The try that is on its way out or under way, if it is recorded as such.

@@ -1,0 +1,7 @@
+//! The driver over a store that a test can make fail.
+
+mod decisions;
+mod house;
+mod lifecycle;
+mod recovery;
+mod waits;

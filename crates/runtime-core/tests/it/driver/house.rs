@@ -1,0 +1,194 @@
+//! A runtime for tests, and an agent that does what its input says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_core::{Builder, RuntimeManager};
+use runtime_testkit::fakes::MapStore;
+use runtime_traits::agent::{Agent, AgentKind, SpecError};
+use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
+use runtime_traits::store::StateStore;
+use runtime_traits::{AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId};
+use tokio::sync::Semaphore;
+
+/// The world outside: it counts what is done to it, and holds work back until a test lets it go on.
+#[derive(Debug)]
+pub(crate) struct World {
+    done: Mutex<HashMap<String, u32>>,
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// Does what its input says: a script of words.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    world: Arc<World>,
+    name: Name,
+}
+
+/// Builds [`Scripted`].
+#[derive(Debug)]
+pub(crate) struct ScriptedKind(pub(crate) Arc<World>);
+
+impl World {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { done: Mutex::default(), gates: Mutex::default() })
+    }
+
+    /// How often something was begun.
+    pub(crate) fn times(&self, what: &str) -> u32 {
+        self.done.lock().unwrap().get(what).copied().unwrap_or(0)
+    }
+
+    fn begin(&self, what: &str) {
+        *self.done.lock().unwrap().entry(what.to_owned()).or_default() += 1;
+        self.gate(&format!("began {what}")).add_permits(1);
+    }
+
+    fn gate(&self, name: &str) -> Arc<Semaphore> {
+        let mut gates = self.gates.lock().unwrap();
+        Arc::clone(gates.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
+    }
+
+    /// Lets one holder go on.
+    pub(crate) fn open(&self, name: &str) {
+        self.gate(name).add_permits(1);
+    }
+
+    /// Waits until something was begun.
+    pub(crate) async fn began(&self, what: &str) {
+        self.pass(&format!("began {what}")).await;
+    }
+
+    async fn pass(&self, name: &str) {
+        let gate = self.gate(name);
+        tokio::time::timeout(Duration::from_secs(20), gate.acquire()).await.expect(name).unwrap().forget();
+    }
+}
+
+#[async_trait]
+impl Agent for Scripted {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("scripted", self.name.as_str()).unwrap()
+    }
+
+    async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
+        let script = input.as_text()?.to_owned();
+        let mut said = Vec::new();
+        for word in script.split_whitespace() {
+            let (verb, what) = word.split_once(':').unwrap_or((word, ""));
+            match verb {
+                "pure" | "once" | "again" | "held" | "held-once" => {
+                    let effect = match verb {
+                        "pure" => Effect::Pure,
+                        "again" | "held" => Effect::Repeatable,
+                        _ => Effect::AtMostOnce,
+                    };
+                    let world = &self.world;
+                    let value = ctx.step(what, effect, what, |_| async move {
+                        world.begin(what);
+                        if verb.starts_with("held") {
+                            world.pass(what).await;
+                        }
+                        Ok(format!("{what}!"))
+                    });
+                    said.push(value.await?);
+                }
+                "sleep" => ctx.sleep(Duration::from_millis(what.parse()?)).await,
+                "state" => {
+                    let mut list: Vec<String> = ctx.state()?.unwrap_or_default();
+                    list.push(what.to_owned());
+                    ctx.set_state(&list)?;
+                    said.push(list.join(","));
+                }
+                "fail" => return Err(AgentError::says(what)),
+                "panic" => panic!("{what}"),
+                "cancelled" => ctx.cancelled().await,
+                "forever" => std::future::pending().await,
+                "big" => said.push("x".repeat(what.parse()?)),
+                "now" => said.push(ctx.now().0.to_string()),
+                other => said.push(other.to_owned()),
+            }
+        }
+        Ok(Content::text(said.join(" ")))
+    }
+}
+
+impl AgentKind for ScriptedKind {
+    fn name(&self) -> Name {
+        Name::new("scripted").unwrap()
+    }
+
+    fn check(&self, _: &AgentSpec) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
+        Ok(Arc::new(Scripted { world: Arc::clone(&self.0), name: spec.name.clone() }))
+    }
+}
+
+/// A store and a world that outlive the runtimes over them.
+pub(crate) struct House {
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) world: Arc<World>,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self::over(Arc::new(MapStore::new()))
+    }
+
+    pub(crate) fn over(store: Arc<dyn StateStore>) -> Self {
+        Self { store, world: World::new() }
+    }
+
+    pub(crate) fn builder(&self) -> Builder {
+        RuntimeManager::builder(Arc::clone(&self.store))
+            .kind(Arc::new(ScriptedKind(Arc::clone(&self.world))))
+            .configure(|config| config.park_after = Duration::from_millis(20))
+    }
+
+    /// Opens a runtime. One that was open before is as good as dead: it no longer owns anything.
+    pub(crate) async fn open(&self) -> RuntimeManager {
+        self.builder().open().await.unwrap()
+    }
+
+    /// Opens a runtime with a started agent `a`.
+    pub(crate) async fn with_agent(&self) -> (RuntimeManager, AgentId) {
+        let runtime = self.open().await;
+        let agent = runtime.register_spec(AgentSpec::new("scripted", "a").unwrap()).await.unwrap();
+        runtime.start_agent(agent).await.unwrap();
+        (runtime, agent)
+    }
+}
+
+/// Submits a script.
+pub(crate) async fn submit(runtime: &RuntimeManager, agent: AgentId, script: &str) -> RunId {
+    runtime.submit(&AgentRef::Id(agent), RunRequest::new(script)).await.unwrap().run
+}
+
+/// The output of a run that completes.
+pub(crate) async fn output(runtime: &RuntimeManager, run: RunId) -> String {
+    match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
+        runtime_traits::runtime::Joined::Ended(finished) => finished.into_result().unwrap().output.to_string(),
+        runtime_traits::runtime::Joined::Open(view) => panic!("still open: {view:?}"),
+    }
+}
+
+/// Waits until a run is in a phase.
+pub(crate) async fn until_phase(runtime: &RuntimeManager, run: RunId, phase: runtime_traits::log::Phase) {
+    use futures_util::StreamExt;
+    if runtime.run_status(&run).await.unwrap().phase == phase {
+        return;
+    }
+    let mut entries = runtime.stream(&run, runtime_traits::store::Seq::FIRST).await.unwrap();
+    while let Some(item) = entries.next().await {
+        item.unwrap();
+        if runtime.run_status(&run).await.unwrap().phase == phase {
+            return;
+        }
+    }
+    panic!("the run ended before it was {phase:?}");
+}

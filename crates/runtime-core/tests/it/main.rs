@@ -1,0 +1,4 @@
+//! What the engine and the driver promise.
+
+mod conformance;
+mod driver;
