@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Batch, BatchId, Committed, Fence, StateError};
@@ -14,14 +15,30 @@ use crate::engine::keys;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a caller waits for a store that is away or full.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Inner {
-    /// Commits as the partition's owner. While the fate of the batch is not known, or the store is away or full, the
-    /// same batch is submitted again; the runtime's end ends that.
+    /// Commits for a run, as the partition's owner. While the fate of the batch is not known, or the store is away or
+    /// full, the same batch is submitted again; the runtime's end ends that.
     pub(super) async fn commit(&self, partition: Partition, writes: Writes) -> Result<Committed, StateError> {
+        let fence = self.fence(partition).await?;
+        self.submit_batch(partition, Some(fence), writes, None).await
+    }
+
+    /// Commits for a caller who waits: what the store does not take in time has not been written, and is refused.
+    pub(super) async fn commit_now(
+        &self,
+        partition: Partition,
+        writes: Writes,
+    ) -> Result<Committed, StateError> {
+        let fence = self.fence(partition).await?;
+        self.submit_batch(partition, Some(fence), writes, Some(self.clock.now().after(PATIENCE))).await
+    }
+
+    async fn fence(&self, partition: Partition) -> Result<Fence, StateError> {
         let owner = self.own(partition).await?;
-        let fence = Fence { owner: keys::own(partition), token: owner.token };
-        self.submit_batch(partition, Some(fence), writes).await
+        Ok(Fence { owner: keys::own(partition), token: owner.token })
     }
 
     /// Commits what needs no owner: names, and claims.
@@ -30,7 +47,7 @@ impl Inner {
         partition: Partition,
         writes: Writes,
     ) -> Result<Committed, StateError> {
-        self.submit_batch(partition, None, writes).await
+        self.submit_batch(partition, None, writes, Some(self.clock.now().after(PATIENCE))).await
     }
 
     async fn submit_batch(
@@ -38,6 +55,7 @@ impl Inner {
         partition: Partition,
         fence: Option<Fence>,
         writes: Writes,
+        until: Option<UnixMillis>,
     ) -> Result<Committed, StateError> {
         let batch = Batch {
             id: self.batch_id(),
@@ -56,7 +74,10 @@ impl Inner {
                 }
                 Err(error) => error,
             };
-            if !error.is_transient() || self.ending.is_cancelled() {
+            // Only an unknown fate has to be cleared up, whatever it takes.
+            let unknown = matches!(error, StateError::Unknown { .. });
+            let late = !unknown && until.is_some_and(|until| self.clock.now() >= until);
+            if !error.is_transient() || late || self.ending.is_cancelled() {
                 self.note_failure(&error);
                 return Err(error);
             }

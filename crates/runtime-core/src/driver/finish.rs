@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
+use runtime_traits::error::Cause;
 use runtime_traits::log::{Accepted, Ended, Entry, EntryKind, Outcome, Phase, RunView};
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
@@ -16,6 +18,9 @@ use crate::engine::batches::{Place, Writes, closed_timers, open_timers};
 use crate::engine::claim::{Next, after_park};
 use crate::engine::machine::{Outgoing, Over, RunMachine};
 use crate::engine::session::{Known, Session};
+
+/// Sessions of one agent above which idle ones are no longer kept in memory.
+const SESSIONS_KEPT: usize = 1_024;
 
 impl Inner {
     /// Commits what a machine appended.
@@ -39,18 +44,19 @@ impl Inner {
         let (timers, state) = {
             let machine = lock(&machine);
             writes.undue(&place.run, closed_timers(machine.log(), &outgoing.entries));
-            let timers = ended.is_some().then(|| open_timers(machine.log())).unwrap_or_default();
+            let timers = if ended.is_some() { open_timers(machine.log()) } else { Vec::new() };
             (timers, machine.state_left())
         };
         let mut known = None;
         if let Some(ended) = ended {
             writes.undue(&place.run, timers);
+            let before = self.known_session(place).await.map_err(store_error)?;
             let accepted = accepted_of(lock(&machine).log()).cloned();
-            known = accepted.map(|accepted| self.ride(&mut writes, place, &accepted, ended, state));
+            known = accepted.map(|accepted| self.ride(&mut writes, place, &accepted, ended, state, before));
         }
         self.commit(partition, writes).await?;
         if let Some(known) = known {
-            self.in_session(place, |session| session.known = known);
+            self.in_session(place, |session| session.known = Some(known));
         }
         let durable = {
             let mut machine = lock(&machine);
@@ -61,33 +67,35 @@ impl Inner {
         Ok(())
     }
 
-    /// Adds what rides with a run's end, the begin of its successor with it.
+    /// Adds what rides with the end of a run that had begun, the begin of its successor with it.
     fn ride(
         &self,
         writes: &mut Writes,
         place: &Place,
         accepted: &Accepted,
-        ended: (&Ended, runtime_traits::UnixMillis),
+        ended: (&Ended, UnixMillis),
         state: Option<Payload>,
-    ) -> Option<Known> {
-        let (before, next) = self
-            .in_session(place, |session| (session.known.clone(), session.promise_next()))
-            .unwrap_or_default();
-        let kept = state.clone().or_else(|| before.as_ref().and_then(|known| known.state.clone()));
-        let conversation = before.map(|known| known.conversation);
-        let after = writes.end(place, accepted, ended, state, conversation);
-        if let Some((next, version)) = next.zip(self.begins_with(place)) {
+        before: Known,
+    ) -> Known {
+        let kept = state.clone().or(before.state);
+        let after = writes.end(place, accepted, ended, state, Some(before.conversation));
+        if let Some(version) = self.begins_with(place)
+            && let Some(Some(next)) = self.in_session(place, Session::promise_next)
+        {
             let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
             let next = Place { run: next, ..place.clone() };
             let begin = Writes::append(&next, &[self.started(Seq(2), 1, epoch, version)]);
             writes.when.extend(begin.when);
             writes.then.extend(begin.then);
         }
-        after.map(|conversation| Known { conversation, state: kept })
+        Known { conversation: after.unwrap_or(before.conversation), state: kept }
     }
 
     /// The version of the kind with which the session's next run begins, if it may.
     fn begins_with(&self, place: &Place) -> Option<u32> {
+        if self.is_draining() {
+            return None;
+        }
         let state = lock(&self.home(place.agent.partition()).state);
         let agent = state.agents.get(&place.agent)?;
         (agent.want != Want::Stopped && agent.agent.is_some()).then_some(agent.kind_version)
@@ -170,11 +178,23 @@ impl Inner {
         let place = &slot.place;
         let was_there = lock(&self.home(place.run.partition()).state).runs.remove(&place.run).is_some();
         if was_there {
-            self.in_session(place, |session| session.leave(&place.run));
+            self.leave_session(place);
             self.open_runs.fetch_sub(1, Ordering::Relaxed);
             slot.set_stage(stage);
         }
         was_there
+    }
+
+    fn leave_session(&self, place: &Place) {
+        let mut state = lock(&self.home(place.agent.partition()).state);
+        let Some(agent) = state.agents.get_mut(&place.agent) else { return };
+        agent.session(&place.session).leave(&place.run);
+        // An agent with many sessions keeps the idle ones in the store only.
+        if let Some(sessions) = &mut agent.sessions
+            && sessions.len() > SESSIONS_KEPT
+        {
+            sessions.retain(|_, session| !session.is_idle());
+        }
     }
 
     /// Does something with the session of a run whose agent is in memory.
@@ -196,7 +216,7 @@ impl Inner {
 
     /// Begins the next run of a session, if it is its turn and its agent may.
     pub(super) fn begin_next(self: &Arc<Self>, place: &Place) {
-        if self.begins_with(place).is_none() || self.is_draining() {
+        if self.begins_with(place).is_none() {
             return;
         }
         let Some(Some(next)) = self.in_session(place, Session::begin_next) else { return };
@@ -261,17 +281,22 @@ impl Inner {
         if !entries.is_empty() {
             let mut writes = Writes::append(place, entries);
             writes.undue(&place.run, closed_timers(&log, entries));
-            if let Some(Entry { kind: EntryKind::Ended(ended), at, .. }) = entries.last() {
-                if view.attempt > 0 {
-                    self.known_session(place).await?;
-                }
+            let mut known = None;
+            if let (Some(Entry { kind: EntryKind::Ended(ended), at, .. }), Some(accepted)) =
+                (entries.last(), accepted_of(&log))
+            {
                 writes.undue(&place.run, open_timers(&log));
-                let known =
-                    accepted_of(&log).and_then(|accepted| self.ride(&mut writes, place, accepted, (ended, *at), None));
-                self.commit(partition, writes).await?;
-                self.in_session(place, |session| session.known = known);
-            } else {
-                self.commit(partition, writes).await?;
+                if view.attempt > 0 {
+                    let before = self.known_session(place).await?;
+                    known = Some(self.ride(&mut writes, place, accepted, (ended, *at), None, before));
+                } else {
+                    // It never was its turn: the conversation is another run's to write.
+                    writes.end(place, accepted, (ended, *at), None, None);
+                }
+            }
+            self.commit(partition, writes).await?;
+            if let Some(known) = known {
+                self.in_session(place, |session| session.known = Some(known));
             }
             slot.committed(log.len() as u64);
         }
@@ -324,5 +349,13 @@ fn accepted_of(log: &[Entry]) -> Option<&Accepted> {
     match &log.first()?.kind {
         EntryKind::Accepted(accepted) => Some(accepted),
         _ => None,
+    }
+}
+
+/// What kept the session from being read, as an error of the store.
+fn store_error(error: RuntimeError) -> StateError {
+    match error {
+        RuntimeError::Store(error) => error,
+        error => StateError::Damaged { what: Cause::of(&error).to_string() },
     }
 }

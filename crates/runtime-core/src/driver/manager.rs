@@ -34,6 +34,17 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 pub struct RuntimeManager {
     pub(super) inner: Arc<Inner>,
     pub(super) tenant: Tenant,
+    alive: Arc<Alive>,
+}
+
+/// Ends the runtime's own tasks when the last handle is gone. Runs under way are worked on: `shutdown` parks them.
+#[derive(Debug)]
+struct Alive(CancellationToken);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl RuntimeManager {
@@ -81,13 +92,14 @@ impl RuntimeManager {
         inner.do_due(inner.clock.now()).await;
         inner.tasks.spawn(Arc::clone(&inner).keep_time());
         inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
-        Ok(Self { inner, tenant })
+        let alive = Arc::new(Alive(inner.ending.clone()));
+        Ok(Self { inner, tenant, alive })
     }
 
     /// The same runtime, acting for another tenant.
     #[must_use]
     pub fn for_tenant(&self, tenant: Tenant) -> Self {
-        Self { inner: Arc::clone(&self.inner), tenant }
+        Self { inner: Arc::clone(&self.inner), tenant, alive: Arc::clone(&self.alive) }
     }
 
     /// Hosts a kind from now on.

@@ -34,8 +34,12 @@ impl Inner {
         }
         let agent = loop {
             if let Some(agent) = self.named(tenant, &spec.name).await? {
-                self.redeclare(tenant, &agent, spec).await?;
-                break agent;
+                match self.redeclare(tenant, &agent, spec).await {
+                    Ok(()) => break agent,
+                    // Somebody else declared it meanwhile: look again.
+                    Err(RuntimeError::Store(StateError::Conflict { .. })) => continue,
+                    Err(error) => return Err(error),
+                }
             }
             if let Some(agent) = self.create(tenant, spec).await? {
                 break agent;
@@ -103,7 +107,7 @@ impl Inner {
                 Then::Put(cell, encode(&due)),
             ],
         };
-        self.commit(agent.partition(), writes).await?;
+        self.commit_now(agent.partition(), writes).await?;
         Ok(())
     }
 
@@ -154,7 +158,7 @@ impl Inner {
             when: vec![When::Revision(cell.clone(), before.revision)],
             then: vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
         };
-        self.commit(agent.partition(), writes).await?;
+        self.commit_now(agent.partition(), writes).await?;
         Ok(())
     }
 

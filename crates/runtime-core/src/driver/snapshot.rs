@@ -57,7 +57,7 @@ impl Inner {
             return Err(RuntimeError::TooLarge { what, size: bytes.len() as u64, limit });
         }
         let writes = Writes { when: vec![When::Absent(cell.clone())], then: vec![Then::Put(cell, bytes)] };
-        self.commit(id.partition(), writes).await?;
+        self.commit_now(id.partition(), writes).await?;
         Ok(state)
     }
 
@@ -211,7 +211,7 @@ impl Inner {
             self.put_new(&mut writes, keys::state(tenant, agent, &session), encode(&StateRecord { value }));
         }
         if !writes.then.is_empty() {
-            self.commit(agent.partition(), writes).await?;
+            self.commit_now(agent.partition(), writes).await?;
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Inner {
         let after = Seq(next.0 + messages.len() as u64);
         let when = vec![When::Next(log.clone(), next)];
         let then = vec![Then::Append(log.clone(), messages)];
-        self.commit(log.partition, Writes { when, then }).await?;
+        self.commit_now(log.partition, Writes { when, then }).await?;
         Ok(after)
     }
 

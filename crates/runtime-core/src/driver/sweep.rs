@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use runtime_traits::id::AgentId;
-use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Seq, Then, When};
 
 use super::inner::Inner;
-use super::load::PAGE;
+use super::load::{PAGE, read};
 use super::register::parse_spec;
 use super::run_slot::lock;
 use crate::engine::batches::{Place, Writes};
@@ -79,7 +79,7 @@ impl Inner {
                         .then
                         .push(Then::Trim(keys::messages(&place.tenant, &place.agent, &place.session), keep));
                 }
-                self.commit(partition, writes).await?;
+                self.commit_now(partition, writes).await?;
             }
         }
         Ok(())
@@ -88,31 +88,11 @@ impl Inner {
     /// Deletes an agent with all that is stored of it.
     pub(super) async fn unregister(&self, tenant: &Tenant, agent: &AgentRef) -> Result<(), RuntimeError> {
         let id = self.find(tenant, agent).await?;
-        let busy = self.with_agent(tenant, &id, |slot, runs| {
-            let refused = |reason: &str| RuntimeError::WrongState {
-                agent: agent.to_string(),
-                action: "deleted".to_owned(),
-                reason: reason.to_owned(),
-            };
-            if slot.want != Want::Stopped {
-                return Some(refused("it is not stopped; stop it first"));
-            }
-            let open = runs.values().any(|run| run.place.agent == id);
-            open.then(|| refused("it has open runs; cancel them or let them end first"))
-        });
-        if let Some(error) = busy.await? {
-            return Err(error);
-        }
         let spec = keys::spec(tenant, &id);
         let record = self.record::<runtime_codec::SpecRecord>(&spec).await?;
         let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
         let name = parse_spec(&record)?.name;
-        // Named to be removed first, so that a crash in between leaves no half of an agent for long.
-        let due = runtime_codec::Due::Unnamed { tenant: tenant.clone(), agent: id, name: name.to_string() };
-        let cell = keys::due(id.partition(), self.clock.now(), &format!("unnamed/{}", id.unique().simple()));
-        let put = Then::Put(cell.clone(), runtime_codec::encode(&due));
-        self.commit(id.partition(), Writes { when: vec![When::Absent(cell.clone())], then: vec![put] })
-            .await?;
+        self.withdraw(tenant, &id, agent, &name).await?;
         let alias = keys::name(self.pool, tenant, &name);
         if let Some(written) = self.store.get(std::slice::from_ref(&alias)).await?.pop().flatten() {
             let when = vec![When::Revision(alias.clone(), written.revision)];
@@ -121,8 +101,43 @@ impl Inner {
         }
         lock(&self.names).remove(&(tenant.clone(), name.folded()));
         lock(&self.attached).remove(&id);
-        self.purge(tenant, &id).await?;
-        self.commit(id.partition(), Writes { when: Vec::new(), then: vec![Then::Delete(cell)] }).await?;
+        self.purge(tenant, &id).await
+    }
+
+    /// Takes back what somebody wants of an agent that is stopped and has no open run: from here on it takes none, and
+    /// a crash leaves a cell that falls due and has the rest removed.
+    async fn withdraw(
+        &self,
+        tenant: &Tenant,
+        id: &AgentId,
+        agent: &AgentRef,
+        name: &Name,
+    ) -> Result<(), RuntimeError> {
+        let refused = |reason: &str| RuntimeError::WrongState {
+            agent: agent.to_string(),
+            action: "deleted".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let home = self.home(id.partition());
+        let _admin = home.admin.lock().await;
+        let cell = keys::want(tenant, id);
+        let written = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
+        let written = written.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
+        if read::<runtime_codec::WantRecord>(&cell, &written)?.want != Want::Stopped {
+            return Err(refused("it is not stopped; stop it first"));
+        }
+        if lock(&home.state).runs.values().any(|run| run.place.agent == *id) {
+            return Err(refused("it has open runs; cancel them or let them end first"));
+        }
+        let due = runtime_codec::Due::Unnamed { tenant: tenant.clone(), agent: *id, name: name.to_string() };
+        let due_cell =
+            keys::due(id.partition(), self.clock.now(), &format!("unnamed/{}", id.unique().simple()));
+        let writes = Writes {
+            when: vec![When::Revision(cell.clone(), written.revision)],
+            then: vec![Then::Delete(cell), Then::Put(due_cell, runtime_codec::encode(&due))],
+        };
+        self.commit_now(id.partition(), writes).await?;
+        lock(&home.state).agents.remove(id);
         Ok(())
     }
 
@@ -152,7 +167,7 @@ impl Inner {
             logs = self.store.logs(&under, Some(&last), PAGE).await?;
         }
         for group in then.chunks(GROUP) {
-            self.commit(agent.partition(), Writes { when: Vec::new(), then: group.to_vec() }).await?;
+            self.commit_now(agent.partition(), Writes { when: Vec::new(), then: group.to_vec() }).await?;
         }
         Ok(())
     }
