@@ -186,3 +186,60 @@ impl CliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use agent_runtime::store::StateError;
+    use agent_runtime::{Cause, OpenError, RuntimeError};
+
+    use super::CliError;
+    use crate::exit::Exit;
+
+    fn store() -> PathBuf {
+        PathBuf::from("agents.redb")
+    }
+
+    #[test]
+    fn what_the_store_says_ends_with_5() {
+        let cause = Cause::says("input/output error");
+        let said: [CliError; 6] = [
+            OpenError::Newer { path: store(), found: 9, known: 1 }.into(),
+            OpenError::NoSpace { path: store() }.into(),
+            OpenError::Damaged { path: store(), cause: cause.clone() }.into(),
+            RuntimeError::Store(StateError::NoSpace).into(),
+            RuntimeError::Store(StateError::Poisoned { cause: cause.clone() }).into(),
+            RuntimeError::Unreachable { at: "unix:a.sock".to_owned(), cause }.into(),
+        ];
+
+        for error in said {
+            assert_eq!(error.exit(), Exit::Store, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_somebody_else_has_open_ends_with_4() {
+        let error = CliError::StoreBusy { path: store() };
+
+        assert_eq!(error.exit(), Exit::Refused);
+        assert!(error.to_string().contains("`agents.redb`"), "{error}");
+    }
+
+    #[test]
+    fn every_exit_code_is_its_own() {
+        let exits = [
+            Exit::Done,
+            Exit::RunFailed,
+            Exit::BadInput,
+            Exit::NotFound,
+            Exit::Refused,
+            Exit::Store,
+            Exit::Waits,
+            Exit::Signal(2),
+            Exit::Signal(15),
+        ];
+
+        assert_eq!(exits.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 130, 143]);
+    }
+}

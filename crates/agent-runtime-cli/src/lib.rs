@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod socket;
 mod teller;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;

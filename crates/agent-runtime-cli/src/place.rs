@@ -105,7 +105,9 @@ impl Place {
             Err(CliError::NoFleet { .. }) if global.fleet.is_none() && global.store.is_some() => None,
             Err(error) => return Err(error),
         };
-        let fleet = file.as_ref().map(FleetFile::parse).transpose()?;
+        // Whether the kinds take it matters to who opens the store; but where something is wrong, all of it is told.
+        let parse = |file: &FleetFile| file.parse().or_else(|_| file.check());
+        let fleet = file.as_ref().map(parse).transpose()?;
         let store = match (&global.store, &fleet, &file) {
             (Some(store), ..) => store.clone(),
             (None, Some(fleet), Some(file)) => fleet.store.below(file.folder()),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use agent_runtime::runtime::Want;
 use agent_runtime::service::RemoteRuntime;
 use agent_runtime::{Runtime, RuntimeManager};
 
+use crate::commands::agents;
 use crate::error::CliError;
 use crate::open;
 use crate::place::Place;
@@ -68,20 +70,25 @@ impl Reached {
 
     /// Lets go of it. Runs that this process went on with may end by themselves; a signal parks them at once.
     pub(crate) async fn close(self, screen: &Screen, signals: &mut Signals) -> Result<(), CliError> {
-        let Self::Own { runtime } = self else {
-            return Ok(());
-        };
-        let open = runtime.as_runtime().status().await.map_or(0, |status| status.open_runs);
-        if open == 0 {
+        let Self::Own { runtime } = self else { return Ok(()) };
+        let running = running(runtime.as_runtime()).await;
+        if running == 0 {
             return Ok(runtime.shutdown(Duration::ZERO).await?);
         }
-        let note = format!("{open} open runs have {} s to end; Ctrl-C parks them", DRAIN.as_secs());
+        let seconds = DRAIN.as_secs();
+        let note = format!("{running} open runs went on meanwhile; they have {seconds} s, Ctrl-C parks them");
         screen.say(screen.paint_err().dim(note));
         tokio::select! {
             done = runtime.shutdown(DRAIN) => Ok(done?),
             _ = signals.next() => Ok(runtime.shutdown(Duration::ZERO).await?),
         }
     }
+}
+
+/// How many runs are under way. Those of an agent that is paused begin nothing, and need no time.
+async fn running(runtime: &dyn Runtime) -> u32 {
+    let agents = agents::all(runtime).await.unwrap_or_default();
+    agents.iter().filter(|agent| agent.want != Want::Paused).map(|agent| agent.running).sum()
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {

@@ -8,7 +8,7 @@ mod table;
 pub(crate) mod time;
 mod words;
 
-pub(crate) use entry::{line_of, steps_under_way};
+pub(crate) use entry::{Lines, steps_under_way};
 pub(crate) use fault::faults;
 pub(crate) use style::Paint;
 pub(crate) use table::{Row, Tone, pairs, table};

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use agent_runtime::runtime::Want;
 use agent_runtime::{Cause, RuntimeError};
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
@@ -124,9 +125,7 @@ impl Screen {
             self.say("");
         }
         self.say(format!("{} {}", paint.bad("error:"), sentence(error)));
-        if let CliError::Runtime(RuntimeError::RunFailed { run, .. }) = error {
-            self.hint(&[format!("log {run}")]);
-        }
+        self.hint(&next_after(error));
     }
 
     /// Says in passing what to type next; only where somebody sees it. `{}` in a line stands for the program as it was
@@ -136,11 +135,28 @@ impl Screen {
             return;
         }
         let paint = self.paint_err();
+        if lines.is_empty() {
+            return;
+        }
         self.say("");
         for (number, line) in lines.iter().enumerate() {
             let label = if number == 0 { "next:" } else { "     " };
             self.say(paint.dim(format!("{label} {} {line}", self.program)));
         }
+    }
+}
+
+/// What to type after an error, where that is known.
+fn next_after(error: &CliError) -> Vec<String> {
+    let CliError::Runtime(error) = error else { return Vec::new() };
+    match error {
+        RuntimeError::RunFailed { run, .. }
+        | RuntimeError::SessionBusy { run, .. }
+        | RuntimeError::KeyReused { run, .. } => vec![format!("log {run}")],
+        RuntimeError::NotStarted { agent, want: Want::Stopped } => vec![format!("agents start {agent}")],
+        RuntimeError::UnknownAgent { .. } => vec!["agents".to_owned()],
+        RuntimeError::UnknownRun { .. } => vec!["runs".to_owned()],
+        _ => Vec::new(),
     }
 }
 

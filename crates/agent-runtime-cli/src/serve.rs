@@ -80,10 +80,16 @@ pub async fn serve(server: Server, screen: &Screen, signals: &mut Signals) -> Re
         _ = signals.next() => {}
         () = up.asked_to_end.cancelled() => {}
     }
-    let drain = up.drain.as_secs();
-    screen.say(screen.paint_err().dim(format!(
-        "ending: runs have {drain} s to end, the rest is parked; a second signal ends it at once"
-    )));
+    let open = up.runtime.status().await.map_or(0, |status| status.open_runs);
+    let what = if open == 0 {
+        "ending: no run is open".to_owned()
+    } else {
+        let drain = up.drain.as_secs();
+        format!(
+            "ending: {open} open runs have {drain} s, then they are parked; a second signal ends it at once"
+        )
+    };
+    screen.say(screen.paint_err().dim(what));
     tokio::select! {
         ended = up.end() => ended.map(|()| Exit::Done),
         signal = signals.next() => Ok(Exit::Signal(signal)),
@@ -166,11 +172,13 @@ impl Up {
         if ready.open_runs > 0 {
             screen.line(format!("  runs    {} go on from before", ready.open_runs))?;
         }
-        match ready.http.first() {
-            Some(address) => screen.say(paint.dim(format!(
-                "\nnext: curl -s http://{address}/run -H 'content-type: application/json' -d '{{\"input\": \"…\"}}'\n      Ctrl-C ends it; no run is lost"
-            ))),
-            None => screen.say(paint.dim("\nCtrl-C ends it; no run is lost")),
+        if screen.terminal.err {
+            let paint = screen.paint_err();
+            if let Some(address) = ready.http.first() {
+                let curl = format!("curl -s http://{address}/run --json '{{\"input\": \"…\"}}'");
+                screen.say(paint.dim(format!("\nnext: {curl}")));
+            }
+            screen.say(paint.dim("Ctrl-C ends it; no run is lost"));
         }
         Ok(())
     }

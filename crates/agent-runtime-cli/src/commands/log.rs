@@ -12,7 +12,7 @@ use crate::args::RunArg;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{line_of, phase, time, waits_for};
+use crate::render::{Lines, phase, time, waits_for};
 
 /// An entry, as programs read it: one to a line.
 #[derive(Serialize)]
@@ -34,6 +34,7 @@ pub(crate) async fn log(
     let view = runtime.run_status(&run).await?;
     let screen = &desk.screen;
     let json = screen.lists_as_json();
+    let lines = Lines { begin: view.accepted_at, width: screen.terminal.width, paint: screen.paint() };
     if !json {
         let paint = screen.paint();
         let agent = name_of(runtime, view.agent).await;
@@ -48,8 +49,7 @@ pub(crate) async fn log(
         if json {
             screen.json_line(&Line { entry: &entry, content: content.as_ref() })?;
         } else {
-            let paint = screen.paint();
-            screen.line(line_of(&entry, content.as_ref(), view.accepted_at, paint))?;
+            screen.line(lines.line(&entry, content.as_ref()))?;
         }
         // Without `follow` the log is what it was when it was asked for.
         if !follow && entry.seq.0 >= view.entries {

@@ -5,20 +5,41 @@ use std::time::Duration;
 use agent_runtime::log::{AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict};
 use agent_runtime::{Content, Entry, EntryKind, Outcome, Payload, UnixMillis};
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::answer::visible;
 use super::style::Paint;
 use super::time::duration;
 use super::words::waits_for;
 
-/// An entry as one line: its number, when it was made after `begin`, what happened.
-pub(crate) fn line_of(entry: &Entry, content: Option<&Content>, begin: UnixMillis, paint: Paint) -> String {
-    let after = format!("+{}", duration(entry.at.since(begin)));
-    let number = paint.dim(format!("{:>4}  {after:>8}", entry.seq.0));
-    let (what, more) = what_of(&entry.kind, content);
-    let name = paint_for(&entry.kind, paint, &what);
-    // What fits is padded before it is painted: escape codes have no width.
-    let pad = " ".repeat(16_usize.saturating_sub(what.chars().count()));
-    format!("{number}  {name}{pad}  {more}").trim_end().to_owned()
+/// How many characters the name of what happened has.
+const NAME: usize = 15;
+/// How many characters stand before the details.
+const BEFORE: usize = 4 + 2 + 8 + 2 + NAME + 2;
+
+/// How the entries of one run are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lines {
+    /// When the run was accepted.
+    pub(crate) begin: UnixMillis,
+    /// How many characters a line has at most.
+    pub(crate) width: u16,
+    /// Colours.
+    pub(crate) paint: Paint,
+}
+
+impl Lines {
+    /// An entry as one line: its number, when it was made, what happened.
+    pub(crate) fn line(self, entry: &Entry, content: Option<&Content>) -> String {
+        let after = format!("+{}", duration(entry.at.since(self.begin)));
+        let number = self.paint.dim(format!("{:>4}  {after:>8}", entry.seq.0));
+        let (what, more) = what_of(&entry.kind, content);
+        let name = paint_for(&entry.kind, self.paint, &what);
+        // What fits is padded before it is painted: escape codes have no width.
+        let pad = " ".repeat(NAME.saturating_sub(what.chars().count()));
+        let more = cut(&more, usize::from(self.width).saturating_sub(BEFORE));
+        format!("{number}  {name}{pad}  {more}").trim_end().to_owned()
+    }
 }
 
 /// The names of the steps that are under way.
@@ -106,18 +127,30 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
     (what.to_owned(), more)
 }
 
-/// The first line of a content, in short.
+/// Text that fits into `width`.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |c: &char| {
+        let wide = c.width().unwrap_or(0);
+        left.checked_sub(wide).map(|rest| left = rest).is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// The first line of a content.
 fn said(payload: &Payload, content: Option<&Content>) -> String {
     let content = match (payload, content) {
         (Payload::Inline(content), _) | (Payload::Blob { .. }, Some(content)) => content,
         (Payload::Blob { len, .. }, None) => return format!("{len} B"),
     };
     let text = visible(&content.to_string());
-    let mut short: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
-    if short.len() < text.len() {
-        short.push('…');
+    match text.split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => text,
     }
-    short
 }
 
 fn effect(effect: Effect) -> &'static str {

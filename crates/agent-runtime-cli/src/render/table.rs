@@ -29,6 +29,7 @@ pub(crate) fn table(head: &[&str], rows: Vec<Row>, width: u16, colour: bool) -> 
     for row in rows {
         table.add_row(row.into_iter().map(|(text, tone)| cell(&text, tone)));
     }
+    pad(&mut table);
     lines(&table)
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn pairs(rows: Vec<(&str, String)>, width: u16, paint: Paint) -> Stri
     for (name, value) in rows {
         table.add_row([cell(name, Tone::Dim), Cell::new(value)]);
     }
+    pad(&mut table);
     lines(&table)
 }
 
@@ -51,6 +53,13 @@ fn empty(width: u16, colour: bool) -> Table {
         table.force_no_tty();
     }
     table
+}
+
+/// Two spaces between columns, none before the first.
+fn pad(table: &mut Table) {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
 }
 
 fn cell(text: &str, tone: Tone) -> Cell {

@@ -1,1 +1,9 @@
-//! The command line, from outside: the real program, in folders of its own.
+//! The command line, from outside: the real program, each time in a folder of its own.
+
+mod bad_input;
+mod home;
+mod runs;
+mod server;
+mod serving;
+mod signals;
+mod state;

@@ -1,0 +1,115 @@
+//! Watches a run until it is over, waits for somebody, or is no longer waited for.
+
+use agent_runtime::log::{EntryKind, RunView};
+use agent_runtime::runtime::StreamItem;
+use agent_runtime::store::Seq;
+use agent_runtime::{Content, Entry, Outcome, RunId, Runtime};
+use futures_util::StreamExt;
+
+use crate::error::CliError;
+use crate::render::{needs_somebody, steps_under_way, waits_for};
+use crate::signals::Signals;
+use crate::teller::Teller;
+
+/// How a run was left.
+pub(crate) enum Left {
+    /// It is over; its output, where that is kept beside the log.
+    Ended(Box<RunView>, Option<Content>),
+    /// It waits for somebody.
+    Waits(Box<RunView>),
+    /// This process was asked to end.
+    Interrupted(RunId, u8),
+}
+
+/// Watches a run, and the run that it goes on as.
+pub(crate) async fn watch(
+    runtime: &dyn Runtime,
+    mut run: RunId,
+    teller: &mut Teller,
+    signals: &mut Signals,
+) -> Result<Left, CliError> {
+    loop {
+        let left = watch_one(runtime, run, teller, signals).await?;
+        match &left {
+            Left::Ended(view, _) => match view.outcome {
+                Some(Outcome::Continued(next)) => run = next,
+                _ => return Ok(left),
+            },
+            _ => return Ok(left),
+        }
+    }
+}
+
+async fn watch_one(
+    runtime: &dyn Runtime,
+    run: RunId,
+    teller: &mut Teller,
+    signals: &mut Signals,
+) -> Result<Left, CliError> {
+    let mut items = runtime.stream(&run, Seq::FIRST).await?;
+    let mut view: Option<RunView> = None;
+    loop {
+        let item = tokio::select! {
+            item = items.next() => item.ok_or(CliError::WentAway { run })??,
+            signal = signals.next() => return Ok(Left::Interrupted(run, signal)),
+        };
+        let (entry, content) = match item {
+            StreamItem::Preview(piece) => {
+                teller.preview(&piece)?;
+                continue;
+            }
+            StreamItem::Entry { entry, content } => (entry, content),
+        };
+        let now = match &mut view {
+            Some(now) => {
+                now.apply(&entry);
+                now
+            }
+            // The log of a run begins with its acceptance; what does not is passed over.
+            None => match RunView::of(run, [&*entry]) {
+                Some(first) => view.insert(first),
+                None => continue,
+            },
+        };
+        if is_begun_again(&entry) {
+            teller.withdraw()?;
+        }
+        if matches!(entry.kind, EntryKind::Ended(_)) {
+            return Ok(Left::Ended(Box::new(now.clone()), content));
+        }
+        if let Some(waiting) = waits(runtime, now).await? {
+            return Ok(Left::Waits(Box::new(waiting)));
+        }
+        teller.note(&doing(now));
+    }
+}
+
+/// Whether an attempt or a call begins again: its previews will come again.
+fn is_begun_again(entry: &Entry) -> bool {
+    match &entry.kind {
+        EntryKind::Started(_) => entry.attempt > 1,
+        EntryKind::StepDispatched(dispatched) => dispatched.try_no > 1,
+        _ => false,
+    }
+}
+
+/// The run as it is now, if it waits for somebody. A wait that is being read may be over: the log's end counts.
+async fn waits(runtime: &dyn Runtime, view: &RunView) -> Result<Option<RunView>, CliError> {
+    let waits = |view: &RunView| view.waits.iter().any(|wait| needs_somebody(&wait.on));
+    if !waits(view) {
+        return Ok(None);
+    }
+    let now = runtime.run_status(&view.run).await?;
+    Ok(Some(now).filter(|now| now.outcome.is_none() && waits(now)))
+}
+
+/// What a run is doing, for the spinner.
+fn doing(view: &RunView) -> String {
+    let steps = steps_under_way(view);
+    if !steps.is_empty() {
+        return steps.join(", ");
+    }
+    let waits: Vec<String> =
+        view.waits.iter().map(|wait| format!("waits for {}", waits_for(&wait.on))).collect();
+    waits.join(", ")
+}

@@ -1,0 +1,115 @@
+//! Commands without a server: each opens the store itself.
+
+use crate::home::{FLEET, Home};
+
+#[test]
+fn an_answer_names_file_and_line_and_its_run_is_kept() {
+    let home = Home::new();
+
+    let answer = home.good(&["run", "librarian", "When does a lease end?"]);
+
+    assert!(answer.contains("docs/leases.md:3"), "{answer}");
+    assert_eq!(answer.matches("A lease ends").count(), 1, "nothing is said twice: {answer}");
+    let runs = home.json(&["runs"]);
+    assert_eq!(runs[0]["phase"], "ended");
+    let log = home.good(&["log", "last"]);
+    let kinds: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an entry to a line"))
+        .map(|entry| entry["kind"].as_object().expect("it has a kind").keys().next().cloned().expect("one"))
+        .collect();
+    assert_eq!(kinds.first().map(String::as_str), Some("accepted"));
+    assert_eq!(kinds.last().map(String::as_str), Some("ended"));
+}
+
+#[test]
+fn a_run_as_json_is_what_the_service_answers() {
+    let home = Home::new();
+
+    let run = home.json(&["run", "librarian", "lease", "--session", "tuesday"]);
+
+    assert!(run["run_id"].as_str().expect("an id").starts_with("run:main."));
+    assert_eq!(run["session"], "tuesday");
+    assert!(run["output"].as_str().expect("text").contains("docs/leases.md:3"));
+    assert!(run["usage"].is_object());
+}
+
+#[test]
+fn the_same_key_gives_the_same_run_and_another_input_is_refused() {
+    let home = Home::new();
+
+    let once = home.json(&["run", "librarian", "lease", "--key", "k1"]);
+    let again = home.json(&["run", "librarian", "lease", "--key", "k1"]);
+
+    assert_eq!(once["run_id"], again["run_id"]);
+    home.run(&["run", "librarian", "node", "--key", "k1"]).is(4, &["`k1`", "use a new key"]);
+}
+
+#[test]
+fn an_input_can_come_from_the_standard_input() {
+    let done = Home::new().run_with_input(&["run", "librarian", "-"], b"When does a lease end?");
+
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("docs/leases.md:3"), "{}", done.out);
+}
+
+#[test]
+fn what_the_fleet_file_changes_is_a_new_revision_and_what_it_does_not_name_stays() {
+    let home = Home::new();
+    home.good(&["agents"]);
+
+    home.write("fleet.toml", &FLEET.replace("Knows about leases.", "Knows all about leases."));
+
+    assert_eq!(home.json(&["agents", "show", "librarian"])["revision"], 2);
+    assert_eq!(home.json(&["agents", "show", "librarian"])["revision"], 2);
+    home.write("fleet.toml", &FLEET.replace("agents.librarian", "agents.other"));
+    let agents = home.json(&["agents"]);
+    let names: Vec<_> = agents.as_array().expect("a list").iter().map(|agent| &agent["name"]).collect();
+    assert_eq!(names, ["librarian", "other"]);
+}
+
+#[test]
+fn a_stopped_agent_stays_stopped_until_somebody_starts_it() {
+    let home = Home::new();
+
+    assert_eq!(home.json(&["agents", "stop", "librarian"])["want"], "stopped");
+    assert_eq!(home.json(&["agents", "show", "librarian"])["want"], "stopped");
+    assert_eq!(home.json(&["agents", "start", "librarian"])["want"], "active");
+    home.good(&["run", "librarian", "lease"]);
+}
+
+#[test]
+fn an_agent_is_deleted_only_by_delete() {
+    let home = Home::new();
+    home.good(&["agents", "stop", "librarian"]);
+
+    home.good(&["agents", "delete", "librarian"]);
+
+    home.write("fleet.toml", "store = \"redb:store/agents.redb\"\n");
+    assert_eq!(home.json(&["agents"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_run_that_is_over_cannot_be_cancelled_or_decided() {
+    let home = Home::new();
+    home.good(&["run", "librarian", "lease"]);
+
+    assert!(home.json(&["cancel", "last"])["already_ended"]["completed"].is_object());
+    home.run(&["decide", "last", "search", "fail"]).is(4, &["is over"]);
+}
+
+#[test]
+fn a_faultless_fleet_file_is_fine() {
+    assert_eq!(Home::new().json(&["check"]), serde_json::json!({ "file": "fleet.toml", "faults": [] }));
+}
+
+#[test]
+fn the_exit_codes_are_under_help() {
+    let help = Home::new().good(&["--help"]);
+
+    for line in
+        ["0  done", "1  the run failed", "2  bad usage", "3  there is no such", "4  refused", "5  the store"]
+    {
+        assert!(help.contains(line), "{line}: {help}");
+    }
+}
