@@ -10,6 +10,7 @@ mod lifecycle;
 mod runs;
 mod scene;
 mod streams;
+pub mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;

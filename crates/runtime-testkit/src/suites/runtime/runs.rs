@@ -85,7 +85,8 @@ pub async fn cancel_answers_in_time(fixture: &dyn RuntimeFixture) {
 async fn cancelled(scene: &Scene, run: &RunId, within: Duration) {
     const SOON: Duration = Duration::from_secs(5);
     let answer = timeout(within + SOON, scene.runtime.cancel(run, "the test wants it", within)).await;
-    let receipt = answer.expect("it answers in time").expect("the run is there");
+    assert!(answer.is_ok(), "it answers in time: {:?}", scene.view(run).await);
+    let receipt = answer.expect("it has answered").expect("the run is there");
     assert!(matches!(receipt, CancelReceipt::Cancelled(_)), "{receipt:?}");
     let joined = scene.runtime.join(run, Duration::ZERO).await.expect("the run is there");
     let has_ended =

@@ -1,0 +1,276 @@
+//! Runtimes that each break one clause of the contract: what shows that the suite can fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
+use runtime_traits::runtime::{
+    AgentStatus, CancelReceipt, Decision, Joined, NodeStatus, Page, RunFilter, RunStream, SessionPolicy,
+    StreamItem, Submitted,
+};
+use runtime_traits::store::Seq;
+use runtime_traits::{
+    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
+    StateId,
+};
+
+/// What a [`WrongRuntime`] does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A changed spec of a known agent is dropped.
+    ForgetsChanges,
+    /// A run of an agent that was never started starts it.
+    StartsByItself,
+    /// The twelfth run is promised and lost.
+    LosesRuns,
+    /// Idempotency keys are dropped.
+    ForgetsKeys,
+    /// A third open run of a session goes elsewhere.
+    BranchesOff,
+    /// Runs are never rejected.
+    NeverRejects,
+    /// Streams leave the second entry out.
+    SkipsAnEntry,
+    /// Running runs are said to be cancelled, and go on.
+    CancelsNothing,
+    /// Stopping cancels what has not begun.
+    StopsTheQueue,
+    /// Pausing pauses nothing.
+    PausesNothing,
+    /// A restored agent is a new one.
+    RestoresNothing,
+    /// An unknown run is said to be over.
+    HidesTheUnknown,
+}
+
+/// A runtime that is right but for its flaw.
+#[derive(Debug)]
+pub struct WrongRuntime {
+    right: Arc<dyn Runtime>,
+    flaw: Flaw,
+    submitted: AtomicU32,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    started: BTreeSet<AgentId>,
+    specs: BTreeMap<AgentId, AgentSpec>,
+    saved: BTreeMap<StateId, AgentId>,
+}
+
+impl Flaw {
+    /// Every flaw with the clause that it breaks.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::ForgetsChanges, "one-agent-per-name"),
+        (Self::StartsByItself, "not-started-is-refused"),
+        (Self::LosesRuns, "accepted-is-kept"),
+        (Self::ForgetsKeys, "same-key-same-run"),
+        (Self::BranchesOff, "sessions-in-order"),
+        (Self::NeverRejects, "rejected-when-busy"),
+        (Self::SkipsAnEntry, "stream-is-the-log"),
+        (Self::CancelsNothing, "cancel-answers-in-time"),
+        (Self::StopsTheQueue, "stop-drains"),
+        (Self::PausesNothing, "pause-holds-steps"),
+        (Self::RestoresNothing, "restored-remembers"),
+        (Self::HidesTheUnknown, "unknown-is-said"),
+    ];
+}
+
+impl WrongRuntime {
+    /// `right`, with a flaw.
+    pub fn new(right: Arc<dyn Runtime>, flaw: Flaw) -> Self {
+        Self { right, flaw, submitted: AtomicU32::new(0), seen: Mutex::default() }
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn id_of(&self, agent: &AgentRef) -> Result<AgentId, RuntimeError> {
+        Ok(self.right.agent(agent).await?.id)
+    }
+
+    /// The open runs of an agent, oldest first.
+    async fn open_runs(&self, agent: &AgentRef) -> Result<Vec<RunView>, RuntimeError> {
+        let agent = Some(self.id_of(agent).await?);
+        let filter = RunFilter { agent, open: true, ..RunFilter::default() };
+        Ok(self.right.runs(filter).await?.items)
+    }
+
+    async fn start_by_itself(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let id = self.id_of(agent).await?;
+        let was_started = self.seen().started.contains(&id);
+        if was_started {
+            return Ok(());
+        }
+        self.right.start(agent).await
+    }
+
+    async fn branch_off(&self, agent: &AgentRef, request: &mut RunRequest) -> Result<(), RuntimeError> {
+        let open = self.open_runs(agent).await?;
+        let before = open.iter().filter(|run| run.session == request.session).count();
+        if before >= 2 {
+            request.session = SessionName::new(format!("branch-{before}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Runtime for WrongRuntime {
+    async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
+        let known = AgentRef::Name(spec.name.clone());
+        if self.has(Flaw::ForgetsChanges)
+            && let Ok(status) = self.right.agent(&known).await
+            && status.kind == spec.kind
+        {
+            return Ok(status.id);
+        }
+        let agent = self.right.register(spec.clone()).await?;
+        self.seen().specs.insert(agent, spec);
+        Ok(agent)
+    }
+
+    async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.right.unregister(agent).await
+    }
+
+    async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.right.start(agent).await?;
+        let id = self.id_of(agent).await?;
+        self.seen().started.insert(id);
+        Ok(())
+    }
+
+    async fn stop(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.right.stop(agent).await?;
+        if self.has(Flaw::StopsTheQueue) {
+            for run in self.open_runs(agent).await? {
+                if run.phase == Phase::Queued {
+                    self.right.cancel(&run.run, "stopped", Duration::ZERO).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let status = self.right.agent(agent).await?;
+        if self.has(Flaw::PausesNothing) && self.seen().started.contains(&status.id) {
+            return Ok(());
+        }
+        self.right.pause(agent).await
+    }
+
+    async fn resume(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.right.resume(agent).await
+    }
+
+    async fn submit(&self, agent: &AgentRef, mut request: RunRequest) -> Result<Submitted, RuntimeError> {
+        match self.flaw {
+            Flaw::StartsByItself => self.start_by_itself(agent).await?,
+            Flaw::ForgetsKeys => request.idempotency_key = None,
+            Flaw::BranchesOff => self.branch_off(agent, &mut request).await?,
+            Flaw::NeverRejects => request.policy = Some(SessionPolicy::Enqueue),
+            Flaw::LosesRuns if self.submitted.fetch_add(1, Ordering::Relaxed) == 11 => {
+                let id = self.id_of(agent).await?;
+                let run = RunId::from_parts(id.partition(), id.unique());
+                return Ok(Submitted { run, repeated: false });
+            }
+            _ => {}
+        }
+        self.right.submit(agent, request).await
+    }
+
+    async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError> {
+        self.right.join(run, within).await
+    }
+
+    async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {
+        let items = self.right.stream(run, from).await?;
+        if !self.has(Flaw::SkipsAnEntry) {
+            return Ok(items);
+        }
+        let is_second =
+            |item: &StreamItem| matches!(item, StreamItem::Entry { entry, .. } if entry.seq == Seq(2));
+        Ok(items.filter(move |item| std::future::ready(!item.as_ref().is_ok_and(is_second))).boxed())
+    }
+
+    async fn cancel(
+        &self,
+        run: &RunId,
+        reason: &str,
+        within: Duration,
+    ) -> Result<CancelReceipt, RuntimeError> {
+        let phase = self.right.run_status(run).await?.phase;
+        if self.has(Flaw::CancelsNothing) && !matches!(phase, Phase::Ended | Phase::Queued) {
+            let receipt = Receipt { stopped: Stopped::Complete, unknown: Vec::new() };
+            return Ok(CancelReceipt::Cancelled(receipt));
+        }
+        self.right.cancel(run, reason, within).await
+    }
+
+    async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
+        self.right.decide(run, step, decision).await
+    }
+
+    async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {
+        self.right.agents(after, limit).await
+    }
+
+    async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
+        self.right.agent(agent).await
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
+        self.right.runs(filter).await
+    }
+
+    async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
+        match self.right.run_status(run).await {
+            Err(RuntimeError::UnknownRun { run }) if self.has(Flaw::HidesTheUnknown) => {
+                Err(RuntimeError::RunOver { run })
+            }
+            status => status,
+        }
+    }
+
+    async fn status(&self) -> Result<NodeStatus, RuntimeError> {
+        self.right.status().await
+    }
+
+    async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError> {
+        let state = self.right.save_state(agent).await?;
+        let id = self.id_of(agent).await?;
+        self.seen().saved.insert(state, id);
+        Ok(state)
+    }
+
+    async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
+        let spec = {
+            let seen = self.seen();
+            seen.saved.get(state).and_then(|agent| seen.specs.get(agent)).cloned()
+        };
+        match (spec, name) {
+            (Some(spec), Some(name)) if self.has(Flaw::RestoresNothing) => {
+                let agent = self.right.register(AgentSpec { name, ..spec }).await?;
+                self.right.start(&AgentRef::Id(agent)).await?;
+                Ok(agent)
+            }
+            (_, name) => self.right.restore_agent(state, name).await,
+        }
+    }
+
+    async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
+        self.right.shutdown(within).await
+    }
+}
