@@ -183,8 +183,9 @@ impl Inner {
                 }
                 None => {
                     slot.committed(1);
-                    slot.set_stage(Stage::Queued);
+                    // Its turn may come at once: then somebody else has moved it on.
                     self.in_session(&slot.place, |session| session.accepted(&slot.place.run));
+                    slot.set_queued();
                     self.begin_next(&slot.place);
                 }
             },

@@ -95,6 +95,16 @@ impl RunSlot {
         self.moved.notify_waiters();
     }
 
+    /// Its acceptance is committed, and its turn has not come yet.
+    pub(super) fn set_queued(&self) {
+        let mut stage = lock(&self.stage);
+        if matches!(*stage, Stage::Accepting) {
+            *stage = Stage::Queued;
+        }
+        drop(stage);
+        self.moved.notify_waiters();
+    }
+
     /// Takes a parked run to move it: only one does.
     pub(super) fn take_parked(&self) -> bool {
         let mut stage = lock(&self.stage);
