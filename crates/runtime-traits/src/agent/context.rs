@@ -29,10 +29,7 @@ pub struct Ctx {
 impl Ctx {
     /// Makes the context of an attempt. For engines and their tests.
     pub fn new(port: Arc<dyn RunPort>) -> Self {
-        Self {
-            port,
-            scope: Vec::new(),
-        }
+        Self { port, scope: Vec::new() }
     }
 
     /// What is fixed for this attempt: tenant, agent, session, run.
@@ -47,10 +44,7 @@ impl Ctx {
     pub fn scope(&self, name: &str) -> Result<Self, NameError> {
         let mut scope = self.scope.clone();
         scope.push(Name::new(name)?);
-        Ok(Self {
-            port: Arc::clone(&self.port),
-            scope,
-        })
+        Ok(Self { port: Arc::clone(&self.port), scope })
     }
 
     /// Does `work` and records its result; when the run is replayed, the recorded result is the answer and `work` is
@@ -109,29 +103,20 @@ impl Ctx {
                 request,
                 within: options.within,
             })?;
-            let held = Held {
-                port: self.port.as_ref(),
-                slot,
-            };
+            let held = Held { port: self.port.as_ref(), slot };
             let given = match poll_fn(|cx| self.port.poll_step(slot, cx)).await {
                 Given::Execute { try_no } => {
                     let usage = Arc::new(Mutex::new(Usage::default()));
                     let fence = self.fence();
-                    let call = StepCall {
-                        idempotency_key,
-                        fence,
-                        try_no,
-                        usage: Arc::clone(&usage),
-                    };
+                    let call = StepCall { idempotency_key, fence, try_no, usage: Arc::clone(&usage) };
                     let result = held.first_of(work(call)).await;
                     if let Some(result) = result {
+                        // A value that is no JSON is recorded as a failure: a replay has to see it, too.
+                        let failed = |message| StepFailure { kind: StepFailureKind::Work, message };
                         let recorded = match result {
-                            Ok(value) => Ok(Content::json(&value)
-                                .map_err(|e| json_error(&label, "value", &e))?),
-                            Err(error) => Err(StepFailure {
-                                kind: StepFailureKind::Work,
-                                message: error.message().to_owned(),
-                            }),
+                            Ok(value) => Content::json(&value)
+                                .map_err(|e| failed(format!("its value is not JSON: {}", Cause::of(&e)))),
+                            Err(error) => Err(failed(error.message().to_owned())),
                         };
                         let used = *usage.lock().unwrap_or_else(PoisonError::into_inner);
                         self.port.settle(slot, recorded, used);
@@ -141,55 +126,51 @@ impl Ctx {
                 given => given,
             };
             match given {
-                Given::Result(Ok(content)) => {
-                    content.parse().map_err(|e| json_error(&label, "value", &e))
-                }
-                Given::Result(Err(failure)) => Err(StepError::Failed {
-                    step: label,
-                    failure,
-                }),
-                Given::Cancelled | Given::Execute { .. } => {
-                    Err(StepError::Cancelled { step: label })
-                }
+                Given::Result(Ok(content)) => content.parse().map_err(|e| json_error(&label, "value", &e)),
+                Given::Result(Err(failure)) => Err(StepError::Failed { step: label, failure }),
+                Given::Cancelled | Given::Execute { .. } => Err(StepError::Cancelled { step: label }),
             }
         }
     }
 
     /// Waits. A wait of more than some seconds costs no memory: the run parks and is woken.
-    pub async fn sleep(&self, time: Duration) {
-        let name = Name::new("sleep").expect("`sleep` is a name");
-        self.timer(name, time).await;
+    pub fn sleep<'a>(&'a self, time: Duration) -> impl Future<Output = ()> + Send + use<'a> {
+        self.timer("sleep", time)
     }
 
     /// `work`'s value, or `None` when it took longer than `time`. The limit is part of the log: a replay decides alike.
-    pub async fn timeout<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let name = Name::new("timeout").expect("`timeout` is a name");
-        let mut timer = std::pin::pin!(self.timer(name, time));
-        let mut work = std::pin::pin!(work);
-        poll_fn(|cx| {
-            if let std::task::Poll::Ready(value) = work.as_mut().poll(cx) {
-                return std::task::Poll::Ready(Some(value));
-            }
-            timer.as_mut().poll(cx).map(|()| None)
-        })
-        .await
+    pub fn timeout<'a, T, W>(
+        &'a self,
+        time: Duration,
+        work: W,
+    ) -> impl Future<Output = Option<T>> + use<'a, T, W>
+    where
+        W: Future<Output = T>,
+    {
+        let timer = self.timer("timeout", time);
+        async move {
+            let mut timer = std::pin::pin!(timer);
+            let mut work = std::pin::pin!(work);
+            poll_fn(|cx| {
+                if let std::task::Poll::Ready(value) = work.as_mut().poll(cx) {
+                    return std::task::Poll::Ready(Some(value));
+                }
+                timer.as_mut().poll(cx).map(|()| None)
+            })
+            .await
+        }
     }
 
-    async fn timer(&self, name: Name, time: Duration) {
+    fn timer<'a>(&'a self, name: &str, time: Duration) -> impl Future<Output = ()> + Send + use<'a> {
+        let name = Name::new(name).expect("timers are called `sleep` and `timeout`");
+        // Counted here, as for a step.
         let nth = self.port.count(&self.scope, &name);
-        let slot = self.port.ask_timer(
-            StepKey {
-                scope: self.scope.clone(),
-                name,
-                nth,
-            },
-            time,
-        );
-        let _held = Held {
-            port: self.port.as_ref(),
-            slot,
-        };
-        poll_fn(|cx| self.port.poll_timer(slot, cx)).await;
+        let key = StepKey { scope: self.scope.clone(), name, nth };
+        async move {
+            let slot = self.port.ask_timer(key, time);
+            let _held = Held { port: self.port.as_ref(), slot };
+            poll_fn(|cx| self.port.poll_timer(slot, cx)).await;
+        }
     }
 
     /// The time of the last entry that this attempt has seen: the same when it is replayed.
@@ -215,11 +196,7 @@ impl Ctx {
     /// # Errors
     /// [`AgentError`] when what is stored is not the JSON of a `T`.
     pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, AgentError> {
-        self.port
-            .state()
-            .map(|content| content.parse())
-            .transpose()
-            .map_err(AgentError::from)
+        self.port.state().map(|content| content.parse()).transpose().map_err(AgentError::from)
     }
 
     /// Sets the session's state, as of the run's end.
@@ -250,11 +227,7 @@ impl Ctx {
     fn key(&self, name: &str) -> Result<StepKey, NameError> {
         let name = Name::new(name)?;
         let nth = self.port.count(&self.scope, &name);
-        Ok(StepKey {
-            scope: self.scope.clone(),
-            name,
-            nth,
-        })
+        Ok(StepKey { scope: self.scope.clone(), name, nth })
     }
 
     fn idempotency_key(&self, key: &StepKey) -> Digest {
@@ -265,12 +238,7 @@ impl Ctx {
 
 impl fmt::Debug for Ctx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Ctx({}, attempt {})",
-            self.facts().run,
-            self.facts().fence.attempt
-        )
+        write!(f, "Ctx({}, attempt {})", self.facts().run, self.facts().fence.attempt)
     }
 }
 
@@ -301,9 +269,5 @@ impl Drop for Held<'_> {
 }
 
 fn json_error(step: &str, what: &'static str, error: &serde_json::Error) -> StepError {
-    StepError::Json {
-        step: step.to_owned(),
-        what,
-        cause: Cause::of(error),
-    }
+    StepError::Json { step: step.to_owned(), what, cause: Cause::of(error) }
 }

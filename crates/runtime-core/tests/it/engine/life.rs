@@ -55,6 +55,20 @@ pub(crate) struct Events {
     pub(crate) pauses: u64,
 }
 
+impl Events {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.commits += other.commits;
+        self.unknown_commits += other.unknown_commits;
+        self.crashes += other.crashes;
+        self.crashes_at_commits += other.crashes_at_commits;
+        self.takeovers += other.takeovers;
+        self.cancels += other.cancels;
+        self.decisions += other.decisions;
+        self.parks += other.parks;
+        self.pauses += other.pauses;
+    }
+}
+
 /// A batch on its way to the store.
 struct Flight {
     batch: Outgoing,
@@ -341,8 +355,9 @@ impl Life {
         if attempt.over() != Over::No {
             return;
         }
+        let machine = lock(&attempt.machine);
         let mut scene = lock(&self.scene);
-        for entry in &attempt.log() {
+        for entry in machine.log() {
             let by = match &entry.kind {
                 EntryKind::Accepted(accepted) => accepted.deadline,
                 EntryKind::CancelRequested(cancel) => {
@@ -414,7 +429,7 @@ impl Life {
         if self.chance.once_in(8) {
             return Err(format!("no luck {}", self.chance.below(100)));
         }
-        let pad = if self.chance.once_in(30) { 9_000 } else { 0 };
+        let pad = if self.chance.once_in(150) { 9_000 } else { 0 };
         Ok(Value { number: self.chance.bits(), pad: "y".repeat(pad) })
     }
 

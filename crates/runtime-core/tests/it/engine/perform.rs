@@ -270,14 +270,14 @@ fn one_step<'a>(
     match change {
         Some(How::Request) => from += 1,
         Some(How::Sort) => options = options.calls(StepSort::Model),
-        Some(How::Other) => {
+        Some(How::Other) if step.name == "sleep" => {
             let sleep = ctx.sleep(Duration::from_millis(1));
             return Box::pin(async move {
                 sleep.await;
                 Ok(mix(acc, 12))
             });
         }
-        Some(How::Extra | How::Effect | How::Missing | How::End) | None => {}
+        Some(How::Extra | How::Effect | How::Missing | How::End | How::Other) | None => {}
     }
     if let Some(within) = step.within {
         options = options.within(within);
@@ -290,7 +290,7 @@ fn one_step<'a>(
     let asked = ctx.step_with::<_, Value, _, _>(options, &request, work);
     Box::pin(async move {
         match change {
-            Some(How::Missing) => return Ok(mix(acc, 11)),
+            Some(How::Missing | How::Other) => return Ok(mix(acc, 11)),
             Some(How::End) => return Ok(of.stop().await),
             Some(How::Extra) => {
                 let work = |call| working(of, extra(), Effect::Pure, None, true, call);

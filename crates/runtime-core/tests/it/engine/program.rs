@@ -132,7 +132,7 @@ impl Step {
             effect,
             within: chance.once_in(4).then(|| Duration::from_millis(chance.below(300))),
             instant: chance.once_in(3),
-            large: chance.once_in(40),
+            large: chance.once_in(150),
             strict: chance.once_in(10),
         }
     }
