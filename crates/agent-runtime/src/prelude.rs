@@ -1,12 +1,15 @@
 //! What most programs need: `use agent_runtime::prelude::*;`.
 
+pub use std::time::Duration;
+
+pub use async_trait::async_trait;
+
 pub use crate::RuntimeManager;
 #[cfg(feature = "service")]
 pub use crate::service::AgentService;
-pub use async_trait::async_trait;
 #[cfg(feature = "documents")]
 pub use runtime_agents::Librarian;
 pub use runtime_traits::{
-    Agent, AgentError, AgentId, AgentKind, AgentRef, AgentSpec, Content, Ctx, Effect, Name, RunId,
-    RunRequest, Runtime, RuntimeError, SessionName, SpecError, StateId, StepCall, StepError,
+    Agent, AgentError, AgentId, AgentKind, AgentRef, AgentSpec, Content, Ctx, Effect, IdempotencyKey, Name,
+    RunId, RunRequest, Runtime, RuntimeError, SessionName, SpecError, StateId, StepCall, StepError,
 };
