@@ -1,65 +1,22 @@
 //! The kinds of agents that this build hosts.
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "documents")]
+mod placed;
+
+use std::path::Path;
 use std::sync::Arc;
 
-use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
+use runtime_traits::AgentKind;
 
 /// The kinds of agents that this build hosts. Paths in their settings are taken from `folder`: that of the fleet file.
+#[cfg_attr(not(feature = "documents"), expect(unused_variables, reason = "no kind is left that has paths"))]
 pub fn kinds(folder: impl AsRef<Path>) -> Vec<Arc<dyn AgentKind>> {
-    let folder = folder.as_ref();
     vec![
         #[cfg(feature = "documents")]
-        Arc::new(Placed {
-            folder: folder.to_owned(),
+        Arc::new(placed::Placed {
+            folder: folder.as_ref().to_owned(),
             paths: &["documents"],
             kind: runtime_agents::LibrarianKind,
         }),
     ]
-}
-
-/// A kind some of whose settings are paths, taken from a folder.
-///
-/// The declaration keeps them as they were written: a fleet file and its store can move together.
-#[derive(Debug)]
-struct Placed<K> {
-    folder: PathBuf,
-    paths: &'static [&'static str],
-    kind: K,
-}
-
-impl<K> Placed<K> {
-    fn place(&self, spec: &AgentSpec) -> AgentSpec {
-        let config = serde_json::from_str(spec.config.get());
-        let Ok(serde_json::Value::Object(mut config)) = config else {
-            return spec.clone();
-        };
-        for name in self.paths {
-            if let Some(serde_json::Value::String(path)) = config.get_mut(*name) {
-                // An empty path is no path, and the kind says so.
-                if !path.is_empty() {
-                    *path = self.folder.join(&*path).to_string_lossy().into_owned();
-                }
-            }
-        }
-        spec.clone().configured(&config).unwrap_or_else(|_| spec.clone())
-    }
-}
-
-impl<K: AgentKind> AgentKind for Placed<K> {
-    fn name(&self) -> Name {
-        self.kind.name()
-    }
-
-    fn version(&self) -> u32 {
-        self.kind.version()
-    }
-
-    fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
-        self.kind.check(&self.place(spec))
-    }
-
-    fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
-        self.kind.build(&self.place(spec))
-    }
 }
