@@ -14,9 +14,13 @@ use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::store::{Seq, Then, When};
 
 use super::keys;
+use super::machine::payload_of;
 
 /// How long an idempotency key is kept after its run's outcome.
 pub const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many cells of open timers are removed in the batch of a run's end.
+const MOST_TIMERS: usize = 60;
 
 /// Where a run belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +190,8 @@ pub fn closed_timers<'a>(
     })
 }
 
-/// The waits on time that a log leaves open, with the moments that they were set for.
+/// The waits on time that a log leaves open, with the moments that they were set for: as many as fit into the batch of
+/// the run's end. The cells of others are removed when they fall due.
 pub fn open_timers(log: &[Entry]) -> Vec<(WaitId, UnixMillis)> {
     let mut open: Vec<(WaitId, UnixMillis)> = Vec::new();
     for entry in log {
@@ -198,6 +203,7 @@ pub fn open_timers(log: &[Entry]) -> Vec<(WaitId, UnixMillis)> {
             _ => {}
         }
     }
+    open.truncate(MOST_TIMERS);
     open
 }
 
@@ -206,5 +212,40 @@ fn timer_set_for(log: &[Entry], wait: WaitId) -> Option<UnixMillis> {
     match &opened.kind {
         EntryKind::WaitOpened(opened) if matches!(opened.on, WaitOn::Time(_)) => opened.wake_at,
         _ => None,
+    }
+}
+
+/// How many of `entries` go into one batch: with at most one cell for each, and those that ride with the run's end, they
+/// are fewer than the 256 writes and less than the 1 MiB that a store takes.
+pub fn fitting(entries: &[Entry]) -> usize {
+    const ENTRIES: usize = 80;
+    const BYTES: u64 = 512 * 1024;
+    let mut bytes = 0;
+    let fits = entries.iter().take(ENTRIES).take_while(|entry| {
+        bytes += 256 + inline_bytes(&entry.kind);
+        bytes <= BYTES
+    });
+    let fits = fits.count().max(1);
+    let joined = entries[fits - 1..].iter().take_while(|entry| is_first_of_two(&entry.kind));
+    (fits + joined.count()).min(entries.len())
+}
+
+/// Whether an entry says nothing without the next one.
+fn is_first_of_two(kind: &EntryKind) -> bool {
+    match kind {
+        EntryKind::StepDecided(_) => true,
+        EntryKind::WaitOpened(opened) => matches!(opened.on, WaitOn::Diverged { .. }),
+        _ => false,
+    }
+}
+
+fn inline_bytes(kind: &EntryKind) -> u64 {
+    let payload = match kind {
+        EntryKind::StepOpened(opened) => Some(&opened.request),
+        other => payload_of(other),
+    };
+    match payload {
+        Some(Payload::Inline(content)) => content.bytes.len() as u64,
+        _ => 0,
     }
 }

@@ -3,7 +3,7 @@
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::{
     AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView, StepKey,
-    StepPhase, StepUnknown, Stopped, UnknownCause, Verdict, WaitOn,
+    StepPhase, StepUnknown, StepView, Stopped, UnknownCause, Verdict, WaitOn,
 };
 
 /// What becomes of a run that was found open.
@@ -45,14 +45,15 @@ pub fn claim(view: &RunView, log: &[Entry]) -> Claim {
 }
 
 fn lost(view: &RunView) -> Claim {
-    let mut entries =
-        vec![EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Lost, counted: false })];
     let under_way = view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
     let cause = if view.cancel.is_some() { UnknownCause::Cancelled } else { UnknownCause::Crash };
-    for step in under_way {
+    let unknown = |step: &StepView| {
         let (key, try_no) = (step.key.clone(), step.tries);
-        entries.push(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
-    }
+        EntryKind::StepUnknown(StepUnknown { key, try_no, cause })
+    };
+    let mut entries: Vec<EntryKind> = under_way.map(unknown).collect();
+    // Last, so that an owner who finds only the first of these comes here once more.
+    entries.push(EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Lost, counted: false }));
     let next = if view.cancel.is_some() {
         entries.push(cancelled(view, Stopped::Dropped));
         Next::Over

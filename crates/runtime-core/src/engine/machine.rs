@@ -24,6 +24,7 @@ use runtime_traits::log::{
 use runtime_traits::name::Name;
 use runtime_traits::store::Seq;
 
+use super::batches::fitting;
 use super::claim::unknown_steps;
 use slot::{Phase, Recorded, SlotState};
 
@@ -150,6 +151,7 @@ impl RunMachine {
 
     /// Folds what the log of earlier attempts knows of each step.
     fn index_history(&mut self) {
+        let mut deciding = HashMap::new();
         for at in 0..self.log.len() {
             let entry = &self.log[at];
             match &entry.kind {
@@ -190,10 +192,15 @@ impl RunMachine {
                 EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Decision(key), .. }) => {
                     if let Some(recorded) = self.recorded.get_mut(key) {
                         recorded.deciding = Some(*wait);
+                        deciding.insert(*wait, key.clone());
                     }
                 }
                 EntryKind::WaitClosed(closed) => {
                     self.closed_waits.insert(closed.wait);
+                    let key = deciding.remove(&closed.wait);
+                    if let Some(recorded) = key.and_then(|key| self.recorded.get_mut(&key)) {
+                        recorded.deciding = None;
+                    }
                 }
                 EntryKind::StateSet(set) => self.states_recorded.push(payload_digest(&set.value)),
                 EntryKind::CancelRequested(cancel) => {
@@ -463,29 +470,6 @@ impl RunMachine {
             self.unwritten.push(content.clone());
         }
         payload
-    }
-}
-
-/// How many of `entries` go into one batch, with room for the cells that ride along.
-fn fitting(entries: &[Entry]) -> usize {
-    const ENTRIES: usize = 128;
-    const BYTES: u64 = 512 * 1024;
-    let mut bytes = 0;
-    let fits = entries.iter().take(ENTRIES).take_while(|entry| {
-        bytes += 256 + inline_bytes(&entry.kind);
-        bytes <= BYTES
-    });
-    fits.count().max(1)
-}
-
-fn inline_bytes(kind: &EntryKind) -> u64 {
-    let payload = match kind {
-        EntryKind::StepOpened(opened) => Some(&opened.request),
-        other => payload_of(other),
-    };
-    match payload {
-        Some(Payload::Inline(content)) => content.bytes.len() as u64,
-        _ => 0,
     }
 }
 

@@ -68,11 +68,9 @@ impl RunMachine {
         let Some(slot) = first.min_by_key(|slot| &self.slots[**slot].key).copied() else {
             return false;
         };
-        if matches!(self.slots[slot].phase, Phase::Deciding) {
-            let recorded = self.recorded.get_mut(&self.slots[slot].key);
-            if let Some(wait) = recorded.and_then(|recorded| recorded.deciding.take()) {
-                self.close(wait, DROPPED);
-            }
+        let recorded = self.recorded.get_mut(&self.slots[slot].key);
+        if let Some(wait) = recorded.and_then(|recorded| recorded.deciding.take()) {
+            self.close(wait, DROPPED);
         }
         self.slots[slot].phase = Phase::Done(Given::Cancelled);
         self.slots[slot].wake();
