@@ -40,6 +40,8 @@ struct Scanner<'a> {
     lines: &'a [&'a str],
     format: Format,
     at: usize,
+    /// A part of a document has no headings: what looks like one was cut out of something else.
+    is_part: bool,
     /// The open headings, outermost first, with their levels.
     open: Vec<(usize, String)>,
     headings: Arc<[String]>,
@@ -61,20 +63,37 @@ const RST_MARKS: &str = "=-~^\"'`*+#:._";
 
 /// Splits the lines of a document into blocks, in their order.
 pub(super) fn blocks(lines: &[&str], format: Format) -> Vec<Block> {
+    scan(lines, format, false)
+}
+
+/// As [`blocks`], for lines out of the middle of a document, under one heading.
+pub(super) fn blocks_of_part(lines: &[&str], format: Format) -> Vec<Block> {
+    scan(lines, format, true)
+}
+
+fn scan(lines: &[&str], format: Format, is_part: bool) -> Vec<Block> {
     let mut scanner = Scanner {
         lines,
         format,
         at: 0,
+        is_part,
         open: Vec::new(),
         headings: Arc::from([]),
         underlines: Vec::new(),
         blocks: Vec::new(),
     };
-    scanner.skip_front_matter();
+    if !is_part {
+        scanner.skip_front_matter();
+    }
     while scanner.at < lines.len() {
         scanner.step();
     }
     scanner.blocks
+}
+
+/// Whether `line` is only tags, badges or images without a text.
+fn says_nothing(line: &str) -> bool {
+    !readable::inline(line).text.contains(char::is_alphanumeric)
 }
 
 impl<'a> Scanner<'a> {
@@ -147,13 +166,20 @@ impl<'a> Scanner<'a> {
     }
 
     fn heading(&self, line: &'a str) -> Option<(usize, &'a str)> {
-        lines::heading(line).filter(|_| self.format == Format::Markdown)
+        lines::heading(line).filter(|_| self.format == Format::Markdown && !self.is_part)
     }
 
+    /// Whether a reader sees nothing of `line`, so that nothing should be quoted from there on.
     fn is_skipped(&self, line: &str) -> bool {
         match self.format {
             Format::Rst => lines::is_link_definition(line) || line.trim() == "..",
-            _ => lines::is_rule(line) || lines::is_link_definition(line),
+            Format::Plain => lines::is_rule(line),
+            Format::Markdown => {
+                lines::is_rule(line)
+                    || lines::is_link_definition(line)
+                    || lines::is_silent_quote(line)
+                    || (line.trim_start().starts_with(['<', '[', '!']) && says_nothing(line))
+            }
         }
     }
 
@@ -197,6 +223,7 @@ impl<'a> Scanner<'a> {
 
     fn rst_overlined(&self) -> bool {
         self.format == Format::Rst
+            && !self.is_part
             && self.line(self.at).and_then(|line| lines::underline(line, RST_MARKS)).is_some()
             && self.line(self.at + 2).and_then(|line| lines::underline(line, RST_MARKS)).is_some()
             && self.line(self.at) == self.line(self.at + 2)
@@ -296,7 +323,7 @@ impl<'a> Scanner<'a> {
         });
         let underline = self.line(end).and_then(|line| lines::underline(line, marks));
         // Only one line is a title; more are a paragraph that a rule follows.
-        let is_line = end == from + 1;
+        let is_line = end == from + 1 && !self.is_part;
         let Some(mark) = underline.filter(|_| is_line) else {
             match lines::bold_title(self.lines[from]).filter(|_| is_line && self.has_text_after(end)) {
                 Some(title) => {

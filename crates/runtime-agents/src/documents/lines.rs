@@ -166,6 +166,13 @@ pub(super) fn cells(line: &str) -> Vec<String> {
     cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
+/// Whether `line` is quoted and says nothing: empty, or the mark of an alert (`> [!NOTE]`), whose words begin below it.
+pub(super) fn is_silent_quote(line: &str) -> bool {
+    let text = line.trim_start();
+    let inner = text.trim_start_matches(['>', ' ']).trim_end();
+    text.starts_with('>') && (inner.is_empty() || (inner.starts_with("[!") && inner.ends_with(']')))
+}
+
 /// Whether `line` only defines where a link goes (`[name]: https://…`, `.. _name:`).
 pub(super) fn is_link_definition(line: &str) -> bool {
     let line = line.trim();

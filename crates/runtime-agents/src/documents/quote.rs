@@ -1,6 +1,6 @@
 //! A passage as it is shown: readable words, wrapped lines, code as it is, tables with their heads.
 
-use super::blocks::{Block, Format, Shape, blocks};
+use super::blocks::{Block, Format, Shape, blocks_of_part};
 use super::lines::{self, Fence};
 use super::passage::{Form, Passage};
 use super::readable::{inline_with, printable};
@@ -25,14 +25,27 @@ impl Source<'_> {
     }
 }
 
-/// The lines of `passage` as a reader should see them, at most `width` characters each where words allow it.
-pub(super) fn quote(passage: &Passage, width: usize) -> Vec<String> {
+/// A passage as it is shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Quotation {
+    pub(super) lines: Vec<String>,
+    /// Lines at the beginning of the passage of which nothing is shown: the fence of a code block.
+    pub(super) skipped: usize,
+}
+
+/// What a reader should see of `passage`, with at most `width` characters in a line where words allow it.
+pub(super) fn quote(passage: &Passage, width: usize) -> Quotation {
     let source = Source { format: passage.format, links: &passage.links };
-    match &passage.form {
+    let lines = match &passage.form {
         Form::Blocks => {
             let text = dedent(&passage.text);
             let lines: Vec<&str> = text.iter().map(String::as_str).collect();
-            quote_blocks(&lines, source, width)
+            let quoted = quote_blocks(&lines, source, width);
+            // Whatever markup it takes for invisible: a passage is never quoted as nothing.
+            if quoted.lines.iter().any(|line| line.contains(char::is_alphanumeric)) {
+                return quoted;
+            }
+            wrap(&printable(&passage.text), width)
         }
         Form::Row { head } => quote_row(head, &lines::cells(&passage.text), source, width),
         Form::Code { continues } => {
@@ -42,21 +55,24 @@ pub(super) fn quote(passage: &Passage, width: usize) -> Vec<String> {
             }
             lines
         }
-    }
+    };
+    Quotation { lines, skipped: 0 }
 }
 
-fn quote_blocks(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
+fn quote_blocks(lines: &[&str], source: Source<'_>, width: usize) -> Quotation {
+    let mut out = Quotation::default();
     let mut previous: Option<Block> = None;
-    for block in blocks(lines, source.format) {
+    for block in blocks_of_part(lines, source.format) {
         let quoted = quote_block(&lines[block.lines.clone()], block.shape, source, width);
-        if quoted.is_empty() {
+        if quoted.lines.is_empty() {
             continue;
         }
-        if previous.is_some_and(|previous| !is_tight(&previous, &block)) {
-            out.push(String::new());
+        match &previous {
+            None => out.skipped = block.lines.start + quoted.skipped,
+            Some(previous) if !is_tight(previous, &block) => out.lines.push(String::new()),
+            Some(_) => {}
         }
-        out.extend(quoted);
+        out.lines.extend(quoted.lines);
         previous = Some(block);
     }
     out
@@ -69,8 +85,8 @@ fn is_tight(previous: &Block, next: &Block) -> bool {
     items || (previous.lines.end == next.lines.start && !code)
 }
 
-fn quote_block(lines: &[&str], shape: Shape, source: Source<'_>, width: usize) -> Vec<String> {
-    match shape {
+fn quote_block(lines: &[&str], shape: Shape, source: Source<'_>, width: usize) -> Quotation {
+    let lines = match shape {
         Shape::Paragraph if source.format != Format::Markdown && is_laid_out(lines) => {
             lines.iter().map(|line| printable(line)).collect()
         }
@@ -81,8 +97,9 @@ fn quote_block(lines: &[&str], shape: Shape, source: Source<'_>, width: usize) -
         }
         Shape::Item => quote_item(lines, source, width),
         Shape::Table => quote_table(lines, source, width),
-        Shape::Code => quote_code(&code_lines(lines)),
-    }
+        Shape::Code => return quote_code_block(lines),
+    };
+    Quotation { lines, skipped: 0 }
 }
 
 /// Whether the columns of a text matter: it is then not reflowed.
@@ -95,9 +112,7 @@ pub(super) fn is_laid_out(lines: &[&str]) -> bool {
 }
 
 fn unquote(line: &str) -> &str {
-    let text = line.trim_start().trim_start_matches(['>', ' ']);
-    let is_alert = text.starts_with("[!") && text.trim_end().ends_with(']');
-    if is_alert { "" } else { text }
+    line.trim_start().trim_start_matches(['>', ' '])
 }
 
 fn quote_item(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
@@ -115,7 +130,7 @@ fn quote_item(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
     inner.extend(others.iter().map(|line| strip_indent(line, marker.content)));
     let inner: Vec<&str> = inner.iter().map(String::as_str).collect();
     let hang = sign.chars().count() + 1;
-    let quoted = quote_blocks(&inner, source, width.saturating_sub(hang));
+    let quoted = quote_blocks(&inner, source, width.saturating_sub(hang)).lines;
     let mut out = Vec::with_capacity(quoted.len());
     for (at, line) in quoted.into_iter().enumerate() {
         match (at, line.is_empty()) {
@@ -127,23 +142,28 @@ fn quote_item(lines: &[&str], source: Source<'_>, width: usize) -> Vec<String> {
     out
 }
 
-/// The lines of a code block without its fences and without the indentation that makes it one.
-fn code_lines(lines: &[&str]) -> Vec<String> {
-    let Some((first, others)) = lines.split_first() else {
-        return Vec::new();
-    };
+/// A code block without its fences and without the indentation that makes it one.
+fn quote_code_block(lines: &[&str]) -> Quotation {
+    let Some((first, others)) = lines.split_first() else { return Quotation::default() };
     let Some(fence) = Fence::open(first) else {
-        return dedent(&lines.join("\n"));
+        return Quotation { lines: quote_code(&dedent(&lines.join("\n"))), skipped: 0 };
     };
     let inner = match others.split_last() {
         Some((last, inner)) if fence.is_closed_by(last) => inner,
         _ => others,
     };
-    let indent = lines::indent(first);
     // Lines that rustdoc hides are there for the compiler.
     let is_hidden = |line: &str| fence.language == "rust" && (line == "#" || line.starts_with("# "));
-    let shown = inner.iter().filter(|line| !is_hidden(line.trim()));
-    shown.map(|line| strip_indent(line, indent)).collect()
+    let is_shown = |line: &&&str| !is_hidden(line.trim());
+    let from = inner.iter().position(|line| !lines::is_blank(line) && is_shown(&line));
+    let Some(from) = from else { return Quotation::default() };
+    let indent = lines::indent(first);
+    let shown = inner[from..].iter().filter(is_shown).map(|line| strip_indent(line, indent));
+    let mut lines = quote_code(&shown.collect::<Vec<_>>());
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    Quotation { lines, skipped: 1 + from }
 }
 
 fn quote_code(lines: &[String]) -> Vec<String> {

@@ -63,7 +63,7 @@ pub(super) fn search(
     let mut lines = 0;
     for contender in chosen.iter().map(|at| &contenders[*at]) {
         let quoted = quote(contender.passage, QUOTED);
-        lines += quoted.len();
+        lines += quoted.lines.len();
         if lines > LINES && !hits.quotes.is_empty() {
             hits.has_more = true;
             break;
@@ -71,9 +71,9 @@ pub(super) fn search(
         hits.keys.push(contender.key.clone());
         hits.quotes.push(Quote {
             file: contender.file.to_owned(),
-            line: contender.passage.line,
+            line: contender.passage.line.saturating_add(u32::try_from(quoted.skipped).unwrap_or(0)),
             headings: contender.passage.headings.to_vec(),
-            text: quoted.join("\n"),
+            text: quoted.lines.join("\n"),
         });
     }
     Ok(hits)

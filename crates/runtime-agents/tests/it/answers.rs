@@ -1,7 +1,9 @@
 //! Which passages answer a question, and what is said when none does.
 
+use proptest::prelude::*;
 use runtime_agents::documents::SkipReason;
 
+use crate::splitting::document;
 use crate::support::{Folder, converse};
 
 fn manual() -> Folder {
@@ -173,4 +175,31 @@ fn the_pieces_are_the_text() {
     assert!(answer.pieces.len() >= 2);
     assert_eq!(answer.pieces.concat(), answer.text());
     assert!(!answer.text().ends_with('\n'));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_quotation_is_at_the_line_that_it_names(text in document(), extension in "md|txt|rst") {
+        let file = format!("a.{extension}");
+        let folder = Folder::with(&[(&file, &text)]);
+        let mut documents = folder.open();
+        let lines: Vec<&str> = text.split('\n').collect();
+        for question in ["words", "item", "link and code", "sentence", "main", "first", "deeper tab", "quotation"] {
+            for quote in documents.answer(question, None).unwrap().quotes {
+                let line = lines[quote.line as usize - 1];
+                let first = quote.text.split_whitespace().next().unwrap_or_default();
+                let word = quote.text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
+                prop_assert!(word.is_some(), "nothing is quoted of line {}", quote.line);
+                let plain = line.replace(['*', '_', '`', '~', '[', '\\'], "");
+                // A line of marks alone is told by one of them; all signs of list items are shown as `-`.
+                let is_there = match line.contains(char::is_alphanumeric) {
+                    true => line.contains(first) || word.is_some_and(|word| plain.contains(word)),
+                    false => format!("{line}-").contains(|mark| first.starts_with(mark)),
+                };
+                prop_assert!(is_there, "{first:?} is not in {line:?}: {:?}", quote.text);
+            }
+        }
+    }
 }

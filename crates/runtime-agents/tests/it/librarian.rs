@@ -70,8 +70,9 @@ async fn the_last_topic_survives_the_librarian() {
 async fn a_question_may_come_as_json() {
     let folder = manual();
     let question = Content::json("When does a lease end?").unwrap();
-    let (output, _) = run(&Librarian::new(folder.path()), question, None, Vec::new()).await;
+    let (output, attempt) = run(&Librarian::new(folder.path()), question, None, Vec::new()).await;
     assert!(output.unwrap().contains("a.md:3"));
+    assert_eq!(attempt.asked[0].2.parse::<String>().unwrap(), "When does a lease end?");
 }
 
 #[tokio::test]

@@ -112,7 +112,10 @@ fn a_document_cannot_steer_the_terminal() {
 
 #[test]
 fn a_quotation_and_its_alert_read_as_text() {
-    assert_eq!(quoted("> [!WARNING]\n> A lease can\n> end.\n", "lease"), "A lease can end.");
+    let folder = Folder::with(&[("a.md", "> [!WARNING]\n> A lease can\n> end.\n")]);
+    let answer = folder.ask("lease");
+    assert_eq!(answer.quotes[0].text, "A lease can end.");
+    assert_eq!(answer.quotes[0].line, 2);
 }
 
 /// The quotation that `question` finds in a document of reStructuredText.
@@ -142,4 +145,11 @@ fn columns_of_plain_text_are_kept() {
     let text = "Name        Lease\nSmith       101\n\nAn ordinary paragraph.\n";
     let folder = Folder::with(&[("a.txt", text)]);
     assert_eq!(folder.ask("lease").quotes[0].text, "Name        Lease\nSmith       101");
+}
+
+#[test]
+fn a_quotation_begins_on_the_line_of_its_first_word() {
+    let text = "# T\n\n<p align=\"center\">\n[![badge](b.svg)](https://ci)\nThe lease ends.\n</p>\n";
+    let folder = Folder::with(&[("a.md", text)]);
+    assert_eq!(folder.places(&folder.ask("lease")), ["a.md:5"]);
 }

@@ -42,7 +42,7 @@ const LINES: &[&str] = &[
     "   deeper",
 ];
 
-fn document() -> impl Strategy<Value = String> {
+pub(crate) fn document() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         9 => prop::sample::select(LINES).prop_map(str::to_owned),
         1 => "[ a-zé.|`*#>-]{0,40}",
