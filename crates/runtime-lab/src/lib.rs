@@ -1,1 +1,3 @@
 //! The laboratory: crashes and figures. Not published.
+
+pub mod figures;

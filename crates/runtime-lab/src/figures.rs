@@ -1,0 +1,89 @@
+//! `cargo figures`: how fast, how small; each figure beside a baseline that is measured in the same run.
+//!
+//! A number of one machine says little, a ratio says more: ours and the baseline take turns, on the same two workers
+//! and the same disk, each warmed up, and the ratio is that of the medians. What is about memory, or about a process
+//! that died, runs in a process of its own, which is this program again with the command `stage`.
+
+mod agents;
+mod args;
+mod commit;
+mod contest;
+mod durable;
+mod error;
+mod figure;
+mod group;
+mod house;
+mod idle;
+mod load;
+mod memory;
+mod noop;
+#[cfg(feature = "peers")]
+mod peer;
+mod plan;
+mod print;
+mod promises;
+mod rehearsed;
+mod replay;
+mod spread;
+mod stage;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, CoreArgs};
+use error::FiguresError;
+use figure::Figure;
+use plan::{Plan, Which};
+
+/// What the program does: measures what its arguments name, prints it, and writes it down if it is told to.
+///
+/// Ends with 0 when every bar holds, with 1 when one is missed, and with 2 when something could not be measured.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(plan::WORKERS).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&FiguresError::io("the executor", error)),
+    };
+    let done = match cli.command {
+        Command::Core(args) => runtime.block_on(core(&args)),
+        Command::Stage(stage) => runtime.block_on(stage::act(stage)).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &FiguresError) -> ExitCode {
+    eprintln!("error: {}", runtime_traits::Cause::of(error));
+    ExitCode::from(2)
+}
+
+/// Measures the figures of the engine. Answers whether every bar holds.
+async fn core(args: &CoreArgs) -> Result<bool, FiguresError> {
+    let plan = Plan::new(args)?;
+    let mut figures: Vec<Figure> = Vec::new();
+    for which in args.chosen() {
+        eprintln!("measuring {which} …");
+        figures.extend(match which {
+            Which::NoopRun => noop::measure(&plan).await?,
+            Which::Memory => memory::measure(&plan).await?,
+            Which::DurableRun => durable::measure(&plan).await?,
+            Which::GroupCommit => group::measure(&plan).await?,
+            Which::Idle => idle::measure(&plan).await?,
+            Which::Replay => replay::measure(&plan, &replay::ONE_LONG_RUN).await?,
+            Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,
+        });
+    }
+    let taken = commit::Taken::now();
+    print::print(&figures, &taken, args.json)?;
+    if args.write {
+        promises::write(&figures, &taken)?;
+    }
+    Ok(figures.iter().all(|figure| figure.holds() != Some(false)))
+}

@@ -1,0 +1,92 @@
+//! What there is to measure, how often, how long, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tempfile::TempDir;
+
+use super::args::CoreArgs;
+use super::error::FiguresError;
+
+/// How many threads work the tasks: those of ours and those of the baseline.
+pub(crate) const WORKERS: usize = 2;
+
+/// The figures that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// Runs of an agent that does nothing, against asking an actor that does nothing
+    NoopRun,
+    /// Resident memory over five million runs
+    Memory,
+    /// Runs without steps at `Disk`, against commits of the same bytes
+    DurableRun,
+    /// Commits of 4 KiB, against redb driven directly
+    GroupCommit,
+    /// A million agents that do nothing
+    Idle,
+    /// A run of a thousand steps whose process died
+    Replay,
+    /// Ten thousand open runs whose process died
+    Resume,
+}
+
+/// How often, how long, and where.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// How often ours and the baseline take turns.
+    pub(crate) rounds: u32,
+    /// How long one turn lasts.
+    pub(crate) turn: Duration,
+    /// Sizes are divided by this.
+    shrink: u64,
+    folder: PathBuf,
+}
+
+impl Which {
+    /// All, in the order in which they are measured.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::NoopRun,
+        Self::Memory,
+        Self::DurableRun,
+        Self::GroupCommit,
+        Self::Idle,
+        Self::Replay,
+        Self::Resume,
+    ];
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(args: &CoreArgs) -> Result<Self, FiguresError> {
+        let folder = args.dir.clone().unwrap_or_else(|| workspace().join("target/figures"));
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| FiguresError::io(format!("the folder `{}`", folder.display()), error))?;
+        let (rounds, turn, shrink) = if args.quick { (3, 300, 100) } else { (5, 1_000, 1) };
+        let turn = Duration::from_millis(turn);
+        Ok(Self { rounds: args.rounds.unwrap_or(rounds), turn, shrink, folder })
+    }
+
+    /// The size to measure with, of the size that the promise names.
+    pub(crate) fn sized(&self, promised: u64) -> u64 {
+        promised / self.shrink
+    }
+
+    /// A folder for stores, removed with its value.
+    pub(crate) fn folder(&self) -> Result<TempDir, FiguresError> {
+        tempfile::tempdir_in(&self.folder)
+            .map_err(|error| FiguresError::io(format!("a folder in `{}`", self.folder.display()), error))
+    }
+}
+
+/// The root of the workspace that this program was built in.
+pub(crate) fn workspace() -> &'static Path {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+    lab.ancestors().nth(2).unwrap_or(lab)
+}
