@@ -1,5 +1,6 @@
 //! The embedded store on disk: one redb file, one committer thread.
 
+mod answers;
 mod backend;
 mod committer;
 mod group;
@@ -29,7 +30,6 @@ use runtime_traits::store::{
     StoreProfile, Tail,
 };
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::OpenError;
 use crate::admission;
@@ -169,16 +169,18 @@ impl StateStore for RedbStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
         admission::admit(&batch, Limits::CONTRACT, Self::BEST)?;
-        let (sender, receiver) = oneshot::channel();
+        let (reply, caller) = answers::pair();
         // From here on the batch is the committer's: a caller that goes away changes nothing.
-        if self.shared.queue.push(Job { batch, answer: sender }).is_err() {
+        if self.shared.queue.push(Job { batch, reply }).is_err() {
             return Err(StateError::Unavailable {
                 retry_after: Some(Duration::from_millis(50)),
                 cause: Cause::says("too many commits are waiting for the disk"),
             });
         }
+        let answer = caller.await;
+        self.shared.queue.sleepers.wake_all();
         // No answer: the committer has ended, and has left the reason.
-        receiver.await.unwrap_or_else(|_| Err(self.shared.trouble()))
+        answer.unwrap_or_else(|| Err(self.shared.trouble()))
     }
 
     fn profile(&self) -> StoreProfile {

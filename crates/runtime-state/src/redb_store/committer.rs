@@ -3,12 +3,14 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::Database;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{BatchId, Committed, Durability, StateError};
 
+use super::answers::Answer;
 use super::group::{self, Failed, Outcome};
 use super::ledger::Ledger;
 use super::opening::Opening;
@@ -18,12 +20,17 @@ use super::shared::{Shared, Slot};
 use super::tables::Contents;
 use crate::OpenError;
 
+/// How long a group that will be synced may wait for the writers of the one before it. A fraction of a sync.
+const PATIENCE: Duration = Duration::from_micros(200);
+
 /// Owns the transactions of a store, and the file's opening and closing.
 pub(super) struct Committer {
     shared: Arc<Shared>,
     opening: Opening,
     most: usize,
     ledger: Ledger,
+    /// As many as came last time.
+    expected: usize,
     /// Whether the database holds commits that no sync has reached.
     unsynced: bool,
     /// The group in hand. A field, so that a panic does not drop it before the reason is there to be read.
@@ -52,6 +59,7 @@ impl Committer {
             opening,
             most: most.max(1),
             ledger: Ledger::new(contents),
+            expected: 1,
             unsynced: false,
             serving: Vec::new(),
             doubt: Vec::new(),
@@ -72,11 +80,8 @@ impl Committer {
 
     fn serve_all(&mut self) {
         loop {
-            match self.shared.queue.take(self.most) {
-                Taken::Group(jobs) => {
-                    self.serving = jobs;
-                    self.serve();
-                }
+            match self.shared.queue.take(&mut self.serving, self.most) {
+                Taken::Group => self.serve(),
                 Taken::Nudge => self.look_after_reader(),
                 Taken::Closed => return,
             }
@@ -87,10 +92,17 @@ impl Committer {
         if let Err(trouble) = self.ready() {
             return self.refuse(&trouble);
         }
+        // A commit without a sync is over before the others could come.
+        let mut patience = if self.unsynced { Duration::ZERO } else { PATIENCE };
+        let (queue, expected, most) = (&self.shared.queue, self.expected, self.most);
+        let more = |serving: &mut Vec<Job>| queue.take_more(serving, expected, most, &mut patience);
         let written = match &*self.shared.slot() {
-            Slot::Open(database) => group::write(database, &mut self.ledger, &self.serving, self.unsynced),
+            Slot::Open(database) => {
+                group::write(database, &mut self.ledger, &mut self.serving, more, self.unsynced)
+            }
             closed => unreachable!("`ready` opened it, and nobody else closes it: {}", closed.trouble()),
         };
+        self.expected = self.serving.len();
         match written {
             Ok((outcomes, given)) => {
                 if let Some(given) = given {
@@ -105,7 +117,7 @@ impl Committer {
 
     fn answer(&mut self, outcomes: Vec<Outcome>, durability: Durability) {
         let jobs = mem::take(&mut self.serving);
-        let mut answers: Vec<Result<Committed, StateError>> = Vec::with_capacity(outcomes.len());
+        let mut answers: Vec<Answer> = Vec::with_capacity(outcomes.len());
         for (job, outcome) in jobs.iter().zip(outcomes) {
             answers.push(match outcome {
                 Outcome::Answered(answer) => answer,
@@ -118,15 +130,17 @@ impl Committer {
                 }
             });
         }
-        for (job, answer) in jobs.into_iter().zip(answers) {
-            send(job, answer);
-        }
+        self.send(jobs.into_iter().zip(answers));
     }
 
     fn refuse(&mut self, trouble: &StateError) {
-        for job in self.serving.drain(..) {
-            send(job, Err(trouble.clone()));
-        }
+        let jobs = mem::take(&mut self.serving);
+        self.send(jobs.into_iter().map(|job| (job, Err(trouble.clone()))));
+    }
+
+    fn send(&self, answers: impl Iterator<Item = (Job, Answer)>) {
+        let wakers = answers.filter_map(|(job, answer)| job.reply.put(answer, job.batch));
+        self.shared.queue.sleepers.wake_one_of(wakers.collect());
     }
 
     /// Makes sure that there is a database.
@@ -166,10 +180,12 @@ impl Committer {
             Ok(Found::Lost) => self.refuse(&refusal),
             Err(poisoned @ StateError::Poisoned { .. }) => self.refuse(&poisoned),
             Err(_) => {
-                for job in self.serving.drain(..) {
-                    let batch = job.batch.id.0;
-                    send(job, Err(StateError::Unknown { batch }));
-                }
+                let unknown = |job: &Job| Err(StateError::Unknown { batch: job.batch.id.0 });
+                let jobs = mem::take(&mut self.serving);
+                self.send(jobs.into_iter().map(|job| {
+                    let answer = unknown(&job);
+                    (job, answer)
+                }));
             }
         }
     }
@@ -180,10 +196,12 @@ impl Committer {
         if self.serving.len() <= 1 {
             return self.refuse(&of_redb(error));
         }
+        let most = mem::replace(&mut self.most, 1);
         for job in mem::take(&mut self.serving) {
             self.serving = vec![job];
             self.serve();
         }
+        self.most = most;
     }
 
     fn landings(&self, outcomes: &[Outcome]) -> Vec<Landing> {
@@ -204,8 +222,10 @@ impl Committer {
 
     /// Answers a group that is in the file although its commit failed. Its answers are remembered already.
     fn answer_found(&mut self, outcomes: Vec<Outcome>) {
-        for (job, outcome) in mem::take(&mut self.serving).into_iter().zip(outcomes) {
-            let answer = match (outcome, self.ledger.find(job.batch.partition, job.batch.id)) {
+        let jobs = mem::take(&mut self.serving);
+        self.send(jobs.into_iter().zip(outcomes).map(|(job, outcome)| {
+            let remembered = self.ledger.find(job.batch.partition, job.batch.id);
+            let answer = match (outcome, remembered) {
                 (_, Some(answer)) => Ok(answer),
                 (Outcome::Answered(answer), None) => answer,
                 (Outcome::Standing(revision), None) => {
@@ -215,8 +235,8 @@ impl Committer {
                     Err(StateError::Unknown { batch: job.batch.id.0 })
                 }
             };
-            send(job, answer);
-        }
+            (job, answer)
+        }));
     }
 
     /// Closes the file after an I/O error and opens it anew, unless that would hide a loss.
@@ -272,7 +292,9 @@ impl Committer {
     /// A transaction is in the file wholly or not at all, so its first batch speaks for it.
     fn find(&self, contents: &Contents) -> Found {
         let Some(first) = self.doubt.first() else { return Found::Lost };
-        match contents.revisions.get(&first.partition) {
+        let pool = contents.revisions.get(&first.partition.pool);
+        let revision = pool.and_then(|revisions| revisions.get(usize::from(first.partition.index)));
+        match revision {
             Some(revision) if *revision >= first.answer.revision.0 => Found::Landed,
             _ => Found::Lost,
         }
@@ -292,11 +314,6 @@ impl Committer {
             tracing::warn!(%error, "the store was not closed in order; it is mended when it is opened again");
         }
     }
-}
-
-fn send(job: Job, answer: Result<Committed, StateError>) {
-    // A caller that went away wants no answer.
-    let _ = job.answer.send(answer);
 }
 
 /// Syncs what is in the file. What was found there after a failed commit may be in the system's memory only.

@@ -1,7 +1,7 @@
 //! One write transaction for a group of batches.
 
 use redb::{Database, ReadableTable, Table, WriteTransaction};
-use runtime_traits::partition::Partition;
+use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{Batch, Committed, Durability, Path, Revision, Seq, StateError, Then};
 
 use super::ledger::Ledger;
@@ -32,14 +32,15 @@ pub(super) struct Failed {
     pub(super) tried: Option<Vec<Outcome>>,
 }
 
-/// Decides and writes `jobs` in their order, each on what those before it left. Answers their outcomes, and whether
-/// the transaction was synced, was not, or was not needed at all.
+/// Decides and writes `jobs` in their order, each on what those before it left, and those that `more` adds. Answers
+/// their outcomes, and whether the transaction was synced, was not, or was not needed at all.
 ///
 /// Revisions in `ledger` go up with each batch that lands; after a failure the caller takes them back.
 pub(super) fn write(
     database: &Database,
     ledger: &mut Ledger,
-    jobs: &[Job],
+    jobs: &mut Vec<Job>,
+    more: impl FnMut(&mut Vec<Job>),
     unsynced: bool,
 ) -> Result<(Vec<Outcome>, Option<Durability>), Failed> {
     let before = |error| Failed { error, tried: None };
@@ -47,7 +48,7 @@ pub(super) fn write(
     // After a crash the file opens at once, whatever its size. It costs a second sync for each commit.
     txn.set_quick_repair(true);
     let mut outcomes = Vec::with_capacity(jobs.len());
-    fill(&txn, ledger, jobs, &mut outcomes).map_err(|error| {
+    fill(&txn, ledger, jobs, more, &mut outcomes).map_err(|error| {
         ledger.take_back_all(jobs, &outcomes);
         before(error)
     })?;
@@ -84,12 +85,18 @@ pub(super) fn write(
 fn fill(
     txn: &WriteTransaction,
     ledger: &mut Ledger,
-    jobs: &[Job],
+    jobs: &mut Vec<Job>,
+    mut more: impl FnMut(&mut Vec<Job>),
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), redb::Error> {
     let first_new_log = ledger.next_log;
     let mut writing = Writing::open(txn)?;
-    for job in jobs {
+    loop {
+        // The first jobs are at work while the others are still on their way.
+        if outcomes.len() == jobs.len() {
+            more(jobs);
+        }
+        let Some(job) = jobs.get(outcomes.len()) else { break };
         let outcome = match writing.weigh(ledger, &job.batch, jobs, outcomes) {
             Ok(outcome) => outcome,
             Err(Halt::Refused(refusal)) => Outcome::Answered(Err(refusal)),
@@ -99,17 +106,16 @@ fn fill(
     }
     drop(writing);
 
-    let mut partitions = txn.open_table(tables::PARTITIONS)?;
-    let mut done: Vec<Partition> = Vec::new();
-    for (job, outcome) in jobs.iter().zip(outcomes.iter()).rev() {
-        let Outcome::Landed { revision, .. } = outcome else { continue };
-        let partition = job.batch.partition;
-        if done.contains(&partition) {
-            continue;
+    let mut table = txn.open_table(tables::POOLS)?;
+    let mut pools: Vec<Pool> = Vec::new();
+    for (job, outcome) in jobs.iter().zip(outcomes.iter()) {
+        let pool = job.batch.partition.pool;
+        if matches!(outcome, Outcome::Landed { .. }) && !pools.contains(&pool) {
+            let key = pool.as_str().as_bytes();
+            let row = rows::revisions_row(ledger.revisions(pool), key);
+            table.insert(key, row.as_slice())?;
+            pools.push(pool);
         }
-        let key = keys::of_partition(partition);
-        partitions.insert(key.as_slice(), rows::revision_row(revision.0, &key).as_slice())?;
-        done.push(partition);
     }
     if ledger.next_log > first_new_log {
         txn.open_table(tables::META)?.insert(tables::NEXT_LOG, ledger.next_log)?;

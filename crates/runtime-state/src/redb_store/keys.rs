@@ -1,27 +1,17 @@
 //! How places become keys: bytewise ordered, and no place is a prefix of another partition's.
 
-use runtime_traits::partition::{Partition, Pool};
+use runtime_traits::partition::Partition;
 use runtime_traits::store::{Path, Seq};
 
-/// Pool, a zero byte that no pool contains, and the index: sorts as partitions sort.
-pub(super) fn of_partition(partition: Partition) -> Vec<u8> {
-    with_room(partition, 0)
-}
-
-/// The partition's key followed by the path, to its end.
+/// Pool, a zero byte that no pool contains, the index, and the path to its end: sorts as places sort.
 pub(super) fn of_path(partition: Partition, path: &Path) -> Vec<u8> {
-    let path = path.as_bytes();
-    let mut key = with_room(partition, path.len());
+    let (pool, path) = (partition.pool.as_str().as_bytes(), path.as_bytes());
+    let mut key = Vec::with_capacity(pool.len() + 3 + path.len());
+    key.extend_from_slice(pool);
+    key.push(0);
+    key.extend_from_slice(&partition.index.to_be_bytes());
     key.extend_from_slice(path);
     key
-}
-
-/// The partition whose key this is.
-pub(super) fn partition_in(key: &[u8]) -> Option<Partition> {
-    let zero = key.iter().position(|byte| *byte == 0)?;
-    let pool = Pool::new(std::str::from_utf8(&key[..zero]).ok()?).ok()?;
-    let index = u16::from_be_bytes(key[zero + 1..].try_into().ok()?);
-    Some(Partition { pool, index })
 }
 
 /// The path in a key of `partition`.
@@ -53,17 +43,10 @@ pub(super) fn seq_in(key: u128) -> Seq {
     Seq(key as u64)
 }
 
-fn with_room(partition: Partition, more: usize) -> Vec<u8> {
-    let pool = partition.pool.as_str().as_bytes();
-    let mut key = Vec::with_capacity(pool.len() + 3 + more);
-    key.extend_from_slice(pool);
-    key.push(0);
-    key.extend_from_slice(&partition.index.to_be_bytes());
-    key
-}
-
 #[cfg(test)]
 mod tests {
+    use runtime_traits::partition::Pool;
+
     use super::*;
 
     #[test]
@@ -81,8 +64,7 @@ mod tests {
         let keys: Vec<_> = places.iter().map(|(partition, path)| of_path(*partition, path)).collect();
         assert!(keys.is_sorted());
         for ((partition, path), key) in places.iter().zip(&keys) {
-            let prefix = of_partition(*partition);
-            assert_eq!(partition_in(&prefix), Some(*partition));
+            let prefix = of_path(*partition, &Path::root());
             assert_eq!(path_in(*partition, key).as_ref(), Some(path));
             let inside = keys.iter().filter(|key| **key >= prefix && **key < past(&prefix)).count();
             assert_eq!(inside, 7, "cells of {partition}");

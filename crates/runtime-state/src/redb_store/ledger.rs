@@ -1,13 +1,14 @@
 //! What the committer knows of each partition without reading: its last revision and its last answers.
 
 use std::collections::HashMap;
+use std::iter;
 
-use runtime_traits::partition::Partition;
+use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{BatchId, Committed, Revision};
 
 use super::group::Outcome;
 use super::queue::Job;
-use super::tables::Contents;
+use super::tables::{Contents, SLICES};
 use crate::window::Window;
 
 /// Revisions and answers of all partitions, and the number that the next new log gets.
@@ -15,7 +16,7 @@ use crate::window::Window;
 /// The answers are in memory only. Whoever could send a batch a second time dies with this process.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    parts: HashMap<Partition, Part>,
+    pools: HashMap<Pool, Vec<Part>>,
     pub(super) next_log: u64,
 }
 
@@ -35,35 +36,41 @@ impl Ledger {
     /// Takes revisions as the file has them, and keeps the answers.
     pub(super) fn adopt(&mut self, contents: Contents) {
         self.next_log = contents.next_log;
-        for (partition, revision) in contents.revisions {
-            self.parts.entry(partition).or_default().revision = revision;
+        for (pool, revisions) in contents.revisions {
+            for (revision, index) in revisions.into_iter().zip(0..) {
+                self.part(Partition { pool, index }).revision = revision;
+            }
         }
     }
 
     /// The answer that the batch got before.
     pub(super) fn find(&self, partition: Partition, id: BatchId) -> Option<Committed> {
-        self.parts.get(&partition)?.window.find(id)
+        self.pools.get(&partition.pool)?[usize::from(partition.index)].window.find(id)
     }
 
     /// Remembers the answer of a batch that is in the file, in the order of revisions.
     pub(super) fn remember(&mut self, partition: Partition, id: BatchId, answer: &Committed) {
-        self.parts.entry(partition).or_default().window.push(id, answer);
+        self.part(partition).window.push(id, answer);
     }
 
     pub(super) fn revision(&self, partition: Partition) -> Revision {
-        Revision(self.parts.get(&partition).map_or(0, |part| part.revision))
+        let pool = self.pools.get(&partition.pool);
+        Revision(pool.map_or(0, |parts| parts[usize::from(partition.index)].revision))
+    }
+
+    /// The revisions of a pool's partitions, by index.
+    pub(super) fn revisions(&self, pool: Pool) -> impl Iterator<Item = u64> {
+        self.pools.get(&pool).into_iter().flatten().map(|part| part.revision)
     }
 
     pub(super) fn next_revision(&mut self, partition: Partition) -> Revision {
-        let part = self.parts.entry(partition).or_default();
+        let part = self.part(partition);
         part.revision += 1;
         Revision(part.revision)
     }
 
     pub(super) fn take_back(&mut self, partition: Partition) {
-        if let Some(part) = self.parts.get_mut(&partition) {
-            part.revision -= 1;
-        }
+        self.part(partition).revision -= 1;
     }
 
     /// Takes the revisions of a failed transaction back. Numbers of logs are not given a second time.
@@ -79,5 +86,11 @@ impl Ledger {
         let id = self.next_log;
         self.next_log += 1;
         id
+    }
+
+    /// Whoever asks has checked the partition's index.
+    fn part(&mut self, partition: Partition) -> &mut Part {
+        let new = || iter::repeat_with(Part::default).take(SLICES).collect();
+        &mut self.pools.entry(partition.pool).or_insert_with(new)[usize::from(partition.index)]
     }
 }

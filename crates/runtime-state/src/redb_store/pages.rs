@@ -100,12 +100,14 @@ fn entries(
 }
 
 pub(super) fn partitions(txn: &ReadTransaction) -> Result<Vec<Partition>, Halt> {
-    let table = txn.open_table(tables::PARTITIONS).map_err(Halt::broken)?;
+    let table = txn.open_table(tables::POOLS).map_err(Halt::broken)?;
     let mut partitions = Vec::new();
     for row in table.iter().map_err(Halt::broken)? {
-        let (key, _) = row.map_err(Halt::broken)?;
-        let unknown = || damaged("the row of partition", &key.value().escape_ascii());
-        partitions.push(keys::partition_in(key.value()).ok_or_else(unknown)?);
+        let (key, row) = row.map_err(Halt::broken)?;
+        let (pool, revisions) = tables::pool_in(key.value(), row.value())
+            .ok_or_else(|| damaged("the row of pool", &key.value().escape_ascii()))?;
+        let written = revisions.into_iter().zip(0..).filter(|(revision, _)| *revision > 0);
+        partitions.extend(written.map(|(_, index)| Partition { pool, index }));
     }
     Ok(partitions)
 }

@@ -81,17 +81,17 @@ pub(super) fn log(row: &[u8], key: &[u8]) -> Result<LogRow, Torn> {
     Ok(LogRow { id, first, next })
 }
 
-pub(super) fn revision_row(revision: u64, key: &[u8]) -> [u8; SUM + 8] {
-    let mut bytes = [0; SUM + 8];
-    bytes[SUM..].copy_from_slice(&revision.to_le_bytes());
-    seal(&mut bytes, key);
-    bytes
+pub(super) fn revisions_row(revisions: impl Iterator<Item = u64>, key: &[u8]) -> Vec<u8> {
+    let mut row = vec![0; SUM];
+    row.extend(revisions.flat_map(u64::to_le_bytes));
+    seal(&mut row, key);
+    row
 }
 
-/// A partition's last revision in its row.
-pub(super) fn revision(row: &[u8], key: &[u8]) -> Result<u64, Torn> {
-    let content = unseal(row, key)?.try_into().map_err(|_| Torn)?;
-    Ok(u64::from_le_bytes(content))
+/// The last revisions of a pool's partitions in their row.
+pub(super) fn revisions(row: &[u8], key: &[u8]) -> Result<Vec<u64>, Torn> {
+    let (revisions, rest) = unseal(row, key)?.as_chunks();
+    if rest.is_empty() { Ok(revisions.iter().copied().map(u64::from_le_bytes).collect()) } else { Err(Torn) }
 }
 
 fn seal(row: &mut [u8], key: &[u8]) {

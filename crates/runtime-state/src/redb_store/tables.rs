@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use runtime_traits::error::Cause;
-use runtime_traits::partition::Partition;
+use runtime_traits::partition::{Partition, Pool};
 
-use super::keys;
 use super::rows;
 
 /// A partition's cells, by partition and path.
@@ -15,10 +14,13 @@ pub(super) const CELLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 pub(super) const LOGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("logs");
 /// Entries, by the log's number and their own.
 pub(super) const ENTRIES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("entries");
-/// The last revision of each partition.
-pub(super) const PARTITIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("partitions");
+/// The last revision of each partition, in one row for each pool: a group that writes to many of them changes one page.
+pub(super) const POOLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pools");
 /// Numbers about the store itself.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("agent-runtime");
+
+/// The partitions of a pool, the one without an owner included.
+pub(super) const SLICES: usize = Partition::OWNERLESS as usize + 1;
 
 /// The key of the format in [`META`].
 const FORMAT: &str = "format";
@@ -30,7 +32,8 @@ pub(super) const KNOWN_FORMAT: u64 = 1;
 /// What a committer has to know of the file.
 #[derive(Debug)]
 pub(super) struct Contents {
-    pub(super) revisions: HashMap<Partition, u64>,
+    /// By pool and index.
+    pub(super) revisions: HashMap<Pool, Vec<u64>>,
     pub(super) next_log: u64,
 }
 
@@ -76,7 +79,7 @@ fn create(database: &Database) -> Result<(), Unusable> {
     txn.open_table(CELLS)?;
     txn.open_table(LOGS)?;
     txn.open_table(ENTRIES)?;
-    txn.open_table(PARTITIONS)?;
+    txn.open_table(POOLS)?;
     txn.open_table(META)?.insert(FORMAT, KNOWN_FORMAT)?;
     Ok(txn.commit()?)
 }
@@ -97,14 +100,22 @@ fn load(database: &Database) -> Result<Contents, Unusable> {
     }
     let next_log = meta.get(NEXT_LOG)?.map_or(1, |row| row.value());
     let mut revisions = HashMap::new();
-    for row in txn.open_table(PARTITIONS)?.iter()? {
+    for row in txn.open_table(POOLS)?.iter()? {
         let (key, row) = row?;
-        let revision = rows::revision(row.value(), key.value()).ok();
-        let (Some(partition), Some(revision)) = (keys::partition_in(key.value()), revision) else {
-            let row = key.value().escape_ascii();
-            return Err(Unusable::Damaged(Cause::says(format!("the row of partition `{row}`"))));
+        match pool_in(key.value(), row.value()) {
+            Some((pool, row)) => revisions.insert(pool, row),
+            None => {
+                let row = key.value().escape_ascii();
+                return Err(Unusable::Damaged(Cause::says(format!("the row of pool `{row}`"))));
+            }
         };
-        revisions.insert(partition, revision);
     }
     Ok(Contents { revisions, next_log })
+}
+
+/// The pool of a row, and the revisions of its partitions.
+pub(super) fn pool_in(key: &[u8], row: &[u8]) -> Option<(Pool, Vec<u64>)> {
+    let pool = Pool::new(std::str::from_utf8(key).ok()?).ok()?;
+    let revisions = rows::revisions(row, key).ok().filter(|revisions| revisions.len() == SLICES)?;
+    Some((pool, revisions))
 }

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use redb::{BackendError, StorageBackend};
 use runtime_testkit::fakes::Chance;
 
 /// A disk in memory. What is written is kept apart from what is synced, as a system's cache keeps it.
 #[derive(Clone, Debug, Default)]
-pub struct Disk {
+pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
 }
 
@@ -24,8 +24,10 @@ struct State {
 
 /// What is wrong with a disk; the test's end of a [`Breakable`].
 #[derive(Clone, Debug, Default)]
-pub struct Switch {
+pub(crate) struct Switch {
     faults: Arc<Mutex<Faulty>>,
+    /// Whether syncs wait, and who waits for that to end.
+    paused: Arc<(Mutex<bool>, Condvar)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,14 +40,14 @@ struct Faulty {
 
 /// A backend that fails when its [`Switch`] says so.
 #[derive(Debug)]
-pub struct Breakable {
+pub(crate) struct Breakable {
     inner: Box<dyn StorageBackend>,
     switch: Switch,
 }
 
 impl Disk {
     /// The disk as it is after the power went: what was synced, and of what was not any part.
-    pub fn cut_power(&self, chance: &mut Chance) -> Self {
+    pub(crate) fn cut_power(&self, chance: &mut Chance) -> Self {
         let state = self.state.lock().unwrap();
         let mut left = state.synced.clone();
         for (offset, data) in &state.unsynced {
@@ -63,31 +65,42 @@ impl Disk {
     }
 
     /// Syncs so far.
-    pub fn syncs(&self) -> u64 {
+    pub(crate) fn syncs(&self) -> u64 {
         self.state.lock().unwrap().syncs
     }
 }
 
 impl Switch {
-    pub fn fail_syncs(&self, fail: bool) {
+    pub(crate) fn fail_syncs(&self, fail: bool) {
         self.faults.lock().unwrap().syncs = fail;
     }
 
-    pub fn fail_reads(&self, fail: bool) {
+    pub(crate) fn fail_reads(&self, fail: bool) {
         self.faults.lock().unwrap().reads = fail;
     }
 
     /// Lets `count` more writes pass, and fails all after them.
-    pub fn fail_writes_after(&self, count: u32, kind: io::ErrorKind) {
+    pub(crate) fn fail_writes_after(&self, count: u32, kind: io::ErrorKind) {
         self.faults.lock().unwrap().writes = Some((count, kind));
     }
 
+    /// Whether syncs wait.
+    pub(crate) fn pause_syncs(&self, pause: bool) {
+        *self.paused.0.lock().unwrap() = pause;
+        self.paused.1.notify_all();
+    }
+
+    fn wait_while_paused(&self) {
+        let paused = self.paused.0.lock().unwrap();
+        drop(self.paused.1.wait_while(paused, |paused| *paused).unwrap());
+    }
+
     /// Makes everything good.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         *self.faults.lock().unwrap() = Faulty::default();
     }
 
-    pub fn wrap(&self, inner: impl StorageBackend) -> Box<dyn StorageBackend> {
+    pub(crate) fn wrap(&self, inner: impl StorageBackend) -> Box<dyn StorageBackend> {
         Box::new(Breakable { inner: Box::new(inner), switch: self.clone() })
     }
 
@@ -159,6 +172,7 @@ impl StorageBackend for Breakable {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.switch.wait_while_paused();
         if self.switch.faults.lock().unwrap().syncs {
             return Err(io::Error::other("the disk does not sync"));
         }

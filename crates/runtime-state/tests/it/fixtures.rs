@@ -16,17 +16,17 @@ use tempfile::TempDir;
 use crate::disk::{Disk, Switch};
 
 /// Stores in memory.
-pub struct Memory;
+pub(crate) struct Memory;
 
 /// redb on a disk that a test breaks; a crash is a loss of power.
-pub struct OnDisk {
+pub(crate) struct OnDisk {
     switch: Switch,
     disk: Mutex<Disk>,
     chance: Mutex<Chance>,
 }
 
 /// redb on files; a crash is the death of the process, which leaves the file as the system has it.
-pub struct OnFiles {
+pub(crate) struct OnFiles {
     switch: Switch,
     folder: TempDir,
     files: AtomicU32,
@@ -35,7 +35,7 @@ pub struct OnFiles {
 }
 
 impl OnDisk {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { switch: Switch::default(), disk: Mutex::default(), chance: Mutex::new(Chance::new(1)) }
     }
 
@@ -46,18 +46,23 @@ impl OnDisk {
 }
 
 /// A cache so small that pages are read again, and written before their commit.
-fn options() -> RedbOptions {
+pub(crate) fn options() -> RedbOptions {
     RedbOptions { cache: 64 * 1024, ..RedbOptions::default() }
 }
 
 /// A store on `disk`, which fails as `switch` says.
-pub fn on_disk(disk: &Disk, switch: &Switch) -> RedbStore {
+pub(crate) fn on_disk(disk: &Disk, switch: &Switch) -> RedbStore {
+    on_disk_with(disk, switch, options())
+}
+
+/// The same with other options.
+pub(crate) fn on_disk_with(disk: &Disk, switch: &Switch, options: RedbOptions) -> RedbStore {
     let (disk, switch) = (disk.clone(), switch.clone());
-    RedbStore::on_backend(options(), move || Ok(switch.wrap(disk.clone()))).unwrap()
+    RedbStore::on_backend(options, move || Ok(switch.wrap(disk.clone()))).unwrap()
 }
 
 /// A store in the file at `path`, whose disk fails as `switch` says.
-pub fn on_file(path: &Path, switch: &Switch) -> RedbStore {
+pub(crate) fn on_file(path: &Path, switch: &Switch) -> RedbStore {
     let (path, switch) = (path.to_path_buf(), switch.clone());
     let open = move || {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
@@ -67,7 +72,7 @@ pub fn on_file(path: &Path, switch: &Switch) -> RedbStore {
 }
 
 impl OnFiles {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             switch: Switch::default(),
             folder: tempfile::tempdir().unwrap(),

@@ -9,17 +9,17 @@ use runtime_testkit::wrong::{self, Flaw};
 use runtime_traits::store::{Durability, StateStore};
 
 /// Stores with a flaw, or without.
-pub struct Maps {
+pub(crate) struct Maps {
     flaw: Option<Flaw>,
     store: Mutex<Arc<MapStore>>,
 }
 
 impl Maps {
-    pub fn right() -> Self {
+    pub(crate) fn right() -> Self {
         Self { flaw: None, store: Mutex::default() }
     }
 
-    pub fn wrong(flaw: Flaw) -> Self {
+    pub(crate) fn wrong(flaw: Flaw) -> Self {
         Self { flaw: Some(flaw), store: Mutex::default() }
     }
 

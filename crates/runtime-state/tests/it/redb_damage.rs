@@ -1,0 +1,137 @@
+//! Files with a bit flipped or an end cut off: never a wrong value, never a panic.
+
+use std::fs;
+use std::path::Path;
+
+use runtime_state::{Integrity, OpenError, RedbOptions, RedbStore};
+use runtime_testkit::block_on;
+use runtime_testkit::fakes::Chance;
+use runtime_traits::store::{Batch, Key, Log, Seq, StateError, StateStore, Then};
+
+use crate::redb_faults::{HERE, put};
+
+const CELLS: u32 = 150;
+
+/// What became of a damaged copy.
+#[derive(Debug, PartialEq)]
+enum Found {
+    /// It does not open, and says so.
+    Refused,
+    /// Some call said so.
+    Told,
+    /// Everything is there: the damage hit free space.
+    Whole,
+    /// Something is not there, and nothing says so.
+    Missing,
+}
+
+fn key(n: u32) -> Key {
+    Key::new(HERE, format!("cell/{n:03}")).unwrap()
+}
+
+fn log(n: u32) -> Log {
+    Log::new(HERE, format!("log/{n:03}")).unwrap()
+}
+
+fn value(n: u32) -> Vec<u8> {
+    vec![n as u8; 100 + n as usize * 17 % 900]
+}
+
+async fn fill(path: &Path) {
+    let store = RedbStore::open(path).unwrap();
+    for n in 0..CELLS {
+        let then = vec![
+            Then::Put(key(n), value(n).into()),
+            Then::Append(log(n), vec![value(n).into(), value(n + 1).into()]),
+        ];
+        store.commit(Batch { then, ..put("x", 0) }).await.unwrap();
+    }
+}
+
+async fn examine(path: &Path, integrity: Integrity) -> Found {
+    let store = match RedbStore::open_with(path, RedbOptions { integrity, ..RedbOptions::default() }) {
+        Ok(store) => store,
+        Err(OpenError::Damaged { .. } | OpenError::Foreign { .. } | OpenError::Newer { .. }) => {
+            return Found::Refused;
+        }
+        Err(error) => panic!("{error:?}"),
+    };
+    let mut found = Found::Whole;
+    let mut note = |new: Found| {
+        if found != Found::Told {
+            found = new;
+        }
+    };
+    for n in 0..CELLS {
+        match store.get(&[key(n)]).await {
+            Ok(cells) => match &cells[0] {
+                Some(cell) => assert_eq!(cell.value, value(n), "a wrong value"),
+                None => note(Found::Missing),
+            },
+            Err(error) => note(told(&error)),
+        }
+        match store.read(&log(n), Seq(1), 9).await {
+            Ok(tail) if tail.entries.is_empty() => note(Found::Missing),
+            Ok(tail) => assert_eq!(tail.entries, [value(n), value(n + 1)], "a wrong entry"),
+            Err(error) => note(told(&error)),
+        }
+    }
+    match store.scan(&Key::all(HERE), None, 999).await {
+        Ok(cells) if cells.len() < CELLS as usize => note(Found::Missing),
+        Ok(_) => {}
+        Err(error) => note(told(&error)),
+    }
+    found
+}
+
+fn told(error: &StateError) -> Found {
+    assert!(
+        matches!(
+            error,
+            StateError::Damaged { .. } | StateError::Unavailable { .. } | StateError::Poisoned { .. }
+        ),
+        "{error:?}"
+    );
+    Found::Told
+}
+
+fn damage(path: &Path, copies: u32, integrity: Integrity) -> Vec<Found> {
+    let original = fs::read(path).unwrap();
+    let mut chance = Chance::new(5);
+    let mut all = Vec::new();
+    for copy in 0..copies {
+        let mut bytes = original.clone();
+        let at = chance.below(bytes.len() as u64) as usize;
+        if copy % 4 == 0 {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1 << chance.below(8);
+        }
+        let path = path.with_extension(copy.to_string());
+        fs::write(&path, bytes).unwrap();
+        all.push(block_on(examine(&path, integrity)));
+        fs::remove_file(path).unwrap();
+    }
+    all
+}
+
+#[test]
+fn damage_never_gives_a_wrong_value_and_a_full_check_finds_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    block_on(fill(&path));
+    let quick = damage(&path, 120, Integrity::AsNeeded);
+    let full = damage(&path, 60, Integrity::Everything);
+    let count = |all: &[Found], what: Found| all.iter().filter(|found| **found == what).count();
+    println!(
+        "opened as needed: {} refused, {} told, {} whole, {} missing; checked: {} refused, {} whole",
+        count(&quick, Found::Refused),
+        count(&quick, Found::Told),
+        count(&quick, Found::Whole),
+        count(&quick, Found::Missing),
+        count(&full, Found::Refused),
+        count(&full, Found::Whole),
+    );
+    assert!(count(&quick, Found::Refused) + count(&quick, Found::Told) > 30, "the damage hit nothing");
+    assert_eq!(count(&full, Found::Missing), 0, "a check of everything missed it");
+}

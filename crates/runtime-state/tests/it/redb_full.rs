@@ -1,0 +1,78 @@
+//! A limit on the size of files, which a system reports as it reports a full disk: at the write that no longer fits.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use runtime_state::RedbStore;
+use runtime_testkit::block_on;
+use runtime_traits::store::{Batch, Durability, Key, StateError, StateStore, Then};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::redb_faults::{HERE, put};
+
+const STORE: &str = "FULL_STORE";
+
+fn limit(bytes: Option<u64>) {
+    setrlimit(Resource::Fsize, Rlimit { current: bytes, ..getrlimit(Resource::Fsize) }).unwrap();
+}
+
+fn large(n: u32) -> Batch {
+    let key = Key::new(HERE, format!("{n:04}")).unwrap();
+    let then = vec![Then::Put(key, vec![n as u8; 50_000].into())];
+    Batch { then, durability: Durability::Disk, ..put("x", 0) }
+}
+
+/// In a process of its own, because the limit is the process's.
+#[test]
+#[ignore = "the other half of `a_file_that_may_not_grow_is_a_full_disk`, which starts it"]
+fn fills_its_file() {
+    let Some(path) = env::var_os(STORE) else { return };
+    block_on(async {
+        let store = RedbStore::open(Path::new(&path)).unwrap();
+        let mut written = 0;
+        for size in [1, 2, 4] {
+            limit(Some(size * 1024 * 1024));
+            let refused = loop {
+                let batch = large(written);
+                match store.commit(batch.clone()).await {
+                    Ok(_) => written += 1,
+                    Err(error) => {
+                        assert_eq!(error, StateError::NoSpace);
+                        break batch;
+                    }
+                }
+                assert!(written < 200, "the limit limits nothing");
+            };
+            // Still full, still said, and what is there can be read.
+            assert_eq!(store.commit(refused.clone()).await, Err(StateError::NoSpace));
+            let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
+            assert_eq!(cells.len() as u32, written);
+            limit(None);
+            store.commit(refused).await.unwrap();
+            written += 1;
+        }
+        drop(store);
+        let store = RedbStore::open(Path::new(&path)).unwrap();
+        let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
+        assert_eq!(cells.len() as u32, written);
+        assert!(cells.iter().zip(0..).all(|((_, cell), n)| cell.value == vec![n as u8; 50_000]));
+        println!("filled it {written}");
+    });
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shell has the signal ignored that would end the process at its first write past the limit.
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(env::current_exe().unwrap())
+        .args(["redb_full::fills_its_file", "--exact", "--ignored", "--nocapture"])
+        .env(STORE, folder.path().join("agents.redb"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(said.contains("filled it"), "it did nothing: {said}");
+}
