@@ -174,7 +174,8 @@ async fn a_silent_stream_is_asked_for_again() {
     let remote = place.over_tcp().quiet_within(Duration::from_millis(50));
 
     let stream = remote.stream(&samples.run, Seq(1)).await.expect("a stream");
-    let items: Result<Vec<StreamItem>, RuntimeError> = stream.try_collect().await;
+    let items: Result<Vec<StreamItem>, RuntimeError> =
+        timeout(LONG, stream.try_collect()).await.expect("in time");
 
     assert_eq!(items, Ok(all));
     assert_eq!(asked_from(&place), [1, 2]);

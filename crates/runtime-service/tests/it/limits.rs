@@ -51,6 +51,25 @@ async fn a_body_that_is_too_large_is_refused_with_its_size() {
 }
 
 #[tokio::test]
+async fn who_listens_only_after_sending_too_much_is_answered_too() {
+    let place = Place::with(|service| service.body_limit(1000)).await;
+    let mut io = TcpStream::connect(place.address).await.expect("a connection");
+    let head = format!(
+        "POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        32 * MIB
+    );
+
+    io.write_all(head.as_bytes()).await.expect("written");
+    for _ in 0..32 {
+        io.write_all(&[b'x'; MIB]).await.expect("the service takes it and throws it away");
+    }
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).await.expect("in good order");
+
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_bounded_too() {
     let place = Place::with(|service| service.body_limit(1000)).await;
     let mut request = b"POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();

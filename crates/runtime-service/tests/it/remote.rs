@@ -10,8 +10,9 @@ use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, StreamItem};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, SessionName};
+use tokio::time::timeout;
 
-use crate::support::{Place, scribe};
+use crate::support::{LONG, Place, scribe};
 
 fn request() -> RunRequest {
     let mut request = RunRequest::new(Content::text("ü \u{0} \"x\"\r\n"))
@@ -154,7 +155,9 @@ async fn a_join_that_is_never_answered_ends_with_its_deadline() {
     let open = Joined::Open(Box::new(samples.open_view()));
     place.runtime.answer(Answer::Never).answer(Answer::Joined(Box::new(open)));
 
-    let joined = place.over_tcp().join(&samples.run, Duration::from_millis(20)).await;
+    let remote = place.over_tcp();
+    let joining = timeout(LONG, remote.join(&samples.run, Duration::from_millis(20)));
+    let joined = joining.await.expect("in time");
 
     assert!(matches!(joined, Ok(Joined::Open(_))), "{joined:?}");
 }
@@ -165,7 +168,8 @@ async fn an_answer_that_never_comes_is_unreachable() {
     place.runtime.answer(Answer::Never);
 
     let remote = place.over_tcp().answer_within(Duration::from_millis(50));
-    let error = remote.start(&scribe()).await.expect_err("no answer");
+    let starting = timeout(LONG, remote.start(&scribe())).await;
+    let error = starting.expect("in time").expect_err("no answer");
 
     assert_eq!(error.code(), "unreachable");
     assert!(error.to_string().contains(&place.url("")), "{error}");
