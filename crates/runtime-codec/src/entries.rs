@@ -16,12 +16,7 @@ const VERSION: u16 = 1;
 /// Writes an entry; its number is its place in the log.
 pub fn encode_entry(entry: &Entry) -> Bytes {
     fn with<T: Serialize>(tag: u16, entry: &Entry, body: &T) -> Bytes {
-        encode_as(
-            tag,
-            VERSION,
-            MUST_UNDERSTAND,
-            &(entry.at, entry.attempt, entry.epoch, body),
-        )
+        encode_as(tag, VERSION, MUST_UNDERSTAND, &(entry.at, entry.attempt, entry.epoch, body))
     }
     match &entry.kind {
         EntryKind::Accepted(body) => with(1, entry, body.as_ref()),
@@ -55,32 +50,17 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         kind: fn(T) -> EntryKind,
     ) -> Result<Entry, CodecError> {
         let (at, attempt, epoch, value): (UnixMillis, u32, u64, T) = decode_body(WHAT, body)?;
-        Ok(Entry {
-            seq,
-            at,
-            attempt,
-            epoch,
-            kind: kind(value),
-        })
+        Ok(Entry { seq, at, attempt, epoch, kind: kind(value) })
     }
     let head = head(WHAT, bytes)?;
     let body = &bytes[HEAD..];
     let known = (1..=13).contains(&head.tag) && head.version <= VERSION;
     if !known {
         if head.flags & MUST_UNDERSTAND != 0 {
-            return Err(CodecError::Newer {
-                what: WHAT,
-                version: head.version,
-            });
+            return Err(CodecError::Newer { what: WHAT, version: head.version });
         }
         let kind = EntryKind::Unrecognised { tag: head.tag };
-        return Ok(Entry {
-            seq,
-            at: UnixMillis::default(),
-            attempt: 0,
-            epoch: 0,
-            kind,
-        });
+        return Ok(Entry { seq, at: UnixMillis::default(), attempt: 0, epoch: 0, kind });
     }
     match head.tag {
         1 => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),

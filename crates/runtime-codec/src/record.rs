@@ -1,5 +1,7 @@
 //! The head of a record, and bincode with its traps closed.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,9 @@ pub(crate) const MUST_UNDERSTAND: u8 = 1;
 
 // Without a limit a length prefix of nine bytes makes bincode allocate half a terabyte and abort the process.
 const LIMIT: usize = 4 * 1024 * 1024;
+
+/// How many bytes a thread keeps to write records in.
+const DRAFT_KEPT: usize = 16 * 1024;
 
 /// A struct that is written down. Its fields are frozen for its version.
 pub trait Record: Serialize + DeserializeOwned {
@@ -36,17 +41,10 @@ pub fn encode<R: Record>(record: &R) -> Bytes {
 pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, CodecError> {
     let head = head(R::WHAT, bytes)?;
     if head.tag != R::TAG {
-        return Err(CodecError::OtherTag {
-            what: R::WHAT,
-            tag: head.tag,
-            wanted: R::TAG,
-        });
+        return Err(CodecError::OtherTag { what: R::WHAT, tag: head.tag, wanted: R::TAG });
     }
     if head.version > R::VERSION {
-        return Err(CodecError::Newer {
-            what: R::WHAT,
-            version: head.version,
-        });
+        return Err(CodecError::Newer { what: R::WHAT, version: head.version });
     }
     decode_body(R::WHAT, &bytes[HEAD..])
 }
@@ -59,44 +57,35 @@ pub(crate) struct Head {
 
 pub(crate) fn head(what: &'static str, bytes: &[u8]) -> Result<Head, CodecError> {
     let &[t0, t1, v0, v1, flags, ..] = bytes else {
-        return Err(CodecError::Short {
-            what,
-            len: bytes.len(),
-        });
+        return Err(CodecError::Short { what, len: bytes.len() });
     };
-    Ok(Head {
-        tag: u16::from_le_bytes([t0, t1]),
-        version: u16::from_le_bytes([v0, v1]),
-        flags,
-    })
+    Ok(Head { tag: u16::from_le_bytes([t0, t1]), version: u16::from_le_bytes([v0, v1]), flags })
 }
 
 pub(crate) fn encode_as<T: Serialize>(tag: u16, version: u16, flags: u8, body: &T) -> Bytes {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.extend_from_slice(&tag.to_le_bytes());
-    bytes.extend_from_slice(&version.to_le_bytes());
-    bytes.push(flags);
-    bincode::serde::encode_into_std_write(body, &mut bytes, bincode::config::standard()).expect(
-        "a frozen record holds nothing that bincode refuses, and a vector takes every byte",
-    );
-    bytes.into()
+    thread_local! {
+        /// Records are written here and then copied once, to a place of the right size.
+        static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        draft.extend_from_slice(&tag.to_le_bytes());
+        draft.extend_from_slice(&version.to_le_bytes());
+        draft.push(flags);
+        bincode::serde::encode_into_std_write(body, draft, bincode::config::standard())
+            .expect("a frozen record holds nothing that bincode refuses, and a vector takes every byte");
+        let record = Bytes::copy_from_slice(draft);
+        draft.shrink_to(DRAFT_KEPT);
+        record
+    })
 }
 
-pub(crate) fn decode_body<T: DeserializeOwned>(
-    what: &'static str,
-    body: &[u8],
-) -> Result<T, CodecError> {
+pub(crate) fn decode_body<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, CodecError> {
     let config = bincode::config::standard().with_limit::<LIMIT>();
-    let (value, used) =
-        bincode::serde::decode_from_slice(body, config).map_err(|error| CodecError::Body {
-            what,
-            cause: error.to_string(),
-        })?;
+    let (value, used) = bincode::serde::decode_from_slice(body, config)
+        .map_err(|error| CodecError::Body { what, cause: error.to_string() })?;
     if used < body.len() {
-        return Err(CodecError::Trailing {
-            what,
-            left: body.len() - used,
-        });
+        return Err(CodecError::Trailing { what, left: body.len() - used });
     }
     Ok(value)
 }

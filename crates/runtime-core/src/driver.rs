@@ -8,6 +8,7 @@ mod cancel;
 mod commit;
 mod config;
 mod finish;
+mod id_map;
 mod inner;
 mod list;
 mod load;

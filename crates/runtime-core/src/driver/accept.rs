@@ -13,6 +13,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
@@ -220,7 +221,7 @@ impl Inner {
 /// Whether the session takes another run.
 fn admit(
     agent: &mut AgentSlot,
-    runs: &std::collections::HashMap<RunId, Arc<RunSlot>>,
+    runs: &IdMap<RunId, Arc<RunSlot>>,
     request: &RunRequest,
     max_queued: usize,
 ) -> Result<(), RuntimeError> {

@@ -1,15 +1,15 @@
 //! Agents in memory: activated at their first use, forgotten when idle. Only what somebody wants is stored.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use runtime_codec::{SpecRecord, WantRecord, encode};
 use runtime_traits::agent::Agent;
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Then, When};
 
+use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner, PartitionState};
 use super::load::read;
 use super::register::parse_spec;
@@ -32,7 +32,7 @@ impl Inner {
         &self,
         tenant: &Tenant,
         agent: &AgentId,
-        act: impl FnOnce(&mut AgentSlot, &mut HashMap<runtime_traits::RunId, Arc<RunSlot>>) -> T,
+        act: impl FnOnce(&mut AgentSlot, &mut IdMap<RunId, Arc<RunSlot>>) -> T,
     ) -> Result<T, RuntimeError> {
         loop {
             {

@@ -113,8 +113,8 @@ impl Inner {
             return slot.set_stage(Stage::Left(error.into()));
         }
         let (over, log) = {
-            let machine = lock(machine);
-            (machine.over(), machine.log().to_vec())
+            let mut machine = lock(machine);
+            (machine.over(), machine.take_log())
         };
         match over {
             Over::Run => self.run_over(slot, &log).await,

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Config;
+use super::id_map::IdMap;
 use super::run_slot::RunSlot;
 use super::sweep::Ended;
 use super::wake::Timers;
@@ -77,8 +78,8 @@ pub(super) struct Owner {
 /// What is in memory of a partition.
 #[derive(Debug, Default)]
 pub(super) struct PartitionState {
-    pub(super) agents: HashMap<AgentId, Box<AgentSlot>>,
-    pub(super) runs: HashMap<RunId, Arc<RunSlot>>,
+    pub(super) agents: IdMap<AgentId, Box<AgentSlot>>,
+    pub(super) runs: IdMap<RunId, Arc<RunSlot>>,
 }
 
 /// An agent in memory. Small, because there may be a million of them.

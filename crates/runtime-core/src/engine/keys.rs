@@ -1,51 +1,76 @@
 //! The keyspace: where everything is. A new prefix needs a decision record.
 
+use bytes::Bytes;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{Key, Log};
+use uuid::Uuid;
+use uuid::fmt::Simple;
 use xxhash_rust::xxh3::xxh3_64;
 
 const FITS: &str = "names are at most 64 bytes and ids at most 60, so that every path fits into 512";
 
-fn key(partition: Partition, path: String) -> Key {
-    Key::new(partition, path).expect(FITS)
+/// One allocation of the right size: paths are written several times in every run.
+fn path(parts: &[&str]) -> Bytes {
+    let mut path = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| path.extend_from_slice(part.as_bytes()));
+    path.into()
 }
 
-fn log(partition: Partition, path: String) -> Log {
-    Log::new(partition, path).expect(FITS)
+fn key(partition: Partition, parts: &[&str]) -> Key {
+    Key::new(partition, path(parts)).expect(FITS)
+}
+
+fn log(partition: Partition, parts: &[&str]) -> Log {
+    Log::new(partition, path(parts)).expect(FITS)
+}
+
+/// The text of a UUID, on the stack.
+struct Hex([u8; Simple::LENGTH]);
+
+impl Hex {
+    fn of(id: Uuid) -> Self {
+        let mut text = [0; Simple::LENGTH];
+        id.as_simple().encode_lower(&mut text);
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
 }
 
 /// Who owns the partition.
 pub fn own(partition: Partition) -> Key {
-    key(partition, "own".to_owned())
+    key(partition, &["own"])
 }
 
 /// All runs of the partition that are not over.
 pub fn open_all(partition: Partition) -> Key {
-    key(partition, "open/".to_owned())
+    key(partition, &["open/"])
 }
 
 /// A run that is not over.
 pub fn open(run: &RunId) -> Key {
-    key(run.partition(), format!("open/{}", run.unique().simple()))
+    key(run.partition(), &["open/", Hex::of(run.unique()).as_str()])
 }
 
 /// The log of a run.
 pub fn run_log(run: &RunId) -> Log {
-    log(run.partition(), format!("run/{}", run.unique().simple()))
+    log(run.partition(), &["run/", Hex::of(run.unique()).as_str()])
 }
 
 /// What is to be done later in the partition, soonest first.
 pub fn due_all(partition: Partition) -> Key {
-    key(partition, "due/".to_owned())
+    key(partition, &["due/"])
 }
 
 /// What is to be done at a moment. The moment is written with a fixed width, so that the order of paths is that of time.
 pub fn due(partition: Partition, at: UnixMillis, what: &str) -> Key {
-    key(partition, format!("due/{:014}/{what}", at.0))
+    key(partition, &["due/", &format!("{:014}", at.0), "/", what])
 }
 
 /// The moment of a `due/` cell.
@@ -61,12 +86,12 @@ pub fn name_partition(pool: Pool, tenant: &Tenant, name: &Name) -> Partition {
 
 /// All names of a tenant that a partition keeps.
 pub fn names_all(partition: Partition, tenant: &Tenant) -> Key {
-    key(partition, format!("t/{tenant}/name/"))
+    key(partition, &["t/", tenant.as_str(), "/name/"])
 }
 
 /// Which agent has a name.
 pub fn name(pool: Pool, tenant: &Tenant, name: &Name) -> Key {
-    key(name_partition(pool, tenant, name), format!("t/{tenant}/name/{}", name.folded()))
+    key(name_partition(pool, tenant, name), &["t/", tenant.as_str(), "/name/", &name.folded()])
 }
 
 /// Which run an idempotency key gave.
@@ -78,81 +103,116 @@ pub fn idem(
 ) -> Key {
     key(
         agent.partition(),
-        format!("t/{tenant}/idem/{}/{session}/{}", agent.unique().simple(), idempotency_key.as_str()),
+        &[
+            "t/",
+            tenant.as_str(),
+            "/idem/",
+            Hex::of(agent.unique()).as_str(),
+            "/",
+            session.as_str(),
+            "/",
+            idempotency_key.as_str(),
+        ],
     )
 }
 
 /// All cells of a sort that an agent has: `a` for its own, `s` for its sessions', `idem` for its keys.
 pub fn of_agent(tenant: &Tenant, sort: &str, agent: &AgentId) -> Key {
-    key(agent.partition(), format!("t/{tenant}/{sort}/{}/", agent.unique().simple()))
+    key(agent.partition(), &["t/", tenant.as_str(), "/", sort, "/", Hex::of(agent.unique()).as_str(), "/"])
 }
 
 /// All agents' own cells of a tenant in a partition.
 pub fn agents_all(partition: Partition, tenant: &Tenant) -> Key {
-    key(partition, format!("t/{tenant}/a/"))
+    key(partition, &["t/", tenant.as_str(), "/a/"])
 }
 
 /// How an agent is declared now.
 pub fn spec(tenant: &Tenant, agent: &AgentId) -> Key {
-    key(agent.partition(), format!("t/{tenant}/a/{}/spec", agent.unique().simple()))
+    key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/spec"])
 }
 
 /// How an agent was declared in a revision.
 pub fn spec_revision(tenant: &Tenant, agent: &AgentId, revision: u32) -> Key {
-    key(agent.partition(), format!("t/{tenant}/a/{}/spec/{revision:08x}", agent.unique().simple()))
+    key(
+        agent.partition(),
+        &[
+            "t/",
+            tenant.as_str(),
+            "/a/",
+            Hex::of(agent.unique()).as_str(),
+            "/spec/",
+            &format!("{revision:08x}"),
+        ],
+    )
 }
 
 /// What somebody wants of an agent.
 pub fn want(tenant: &Tenant, agent: &AgentId) -> Key {
-    key(agent.partition(), format!("t/{tenant}/a/{}/want", agent.unique().simple()))
+    key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/want"])
 }
 
 /// All runs of an agent that are over.
 pub fn ended_all(tenant: &Tenant, agent: &AgentId) -> Key {
-    key(agent.partition(), format!("t/{tenant}/a/{}/ended/", agent.unique().simple()))
+    key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/ended/"])
 }
 
 /// A run that is over.
 pub fn ended(tenant: &Tenant, agent: &AgentId, run: &RunId) -> Key {
     key(
         agent.partition(),
-        format!("t/{tenant}/a/{}/ended/{}", agent.unique().simple(), run.unique().simple()),
+        &[
+            "t/",
+            tenant.as_str(),
+            "/a/",
+            Hex::of(agent.unique()).as_str(),
+            "/ended/",
+            Hex::of(run.unique()).as_str(),
+        ],
     )
 }
 
 /// What an agent used, summed over its runs that are over.
 pub fn usage(tenant: &Tenant, agent: &AgentId, what: &str) -> Key {
-    key(agent.partition(), format!("t/{tenant}/a/{}/usage/{what}", agent.unique().simple()))
+    key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/usage/", what])
 }
 
 /// Where a session's conversation ends.
 pub fn head(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
-    key(agent.partition(), format!("t/{tenant}/s/{}/{session}/head", agent.unique().simple()))
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/s/", Hex::of(agent.unique()).as_str(), "/", session.as_str(), "/head"],
+    )
 }
 
 /// What a session's last run left.
 pub fn state(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
-    key(agent.partition(), format!("t/{tenant}/s/{}/{session}/state", agent.unique().simple()))
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/s/", Hex::of(agent.unique()).as_str(), "/", session.as_str(), "/state"],
+    )
 }
 
 /// The messages of a session.
 pub fn messages(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Log {
-    log(agent.partition(), format!("t/{tenant}/msg/{}/{session}", agent.unique().simple()))
+    log(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/msg/", Hex::of(agent.unique()).as_str(), "/", session.as_str()],
+    )
 }
 
 /// The message logs of an agent.
 pub fn messages_all(tenant: &Tenant, agent: &AgentId) -> Log {
-    log(agent.partition(), format!("t/{tenant}/msg/{}/", agent.unique().simple()))
+    log(agent.partition(), &["t/", tenant.as_str(), "/msg/", Hex::of(agent.unique()).as_str(), "/"])
 }
 
 /// A snapshot.
 pub fn snapshot(tenant: &Tenant, state: &StateId) -> Key {
-    key(state.partition(), format!("t/{tenant}/snap/{}", state.unique().simple()))
+    key(state.partition(), &["t/", tenant.as_str(), "/snap/", Hex::of(state.unique()).as_str()])
 }
 
 /// A chunk of content that is kept under its hash.
 pub fn blob(tenant: &Tenant, partition: Partition, hash: &Digest, chunk: u32) -> Key {
-    key(partition, format!("t/{tenant}/blob/{hash}/{chunk:06x}"))
+    key(partition, &["t/", tenant.as_str(), "/blob/", &hash.to_string(), "/", &format!("{chunk:06x}")])
 }
 
 /// The last part of a path, as text.

@@ -217,6 +217,11 @@ impl RunMachine {
         &self.log
     }
 
+    /// The log of an attempt that is over.
+    pub fn take_log(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.log)
+    }
+
     /// How many entries are committed.
     pub fn durable(&self) -> usize {
         self.durable
