@@ -19,7 +19,10 @@ Exit codes:
   128 + n  ended by signal n (130: Ctrl-C)
 
 Without a server, a command opens the store itself for as long as it takes.
-With one (`serve`), it asks the server over the unix socket beside the store.";
+With one (`serve`), it asks the server over the unix socket beside the store.
+
+AGENT_RUNTIME_FLEET and AGENT_RUNTIME_STORE stand for --fleet and --store.
+AGENT_RUNTIME_LOG=info tells more on the standard error; NO_COLOR takes colours away.";
 
 /// Keeps AI agents alive: starts, runs, watches them, and brings them back after a crash.
 #[derive(Debug, Parser)]
@@ -38,10 +41,10 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET")]
+    #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
     /// The store, instead of the fleet file's: redb:PATH or memory:
-    #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE")]
+    #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
     /// Print JSON, also on a terminal
     #[arg(long, global = true)]

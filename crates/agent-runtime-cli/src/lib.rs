@@ -101,7 +101,8 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Status => status::status(&desk, runtime).await,
         Command::Serve(_) | Command::Check { .. } => Ok(Exit::Done),
     };
-    let closed = reached.close(screen, &mut signals).await;
+    let at_once = matches!(done, Ok(Exit::Signal(_)));
+    let closed = reached.close(screen, &mut signals, at_once).await;
     let exit = done?;
     closed.map(|()| exit)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Begins to turn, with the name of what is waited for.
     pub(crate) fn begin(screen: &Screen, name: &str) -> Self {
-        let target = if screen.terminal.err && !screen.json {
+        let target = if screen.terminal.err && screen.terminal.foreground && !screen.json {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()

@@ -10,6 +10,7 @@ use crate::commands::agents;
 use crate::error::CliError;
 use crate::open;
 use crate::place::Place;
+use crate::render::counted;
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::socket::SocketPath;
@@ -68,15 +69,21 @@ impl Reached {
         }
     }
 
-    /// Lets go of it. Runs that this process went on with may end by themselves; a signal parks them at once.
-    pub(crate) async fn close(self, screen: &Screen, signals: &mut Signals) -> Result<(), CliError> {
+    /// Lets go of it. Runs that this process went on with may end by themselves, unless somebody wants it to end now;
+    /// a signal parks them.
+    pub(crate) async fn close(
+        self,
+        screen: &Screen,
+        signals: &mut Signals,
+        at_once: bool,
+    ) -> Result<(), CliError> {
         let Self::Own { runtime } = self else { return Ok(()) };
         let running = running(runtime.as_runtime()).await;
-        if running == 0 {
+        if running == 0 || at_once {
             return Ok(runtime.shutdown(Duration::ZERO).await?);
         }
-        let seconds = DRAIN.as_secs();
-        let note = format!("{running} open runs went on meanwhile; they have {seconds} s, Ctrl-C parks them");
+        let open = counted(running.into(), "open run");
+        let note = format!("{} s for {open} of before, then parking; Ctrl-C parks at once", DRAIN.as_secs());
         screen.say(screen.paint_err().dim(note));
         tokio::select! {
             done = runtime.shutdown(DRAIN) => Ok(done?),

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use agent_runtime::runtime::Want;
 use agent_runtime::{Cause, RuntimeError};
-use rustix::termios::tcgetwinsize;
+use rustix::process::getpgrp;
+use rustix::termios::{tcgetpgrp, tcgetwinsize};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -18,6 +19,8 @@ pub struct Terminal {
     pub out: bool,
     /// Whether somebody sees the standard error.
     pub err: bool,
+    /// Whether this process has the terminal to itself; one in the background would write over what others show.
+    pub foreground: bool,
     /// Whether colours are welcome.
     pub colour: bool,
     /// How many characters fit into a line.
@@ -40,11 +43,12 @@ impl Terminal {
     /// Asks the system and the environment (`NO_COLOR`, `TERM`).
     pub fn ask() -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let foreground = tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp());
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let size = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0);
         let (width, height) = size.map_or((100, 40), |size| (size.ws_col, size.ws_row));
-        Self { out, err, colour: !set("NO_COLOR") && !dumb, width, height }
+        Self { out, err, foreground, colour: !set("NO_COLOR") && !dumb, width, height }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::fleet::{Applied, Change, Fleet};
+use agent_runtime::fleet::{Applied, AppliedAgent, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
 use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager};
@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::open;
+use crate::render::counted;
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::socket::SocketPath;
@@ -47,7 +48,7 @@ pub struct Ready {
     /// Where it listens for the other commands.
     pub socket: Option<PathBuf>,
     /// The agents of the fleet file, and what applying it did to them.
-    pub agents: Vec<(Name, Change)>,
+    pub agents: Vec<AppliedAgent>,
     /// The agents that the fleet file does not name: they are stopped.
     pub left: Vec<Name>,
     /// How many runs of an earlier process are open.
@@ -85,9 +86,8 @@ pub async fn serve(server: Server, screen: &Screen, signals: &mut Signals) -> Re
         "ending: no run is open".to_owned()
     } else {
         let drain = up.drain.as_secs();
-        format!(
-            "ending: {open} open runs have {drain} s, then they are parked; a second signal ends it at once"
-        )
+        let open = counted(open, "open run");
+        format!("ending: {drain} s for {open}, then parking; a second signal ends it at once")
     };
     screen.say(screen.paint_err().dim(what));
     tokio::select! {
@@ -157,7 +157,7 @@ impl Up {
         if let Some(socket) = &ready.socket {
             screen.line(format!("  socket  {}", socket.display()))?;
         }
-        for (name, change) in &ready.agents {
+        for AppliedAgent { name, change } in &ready.agents {
             let note = match change {
                 Change::Added => "new",
                 Change::Changed => "changed: this is its next revision",
@@ -170,7 +170,8 @@ impl Up {
             screen.line(format!("  left    {name}  {}", paint.warn(note)))?;
         }
         if ready.open_runs > 0 {
-            screen.line(format!("  runs    {} go on from before", ready.open_runs))?;
+            let open = counted(ready.open_runs, "open run");
+            screen.line(format!("  runs    {open} from before"))?;
         }
         if screen.terminal.err {
             let paint = screen.paint_err();

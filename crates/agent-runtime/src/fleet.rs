@@ -41,7 +41,7 @@ use runtime_traits::AgentSpec;
 use runtime_traits::store::Durability;
 
 pub use address::{AddressError, loopback};
-pub use apply::{Applied, Change};
+pub use apply::{Applied, AppliedAgent, Change};
 pub use fault::{Fault, Faults};
 pub use store_uri::{StoreUri, StoreUriError};
 

@@ -5,6 +5,12 @@ use agent_runtime::runtime::{Readiness, Want};
 
 use super::table::Tone;
 
+/// `1 run`, `3 runs`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
 /// What somebody wants of an agent.
 pub(crate) fn want(want: Want, hosted: bool) -> (String, Tone) {
     let (word, tone) = match want {

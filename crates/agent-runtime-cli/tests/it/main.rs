@@ -7,3 +7,4 @@ mod server;
 mod serving;
 mod signals;
 mod state;
+mod terminal;

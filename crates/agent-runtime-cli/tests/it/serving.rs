@@ -27,7 +27,7 @@ fn it_answers_over_http_and_over_the_socket() {
 fn it_says_what_the_fleet_file_did_and_stops_what_it_does_not_name() {
     let home = Home::new();
     let mut server = Server::start(&home, &[]);
-    assert_eq!(server.ready["agents"], serde_json::json!([["librarian", "added"]]));
+    assert_eq!(server.ready["agents"], serde_json::json!([{ "name": "librarian", "change": "added" }]));
     assert_eq!(server.ready["left"], serde_json::json!([]));
     server.signal("TERM");
     server.wait();
@@ -35,7 +35,7 @@ fn it_says_what_the_fleet_file_did_and_stops_what_it_does_not_name() {
     home.write("fleet.toml", &FLEET.replace("agents.librarian", "agents.other"));
     let server = Server::start(&home, &[]);
 
-    assert_eq!(server.ready["agents"], serde_json::json!([["other", "added"]]));
+    assert_eq!(server.ready["agents"], serde_json::json!([{ "name": "other", "change": "added" }]));
     assert_eq!(server.ready["left"], serde_json::json!(["librarian"]));
     assert_eq!(home.json(&["agents", "show", "librarian"])["want"], "stopped");
     assert_eq!(home.json(&["agents", "show", "other"])["want"], "active");

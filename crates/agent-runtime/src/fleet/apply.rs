@@ -10,9 +10,18 @@ use super::{Fleet, FleetAgent};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// The agents of the file, in its order.
-    pub agents: Vec<(Name, Change)>,
+    pub agents: Vec<AppliedAgent>,
     /// The agents in the store that the file does not name. They are stopped, and nothing of them is deleted.
     pub left: Vec<Name>,
+}
+
+/// An agent of the file, and what applying the file did to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppliedAgent {
+    /// Its name.
+    pub name: Name,
+    /// What was done.
+    pub change: Change,
 }
 
 /// What applying a fleet file did to an agent.
@@ -45,7 +54,7 @@ impl Fleet {
                 (false, Want::Active | Want::Paused) => runtime.stop(&name).await?,
                 (true, Want::Active | Want::Paused) | (false, Want::Stopped) => {}
             }
-            applied.agents.push((agent.spec.name.clone(), change));
+            applied.agents.push(AppliedAgent { name: agent.spec.name.clone(), change });
         }
         for other in self.unnamed(runtime).await? {
             if other.want != Want::Stopped {
@@ -68,7 +77,7 @@ impl Fleet {
             if change == Change::Added && agent.start {
                 runtime.start(&AgentRef::from(agent.spec.name.clone())).await?;
             }
-            applied.agents.push((agent.spec.name.clone(), change));
+            applied.agents.push(AppliedAgent { name: agent.spec.name.clone(), change });
         }
         Ok(applied)
     }
