@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use crate::agent::AgentError;
 
@@ -56,10 +57,7 @@ impl Content {
     /// assert_eq!(Content::text("hello").to_string(), "hello");
     /// ```
     pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            media: Media::Text,
-            bytes: Bytes::from(text.into()),
-        }
+        Self { media: Media::Text, bytes: Bytes::from(text.into()) }
     }
 
     /// The JSON of `value`.
@@ -67,18 +65,12 @@ impl Content {
     /// # Errors
     /// What serde says of a value that JSON cannot hold.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            media: Media::Json,
-            bytes: serde_json::to_vec(value)?.into(),
-        })
+        Ok(Self { media: Media::Json, bytes: serde_json::to_vec(value)?.into() })
     }
 
     /// Any bytes.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            media: Media::Bytes,
-            bytes: bytes.into(),
-        }
+        Self { media: Media::Bytes, bytes: bytes.into() }
     }
 
     /// The text, if this is text or JSON.
@@ -86,8 +78,7 @@ impl Content {
     /// # Errors
     /// [`AgentError`] when the bytes are not UTF-8.
     pub fn as_text(&self) -> Result<&str, AgentError> {
-        std::str::from_utf8(&self.bytes)
-            .map_err(|_| AgentError::says("the content is not UTF-8 text"))
+        std::str::from_utf8(&self.bytes).map_err(|_| AgentError::says("the content is not UTF-8 text"))
     }
 
     /// Reads the JSON as `T`.
@@ -123,11 +114,7 @@ impl Payload {
         if content.bytes.len() <= Self::INLINE_LIMIT {
             Self::Inline(content.clone())
         } else {
-            Self::Blob {
-                hash: content.digest(),
-                len: content.bytes.len() as u64,
-                media: content.media,
-            }
+            Self::Blob { hash: content.digest(), len: content.bytes.len() as u64, media: content.media }
         }
     }
 
@@ -175,7 +162,7 @@ impl fmt::Debug for Content {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Readable {
     Text(String),
-    Json(serde_json::Value),
+    Json(Box<RawValue>),
     Hex(String),
 }
 
@@ -185,15 +172,11 @@ impl Serialize for Content {
             return (self.media, &self.bytes).serialize(serializer);
         }
         let readable = match self.media {
-            Media::Text => std::str::from_utf8(&self.bytes)
-                .ok()
-                .map(|t| Readable::Text(t.to_owned())),
+            Media::Text => std::str::from_utf8(&self.bytes).ok().map(|t| Readable::Text(t.to_owned())),
             Media::Json => serde_json::from_slice(&self.bytes).ok().map(Readable::Json),
             Media::Bytes => None,
         };
-        readable
-            .unwrap_or_else(|| Readable::Hex(hex(&self.bytes)))
-            .serialize(serializer)
+        readable.unwrap_or_else(|| Readable::Hex(hex(&self.bytes))).serialize(serializer)
     }
 }
 
@@ -205,22 +188,23 @@ impl<'de> Deserialize<'de> for Content {
         }
         match Readable::deserialize(deserializer)? {
             Readable::Text(text) => Ok(Self::text(text)),
-            Readable::Json(value) => Self::json(&value).map_err(de::Error::custom),
-            Readable::Hex(text) => unhex(&text)
-                .map(Self::bytes)
-                .ok_or_else(|| de::Error::custom("not hexadecimal")),
+            // The very bytes: another spelling would be another content.
+            Readable::Json(value) => {
+                Ok(Self { media: Media::Json, bytes: String::from(Box::<str>::from(value)).into() })
+            }
+            Readable::Hex(text) => {
+                unhex(&text).map(Self::bytes).ok_or_else(|| de::Error::custom("not hexadecimal"))
+            }
         }
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string does not fail");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -228,10 +212,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if !digits.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 impl fmt::Display for Digest {
@@ -263,8 +244,6 @@ impl<'de> Deserialize<'de> for Digest {
         }
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let bytes = unhex(&text).and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(Self)
-            .ok_or_else(|| de::Error::custom("a digest is 64 hexadecimal digits"))
+        bytes.map(Self).ok_or_else(|| de::Error::custom("a digest is 64 hexadecimal digits"))
     }
 }

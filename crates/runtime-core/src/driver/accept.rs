@@ -13,6 +13,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::finish::accepted_of;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
@@ -184,6 +185,9 @@ impl Inner {
                 }
                 None => {
                     slot.committed(1);
+                    if let Some(deadline) = accepted_of(&log).and_then(|accepted| accepted.deadline) {
+                        self.timers.add(deadline, slot.place.run);
+                    }
                     // Its turn may come at once: then somebody else has moved it on.
                     self.in_session(&slot.place, |session| session.accepted(&slot.place.run));
                     slot.set_queued();

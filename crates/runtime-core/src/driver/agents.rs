@@ -120,13 +120,13 @@ impl Inner {
         Ok(current.map(|agent| (agent, version)))
     }
 
-    /// Changes what somebody wants of an agent.
+    /// Changes what somebody wants of an agent, and says what that is now.
     pub(super) async fn set_want(
         &self,
         tenant: &Tenant,
         agent: &AgentId,
-        change: impl Fn(Want) -> Result<Want, RuntimeError>,
-    ) -> Result<(), RuntimeError> {
+        change: impl FnOnce(Want) -> Result<Want, RuntimeError> + Send,
+    ) -> Result<Want, RuntimeError> {
         let home = self.home(agent.partition());
         let _admin = home.admin.lock().await;
         let cell = keys::want(tenant, agent);
@@ -156,7 +156,7 @@ impl Inner {
                 run.signal.raise();
             }
         }
-        Ok(())
+        Ok(want)
     }
 
     /// Lets the next use of an agent load it anew; what it works on stays.

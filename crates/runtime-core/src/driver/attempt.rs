@@ -1,5 +1,6 @@
 //! An attempt: polls the agent, commits what its machine appends, keeps its time.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,18 +10,29 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark};
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::content::Content;
-use runtime_traits::log::{AttemptEnding, Entry, EntryKind, FailureKind, RunFailure};
+use runtime_traits::content::{Content, Digest};
+use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::StateError;
 
+use super::finish::accepted_of;
 use super::inner::Inner;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::machine::{Over, RunMachine};
 
+/// How long to wait before what could not be read is read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 type Work = Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>;
 type Commit = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
+
+/// What an attempt needs beside the log.
+struct Read {
+    input: Content,
+    contents: HashMap<Digest, Content>,
+    state: Option<Content>,
+}
 
 /// An attempt under way.
 struct Attempt {
@@ -37,7 +49,20 @@ struct Attempt {
 impl Inner {
     /// Works a run whose log ends with the `Started` of this attempt, until the attempt or the run is over.
     pub(super) async fn work(self: Arc<Self>, slot: Arc<RunSlot>, log: Vec<Entry>, agent: Arc<dyn Agent>) {
-        match self.prepare(&slot, log, agent).await {
+        let mut read = self.read_for(&slot, &log).await;
+        while let Err(RuntimeError::Store(error)) = &read
+            && error.is_transient()
+            && !self.ending.is_cancelled()
+        {
+            tracing::warn!(run = %slot.place.run, %error, "the run cannot be read yet; it is read again");
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
+            read = self.read_for(&slot, &log).await;
+        }
+        let attempt = match read {
+            Ok(read) => self.prepare(&slot, log, agent, read).await,
+            Err(error) => Err(error),
+        };
+        match attempt {
             Ok(mut attempt) => {
                 let result = poll_fn(|cx| attempt.poll(cx)).await;
                 let machine = Arc::clone(&attempt.machine);
@@ -51,11 +76,27 @@ impl Inner {
         }
     }
 
+    /// What an attempt needs beside the log: its input, the contents kept beside it, the session's state.
+    async fn read_for(&self, slot: &RunSlot, log: &[Entry]) -> Result<Read, RuntimeError> {
+        let place = &slot.place;
+        let partition = place.run.partition();
+        let accepted = accepted_of(log)
+            .ok_or_else(|| RuntimeError::Damaged { what: format!("the log of `{}`", place.run) })?;
+        let input = self.resolve(&place.tenant, partition, &accepted.input).await?;
+        let contents = self.contents(&place.tenant, partition, log).await?;
+        let state = match self.known_session(place).await?.state {
+            Some(payload) => Some(self.resolve(&place.tenant, partition, &payload).await?),
+            None => None,
+        };
+        Ok(Read { input, contents, state })
+    }
+
     async fn prepare(
         self: &Arc<Self>,
         slot: &Arc<RunSlot>,
         log: Vec<Entry>,
         agent: Arc<dyn Agent>,
+        read: Read,
     ) -> Result<Attempt, RuntimeError> {
         let place = &slot.place;
         let partition = place.run.partition();
@@ -63,15 +104,7 @@ impl Inner {
             return Err(RuntimeError::UnknownRun { run: place.run });
         };
         let fence = FenceMark { partition, epoch: *epoch, attempt: *attempt };
-        let EntryKind::Accepted(accepted) = &log[0].kind else {
-            return Err(RuntimeError::Damaged { what: format!("the log of `{}`", place.run) });
-        };
-        let input = self.resolve(&place.tenant, partition, &accepted.input).await?;
-        let contents = self.contents(&place.tenant, partition, &log).await?;
-        let state = match self.known_session(place).await?.state {
-            Some(payload) => Some(self.resolve(&place.tenant, partition, &payload).await?),
-            None => None,
-        };
+        let Read { input, contents, state } = read;
         let facts = Facts {
             tenant: place.tenant.clone(),
             agent: place.agent,

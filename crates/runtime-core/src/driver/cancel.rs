@@ -6,8 +6,7 @@ use std::time::Duration;
 use runtime_traits::content::Payload;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    CancelRequested, DecidedBy, Ended, EntryKind, Outcome, Price, Receipt, RunView, StepKey, StepPhase,
-    Stopped, Verdict,
+    CancelRequested, DecidedBy, Ended, EntryKind, Outcome, Price, Receipt, RunView, StepKey, Stopped, Verdict,
 };
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{CancelReceipt, Decision, RuntimeError};
@@ -16,7 +15,7 @@ use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine;
 use crate::engine::claim::Next;
-use crate::engine::machine::RunMachine;
+use crate::engine::machine::{RunMachine, shortened};
 
 /// How long after its time a run may take to be shut out, when its agent does not pause.
 const GRACE: Duration = Duration::from_millis(500);
@@ -53,10 +52,12 @@ impl Inner {
                 Stage::Ended(finished) => return Ok(receipt(&finished.outcome)),
                 Stage::Working(machine) => return self.cancel_working(&slot, &machine, reason, within).await,
                 Stage::Parked(_) if slot.take_parked() => {
-                    return self.cancel_still(&slot, reason, within).await;
+                    let answer = self.cancel_still(&slot, reason, within).await;
+                    return answer.inspect_err(|_| slot.park_again());
                 }
                 Stage::Queued if self.take_queued(&slot) => {
-                    return self.cancel_still(&slot, reason, within).await;
+                    let answer = self.cancel_still(&slot, reason, within).await;
+                    return answer.inspect_err(|_| self.queue_again(&slot));
                 }
                 Stage::Accepting | Stage::Moving | Stage::Parked(_) | Stage::Queued => {
                     self.until_moved(&slot).await?
@@ -66,13 +67,22 @@ impl Inner {
     }
 
     /// A queued run leaves its queue, unless its turn is promised.
-    fn take_queued(&self, slot: &RunSlot) -> bool {
+    pub(super) fn take_queued(&self, slot: &RunSlot) -> bool {
         let left =
             self.in_session(&slot.place, |session| session.leave_queue(&slot.place.run)).unwrap_or(false);
         if left {
             slot.set_stage(Stage::Moving);
         }
         left
+    }
+
+    /// A run that could not be ended waits for its turn again, behind the others.
+    pub(super) fn queue_again(&self, slot: &RunSlot) {
+        slot.set_stage(Stage::Queued);
+        self.in_session(&slot.place, |session| {
+            session.admit(slot.place.run, false);
+            session.accepted(&slot.place.run);
+        });
     }
 
     async fn until_moved(&self, slot: &RunSlot) -> Result<(), RuntimeError> {
@@ -129,14 +139,13 @@ impl Inner {
         within: Duration,
     ) -> Result<CancelReceipt, RuntimeError> {
         let (log, view) = self.run_log(&slot.place.run).await?;
-        let unknown = view.steps.iter().filter(|step| matches!(step.phase, StepPhase::Unknown(_)));
-        let unknown = unknown.map(|step| step.key.clone()).collect();
+        let unknown = engine::claim::unknown_steps(&view);
         let outcome = Outcome::Cancelled(Receipt { stopped: Stopped::Complete, unknown });
         let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let kinds = vec![
             EntryKind::CancelRequested(CancelRequested {
                 by: caller(),
-                reason: reason.to_owned(),
+                reason: shortened(reason.to_owned()),
                 within_millis,
             }),
             EntryKind::Ended(Ended { outcome: outcome.clone(), usage: view.usage, price: Price::default() }),
@@ -180,16 +189,26 @@ impl Inner {
                     moved.map_err(|_| nothing())?;
                 }
                 Stage::Parked(_) if slot.take_parked() => {
-                    let (log, view) = self.run_log(run).await?;
-                    let Some((kinds, next)) = engine::decide::decide(&view, step, caller(), verdict) else {
-                        slot.set_stage(Stage::Parked(super::wake::reason(&log)));
-                        return Err(nothing());
-                    };
-                    return self.go_on(&slot, log, &view, kinds, next).await;
+                    let answer = self.decide_parked(&slot, step, verdict).await;
+                    return answer.inspect_err(|_| slot.park_again());
                 }
                 Stage::Accepting | Stage::Moving | Stage::Parked(_) => self.until_moved(&slot).await?,
             }
         }
+    }
+
+    async fn decide_parked(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        step: &StepKey,
+        verdict: Verdict,
+    ) -> Result<(), RuntimeError> {
+        let run = slot.place.run;
+        let (log, view) = self.run_log(&run).await?;
+        let decided = engine::decide::decide(&view, step, caller(), verdict);
+        let (kinds, next) =
+            decided.ok_or_else(|| RuntimeError::NothingToDecide { run, step: step.clone() })?;
+        self.go_on(slot, log, &view, kinds, next).await
     }
 
     /// Waits until a verdict given to a running attempt is committed.

@@ -66,6 +66,7 @@ impl Inner {
             durability: self.durability,
         };
         let mut pause = FIRST_PAUSE;
+        let mut in_doubt = false;
         loop {
             let error = match self.store.commit(batch.clone()).await {
                 Ok(committed) => {
@@ -74,9 +75,9 @@ impl Inner {
                 }
                 Err(error) => error,
             };
-            // Only an unknown fate has to be cleared up, whatever it takes.
-            let unknown = matches!(error, StateError::Unknown { .. });
-            let late = !unknown && until.is_some_and(|until| self.clock.now() >= until);
+            // Once its fate was unknown, it has to be cleared up, whatever it takes.
+            in_doubt |= matches!(error, StateError::Unknown { .. });
+            let late = !in_doubt && until.is_some_and(|until| self.clock.now() >= until);
             if !error.is_transient() || late || self.ending.is_cancelled() {
                 self.note_failure(&error);
                 return Err(error);

@@ -14,9 +14,9 @@ use runtime_traits::store::{Seq, StateError};
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use super::wake::reason;
-use crate::engine::batches::{Place, Writes, closed_timers, open_timers};
+use crate::engine::batches::{Place, Writes, closed_timers, fitting, open_timers};
 use crate::engine::claim::{Next, after_park};
-use crate::engine::machine::{Outgoing, Over, RunMachine};
+use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
 use crate::engine::session::{Known, Session};
 
 /// Sessions of one agent above which idle ones are no longer kept in memory.
@@ -277,29 +277,7 @@ impl Inner {
                 log.push(self.started(seq, view.attempt + 1, epoch, *version));
             }
         }
-        let entries = &log[known..];
-        if !entries.is_empty() {
-            let mut writes = Writes::append(place, entries);
-            writes.undue(&place.run, closed_timers(&log, entries));
-            let mut known = None;
-            if let (Some(Entry { kind: EntryKind::Ended(ended), at, .. }), Some(accepted)) =
-                (entries.last(), accepted_of(&log))
-            {
-                writes.undue(&place.run, open_timers(&log));
-                if view.attempt > 0 {
-                    let before = self.known_session(place).await?;
-                    known = Some(self.ride(&mut writes, place, accepted, (ended, *at), None, before));
-                } else {
-                    // It never was its turn: the conversation is another run's to write.
-                    writes.end(place, accepted, (ended, *at), None, None);
-                }
-            }
-            self.commit(partition, writes).await?;
-            if let Some(known) = known {
-                self.in_session(place, |session| session.known = Some(known));
-            }
-            slot.committed(log.len() as u64);
-        }
+        self.append(slot, &log, known, view.attempt > 0).await?;
         match (next, agent) {
             (Next::Over, _) => self.run_over(slot, &log).await,
             (Next::Start, Some((agent, _))) => {
@@ -315,6 +293,46 @@ impl Inner {
                 }
             }
             (Next::Queue, _) => slot.set_stage(Stage::Queued),
+        }
+        Ok(())
+    }
+
+    /// Appends the entries of `log` from `known` on, in as many batches as they need. What rides with the end rides
+    /// with the last.
+    async fn append(
+        &self,
+        slot: &RunSlot,
+        log: &[Entry],
+        known: usize,
+        begun: bool,
+    ) -> Result<(), RuntimeError> {
+        let place = &slot.place;
+        let mut done = known;
+        while done < log.len() {
+            let upto = done + fitting(&log[done..]);
+            let entries = &log[done..upto];
+            let mut writes = Writes::append(place, entries);
+            writes.undue(&place.run, closed_timers(log, entries));
+            let mut after = None;
+            if let (Some(Entry { kind: EntryKind::Ended(ended), at, .. }), Some(accepted)) =
+                (entries.last(), accepted_of(log))
+            {
+                writes.undue(&place.run, open_timers(log));
+                if begun {
+                    let before = self.known_session(place).await?;
+                    after =
+                        Some(self.ride(&mut writes, place, accepted, (ended, *at), state_left(log), before));
+                } else {
+                    // It never was its turn: the conversation is another run's to write.
+                    writes.end(place, accepted, (ended, *at), None, None);
+                }
+            }
+            self.commit(place.run.partition(), writes).await?;
+            if let Some(known) = after {
+                self.in_session(place, |session| session.known = Some(known));
+            }
+            done = upto;
+            slot.committed(done as u64);
         }
         Ok(())
     }
@@ -345,7 +363,7 @@ impl Inner {
     }
 }
 
-fn accepted_of(log: &[Entry]) -> Option<&Accepted> {
+pub(super) fn accepted_of(log: &[Entry]) -> Option<&Accepted> {
     match &log.first()?.kind {
         EntryKind::Accepted(accepted) => Some(accepted),
         _ => None,

@@ -119,6 +119,18 @@ impl Inner {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Sees work through, also when its caller goes away: half of a change is none.
+    pub(super) async fn whole<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.tasks.spawn(work).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The executor is ending, and this future with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
     pub(super) fn kind(&self, name: &Name) -> Option<Arc<dyn AgentKind>> {
         self.kinds.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
     }

@@ -114,7 +114,9 @@ impl RuntimeManager {
     /// [`RuntimeError::NameTaken`] when an agent of another kind has the name.
     pub async fn register_agent(&self, agent: impl Agent) -> Result<AgentId, RuntimeError> {
         let spec = agent.spec();
-        self.inner.register(&self.tenant, &spec, Some(Arc::new(agent))).await
+        let (inner, tenant) = (Arc::clone(&self.inner), self.tenant.clone());
+        let register = async move { inner.register(&tenant, &spec, Some(Arc::new(agent))).await };
+        self.inner.whole(register).await
     }
 
     /// Registers an agent by its declaration, stopped; its kind has to be hosted.
@@ -122,7 +124,7 @@ impl RuntimeManager {
     /// # Errors
     /// As [`Runtime::register`].
     pub async fn register_spec(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
-        self.inner.register(&self.tenant, &spec, None).await
+        self.register(spec).await
     }
 
     /// Lets an agent take runs.
@@ -185,7 +187,7 @@ impl RuntimeManager {
     /// # Errors
     /// As [`Runtime::restore_agent`].
     pub async fn restore_agent(&self, state: &StateId) -> Result<AgentId, RuntimeError> {
-        self.inner.restore(&self.tenant, state, None).await
+        Runtime::restore_agent(self, state, None).await
     }
 }
 

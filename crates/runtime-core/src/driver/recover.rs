@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_codec::OpenRun;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, RunView};
+use runtime_traits::log::{Entry, Phase, RunView};
 use runtime_traits::name::SessionName;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
-use runtime_traits::store::Revision;
+use runtime_traits::store::{Revision, StateError};
 
+use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::read;
 use super::run_slot::{RunSlot, Stage, lock};
@@ -43,7 +44,8 @@ impl Inner {
             .try_collect()
             .await?;
         let mut found: Vec<Found> = found.into_iter().flatten().collect();
-        found.sort_by_key(|found| (found.place.agent, found.accepted_by));
+        // What has begun goes first: an acceptance that was submitted again may have landed behind a later one.
+        found.sort_by_key(|found| (found.place.agent, found.view.phase == Phase::Queued, found.accepted_by));
         if !found.is_empty() {
             tracing::info!(runs = found.len(), "runs were open in the store; they go on");
         }
@@ -55,11 +57,24 @@ impl Inner {
         let results = stream::iter(claims)
             .map(|(slot, log, view, claim)| {
                 let inner = Arc::clone(self);
-                async move { inner.go_on(&slot, log, &view, claim.entries, claim.next).await }
+                async move {
+                    let result = inner.go_on(&slot, log, &view, claim.entries, claim.next).await;
+                    result.or_else(|error| inner.left_behind(&slot, error))
+                }
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
         results.await.into_iter().collect()
+    }
+
+    /// A run that cannot go on keeps no other from it, unless it is the store that fails.
+    fn left_behind(&self, slot: &RunSlot, error: RuntimeError) -> Result<(), RuntimeError> {
+        if matches!(&error, RuntimeError::Store(error) if !matches!(error, StateError::TooLarge { .. })) {
+            return Err(error);
+        }
+        tracing::error!(run = %slot.place.run, %error, "the run cannot go on; it stays open");
+        slot.set_stage(Stage::Left(error));
+        Ok(())
     }
 
     async fn find_open(&self, partition: Partition) -> Result<Vec<Found>, RuntimeError> {
@@ -104,6 +119,9 @@ impl Inner {
             }
             slot.set_stage(Stage::Moving);
             return Ok(Some((slot, log, view, claim)));
+        }
+        if let Some(deadline) = accepted_of(&log).and_then(|accepted| accepted.deadline) {
+            self.timers.add(deadline, place.run);
         }
         self.in_session(&place, |session| {
             session.admit(place.run, false);

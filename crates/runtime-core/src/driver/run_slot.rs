@@ -115,6 +115,16 @@ impl RunSlot {
         parked
     }
 
+    /// A run that was taken and could not be moved is parked as before.
+    pub(super) fn park_again(&self) {
+        let mut stage = lock(&self.stage);
+        if matches!(*stage, Stage::Moving) {
+            *stage = Stage::Parked("its next attempt".to_owned());
+        }
+        drop(stage);
+        self.moved.notify_waiters();
+    }
+
     pub(super) fn machine(&self) -> Option<Arc<Mutex<RunMachine>>> {
         if let Stage::Working(machine) = &*lock(&self.stage) { Some(Arc::clone(machine)) } else { None }
     }

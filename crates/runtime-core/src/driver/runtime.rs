@@ -1,68 +1,81 @@
 //! The control contract, by this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
-use runtime_traits::name::Name;
+use runtime_traits::name::{Name, Tenant};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, Joined, NodeStatus, Page, RunFilter,
     RunRequest, RunStream, Runtime, RuntimeError, Submitted, Want,
 };
 use runtime_traits::store::Seq;
 
+use super::inner::Inner;
 use super::list::outcome;
 use super::manager::RuntimeManager;
 
 impl RuntimeManager {
+    /// Does something that is to be done wholly, whatever becomes of the caller.
+    async fn whole<T, F>(&self, work: impl FnOnce(Arc<Inner>, Tenant) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.inner.whole(work(Arc::clone(&self.inner), self.tenant.clone())).await
+    }
+
     async fn change(
         &self,
         agent: &AgentRef,
-        action: &str,
-        change: impl Fn(Want) -> Option<Want>,
-    ) -> Result<AgentId, RuntimeError> {
-        let id = self.inner.find(&self.tenant, agent).await?;
-        let change = |want| {
-            change(want).ok_or_else(|| RuntimeError::WrongState {
-                agent: agent.to_string(),
-                action: action.to_owned(),
-                reason: "it is stopped; start it first".to_owned(),
-            })
-        };
-        self.inner.set_want(&self.tenant, &id, change).await?;
-        Ok(id)
+        action: &'static str,
+        change: fn(Want) -> Option<Want>,
+    ) -> Result<(), RuntimeError> {
+        let agent = agent.clone();
+        self.whole(|inner, tenant| async move {
+            let id = inner.find(&tenant, &agent).await?;
+            let change = |want| {
+                change(want).ok_or_else(|| RuntimeError::WrongState {
+                    agent: agent.to_string(),
+                    action: action.to_owned(),
+                    reason: "it is stopped; start it first".to_owned(),
+                })
+            };
+            let want = inner.set_want(&tenant, &id, change).await?;
+            if want == Want::Active { inner.begin_all(&tenant, &id).await } else { Ok(()) }
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl Runtime for RuntimeManager {
     async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
-        self.inner.register(&self.tenant, &spec, None).await
+        self.whole(|inner, tenant| async move { inner.register(&tenant, &spec, None).await }).await
     }
 
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        self.inner.unregister(&self.tenant, agent).await
+        let agent = agent.clone();
+        self.whole(|inner, tenant| async move { inner.unregister(&tenant, &agent).await }).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        let id = self.change(agent, "started", |_| Some(Want::Active)).await?;
-        self.inner.begin_all(&self.tenant, &id).await
+        self.change(agent, "started", |_| Some(Want::Active)).await
     }
 
     async fn stop(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        self.change(agent, "stopped", |_| Some(Want::Stopped)).await.map(drop)
+        self.change(agent, "stopped", |_| Some(Want::Stopped)).await
     }
 
     async fn pause(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        self.change(agent, "paused", |want| (want != Want::Stopped).then_some(Want::Paused)).await.map(drop)
+        self.change(agent, "paused", |want| (want != Want::Stopped).then_some(Want::Paused)).await
     }
 
     async fn resume(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        let id =
-            self.change(agent, "resumed", |want| (want != Want::Stopped).then_some(Want::Active)).await?;
-        self.inner.begin_all(&self.tenant, &id).await
+        self.change(agent, "resumed", |want| (want != Want::Stopped).then_some(Want::Active)).await
     }
 
     async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError> {
@@ -89,11 +102,13 @@ impl Runtime for RuntimeManager {
         reason: &str,
         within: Duration,
     ) -> Result<CancelReceipt, RuntimeError> {
-        self.inner.cancel(&self.tenant, run, reason, within).await
+        let (run, reason) = (*run, reason.to_owned());
+        self.whole(|inner, tenant| async move { inner.cancel(&tenant, &run, &reason, within).await }).await
     }
 
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
-        self.inner.decide(&self.tenant, run, step, decision).await
+        let (run, step) = (*run, step.clone());
+        self.whole(|inner, tenant| async move { inner.decide(&tenant, &run, &step, decision).await }).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {
@@ -121,7 +136,8 @@ impl Runtime for RuntimeManager {
     }
 
     async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
-        self.inner.restore(&self.tenant, state, name).await
+        let state = *state;
+        self.whole(|inner, tenant| async move { inner.restore(&tenant, &state, name).await }).await
     }
 
     async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {

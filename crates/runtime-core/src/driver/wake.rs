@@ -8,19 +8,21 @@ use std::time::Duration;
 use runtime_codec::Due;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, EntryKind, RunView, WaitOn};
+use runtime_traits::log::{Ended, Entry, EntryKind, Price, RunView, WaitOn};
 use runtime_traits::name::Name;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Cell, Key, Then, When};
 use tokio::sync::Notify;
 
+use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::Writes;
 use crate::engine::claim::{Next, after_park};
 use crate::engine::keys;
+use crate::engine::machine::too_late;
 
 /// How often what has fallen due is looked for. Runs are woken by their own timers, at the moment.
 const ROUND: Duration = Duration::from_secs(30);
@@ -75,30 +77,50 @@ impl Inner {
         }
     }
 
-    /// Gives a parked run its next attempt, if nothing else did.
+    /// Gives a parked run its next attempt, if nothing else did; ends a run whose deadline has passed before its turn.
     async fn wake(self: Arc<Self>, slot: Arc<RunSlot>) {
-        // The end of a pause looks at every parked run again.
-        if self.is_draining() || self.is_paused(&slot.place.agent) || !slot.take_parked() {
+        if self.is_draining() {
             return;
         }
-        if let Err(error) = self.wake_taken(&slot).await {
-            tracing::error!(run = %slot.place.run, %error, "the run cannot be woken; it stays open");
-            slot.set_stage(Stage::Left(error));
+        let (log, view) = match self.run_log(&slot.place.run).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(run = %slot.place.run, %error, "the run cannot be read; later again");
+                return self.timers.add(self.clock.now().after(ROUND), slot.place.run);
+            }
+        };
+        let late = accepted_of(&log)
+            .and_then(|accepted| accepted.deadline)
+            .is_some_and(|deadline| deadline <= self.clock.now());
+        // The end of a pause looks at every parked run again.
+        let taken = match slot.stage() {
+            Stage::Queued => late && self.take_queued(&slot),
+            Stage::Parked(_) => (late || !self.is_paused(&slot.place.agent)) && slot.take_parked(),
+            _ => false,
+        };
+        if !taken {
+            return;
+        }
+        let moved = if late {
+            let ended = Ended { outcome: too_late(), usage: view.usage, price: Price::default() };
+            self.go_on(&slot, log, &view, vec![EntryKind::Ended(ended)], Next::Over).await
+        } else {
+            let next = match after_park(&view, &log) {
+                Next::Wait { until: Some(at) } if at <= self.clock.now() => Next::Start,
+                next => next,
+            };
+            self.go_on(&slot, log, &view, Vec::new(), next).await
+        };
+        if let Err(error) = moved {
+            tracing::warn!(run = %slot.place.run, %error, "the run cannot be woken; later again");
+            slot.park_again();
+            self.timers.add(self.clock.now().after(ROUND), slot.place.run);
         }
     }
 
     fn is_paused(&self, agent: &AgentId) -> bool {
         let state = lock(&self.home(agent.partition()).state);
         state.agents.get(agent).is_some_and(|slot| slot.want == Want::Paused)
-    }
-
-    async fn wake_taken(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {
-        let (log, view) = self.run_log(&slot.place.run).await?;
-        let next = match after_park(&view, &log) {
-            Next::Wait { until: Some(at) } if at <= self.clock.now() => Next::Start,
-            next => next,
-        };
-        self.go_on(slot, log, &view, Vec::new(), next).await
     }
 
     /// Does what has fallen due in the partitions that this process owns.

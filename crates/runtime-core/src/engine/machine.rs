@@ -239,10 +239,7 @@ impl RunMachine {
 
     /// The session's state as the run leaves it, if the run set it.
     pub fn state_left(&self) -> Option<Payload> {
-        self.log.iter().rev().find_map(|entry| match &entry.kind {
-            EntryKind::StateSet(set) => Some(set.value.clone()),
-            _ => None,
-        })
+        state_left(&self.log)
     }
 
     /// Tells the time. Deadlines and timers that have passed take effect.
@@ -255,12 +252,8 @@ impl RunMachine {
             return self.stop_cancelled(Stopped::Dropped);
         }
         if self.deadline.is_some_and(|by| by <= self.now) {
-            let failure = RunFailure {
-                kind: FailureKind::Deadline,
-                message: "the run was not over by its deadline".to_owned(),
-            };
             self.give_up_steps(UnknownCause::TimedOut);
-            return self.end(Outcome::Failed(failure));
+            return self.end(too_late());
         }
         if self.is_live() {
             self.fire_timers();
@@ -487,7 +480,7 @@ fn plus(a: Price, b: Price) -> Price {
 }
 
 /// What somebody said, cut to a length that the log takes.
-fn shortened(mut message: String) -> String {
+pub fn shortened(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(MAX_MESSAGE));
     message
 }
@@ -508,6 +501,20 @@ fn is_urgent(kind: &EntryKind) -> bool {
             | EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(_), .. })
             | EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Dropped, .. })
     )
+}
+
+/// The outcome of a run whose deadline has passed.
+pub fn too_late() -> Outcome {
+    let message = "the run was not over by its deadline".to_owned();
+    Outcome::Failed(RunFailure { kind: FailureKind::Deadline, message })
+}
+
+/// The session's state as a log leaves it, if it sets it.
+pub fn state_left(log: &[Entry]) -> Option<Payload> {
+    log.iter().rev().find_map(|entry| match &entry.kind {
+        EntryKind::StateSet(set) => Some(set.value.clone()),
+        _ => None,
+    })
 }
 
 /// The hashes of the contents that a log's payloads refer to and that are kept beside it.

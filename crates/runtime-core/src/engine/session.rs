@@ -37,7 +37,7 @@ struct Queued {
 impl Session {
     /// Takes a run in. `true`: it is the session's turn and may begin.
     pub fn admit(&mut self, run: RunId, may_begin: bool) -> bool {
-        let begins = may_begin && self.at_work.is_none() && self.queue.is_empty();
+        let begins = may_begin && self.is_idle();
         if begins {
             self.at_work = Some(run);
         } else {

@@ -4,4 +4,5 @@ mod decisions;
 mod house;
 mod lifecycle;
 mod recovery;
+mod regressions;
 mod waits;

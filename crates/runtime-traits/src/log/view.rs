@@ -147,14 +147,16 @@ impl RunView {
 
     /// The step with this key, if the log has one.
     pub fn step(&self, key: &StepKey) -> Option<&StepView> {
-        self.index.get(key).map(|at| &self.steps[*at])
+        match self.index.get(key) {
+            Some(at) => self.steps.get(*at),
+            // A view that came over the wire has no index.
+            None => self.steps.iter().find(|step| step.key == *key),
+        }
     }
 
     /// The open wait for a decision on this step.
     pub fn decision_on(&self, key: &StepKey) -> Option<&WaitView> {
-        self.waits
-            .iter()
-            .find(|wait| matches!(&wait.on, WaitOn::Decision(step) if step == key))
+        self.waits.iter().find(|wait| matches!(&wait.on, WaitOn::Decision(step) if step == key))
     }
 
     /// Takes the next entry.
@@ -168,11 +170,7 @@ impl RunView {
                 self.phase = Phase::Running;
             }
             EntryKind::StepOpened(opened) => {
-                let phase = if opened.dispatched {
-                    StepPhase::Dispatched
-                } else {
-                    StepPhase::Opened
-                };
+                let phase = if opened.dispatched { StepPhase::Dispatched } else { StepPhase::Opened };
                 self.put(StepView {
                     key: opened.key.clone(),
                     effect: opened.effect,
@@ -201,14 +199,10 @@ impl RunView {
                 self.change(&settled.key, |step| step.phase = StepPhase::Settled);
             }
             EntryKind::StepUnknown(unknown) => {
-                self.change(&unknown.key, |step| {
-                    step.phase = StepPhase::Unknown(unknown.cause)
-                });
+                self.change(&unknown.key, |step| step.phase = StepPhase::Unknown(unknown.cause));
             }
             EntryKind::StepDecided(decided) => {
-                self.change(&decided.key, |step| {
-                    step.phase = StepPhase::Decided(decided.verdict.clone())
-                });
+                self.change(&decided.key, |step| step.phase = StepPhase::Decided(decided.verdict.clone()));
             }
             EntryKind::WaitOpened(opened) => self.open(entry.at, opened),
             EntryKind::WaitClosed(closed) => self.waits.retain(|wait| wait.wait != closed.wait),
@@ -221,20 +215,12 @@ impl RunView {
             }
         }
         if matches!(self.phase, Phase::Running | Phase::Waiting) {
-            self.phase = if self.is_waiting() {
-                Phase::Waiting
-            } else {
-                Phase::Running
-            };
+            self.phase = if self.is_waiting() { Phase::Waiting } else { Phase::Running };
         }
     }
 
     fn is_waiting(&self) -> bool {
-        !self.waits.is_empty()
-            && !self
-                .steps
-                .iter()
-                .any(|step| step.phase == StepPhase::Dispatched)
+        !self.waits.is_empty() && !self.steps.iter().any(|step| step.phase == StepPhase::Dispatched)
     }
 
     fn open(&mut self, at: UnixMillis, opened: &WaitOpened) {

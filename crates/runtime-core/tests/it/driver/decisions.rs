@@ -42,7 +42,9 @@ async fn queued_and_parked_runs_are_cancelled_at_once() {
 
     for run in [queued, parked] {
         let joined = runtime.join(&run, LONG).await.unwrap();
-        assert!(matches!(joined, Joined::Ended(finished) if matches!(finished.outcome, Outcome::Cancelled(_))));
+        assert!(
+            matches!(joined, Joined::Ended(finished) if matches!(finished.outcome, Outcome::Cancelled(_)))
+        );
     }
     let again = runtime.cancel(&queued, "", LONG).await.unwrap();
     assert!(matches!(again, CancelReceipt::AlreadyEnded(Outcome::Cancelled(_))));
@@ -82,7 +84,10 @@ async fn an_agent_that_blocks_its_thread_is_shut_out_of_its_log() {
     let receipt = runtime.cancel(&run, "stuck", Duration::from_millis(10)).await.unwrap();
     unblock.send(()).unwrap();
 
-    assert!(matches!(receipt, CancelReceipt::Cancelled(Receipt { stopped: Stopped::Abandoned, .. })), "{receipt:?}");
+    assert!(
+        matches!(receipt, CancelReceipt::Cancelled(Receipt { stopped: Stopped::Abandoned, .. })),
+        "{receipt:?}"
+    );
     let view = runtime.run_status(&run).await.unwrap();
     assert!(matches!(view.outcome, Some(Outcome::Cancelled(_))));
     unblock.send(()).unwrap();

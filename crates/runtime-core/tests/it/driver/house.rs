@@ -95,6 +95,19 @@ impl Agent for Scripted {
                     });
                     said.push(value.await?);
                 }
+                "many" => {
+                    let count: u32 = what.parse()?;
+                    let (world, ctx) = (&self.world, &ctx);
+                    let steps = (0..count).map(|n| {
+                        ctx.step(&format!("s{n}"), Effect::Repeatable, &n, move |_| async move {
+                            if n + 1 == count {
+                                world.begin("last");
+                            }
+                            std::future::pending::<Result<(), AgentError>>().await
+                        })
+                    });
+                    futures_util::future::join_all(steps).await;
+                }
                 "sleep" => ctx.sleep(Duration::from_millis(what.parse()?)).await,
                 "state" => {
                     let mut list: Vec<String> = ctx.state()?.unwrap_or_default();
@@ -172,7 +185,9 @@ pub(crate) async fn submit(runtime: &RuntimeManager, agent: AgentId, script: &st
 /// The output of a run that completes.
 pub(crate) async fn output(runtime: &RuntimeManager, run: RunId) -> String {
     match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
-        runtime_traits::runtime::Joined::Ended(finished) => finished.into_result().unwrap().output.to_string(),
+        runtime_traits::runtime::Joined::Ended(finished) => {
+            finished.into_result().unwrap().output.to_string()
+        }
         runtime_traits::runtime::Joined::Open(view) => panic!("still open: {view:?}"),
     }
 }

@@ -70,7 +70,11 @@ async fn two_snapshots_share_the_segments_that_are_full() {
         runtime.run_agent(agent, "hello").await.unwrap();
     }
     let count = async |runtime: &RuntimeManager| {
-        let cells = house.store.scan(&runtime_traits::store::Key::all(agent.partition()), None, 100_000).await.unwrap();
+        let cells = house
+            .store
+            .scan(&runtime_traits::store::Key::all(agent.partition()), None, 100_000)
+            .await
+            .unwrap();
         let _ = runtime;
         cells.iter().filter(|(key, _)| key.path.to_string().contains("/blob/")).count()
     };
@@ -91,7 +95,8 @@ async fn the_same_key_gives_the_same_run_also_when_asked_at_once() {
     let agent = AgentRef::Id(agent);
     let request = RunRequest::new("once:paid").with_key(IdempotencyKey::new("k1").unwrap());
 
-    let (a, b) = tokio::join!(runtime.submit(&agent, request.clone()), runtime.submit(&agent, request.clone()));
+    let (a, b) =
+        tokio::join!(runtime.submit(&agent, request.clone()), runtime.submit(&agent, request.clone()));
     let (a, b) = (a.unwrap(), b.unwrap());
     output(&runtime, a.run).await;
     let later = house.open().await.submit(&agent, request.clone()).await.unwrap();
@@ -109,7 +114,8 @@ async fn registering_again_attaches_and_a_change_is_a_revision() {
     let house = House::new();
     let (runtime, agent) = house.with_agent().await;
 
-    let same = runtime.register_spec(AgentSpec::new("scripted", "A").unwrap().described("new")).await.unwrap();
+    let same =
+        runtime.register_spec(AgentSpec::new("scripted", "A").unwrap().described("new")).await.unwrap();
 
     assert_eq!(same, agent);
     assert_eq!(runtime.agent(&agent.into()).await.unwrap().revision, 2);

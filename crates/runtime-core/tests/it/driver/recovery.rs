@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::Phase;
 use runtime_traits::runtime::{Decision, RunRequest, Runtime, SessionPolicy};
+use runtime_traits::store::Then;
 use runtime_traits::{AgentSpec, StepKey};
 
 use super::house::{House, output, submit, until_phase};
@@ -68,6 +69,36 @@ async fn runs_that_had_not_begun_begin_in_their_order() {
     }
 
     assert_eq!(last, "0,1,2,3,4,5,6,7,8,9");
+}
+
+#[tokio::test]
+async fn a_run_that_has_begun_goes_on_alone_also_when_the_one_behind_it_was_accepted_first() {
+    let mut passed = false;
+    let store = FaultyStore::new(Arc::new(MapStore::new()), move |batch| {
+        let accepts =
+            |then: &Then| matches!(then, Then::Put(key, _) if key.path.as_bytes().starts_with(b"open/"));
+        // The first acceptance has to be submitted again, and lands behind the second.
+        if !batch.then.iter().any(accepts) || std::mem::replace(&mut passed, true) {
+            Fault::Pass
+        } else {
+            Fault::Unavailable
+        }
+    });
+    let house = House::over(Arc::new(store));
+    let (runtime, agent) = house.with_agent().await;
+    let (first, second) =
+        tokio::join!(submit(&runtime, agent, "held:gate state:1"), submit(&runtime, agent, "state:2"));
+    house.world.began("gate").await;
+
+    let next = house.open().await;
+    house.world.began("gate").await;
+    let behind = next.run_status(&second).await.unwrap();
+    house.world.open("gate");
+    house.world.open("gate");
+
+    assert_eq!(behind.phase, Phase::Queued);
+    assert_eq!(output(&next, first).await, "gate! 1");
+    assert_eq!(output(&next, second).await, "1,2");
 }
 
 #[tokio::test]

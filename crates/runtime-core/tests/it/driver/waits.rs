@@ -37,7 +37,9 @@ async fn a_paused_agents_runs_wait_at_their_next_step() {
     let while_paused = house.world.times("b");
     runtime.resume_agent(agent).await.unwrap();
 
-    assert!(matches!(joined, Joined::Open(view) if view.steps.iter().all(|step| step.key.name.as_str() == "a")));
+    assert!(
+        matches!(joined, Joined::Open(view) if view.steps.iter().all(|step| step.key.name.as_str() == "a"))
+    );
     assert_eq!(while_paused, 0);
     assert_eq!(output(&runtime, run).await, "a! b!");
 }
