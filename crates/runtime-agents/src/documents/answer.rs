@@ -8,6 +8,8 @@ use super::question::Topic;
 pub(super) const WIDTH: usize = 88;
 /// Characters of the headings that are shown whatever the length of the file's name.
 const LEAST_HEADING: usize = 24;
+/// Words that are found for each that is missing, if it is not worth while to name them.
+const MANY: usize = 3;
 /// Documents that are named when nothing was found.
 const NAMED: usize = 6;
 
@@ -130,7 +132,12 @@ fn missed(found: &Found, folder: &str) -> String {
     }
     let missing = listed(&found.missing, "and");
     let occur = if found.missing.len() == 1 { "occurs" } else { "occur" };
-    format!("{missing} {occur} nowhere in {folder}. The nearest, on {met}:")
+    let nearest = if found.met.len() >= MANY * found.missing.len() {
+        "On the rest of the question:".to_owned()
+    } else {
+        format!("The nearest, on {met}:")
+    };
+    format!("{missing} {occur} nowhere in {folder}. {nearest}")
 }
 
 fn quoted(quote: &Quote) -> String {

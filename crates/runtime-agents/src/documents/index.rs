@@ -18,7 +18,7 @@ use super::readable;
 use super::terms;
 
 /// How much a term in the innermost heading counts, compared with one in the text.
-const HEADING: f32 = 1.6;
+const HEADING: f32 = 1.2;
 /// How much a term in an outer heading or the file's name counts.
 const ABOVE: f32 = 0.6;
 /// Bytes of new passages that are held before they are written to a segment.

@@ -85,7 +85,7 @@ pub(super) fn bold_title(line: &str) -> Option<&str> {
 
 /// Whether a paragraph that ends with `line` leads on to what follows it.
 pub(super) fn leads_on(line: &str) -> bool {
-    let text = line.trim_end();
+    let text = line.trim_end().trim_end_matches(['*', '_']);
     text.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | ',' | '—' | '–'))
 }
 

@@ -11,6 +11,8 @@ pub(super) const SHOWN: usize = 3;
 /// Passages of one section in one answer.
 const OF_SECTION: usize = 2;
 
+/// Words of a heading that a question does not repeat by chance.
+const FORESEEN: usize = 3;
 /// Words of a heading that is long.
 const LONG_HEADING: usize = 8;
 
@@ -21,6 +23,14 @@ pub(super) struct Concept {
     pub(super) stems: Vec<(String, f32)>,
     /// How much it tells: what few passages have tells more.
     pub(super) weight: f32,
+}
+
+/// The question as a whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Question {
+    pub(super) sort: Sort,
+    /// All its words, in order.
+    pub(super) words: Vec<Term>,
 }
 
 /// A passage that may be shown.
@@ -63,15 +73,20 @@ pub(super) struct Choice {
 #[derive(Debug, Clone, Copy)]
 struct Rated {
     at: usize,
+    /// What orders the passages.
+    rank: f32,
+    /// What decides whether one is shown: the rank without what is only said above the passage.
     score: f32,
     coverage: f32,
+    /// The question says the heading above it word by word.
+    is_foreseen: bool,
 }
 
 /// Chooses what to show; `shown` holds the keys of what was shown before.
 pub(super) fn choose(
     contenders: &[Contender<'_>],
     concepts: &[Concept],
-    sort: Sort,
+    question: &Question,
     shown: &BTreeSet<String>,
     bar: Bar,
     limit: usize,
@@ -79,20 +94,24 @@ pub(super) fn choose(
     let mut rated: Vec<Rated> = Vec::with_capacity(contenders.len());
     for (at, contender) in contenders.iter().enumerate() {
         let coverage = coverage(contender, concepts);
-        rated.push(Rated { at, score: rate(contender, concepts, coverage, sort), coverage });
+        let score = rate(contender, concepts, coverage, question);
+        let repeated = question.repeats(&contender.heading);
+        let rank = score * foreseen(repeated, contender.passage.opens);
+        rated.push(Rated { at, rank, score, coverage, is_foreseen: repeated >= FORESEEN });
     }
     // Equal scores are settled by the place in the documents, so that an answer is the same every time.
     rated.sort_by(|a, b| {
         let place = |rated: &Rated| (contenders[rated.at].file, contenders[rated.at].passage.line);
-        b.score.total_cmp(&a.score).then_with(|| place(a).cmp(&place(b)))
+        b.rank.total_cmp(&a.rank).then_with(|| place(a).cmp(&place(b)))
     });
-    let best = rated.first().map_or(0.0, |best| best.score);
+    let best = rated.iter().map(|rated| rated.score).fold(0.0, f32::max);
     let most = rated.iter().map(|rated| rated.coverage).fold(0.0, f32::max);
     let first = rated.first().map(|best| best.at);
     let passes = |rated: &&Rated, bar: Bar| {
         // Whatever the bar, an answer that exists is given.
-        (shown.is_empty() && first == Some(rated.at))
-            || rated.score > 0.0 && rated.score >= bar.score * best && rated.coverage >= bar.coverage * most
+        let is_best = shown.is_empty() && first == Some(rated.at);
+        let is_good = rated.score > 0.0 && (rated.is_foreseen || rated.score >= bar.score * best);
+        is_best || (is_good && rated.coverage >= bar.coverage * most)
     };
     let mut chosen: Vec<usize> = Vec::new();
     let fresh = rated.iter().filter(|rated| !shown.contains(&contenders[rated.at].key));
@@ -135,14 +154,18 @@ fn strength(terms: &[Term], concept: &Concept) -> f32 {
     present.map(|(_, strength)| *strength).fold(0.0, f32::max)
 }
 
-fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, sort: Sort) -> f32 {
+fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, question: &Question) -> f32 {
+    let sort = question.sort;
     let mut score = contender.score * (0.25 + 0.75 * coverage * coverage);
     score *= 1.0 + 0.3 * nearness(&contender.text, concepts);
+    if question.sort == Sort::HowTo && begins_with(&contender.text, &["how", "to"]) {
+        score *= 1.3;
+    }
     if sort == Sort::Definition && concepts.len() == 1 && defines(&contender.text, &concepts[0]) {
         score *= 1.35;
     }
-    if sort == Sort::Quantity && counts(&contender.text, concepts) {
-        score *= 1.4;
+    if sort == Sort::Quantity {
+        score *= counted(&contender.text, concepts);
     }
     let subject = share(first_terms(&contender.text, 6), concepts);
     score *= 1.0 + subject * if sort == Sort::Definition { 0.6 } else { 0.2 };
@@ -151,6 +174,33 @@ fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, sort: So
         score *= 1.0 + heading * if sort == Sort::Definition { 0.4 } else { 0.25 };
     }
     score * shape(contender, sort)
+}
+
+impl Question {
+    /// How many words a heading has, if the question says it word by word; otherwise 0.
+    fn repeats(&self, heading: &[Term]) -> usize {
+        let is_number = |stem: &&str| stem.starts_with(|c: char| c.is_ascii_digit());
+        let heading = heading.iter().map(|term| term.stem.as_str()).skip_while(is_number);
+        let heading: Vec<&str> = heading.collect();
+        let words: Vec<&str> = self.words.iter().map(|term| term.stem.as_str()).collect();
+        let is_said = !heading.is_empty() && words.windows(heading.len()).any(|part| part == heading);
+        if is_said { heading.len() } else { 0 }
+    }
+}
+
+/// What it is worth that the question repeats so many words of a heading: whoever wrote the heading foresaw the question.
+fn foreseen(words: usize, opens: bool) -> f32 {
+    match (words, opens) {
+        (..2, _) => 1.0,
+        (2, true) => 2.5,
+        (2, false) => 1.6,
+        (FORESEEN.., true) => 5.0,
+        (FORESEEN.., false) => 3.0,
+    }
+}
+
+fn begins_with(terms: &[Term], stems: &[&str]) -> bool {
+    terms.len() >= stems.len() && terms.iter().zip(stems).all(|(term, stem)| term.stem == *stem)
 }
 
 /// Whether a sentence says what the concept is: "a lease is …", "leases are …".
@@ -166,16 +216,26 @@ fn defines(terms: &[Term], concept: &Concept) -> bool {
     })
 }
 
-/// Whether a number stands next to one of the concepts: "at most 10,000 entries".
-fn counts(terms: &[Term], concepts: &[Concept]) -> bool {
+/// What a number before one of the concepts is worth: "10,000 entries", and more so "at most 10,000 entries".
+fn counted(terms: &[Term], concepts: &[Concept]) -> f32 {
+    let bounds = ["most", "limit", "maximum", "least", "up", "than"];
     let is_number = |term: &Term| term.stem.starts_with(|c: char| c.is_ascii_digit());
     let is_concept = |term: &Term| {
         let mut stems = concepts.iter().flat_map(|concept| &concept.stems);
         stems.any(|(stem, _)| *stem == term.stem)
     };
-    let near = |one: &Term, other: &Term| one.position.abs_diff(other.position) <= 2;
-    let numbers: Vec<&Term> = terms.iter().filter(|term| is_number(term)).collect();
-    terms.iter().filter(|term| is_concept(term)).any(|term| numbers.iter().any(|number| near(number, term)))
+    let before = |at: usize, within: usize| {
+        let from = terms[at].position.saturating_sub(within);
+        terms[..at].iter().rev().take_while(move |term| term.position >= from)
+    };
+    let mut worth: f32 = 1.0;
+    for (at, _) in terms.iter().enumerate().filter(|(_, term)| is_concept(term)) {
+        if before(at, 2).any(is_number) {
+            let is_bound = before(at, 5).any(|term| bounds.contains(&term.stem.as_str()));
+            worth = worth.max(if is_bound { 2.0 } else { 1.4 });
+        }
+    }
+    worth
 }
 
 /// The share of the concepts that `terms` have, from 0 to 1.
@@ -305,7 +365,7 @@ mod tests {
         let contenders = [contender(0, 100.0, &["one"]), contender(1, 1.0, &["one", "two"])];
         let concept = |stem: &str| Concept { stems: vec![(stem.to_owned(), 1.0)], weight: 1.0 };
         let concepts = [concept("one"), concept("two")];
-        let choice = choose(&contenders, &concepts, Sort::Other, &BTreeSet::new(), FIRST, SHOWN);
+        let choice = choose(&contenders, &concepts, &Question::default(), &BTreeSet::new(), FIRST, SHOWN);
         assert_eq!(choice.chosen, [0]);
     }
 }

@@ -10,7 +10,7 @@ use super::index::{Index, searchable};
 use super::passage::Passage;
 use super::question::Topic;
 use super::quote::quote;
-use super::rank::{Bar, Choice, Contender, choose};
+use super::rank::{Bar, Choice, Contender, Question, choose};
 use super::readable;
 use super::resolve::Resolved;
 use super::shelf::Shelf;
@@ -57,8 +57,9 @@ pub(super) fn search(
         contenders.push(contender(file, passage, candidate.score, &mut analyzer));
     }
     let before: BTreeSet<String> = topic.shown.iter().cloned().collect();
+    let question = Question { sort: topic.sort, words: terms(&mut analyzer, &topic.question) };
     let concepts = &resolved.concepts;
-    let Choice { chosen, has_more } = choose(&contenders, concepts, topic.sort, &before, bar, limit);
+    let Choice { chosen, has_more } = choose(&contenders, concepts, &question, &before, bar, limit);
     let mut hits = Hits { has_more, ..Hits::default() };
     let mut lines = 0;
     for contender in chosen.iter().map(|at| &contenders[*at]) {

@@ -88,12 +88,12 @@ impl Splitter<'_> {
         let length = self.length(&first.lines);
         let ends_open = lines::leads_on(self.lines[first.lines.end - 1]);
         match next.shape {
-            Shape::Item if ends_open || length < SHORT => {
+            Shape::Item if ends_open => {
                 let items = list(&rest[1..]);
                 self.list(Some(first), items);
                 1 + items.len()
             }
-            Shape::Table if ends_open || length < SHORT => {
+            Shape::Table if ends_open => {
                 self.table(Some(first), next);
                 2
             }

@@ -21,6 +21,8 @@ const PLAIN_HEADS: &[&str] = &[
     "what",
 ];
 
+/// Words with which a head begins that its cells go on with.
+const OPENINGS: &[&str] = &["after", "before", "during", "if", "in", "on", "when", "while"];
 /// Columns of a table that is wide, and characters of a cell that is only a mark.
 const MANY_COLUMNS: usize = 6;
 const MARK: usize = 3;
@@ -69,6 +71,12 @@ pub(super) fn quote_row(head: &[String], cells: &[String], source: Source<'_>, w
     let is_number = subject.chars().count() <= 4 && !subject.chars().any(char::is_alphabetic);
     if is_number && let Some((_, cell)) = cells.next() {
         subject = format!("{subject} {cell}").trim().to_owned();
+    }
+    // A head such as "when the process dies" is a part of what its cells say; "name" and "level" are not.
+    let first = head.first().map_or("", String::as_str);
+    let opens = first.split_whitespace().next().unwrap_or_default().to_lowercase();
+    if OPENINGS.contains(&opens.as_str()) && !is_number && !subject.is_empty() {
+        subject = format!("{first}: {subject}");
     }
     let mut parts = Vec::new();
     for (column, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {

@@ -5,6 +5,8 @@ use tantivy::tokenizer::{
     TokenStream, Tokenizer,
 };
 
+/// Parts of a name that is a sentence.
+const SENTENCE: usize = 5;
 /// Characters of the longest word that is indexed.
 const LONGEST: usize = 60;
 
@@ -98,19 +100,30 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     std::iter::from_fn(move || {
         loop {
             let start = rest.find(char::is_alphanumeric)?;
-            let length = rest[start..].find(|c: char| !c.is_alphanumeric());
-            let end = length.map_or(rest.len(), |length| start + length);
+            let end = start + word_length(&rest[start..]);
             let word = &rest[start..end];
             let from = text.len() - rest.len() + start;
             rest = &rest[end..];
-            let before = text[..from].chars().next_back();
-            let shortened = matches!(before, Some('\'' | '’'))
-                && matches!(word.to_ascii_lowercase().as_str(), "s" | "t" | "re" | "ve" | "ll" | "d" | "m");
-            if !shortened {
+            if !is_shortened(word, text[..from].chars().next_back()) {
                 return Some((from, word));
             }
         }
     })
+}
+
+/// Bytes of the word that `text` begins with. A name of many parts (`a_test_that_is_a_sentence`) is one word: its parts
+/// would be found in answers to questions that have nothing to do with it.
+fn word_length(text: &str) -> usize {
+    let end_of = |is_part: fn(char) -> bool| text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let name = &text[..end_of(|c| c.is_alphanumeric() || c == '_')];
+    let parts = name.split('_').filter(|part| !part.is_empty()).count();
+    if parts >= SENTENCE { name.len() } else { end_of(char::is_alphanumeric) }
+}
+
+/// Whether `word` is what remains of one behind an apostrophe: the `s` of `run's`.
+fn is_shortened(word: &str, before: Option<char>) -> bool {
+    let endings = ["s", "t", "re", "ve", "ll", "d", "m"];
+    matches!(before, Some('\'' | '’')) && endings.contains(&word.to_ascii_lowercase().as_str())
 }
 
 /// The parts of a name in camel case, each with its place in it.

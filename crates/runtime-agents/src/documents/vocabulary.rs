@@ -40,11 +40,12 @@ const TALK: &str = "another carry clarify continue deeper describe detail detail
 const PIECE: &str = "answer bit conversation discussion matter one ones part passage point question stuff subject \
     theme thing things topic topics";
 
-const SOFT: &str = "able across actually after against before behind best big call called calls come comes define \
-    defined definition difference different down during exactly example examples explanation far fast \
-    find get gets getting goes gone good got happen happened happening happens help kind know learn long \
-    look looks made make makes mean meaning means mention mentioned need needed needs often out over per \
-    possible purpose reason see supposed take takes talk talks through under up upon use used useful \
+const SOFT: &str = "able across actually after against allow allowed before behind best big call called calls come comes \
+    define defined definition difference different down during eight exactly example examples \
+    explanation far fast find first five four get gets getting goes gone good got happen happened \
+    happening happens help kind know learn live lives long look looks made make makes mean meaning means \
+    mention mentioned need needed needs new nine often out over own per possible purpose reason second \
+    see seven six supposed take takes talk talks ten three through two under up upon use used useful \
     uses using via way ways within without word work working works";
 
 /// The role of a word, given in lower case.

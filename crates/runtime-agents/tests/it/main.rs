@@ -11,6 +11,8 @@ mod librarian;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod quoting;
 #[cfg(test)]
 mod reindexing;
