@@ -43,7 +43,7 @@ pub use options::{Integrity, RedbOptions};
 /// A [`StateStore`] in one file, by [redb](https://www.redb.org).
 ///
 /// Commits are decided and written by one thread, up to 64 in a transaction with one sync. Reads see the last
-/// finished transaction and wait for none. One process may have the file open.
+/// finished transaction, and wait only while the file grows. One process may have the file open.
 ///
 /// Dropping the store writes what is queued, closes the file and ends the thread; it blocks until that is done.
 ///

@@ -11,7 +11,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::store::{BatchId, Committed, Durability, StateError};
 
 use super::answers::Answer;
-use super::group::{self, Failed, Outcome};
+use super::group::{self, Failed, Outcome, Unsynced};
 use super::ledger::Ledger;
 use super::opening::Opening;
 use super::options::Integrity;
@@ -23,6 +23,9 @@ use crate::OpenError;
 /// How long a group that will be synced may wait for the writers of the one before it. A fraction of a sync.
 const PATIENCE: Duration = Duration::from_micros(200);
 
+/// The most transactions without a sync in a row: one more is synced, whatever was asked for.
+const MOST_UNSYNCED: u32 = 10_000;
+
 /// Owns the transactions of a store, and the file's opening and closing.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -31,8 +34,8 @@ pub(super) struct Committer {
     ledger: Ledger,
     /// As many as came last time.
     expected: usize,
-    /// Whether the database holds commits that no sync has reached.
-    unsynced: bool,
+    /// Transactions in the database that no sync has reached.
+    unsynced: u32,
     /// The group in hand. A field, so that a panic does not drop it before the reason is there to be read.
     serving: Vec<Job>,
     /// Batches of which nobody knows whether they are in the file, because it could not be opened again.
@@ -60,7 +63,7 @@ impl Committer {
             most: most.max(1),
             ledger: Ledger::new(contents),
             expected: 1,
-            unsynced: false,
+            unsynced: 0,
             serving: Vec::new(),
             doubt: Vec::new(),
         }
@@ -93,12 +96,17 @@ impl Committer {
             return self.refuse(&trouble);
         }
         // A commit without a sync is over before the others could come.
-        let mut patience = if self.unsynced { Duration::ZERO } else { PATIENCE };
+        let mut patience = if self.unsynced > 0 { Duration::ZERO } else { PATIENCE };
         let (queue, expected, most) = (&self.shared.queue, self.expected, self.most);
         let more = |serving: &mut Vec<Job>| queue.take_more(serving, expected, most, &mut patience);
+        let unsynced = match self.unsynced {
+            0 => Unsynced::Nothing,
+            count if count < MOST_UNSYNCED => Unsynced::Some,
+            _ => Unsynced::TooMuch,
+        };
         let written = match &*self.shared.slot() {
             Slot::Open(database) => {
-                group::write(database, &mut self.ledger, &mut self.serving, more, self.unsynced)
+                group::write(database, &mut self.ledger, &mut self.serving, more, unsynced)
             }
             closed => unreachable!("`ready` opened it, and nobody else closes it: {}", closed.trouble()),
         };
@@ -106,9 +114,9 @@ impl Committer {
         match written {
             Ok((outcomes, given)) => {
                 if let Some(given) = given {
-                    self.unsynced = given == Durability::Memory;
+                    self.unsynced = if given == Durability::Memory { self.unsynced + 1 } else { 0 };
                 }
-                let now = if self.unsynced { Durability::Memory } else { Durability::Disk };
+                let now = if self.unsynced > 0 { Durability::Memory } else { Durability::Disk };
                 self.answer(outcomes, given.unwrap_or(now));
             }
             Err(failed) => self.mend(failed),
@@ -244,7 +252,7 @@ impl Committer {
         if let Some(cause) = self.shared.watch.failed_sync() {
             return Err(self.poison(cause));
         }
-        if self.unsynced {
+        if self.unsynced > 0 {
             // They were answered with `Ok`, and this process, which they were to live as long as, goes on.
             let text = format!("{trouble}; commits at `memory` since the last sync are lost");
             return Err(self.poison(Cause::says(text)));
@@ -268,7 +276,7 @@ impl Committer {
         match opened {
             Ok((database, contents, found)) => {
                 *slot = Slot::Open(database);
-                self.unsynced = false;
+                self.unsynced = 0;
                 self.ledger.adopt(contents);
                 for landing in mem::take(&mut self.doubt) {
                     if matches!(found, Found::Landed) {

@@ -24,6 +24,15 @@ pub(super) enum Outcome {
     Landed { revision: Revision, appended: Vec<Seq> },
 }
 
+/// What earlier transactions left for a sync to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsynced {
+    Nothing,
+    Some,
+    /// redb keeps a record of each such transaction in memory until the next sync.
+    TooMuch,
+}
+
 /// A transaction that redb did not commit, or did not say so.
 #[derive(Debug)]
 pub(super) struct Failed {
@@ -41,7 +50,7 @@ pub(super) fn write(
     ledger: &mut Ledger,
     jobs: &mut Vec<Job>,
     more: impl FnMut(&mut Vec<Job>),
-    unsynced: bool,
+    unsynced: Unsynced,
 ) -> Result<(Vec<Outcome>, Option<Durability>), Failed> {
     let before = |error| Failed { error, tried: None };
     let mut txn = database.begin_write().map_err(|error| before(error.into()))?;
@@ -53,18 +62,7 @@ pub(super) fn write(
         before(error)
     })?;
 
-    let wrote = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Landed { .. }));
-    // A batch that writes nothing answers for what it saw, so it may ask for a sync as well.
-    let asked = jobs.iter().zip(&outcomes).any(|(job, outcome)| {
-        job.batch.durability > Durability::Memory
-            && matches!(outcome, Outcome::Landed { .. } | Outcome::Standing(_))
-    });
-    let given = match (wrote || unsynced, asked) {
-        (false, _) => None,
-        (true, true) => Some(Durability::Disk),
-        (true, false) if wrote => Some(Durability::Memory),
-        (true, false) => None,
-    };
+    let given = durability(jobs, &outcomes, unsynced);
     let Some(given) = given else {
         txn.abort().map_err(|error| before(error.into()))?;
         return Ok((outcomes, None));
@@ -79,6 +77,22 @@ pub(super) fn write(
             ledger.take_back_all(jobs, &outcomes);
             Err(Failed { error: error.into(), tried: Some(outcomes) })
         }
+    }
+}
+
+/// How the transaction has to be committed; not at all, if it holds nothing and nothing waits for a sync.
+fn durability(jobs: &[Job], outcomes: &[Outcome], unsynced: Unsynced) -> Option<Durability> {
+    let wrote = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Landed { .. }));
+    // A batch that writes nothing answers for what it saw, so it may ask for a sync as well.
+    let asked = jobs.iter().zip(outcomes).any(|(job, outcome)| {
+        job.batch.durability > Durability::Memory
+            && matches!(outcome, Outcome::Landed { .. } | Outcome::Standing(_))
+    });
+    match unsynced {
+        Unsynced::Nothing if !wrote => None,
+        Unsynced::TooMuch if wrote => Some(Durability::Disk),
+        _ if asked => Some(Durability::Disk),
+        _ => wrote.then_some(Durability::Memory),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::redb_faults::HERE;
 
+/// Set in the process that commits and gets killed: the path of its store.
 const STORE: &str = "KILLED_STORE";
 const WRITERS: u64 = 4;
 
@@ -32,13 +33,10 @@ fn entry(writer: u64, n: u64) -> Vec<u8> {
     entry
 }
 
-/// The process that gets killed: says `writer n` for every commit that was answered with `Ok` at `Disk`.
-#[test]
-#[ignore = "the other half of `what_was_acknowledged_survives_a_kill`, which starts it"]
-fn commits_until_it_is_killed() {
-    let Some(path) = env::var_os(STORE) else { return };
+/// The process that gets killed: says `acknowledged writer n` for every commit that was answered with `Ok` at `Disk`.
+fn commit_until_killed(path: &Path) {
     block_on(async {
-        let store = Arc::new(RedbStore::open(Path::new(&path)).unwrap());
+        let store = Arc::new(RedbStore::open(path).unwrap());
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
             let store = Arc::clone(&store);
@@ -71,6 +69,9 @@ fn commits_until_it_is_killed() {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    if let Some(path) = env::var_os(STORE) {
+        return commit_until_killed(Path::new(&path));
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agents.redb");
     let mut chance = Chance::new(11);
@@ -85,7 +86,8 @@ fn what_was_acknowledged_survives_a_kill() {
     assert!(acknowledged.iter().all(|n| *n > 0), "a writer never got to write: {acknowledged:?}");
 }
 
-/// Runs the other half until it has acknowledged that much, kills it, and answers all that it had said.
+/// Runs this test in a process that commits until it has acknowledged that much, kills it, and answers all
+/// that it had said.
 fn acknowledged_until_killed(path: &Path, enough: u64) -> Vec<(u64, u64)> {
     let mut child = start(path);
     let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -108,7 +110,7 @@ fn acknowledged_until_killed(path: &Path, enough: u64) -> Vec<(u64, u64)> {
 
 fn start(path: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["redb_crash::commits_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+        .args(["redb_crash::what_was_acknowledged_survives_a_kill", "--exact", "--nocapture"])
         .env(STORE, path)
         .stdout(Stdio::piped())
         .spawn()

@@ -192,3 +192,20 @@ fn a_group_that_asks_for_nothing_is_not_synced_and_one_that_asks_is() {
         assert_eq!(disk.syncs(), synced + 2, "quick-repair takes two");
     });
 }
+
+/// redb remembers every transaction that was not synced, so there must not be ever more of them.
+#[test]
+fn after_ten_thousand_commits_in_memory_one_is_synced() {
+    block_on(async {
+        let (disk, switch) = (Disk::default(), Switch::default());
+        let store = on_disk(&disk, &switch);
+        let before = disk.syncs();
+        let mut given = Vec::new();
+        for n in 0..10_001 {
+            given.push(store.commit(memory(put("a", n))).await.unwrap().durability);
+        }
+        assert!(given[..10_000].iter().all(|given| *given == Durability::Memory));
+        assert_eq!(given[10_000], Durability::Disk);
+        assert!(disk.syncs() > before);
+    });
+}

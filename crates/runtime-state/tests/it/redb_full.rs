@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::redb_faults::{HERE, put};
 
+/// Set in the process that fills its file: the path of its store.
 const STORE: &str = "FULL_STORE";
 
 fn limit(bytes: Option<u64>) {
@@ -23,13 +24,10 @@ fn large(n: u32) -> Batch {
     Batch { then, durability: Durability::Disk, ..put("x", 0) }
 }
 
-/// In a process of its own, because the limit is the process's.
-#[test]
-#[ignore = "the other half of `a_file_that_may_not_grow_is_a_full_disk`, which starts it"]
-fn fills_its_file() {
-    let Some(path) = env::var_os(STORE) else { return };
+/// Runs in a process of its own, because the limit is the process's.
+fn fill(path: &Path) {
     block_on(async {
-        let store = RedbStore::open(Path::new(&path)).unwrap();
+        let store = RedbStore::open(path).unwrap();
         let mut written = 0;
         for size in [1, 2, 4] {
             limit(Some(size * 1024 * 1024));
@@ -53,7 +51,7 @@ fn fills_its_file() {
             written += 1;
         }
         drop(store);
-        let store = RedbStore::open(Path::new(&path)).unwrap();
+        let store = RedbStore::open(path).unwrap();
         let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
         assert_eq!(cells.len() as u32, written);
         assert!(cells.iter().zip(0..).all(|((_, cell), n)| cell.value == vec![n as u8; 50_000]));
@@ -63,12 +61,15 @@ fn fills_its_file() {
 
 #[test]
 fn a_file_that_may_not_grow_is_a_full_disk() {
+    if let Some(path) = env::var_os(STORE) {
+        return fill(Path::new(&path));
+    }
     let folder = tempfile::tempdir().unwrap();
     // The shell has the signal ignored that would end the process at its first write past the limit.
     let child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(env::current_exe().unwrap())
-        .args(["redb_full::fills_its_file", "--exact", "--ignored", "--nocapture"])
+        .args(["redb_full::a_file_that_may_not_grow_is_a_full_disk", "--exact", "--nocapture"])
         .env(STORE, folder.path().join("agents.redb"))
         .output()
         .unwrap();

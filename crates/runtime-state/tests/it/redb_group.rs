@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::{FutureExt, poll};
 use runtime_state::RedbOptions;
 use runtime_testkit::block_on;
-use runtime_traits::store::{StateError, StateStore};
+use runtime_traits::store::{Batch, Key, StateError, StateStore, Then};
 use tokio::task::JoinSet;
 
 use crate::disk::{Disk, Switch};
 use crate::fixtures::{on_disk, on_disk_with, options};
-use crate::redb_faults::{put, value};
+use crate::redb_faults::{HERE, put, value};
 
 #[test]
 fn writers_that_wait_share_their_syncs() {
@@ -92,10 +92,15 @@ fn a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() {
 }
 
 #[test]
-fn reads_do_not_wait_for_a_sync() {
+fn reads_do_not_wait_for_a_commit_and_its_sync() {
     block_on(async {
         let (disk, switch) = (Disk::default(), Switch::default());
         let store = on_disk(&disk, &switch);
+        // Room for what follows: while the file grows, redb makes readers wait.
+        for then in [vec![7; 900_000], Vec::new()] {
+            let then = vec![Then::Put(Key::new(HERE, "room").unwrap(), then.into())];
+            store.commit(Batch { then, ..put("x", 0) }).await.unwrap();
+        }
         store.commit(put("a", 1)).await.unwrap();
         switch.pause_syncs(true);
         let mut commit = store.commit(put("a", 2));
