@@ -59,11 +59,19 @@ pub(super) enum Outcome {
     },
 }
 
+/// How an answer follows up a question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Follows {
+    /// With more on it.
+    On(String),
+    /// With what stands beside the passages on it, because there are no more of these.
+    Beside(String),
+}
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Found {
     pub(super) quotes: Vec<Quote>,
-    /// The question that is followed up, if it is.
-    pub(super) follows: Option<String>,
+    pub(super) follows: Option<Follows>,
     /// Words of the question that some document has, and those that none has.
     pub(super) met: Vec<String>,
     pub(super) missing: Vec<String>,
@@ -106,8 +114,12 @@ fn found_pieces(found: &Found, folder: &str) -> Vec<String> {
     if !found.missing.is_empty() {
         notes.push(missed(found, folder));
     }
-    if let Some(question) = &found.follows {
-        notes.push(format!("More on \"{question}\":"));
+    match &found.follows {
+        Some(Follows::On(question)) => notes.push(format!("More on \"{question}\":")),
+        Some(Follows::Beside(question)) => {
+            notes.push(format!("No other passage is on \"{question}\". Next to those that are:"));
+        }
+        None => {}
     }
     if !notes.is_empty() {
         pieces.push(notes.join("\n"));

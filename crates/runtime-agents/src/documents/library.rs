@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::answer::{Answer, Found, Outcome, Quote, compose};
+use super::answer::{Answer, Follows, Found, Outcome, Quote, compose};
 use super::error::DocumentsError;
 use super::folder::Skipped;
 use super::index::{Change, Index};
 use super::question::{Asked, Intent, Sort, Topic, read};
 use super::rank::{FIRST, FURTHER, SHOWN};
 use super::resolve::{Resolved, resolve};
-use super::search::search;
+use super::search::{around, search};
 use super::shelf::{Refreshed, Shelf, difference};
 
 /// The documents of a folder, split into passages and indexed in memory.
@@ -177,15 +177,20 @@ impl Documents {
 
     fn further(&self, mut topic: Topic) -> Result<(Outcome, Topic), DocumentsError> {
         let resolved = resolve(&topic.asked, &[], &self.index, &self.shelf)?;
-        let found = search(&self.index, &self.shelf, &topic, &resolved, FURTHER, SHOWN)?;
+        let mut found = search(&self.index, &self.shelf, &topic, &resolved, FURTHER, SHOWN)?;
+        let is_beside = found.quotes.is_empty();
+        if is_beside {
+            found = around(&self.index, &self.shelf, &topic, &resolved)?;
+        }
         let question = topic.question.clone();
         if found.quotes.is_empty() {
             return Ok((Outcome::Exhausted { question }, topic));
         }
         topic.show(found.keys);
+        let follows = if is_beside { Follows::Beside(question) } else { Follows::On(question) };
         let found = Found {
             quotes: self.as_shown(found.quotes),
-            follows: Some(question),
+            follows: Some(follows),
             has_more: found.has_more,
             ..Found::default()
         };

@@ -158,8 +158,8 @@ fn rate(contender: &Contender<'_>, concepts: &[Concept], coverage: f32, question
     let sort = question.sort;
     let mut score = contender.score * (0.25 + 0.75 * coverage * coverage);
     score *= 1.0 + 0.3 * nearness(&contender.text, concepts);
-    if question.sort == Sort::HowTo && begins_with(&contender.text, &["how", "to"]) {
-        score *= 1.3;
+    if sort == Sort::HowTo {
+        score *= instructs(&contender.text, concepts);
     }
     if sort == Sort::Definition && concepts.len() == 1 && defines(&contender.text, &concepts[0]) {
         score *= 1.35;
@@ -199,8 +199,21 @@ fn foreseen(words: usize, opens: bool) -> f32 {
     }
 }
 
-fn begins_with(terms: &[Term], stems: &[&str]) -> bool {
-    terms.len() >= stems.len() && terms.iter().zip(stems).all(|(term, stem)| term.stem == *stem)
+/// What it is worth that a passage gives instructions: "How to restore …", or "To restore a copy, …" where the question
+/// was how to restore one.
+fn instructs(terms: &[Term], concepts: &[Concept]) -> f32 {
+    let is_how_to = terms.len() > 2 && terms[0].stem == "how" && terms[1].stem == "to";
+    let act = |stem: &str| {
+        let first = concepts.first();
+        first.is_some_and(|concept| concept.stems.iter().any(|(known, _)| known == stem))
+    };
+    let names_act = |pair: &[Term]| pair[0].stem == "to" && act(&pair[1].stem);
+    match terms.windows(2).position(names_act) {
+        Some(0) => 1.8,
+        Some(_) => 1.3,
+        None if is_how_to => 1.4,
+        None => 1.0,
+    }
 }
 
 /// Whether a sentence says what the concept is: "a lease is …", "leases are …".

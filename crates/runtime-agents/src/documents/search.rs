@@ -10,7 +10,7 @@ use super::index::{Index, searchable};
 use super::passage::Passage;
 use super::question::Topic;
 use super::quote::quote;
-use super::rank::{Bar, Choice, Contender, Question, choose};
+use super::rank::{Bar, Choice, Contender, Question, SHOWN, choose};
 use super::readable;
 use super::resolve::Resolved;
 use super::shelf::Shelf;
@@ -60,24 +60,61 @@ pub(super) fn search(
     let question = Question { sort: topic.sort, words: terms(&mut analyzer, &topic.question) };
     let concepts = &resolved.concepts;
     let Choice { chosen, has_more } = choose(&contenders, concepts, &question, &before, bar, limit);
-    let mut hits = Hits { has_more, ..Hits::default() };
-    let mut lines = 0;
-    for contender in chosen.iter().map(|at| &contenders[*at]) {
-        let quoted = quote(contender.passage, QUOTED);
-        lines += quoted.lines.len();
-        if lines > LINES && !hits.quotes.is_empty() {
-            hits.has_more = true;
-            break;
+    let chosen = chosen.iter().map(|at| (contenders[*at].file, contenders[*at].passage));
+    Ok(Hits::of(chosen, has_more))
+}
+
+/// Finds what stands beside the passages of `topic` that were shown, in their sections, and was not shown itself.
+pub(super) fn around(
+    index: &Index,
+    shelf: &Shelf,
+    topic: &Topic,
+    resolved: &Resolved,
+) -> Result<Hits, DocumentsError> {
+    let candidates = index.candidates(&resolved.wanted, CANDIDATES)?;
+    let texts = shelf.by_number();
+    let mut known: BTreeSet<String> = topic.shown.iter().cloned().collect();
+    let mut found: Vec<(&str, &Passage)> = Vec::new();
+    for candidate in candidates {
+        let Some((file, passages)) = texts.get(&candidate.file) else { continue };
+        let Some(shown) = passages.get(candidate.nth).filter(|passage| topic.shown.contains(&key(passage)))
+        else {
+            continue;
+        };
+        let beside = [candidate.nth.checked_add(1), candidate.nth.checked_sub(1)];
+        let beside = beside.into_iter().flatten().filter_map(|nth| passages.get(nth));
+        for passage in beside.filter(|passage| passage.headings == shown.headings) {
+            if known.insert(key(passage)) {
+                found.push((file, passage));
+            }
         }
-        hits.keys.push(contender.key.clone());
-        hits.quotes.push(Quote {
-            file: contender.file.to_owned(),
-            line: contender.passage.line.saturating_add(u32::try_from(quoted.skipped).unwrap_or(0)),
-            headings: contender.passage.headings.to_vec(),
-            text: quoted.lines.join("\n"),
-        });
     }
-    Ok(hits)
+    let has_more = found.len() > SHOWN;
+    Ok(Hits::of(found.into_iter().take(SHOWN), has_more))
+}
+
+impl Hits {
+    /// Quotes passages, as many as fit into one answer.
+    fn of<'a>(passages: impl Iterator<Item = (&'a str, &'a Passage)>, has_more: bool) -> Hits {
+        let mut hits = Hits { has_more, ..Hits::default() };
+        let mut lines = 0;
+        for (file, passage) in passages {
+            let quoted = quote(passage, QUOTED);
+            lines += quoted.lines.len();
+            if lines > LINES && !hits.quotes.is_empty() {
+                hits.has_more = true;
+                break;
+            }
+            hits.keys.push(key(passage));
+            hits.quotes.push(Quote {
+                file: file.to_owned(),
+                line: passage.line.saturating_add(u32::try_from(quoted.skipped).unwrap_or(0)),
+                headings: passage.headings.to_vec(),
+                text: quoted.lines.join("\n"),
+            });
+        }
+        hits
+    }
 }
 
 fn contender<'a>(

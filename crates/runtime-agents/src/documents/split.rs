@@ -16,7 +16,7 @@ const CODE_LINES: usize = 20;
 /// Lines of a list or a table that are quoted whole.
 const WHOLE_LINES: usize = 14;
 /// A paragraph shorter than this is read together with the next one.
-const SHORT: usize = 100;
+const SHORT: usize = 60;
 /// A paragraph up to this length is taken as the introduction of the code that follows it.
 const INTRODUCTION: usize = 220;
 

@@ -71,6 +71,24 @@ fn more_and_more_shows_each_passage_once_and_then_says_that_this_was_all() {
 }
 
 #[test]
+fn where_nothing_more_has_the_words_what_stands_beside_is_shown() {
+    let text = "# Copies\n\nBefore the passage there is this sentence, which has other words than the question.\n\n\
+                The lease ends when its node is silent for as long as it was granted to be so by its store.\n\n\
+                After the passage there is another sentence, and the words of the question are not in it.\n\n\
+                ## Other\n\nOf another section nobody should hear when somebody asks for more on what was quoted.\n";
+    let folder = Folder::with(&[("a.md", text)]);
+    let answers = converse(&mut folder.open(), &["When does a lease end?", "more", "more"]);
+    assert_eq!(folder.places(&answers[0]), ["a.md:5"]);
+    assert_eq!(folder.places(&answers[1]), ["a.md:7", "a.md:3"]);
+    let text = answers[1].text();
+    assert!(
+        text.starts_with("No other passage is on \"When does a lease end?\". Next to those that are:"),
+        "{text}"
+    );
+    assert!(answers[2].text().starts_with("That is all that "), "{}", answers[2].text());
+}
+
+#[test]
 fn a_question_with_a_new_term_is_about_that() {
     let folder = manual();
     let answers = converse(
