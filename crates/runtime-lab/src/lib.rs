@@ -1,3 +1,5 @@
 //! The laboratory: crashes and figures. Not published.
+#![doc = include_str!("../README.md")]
 
+pub mod chaos;
 pub mod figures;

@@ -1,0 +1,81 @@
+//! `cargo chaos`: kills the real serving process again and again, and holds the runtime to what it promises.
+//!
+//! `crash` starts the serving code of the command line as a process of its own, over a store on disk, keeps runs in
+//! flight through its socket, and kills it: from outside at any moment, and by its own hand at a chosen commit. Every
+//! step that is executed is counted in this process, which is not killed. In the end the store is read without the
+//! runtime and compared with what was executed and with what the callers were told.
+
+mod agent;
+mod args;
+mod book;
+mod boundary;
+mod caller;
+mod campaign;
+mod check;
+mod dice;
+mod effects;
+mod evidence;
+mod flaw;
+mod host;
+mod lives;
+mod operator;
+mod plan;
+mod report;
+mod script;
+mod server;
+mod show;
+mod trap;
+mod violation;
+
+use std::process::ExitCode;
+
+use agent_runtime_cli::{CliError, Signals};
+use clap::Parser;
+
+use args::{Cli, Command, CrashArgs};
+use campaign::{Campaign, CampaignError};
+use host::host;
+use show::show;
+
+/// How the command ends when a law does not hold.
+const VIOLATED: u8 = 1;
+/// How it ends when it could not do its own work.
+const BROKEN: u8 = 3;
+
+/// The whole program: reads the arguments, does what they say, and tells how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match executor {
+        Ok(executor) => executor.block_on(obey(cli)),
+        Err(source) => Err(CliError::System { what: "to start threads", source }.into()),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {}", runtime_traits::Cause::of(error.as_ref()));
+        ExitCode::from(BROKEN)
+    })
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Crash(args) => crash(args).await,
+        Command::Show(args) => {
+            print!("{}", show(&args).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Host(args) => Ok(host(args).await?.into()),
+    }
+}
+
+async fn crash(args: CrashArgs) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen()?;
+    // Not a task of its own: a process is tied to the thread that started it.
+    let report = tokio::select! {
+        report = Campaign::run(args) => report.map_err(|error: CampaignError| error)?,
+        signal = signals.next() => return Ok(ExitCode::from(128 + signal)),
+    };
+    print!("{report}");
+    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) })
+}

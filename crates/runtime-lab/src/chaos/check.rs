@@ -1,0 +1,153 @@
+//! Compares what is stored with what was executed and with what callers were told. Pure.
+
+mod logs;
+mod outputs;
+mod sessions;
+mod steps;
+
+use std::collections::{BTreeMap, HashMap};
+
+use runtime_traits::log::{Accepted, Entry, EntryKind};
+use runtime_traits::{NodeId, RunId};
+
+use super::book::Pages;
+use super::effects::Execution;
+use super::evidence::Evidence;
+use super::script::Script;
+use super::violation::{Law, Violation};
+
+/// Everything that is known of a campaign.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    evidence: &'a Evidence,
+    pages: &'a Pages,
+    /// In the order of their processes, and of their ticks within each.
+    executions: BTreeMap<RunId, Vec<&'a Execution>>,
+    /// What each run plays, by its input.
+    scripts: HashMap<RunId, Script>,
+    /// Which process has which number, by the executions in it.
+    lives: HashMap<NodeId, u32>,
+    found: Vec<Violation>,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looked {
+    pub(super) runs: usize,
+    pub(super) entries: usize,
+    pub(super) executions: usize,
+    /// Executions after the first one of their step.
+    pub(super) repeats: usize,
+    pub(super) attempts: usize,
+    pub(super) verdicts: usize,
+    pub(super) cancelled: usize,
+    pub(super) handed_over: usize,
+}
+
+/// Every violation, and what was looked at.
+pub(super) fn check(
+    evidence: &Evidence,
+    pages: &Pages,
+    executions: &[Execution],
+) -> (Vec<Violation>, Looked) {
+    let mut by_run: BTreeMap<RunId, Vec<&Execution>> = BTreeMap::new();
+    for execution in executions {
+        by_run.entry(execution.begun.run).or_default().push(execution);
+    }
+    for told in by_run.values_mut() {
+        told.sort_by_key(|execution| (execution.begun.life, execution.tick));
+    }
+    let mut case = Case {
+        evidence,
+        pages,
+        executions: by_run,
+        scripts: HashMap::new(),
+        lives: HashMap::new(),
+        found: pages.violations.clone(),
+    };
+    case.read_scripts();
+    case.number_processes();
+    case.check_logs();
+    case.check_steps();
+    case.check_outputs();
+    case.check_sessions();
+    case.found.sort();
+    case.found.dedup();
+    let looked = case.looked();
+    (case.found, looked)
+}
+
+impl Case<'_> {
+    /// Notes a violation unless `holds`.
+    fn hold(&mut self, law: Law, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.found.push(Violation::new(law, what()));
+        }
+    }
+
+    fn read_scripts(&mut self) {
+        for (run, log) in &self.evidence.runs {
+            let Some(accepted) = accepted(log) else { continue };
+            let input = self.evidence.content(run.partition(), &accepted.input);
+            if let Some(script) = input.and_then(|input| input.parse().ok()) {
+                self.scripts.insert(*run, script);
+            }
+        }
+    }
+
+    /// A process is known by the executions that it told of: each names its run's attempt, and the log its process.
+    fn number_processes(&mut self) {
+        let mut wrong = Vec::new();
+        for (run, executions) in &self.executions {
+            let Some(log) = self.evidence.runs.get(run) else { continue };
+            for Execution { begun, .. } in executions {
+                let Some(node) = node_of(log, begun.attempt) else { continue };
+                let life = *self.lives.entry(node).or_insert(begun.life);
+                if life != begun.life {
+                    wrong.push(format!(
+                        "attempt {} of {run} was worked in lives {life} and {}",
+                        begun.attempt, begun.life
+                    ));
+                }
+            }
+        }
+        self.found.extend(wrong.into_iter().map(|wrong| Violation::new(Law::Dispatch, wrong)));
+    }
+
+    fn looked(&self) -> Looked {
+        let entries = || self.evidence.runs.values().flatten();
+        let count = |is: fn(&EntryKind) -> bool| entries().filter(|entry| is(&entry.kind)).count();
+        let executions: usize = self.executions.values().map(Vec::len).sum();
+        let steps = self.executions.values().map(|executions| {
+            let mut keys: Vec<_> = executions.iter().map(|execution| &execution.begun.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            keys.len()
+        });
+        Looked {
+            runs: self.evidence.runs.len(),
+            entries: entries().count(),
+            executions,
+            repeats: executions - steps.sum::<usize>(),
+            attempts: count(|kind| matches!(kind, EntryKind::Started(_))),
+            verdicts: count(|kind| matches!(kind, EntryKind::StepDecided(_))),
+            cancelled: count(|kind| matches!(kind, EntryKind::CancelRequested(_))),
+            handed_over: count(|kind| matches!(kind, EntryKind::AttemptEnded(_))),
+        }
+    }
+}
+
+fn accepted(log: &[Entry]) -> Option<&Accepted> {
+    match &log.first()?.kind {
+        EntryKind::Accepted(accepted) => Some(accepted),
+        _ => None,
+    }
+}
+
+/// The process that worked an attempt.
+fn node_of(log: &[Entry], attempt: u32) -> Option<NodeId> {
+    log.iter().find_map(|entry| match &entry.kind {
+        EntryKind::Started(started) if entry.attempt == attempt => Some(started.node),
+        _ => None,
+    })
+}

@@ -1,0 +1,69 @@
+//! What a campaign holds the runtime to, and how it says that something did not hold.
+
+use std::fmt;
+
+/// A law that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Violation {
+    pub(super) law: Law,
+    what: String,
+}
+
+/// What a campaign holds the runtime to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Law {
+    /// A run whose acceptance was answered is in the store, and in the lists.
+    Lost,
+    /// Every run ends, or waits for what somebody can end.
+    Stuck,
+    /// A settled step is not executed again.
+    Repeated,
+    /// An `AtMostOnce` step is executed once, and once more for each decision to repeat it.
+    Twice,
+    /// Each execution has its dispatch in the log, each dispatch one execution at most.
+    Dispatch,
+    /// An idempotency key gives one run; a step has one key towards the outside.
+    Key,
+    /// A log is gap-free, begins with its acceptance, and ends with its only outcome.
+    Log,
+    /// What a stream showed is in the log.
+    Stream,
+    /// Outputs, values and outcomes are what the script says.
+    Output,
+    /// What callers were told is what is stored.
+    Told,
+    /// A session's runs are worked one after the other; its messages and its state follow from their outcomes.
+    Session,
+    /// A recorded verdict is one that was given, and one that was answered is recorded.
+    Decided,
+    /// After the receipt of a cancel nothing is executed; nothing is cancelled that nobody cancelled.
+    Cancelled,
+    /// A snapshot whose save was answered is there, with the conversations.
+    Saved,
+    /// Usage is the sum of what was settled.
+    Usage,
+    /// Nothing is left of a run that is over: it is not open, and no timer is set for it.
+    Left,
+    /// Nothing is there that nobody asked for.
+    Invented,
+    /// The server answers as its contract says, and ends only when it is killed or asked to.
+    Served,
+}
+
+impl Violation {
+    pub(super) fn new(law: Law, what: impl Into<String>) -> Self {
+        Self { law, what: what.into() }
+    }
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "violation law={} {}", self.law, self.what)
+    }
+}

@@ -1,0 +1,51 @@
+//! Small campaigns: one that finds nothing, and one over a store that lies.
+
+use std::process::{Command, Output};
+
+fn chaos(args: &[&str]) -> Output {
+    // What a campaign keeps goes where the test ends with it.
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command.args(args).env("TMPDIR", folder.path()).output().expect("the program was built with this test")
+}
+
+fn text(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{out}\n{err}")
+}
+
+#[test]
+fn three_kills_violate_nothing() {
+    let output = chaos(&["crash", "--n", "3", "--seed", "7", "--details"]);
+
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    let result = told.lines().find(|line| line.starts_with("result ")).expect(&told);
+    let words: Vec<&str> = result.split(' ').collect();
+    assert_eq!(words[..4], ["result", "name=crash", "n=3", "violations=0"], "{told}");
+    assert!(words[4].starts_with("p50=") && words[5].starts_with("p99=") && words[6] == "seed=7", "{told}");
+    // It looked at something.
+    let looked = told.lines().find(|line| line.starts_with("looked ")).expect(&told);
+    for what in ["accepted", "executions", "repeats", "verdicts", "handed_over"] {
+        assert!(!looked.contains(&format!(" {what}=0 ")), "{looked}");
+    }
+}
+
+#[test]
+fn a_store_that_answers_without_writing_is_found_out() {
+    let output = chaos(&["crash", "--n", "3", "--seed", "7", "--flaw", "lies"]);
+
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for law in ["lost", "stuck"] {
+        assert!(told.contains(&format!("violation law={law} ")), "{told}");
+    }
+    assert!(!told.contains(" violations=0 "), "{told}");
+}
+
+#[test]
+fn arguments_that_make_no_campaign_are_refused() {
+    for args in [&["crash", "--n", "0"][..], &["crash", "--runs", "many"], &["fire"]] {
+        assert_eq!(chaos(args).status.code(), Some(2));
+    }
+}

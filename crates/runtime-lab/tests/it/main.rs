@@ -1,0 +1,3 @@
+//! The laboratory's programs, as they are used.
+
+mod crash;
