@@ -54,7 +54,7 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
     }
     let head = head(WHAT, bytes)?;
     let body = &bytes[HEAD..];
-    let known = (1..=13).contains(&head.tag) && head.version <= VERSION;
+    let known = (1..=13).contains(&head.tag) && head.is_known(VERSION);
     if !known {
         if head.flags & MUST_UNDERSTAND != 0 {
             return Err(CodecError::Newer { what: WHAT, version: head.version });

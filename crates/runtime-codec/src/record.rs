@@ -43,7 +43,7 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, CodecError> {
     if head.tag != R::TAG {
         return Err(CodecError::OtherTag { what: R::WHAT, tag: head.tag, wanted: R::TAG });
     }
-    if head.version > R::VERSION {
+    if !head.is_known(R::VERSION) {
         return Err(CodecError::Newer { what: R::WHAT, version: head.version });
     }
     decode_body(R::WHAT, &bytes[HEAD..])
@@ -55,11 +55,22 @@ pub(crate) struct Head {
     pub(crate) flags: u8,
 }
 
+impl Head {
+    /// Whether a reader of versions up to `version` can read the body.
+    pub(crate) fn is_known(&self, version: u16) -> bool {
+        self.version <= version && self.flags & !MUST_UNDERSTAND == 0
+    }
+}
+
 pub(crate) fn head(what: &'static str, bytes: &[u8]) -> Result<Head, CodecError> {
     let &[t0, t1, v0, v1, flags, ..] = bytes else {
         return Err(CodecError::Short { what, len: bytes.len() });
     };
-    Ok(Head { tag: u16::from_le_bytes([t0, t1]), version: u16::from_le_bytes([v0, v1]), flags })
+    let version = u16::from_le_bytes([v0, v1]);
+    if version == 0 {
+        return Err(CodecError::Body { what, cause: "there is no version 0".to_owned() });
+    }
+    Ok(Head { tag: u16::from_le_bytes([t0, t1]), version, flags })
 }
 
 pub(crate) fn encode_as<T: Serialize>(tag: u16, version: u16, flags: u8, body: &T) -> Bytes {

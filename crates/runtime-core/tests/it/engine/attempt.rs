@@ -39,6 +39,8 @@ pub(crate) struct Attempt {
     scene: Shared<Scene>,
     agent: Option<Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>>,
     woken: Arc<Flag>,
+    pub(crate) turns: u64,
+    pub(crate) polls: u64,
 }
 
 /// How an attempt is set up.
@@ -128,6 +130,8 @@ impl Attempt {
             scene: Arc::clone(scene),
             agent: Some(Box::pin(agent)),
             woken: Arc::new(Flag(AtomicBool::new(true))),
+            turns: 0,
+            polls: 0,
         }
     }
 
@@ -146,6 +150,7 @@ impl Attempt {
             if self.woken.0.swap(false, Ordering::SeqCst) {
                 self.poll();
             }
+            self.turns += 1;
             let (again, over, live) = {
                 let now = lock(&self.scene).now;
                 let mut machine = lock(&self.machine);
@@ -174,6 +179,7 @@ impl Attempt {
     fn poll(&mut self) {
         let waker = Waker::from(Arc::clone(&self.woken));
         let Some(agent) = &mut self.agent else { return };
+        self.polls += 1;
         if let Poll::Ready(result) = agent.as_mut().poll(&mut Context::from_waker(&waker)) {
             self.agent = None;
             lock(&self.machine).finish(result);

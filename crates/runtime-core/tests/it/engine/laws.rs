@@ -150,6 +150,8 @@ impl Laws {
             EntryKind::CancelRequested(_) => self.cancelled = true,
             EntryKind::Ended(ended) => {
                 let completed = matches!(ended.outcome, Outcome::Completed(_));
+                let open = self.steps.iter().find(|(_, step)| !step.ended).map(|(key, _)| key.clone());
+                self.check(!completed || open.is_none(), || format!("{open:?} has no end"));
                 let (cancelled, used) = (self.cancelled, self.used);
                 self.check(!(completed && cancelled), || "it completed in spite of a cancel".to_owned());
                 self.check(used == ended.usage, || format!("{:?} of {used:?}", ended.usage));

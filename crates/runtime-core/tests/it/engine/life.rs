@@ -179,6 +179,9 @@ impl Life {
         let claimed = claim(&view, &log);
         let mut kinds = claimed.entries;
         let mut next = claimed.next;
+        if view.cancel.is_some() && next != Next::Over {
+            return lock(&self.scene).fault("a run that is to end gets a further attempt");
+        }
         if let Next::Wait { until } = next {
             let wait = view.waits.iter().find_map(|wait| match &wait.on {
                 WaitOn::Decision(key) => Some(key.clone()),

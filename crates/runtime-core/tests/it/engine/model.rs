@@ -37,7 +37,7 @@ fn one(seed: u64, sum: &mut Sum) -> Result<Life, (Life, Vec<String>)> {
     let mut life = Life::new(seed);
     life.live();
     let log = life.log();
-    let thorough = seed.is_multiple_of(16);
+    let thorough = seed.is_multiple_of(32);
     let mut wrong = super::scene::lock(&life.scene).faults.clone();
     if wrong.is_empty() {
         wrong = laws::broken(&log, thorough);
@@ -46,15 +46,13 @@ fn one(seed: u64, sum: &mut Sum) -> Result<Life, (Life, Vec<String>)> {
         let mut chance = Chance::new(seed ^ 0x5EED);
         wrong = rehearsal::whole(&life, &log, chance.bits());
         for end in 2..log.len() {
-            if thorough || chance.once_in(12) {
+            if thorough || chance.once_in(16) {
                 wrong.extend(rehearsal::prefix(&life, &log, end, chance.bits()));
                 sum.replays += 1;
             }
         }
-        for _ in 0..2 {
-            wrong.extend(rehearsal::changed(&life, &log, &mut chance));
-            sum.changes += 1;
-        }
+        wrong.extend(rehearsal::changed(&life, &log, &mut chance));
+        sum.changes += 1;
     }
     sum.count(&life, &log);
     if wrong.is_empty() { Ok(life) } else { Err((life, wrong)) }

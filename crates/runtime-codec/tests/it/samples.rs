@@ -1,0 +1,356 @@
+//! One of everything that is written down, with every arm of its enums.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::Bytes;
+use runtime_codec::{
+    CodecError, Due, EndedRun, IdemRecord, Manifest, NameRecord, OpenRun, OwnerRecord, Record, Segment,
+    SegmentRef, SessionManifest, SpecRecord, StateRecord, WantRecord, decode, decode_entry, encode,
+    encode_entry,
+};
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Content, Digest, Payload};
+use runtime_traits::log::{
+    Accepted, AttemptEnded, AttemptEnding, Author, CancelRequested, DecidedBy, Effect, Ended, Entry,
+    EntryKind, FailureKind, Head, Message, Outcome, Price, Receipt, RunFailure, Started, StateSet,
+    StepDecided, StepDispatched, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, StepSort,
+    StepUnknown, Stopped, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+};
+use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
+use runtime_traits::runtime::{SessionPolicy, Want};
+use runtime_traits::store::Seq;
+use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId};
+use uuid::Uuid;
+
+/// The number of every sample entry: it is its place in the log and not written.
+pub(crate) const SEQ: Seq = Seq(7);
+
+/// Something that is written down.
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    /// As this version writes it.
+    pub(crate) bytes: Bytes,
+    is_read_from: Box<dyn Fn(&[u8]) -> Result<bool, CodecError>>,
+}
+
+impl Sample {
+    fn of<T: PartialEq + Debug + 'static>(
+        name: impl Into<String>,
+        value: T,
+        write: fn(&T) -> Bytes,
+        read: fn(&[u8]) -> Result<T, CodecError>,
+    ) -> Self {
+        let bytes = write(&value);
+        let is_read_from = move |bytes: &[u8]| Ok(read(bytes)? == value);
+        Self { name: name.into(), bytes, is_read_from: Box::new(is_read_from) }
+    }
+
+    fn record<R: Record + PartialEq + Debug + 'static>(name: &str, record: R) -> Self {
+        Self::of(format!("record.{name}"), record, encode::<R>, decode::<R>)
+    }
+
+    fn entry(name: impl AsRef<str>, kind: EntryKind) -> Self {
+        let entry = Entry { seq: SEQ, at: UnixMillis(1_764_000_000_123), attempt: 3, epoch: 5, kind };
+        let read = |bytes: &[u8]| decode_entry(SEQ, bytes);
+        Self::of(format!("entry.{}", name.as_ref()), entry, encode_entry, read)
+    }
+
+    /// Whether bytes are read as this.
+    pub(crate) fn is_read_from(&self, bytes: &[u8]) -> Result<bool, CodecError> {
+        (self.is_read_from)(bytes)
+    }
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Sample> {
+    let mut samples = entries();
+    samples.extend(steps());
+    samples.extend(waits());
+    samples.extend(ends());
+    samples.extend(records());
+    samples
+}
+
+pub(crate) fn key(text: &str) -> StepKey {
+    text.parse().expect("a good key")
+}
+
+fn name(name: &str) -> Name {
+    Name::new(name).expect("a good name")
+}
+
+fn session() -> SessionName {
+    SessionName::new("Morning.1").expect("a good name")
+}
+
+fn partition() -> Partition {
+    Partition { pool: Pool::new("gpu-1").expect("a good name"), index: 255 }
+}
+
+fn run(number: u128) -> RunId {
+    RunId::from_parts(partition(), Uuid::from_u128(number))
+}
+
+fn agent() -> AgentId {
+    AgentId::from_parts(partition(), Uuid::from_u128(0x0193_571c_8a2f_7c3e_9d1a_5b6c_7d8e_9f00))
+}
+
+fn digest() -> Digest {
+    Digest::of(b"request")
+}
+
+fn text() -> Payload {
+    Payload::Inline(Content::text("héllo"))
+}
+
+fn blob() -> Payload {
+    let json = Content::json(&1).expect("a number is JSON");
+    Payload::Blob { hash: digest(), len: 70_000, media: json.media }
+}
+
+fn usage() -> Usage {
+    Usage { input_tokens: 70_000, output_tokens: 300, model_calls: 2, tool_calls: 1 }
+}
+
+fn price() -> Price {
+    Price { micros: Some(1_234_567), wasted_micros: 89 }
+}
+
+fn somebody() -> DecidedBy {
+    DecidedBy::Principal("ops@example.org".to_owned())
+}
+
+fn least() -> Accepted {
+    Accepted {
+        agent: AgentId::from_parts(Partition { pool: Pool::MAIN, index: 0 }, Uuid::nil()),
+        spec_rev: 0,
+        session: SessionName::default(),
+        policy: SessionPolicy::Enqueue,
+        input: Payload::Inline(Content::bytes(vec![0, 255])),
+        digest: digest(),
+        idempotency_key: None,
+        parent: None,
+        copied_from: None,
+        principal: None,
+        trace: None,
+        deadline: None,
+        priority: 0,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn entries() -> Vec<Sample> {
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let full = Accepted {
+        agent: agent(),
+        spec_rev: 300,
+        session: session(),
+        policy: SessionPolicy::Reject,
+        input: text(),
+        digest: digest(),
+        idempotency_key: Some(IdempotencyKey::new("order/42?").expect("a good key")),
+        parent: Some((run(1), key("b0/call#2"))),
+        copied_from: Some(run(2)),
+        principal: Some("alice".to_owned()),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        deadline: Some(UnixMillis(1_764_000_060_000)),
+        priority: -5,
+        labels: BTreeMap::from([label("team", "red"), label("cost", "")]),
+    };
+    let started = Started {
+        kind_version: 2,
+        build: "0.1.0+abc".to_owned(),
+        node: NodeId(Uuid::from_u128(9)),
+        suspects: 1,
+    };
+    vec![
+        Sample::entry("accepted.least", EntryKind::Accepted(Box::new(least()))),
+        Sample::entry("accepted.full", EntryKind::Accepted(Box::new(full))),
+        Sample::entry("started", EntryKind::Started(started)),
+        Sample::entry("state-set", EntryKind::StateSet(StateSet { cell: String::new(), value: text() })),
+        Sample::entry(
+            "state-set.blob",
+            EntryKind::StateSet(StateSet { cell: "notes".to_owned(), value: blob() }),
+        ),
+        Sample::entry("unrecognised", EntryKind::Unrecognised { tag: 999 }),
+    ]
+}
+
+fn steps() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let opened = StepOpened {
+        key: key("fetch"),
+        sort: StepSort::Custom,
+        effect: Effect::AtMostOnce,
+        request: text(),
+        digest: digest(),
+        reserved: 0,
+        dispatched: true,
+    };
+    let sorts = [StepSort::Model, StepSort::Tool, StepSort::Call, StepSort::Shared, StepSort::Custom];
+    for (name, sort) in ["model", "tool", "call", "shared", "custom"].into_iter().zip(sorts) {
+        let kind = EntryKind::StepOpened(StepOpened { sort, ..opened.clone() });
+        samples.push(Sample::entry(format!("step-opened.{name}"), kind));
+    }
+    let window = Duration::new(86_400, 5);
+    let effects = [Effect::Pure, Effect::Repeatable, Effect::Idempotent { window }];
+    for (name, effect) in ["pure", "repeatable", "idempotent"].into_iter().zip(effects) {
+        let key = key("a/b/fetch#300");
+        let kind =
+            StepOpened { key, effect, request: blob(), reserved: 9_999, dispatched: false, ..opened.clone() };
+        samples.push(Sample::entry(format!("step-opened.{name}"), EntryKind::StepOpened(kind)));
+    }
+    let dispatched = StepDispatched { key: key("fetch"), try_no: 2 };
+    samples.push(Sample::entry("step-dispatched", EntryKind::StepDispatched(dispatched)));
+    let settled = StepSettled {
+        key: key("fetch"),
+        try_no: 1,
+        result: Ok(text()),
+        digest: digest(),
+        usage: Usage::default(),
+        price: Price::default(),
+        messages: None,
+    };
+    samples.push(Sample::entry("step-settled.least", EntryKind::StepSettled(settled.clone())));
+    let full = StepSettled {
+        result: Ok(blob()),
+        usage: usage(),
+        price: price(),
+        messages: Some((Seq(4), Seq(6))),
+        ..settled.clone()
+    };
+    samples.push(Sample::entry("step-settled.full", EntryKind::StepSettled(full)));
+    let failures = [StepFailureKind::Work, StepFailureKind::TimedOut, StepFailureKind::Decided];
+    for (name, kind) in ["work", "timed-out", "decided"].into_iter().zip(failures) {
+        let result = Err(StepFailure { kind, message: "no luck".to_owned() });
+        let kind = EntryKind::StepSettled(StepSettled { result, ..settled.clone() });
+        samples.push(Sample::entry(format!("step-settled.{name}"), kind));
+    }
+    let causes =
+        [UnknownCause::Crash, UnknownCause::Cancelled, UnknownCause::Dropped, UnknownCause::TimedOut];
+    for (name, cause) in ["crash", "cancelled", "dropped", "timed-out"].into_iter().zip(causes) {
+        let kind = EntryKind::StepUnknown(StepUnknown { key: key("fetch"), try_no: 1, cause });
+        samples.push(Sample::entry(format!("step-unknown.{name}"), kind));
+    }
+    let decisions = [
+        ("policy.repeat", DecidedBy::Policy, Verdict::Repeat),
+        ("reconcile.assume", DecidedBy::Reconcile, Verdict::Assume(text())),
+        ("principal.fail", somebody(), Verdict::Fail),
+    ];
+    for (name, by, verdict) in decisions {
+        let kind = EntryKind::StepDecided(StepDecided { key: key("fetch"), by, verdict, digest: digest() });
+        samples.push(Sample::entry(format!("step-decided.{name}"), kind));
+    }
+    samples
+}
+
+fn waits() -> Vec<Sample> {
+    let step = || key("ask");
+    let diverged = WaitOn::Diverged { recorded: "step `a`".to_owned(), asked: "step `b`".to_owned() };
+    let reasons = [
+        ("approval", WaitOn::Approval(step())),
+        ("answer", WaitOn::Answer(step())),
+        ("budget", WaitOn::Budget(step())),
+        ("child", WaitOn::Child(step())),
+        ("time", WaitOn::Time(step())),
+        ("event", WaitOn::Event(step())),
+        ("decision", WaitOn::Decision(step())),
+        ("diverged", diverged),
+        ("kind", WaitOn::Kind(name("librarian"))),
+        ("code-version", WaitOn::CodeVersion(4)),
+        ("operator", WaitOn::Operator),
+    ];
+    let mut samples = Vec::new();
+    for (name, on) in reasons {
+        let wake_at = matches!(on, WaitOn::Time(_)).then_some(UnixMillis(1_764_000_060_000));
+        let holds_session = !matches!(on, WaitOn::Operator);
+        let opened = WaitOpened { wait: WaitId(12), on, digest: digest(), wake_at, holds_session };
+        samples.push(Sample::entry(format!("wait-opened.{name}"), EntryKind::WaitOpened(opened)));
+    }
+    let closed = WaitClosed { wait: WaitId(12), by: somebody(), answer: text() };
+    samples.push(Sample::entry("wait-closed", EntryKind::WaitClosed(closed)));
+    samples
+}
+
+fn ends() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let failed = AttemptEnding::Failed { error: "no luck".to_owned() };
+    let endings = [AttemptEnding::Parked, AttemptEnding::Drained, failed, AttemptEnding::Lost];
+    for (name, how) in ["parked", "drained", "failed", "lost"].into_iter().zip(endings) {
+        let counted = how == AttemptEnding::Lost;
+        let kind = EntryKind::AttemptEnded(AttemptEnded { how, counted });
+        samples.push(Sample::entry(format!("attempt-ended.{name}"), kind));
+    }
+    let cancel = CancelRequested { by: somebody(), reason: "enough".to_owned(), within_millis: 30_000 };
+    samples.push(Sample::entry("cancel-requested", EntryKind::CancelRequested(cancel)));
+    let mut outcomes = vec![
+        ("completed".to_owned(), Outcome::Completed(text())),
+        ("rolled-back".to_owned(), Outcome::RolledBack),
+        ("continued".to_owned(), Outcome::Continued(run(3))),
+    ];
+    let failures = [
+        ("agent", FailureKind::Agent),
+        ("panicked", FailureKind::Panicked),
+        ("deadline", FailureKind::Deadline),
+        ("log-full", FailureKind::LogFull),
+        ("decided", FailureKind::Decided),
+    ];
+    for (name, kind) in failures {
+        let failure = RunFailure { kind, message: "no luck".to_owned() };
+        outcomes.push((format!("failed.{name}"), Outcome::Failed(failure)));
+    }
+    let stops = [Stopped::Complete, Stopped::Dropped, Stopped::Abandoned];
+    for (name, stopped) in ["complete", "dropped", "abandoned"].into_iter().zip(stops) {
+        let unknown = if stopped == Stopped::Complete { vec![] } else { vec![key("a/fetch"), key("ask#2")] };
+        outcomes.push((format!("cancelled.{name}"), Outcome::Cancelled(Receipt { stopped, unknown })));
+    }
+    for (name, outcome) in outcomes {
+        let kind = EntryKind::Ended(Ended { outcome, usage: usage(), price: price() });
+        samples.push(Sample::entry(format!("ended.{name}"), kind));
+    }
+    samples
+}
+
+fn records() -> Vec<Sample> {
+    let tenant = Tenant::new("acme").expect("a good name");
+    let at = UnixMillis(1_764_000_000_123);
+    let head = Head { last: Seq(300), messages: 299, run: run(1), at };
+    let segment = SegmentRef { hash: digest(), len: 4_096, first: 65, messages: 64 };
+    let kept = SessionManifest {
+        session: session(),
+        head: Some(head),
+        state: Some(text()),
+        segments: vec![segment, SegmentRef { first: 129, ..segment }],
+    };
+    let empty =
+        SessionManifest { session: SessionName::default(), head: None, state: None, segments: vec![] };
+    let spec = "{\"kind\":\"poet\",\"name\":\"Basho\"}".to_owned();
+    let manifest =
+        Manifest { agent: agent(), revision: 2, spec: spec.clone(), kind_version: 1, at, sessions: vec![] };
+    let message = |author, after| Message { author, content: text(), run: run(1), at, after };
+    let mut samples = vec![
+        Sample::record("owner", OwnerRecord { epoch: 300, node: NodeId(Uuid::from_u128(9)), since: at }),
+        Sample::record("name", NameRecord { agent: agent(), name: "Basho".to_owned() }),
+        Sample::record("spec", SpecRecord { revision: 2, at, spec }),
+        Sample::record("open-run", OpenRun { tenant: tenant.clone(), agent: agent(), session: session() }),
+        Sample::record("idempotency-key", IdemRecord { run: run(1), digest: digest() }),
+        Sample::record("ended-run", EndedRun { session: session(), at }),
+        Sample::record("head", head),
+        Sample::record("state.inline", StateRecord { value: text() }),
+        Sample::record("state.blob", StateRecord { value: blob() }),
+        Sample::record("message.caller", message(Author::Caller, None)),
+        Sample::record("message.agent", message(Author::Agent, Some(Seq(300)))),
+        Sample::record("due.wake", Due::Wake { run: run(1) }),
+        Sample::record("due.forget-key", Due::ForgetKey { cell: b"t/acme/idem/x".to_vec() }),
+        Sample::record("due.unnamed", Due::Unnamed { tenant, agent: agent(), name: "Basho".to_owned() }),
+        Sample::record("manifest.least", manifest.clone()),
+        Sample::record("manifest.full", Manifest { sessions: vec![kept, empty], ..manifest }),
+        Sample::record("segment", Segment { messages: vec![Bytes::from_static(b"one"), Bytes::new()] }),
+    ];
+    for (name, want) in [("active", Want::Active), ("paused", Want::Paused), ("stopped", Want::Stopped)] {
+        samples.push(Sample::record(&format!("want.{name}"), WantRecord { want, generation: 5 }));
+    }
+    samples
+}

@@ -1,0 +1,185 @@
+//! What a new owner appends, and what then becomes of the run.
+
+use runtime_core::engine::claim::{Claim, Next, claim, unknown_steps};
+use runtime_traits::Effect;
+use runtime_traits::log::{
+    AttemptEnding, Ended, EntryKind, Outcome, Price, Receipt, Stopped, UnknownCause, Usage, Verdict, WaitOn,
+};
+use runtime_traits::name::Name;
+
+use super::{
+    at, cancel, decided, decision, digest, diverged, ended_attempt, keys, log, opened, settled, start, time,
+    unknown, view, waited, waits,
+};
+use crate::engine::scene::USED;
+
+fn claimed(deadline: Option<u64>, kinds: Vec<EntryKind>) -> Claim {
+    let log = log(deadline, kinds);
+    claim(&view(&log), &log)
+}
+
+fn next(kinds: Vec<EntryKind>) -> Next {
+    let claim = claimed(None, kinds);
+    assert_eq!(claim.entries, [], "nothing is to be appended");
+    claim.next
+}
+
+fn cancelled(stopped: Stopped, unknown: &[&str], usage: Usage) -> EntryKind {
+    let outcome = Outcome::Cancelled(Receipt { stopped, unknown: keys(unknown) });
+    EntryKind::Ended(Ended { outcome, usage, price: Price::default() })
+}
+
+fn parked(mut kinds: Vec<EntryKind>) -> Vec<EntryKind> {
+    kinds.insert(0, start());
+    kinds.push(ended_attempt(AttemptEnding::Parked));
+    kinds
+}
+
+#[test]
+fn a_run_that_has_not_begun_waits_for_its_session() {
+    assert_eq!(next(vec![]), Next::Queue);
+}
+
+#[test]
+fn a_run_that_is_over_stays_so() {
+    let ended = Ended { outcome: Outcome::RolledBack, usage: Usage::default(), price: Price::default() };
+    assert_eq!(next(vec![start(), EntryKind::Ended(ended)]), Next::Over);
+}
+
+#[test]
+fn a_lost_attempt_ends_and_what_was_under_way_is_unknown() {
+    let kinds = vec![
+        start(),
+        opened("a", Effect::Repeatable),
+        opened("b", Effect::AtMostOnce),
+        opened("c", Effect::AtMostOnce),
+        settled("a"),
+        unknown("c", 1, UnknownCause::Dropped),
+    ];
+
+    let claim = claimed(None, kinds);
+
+    let lost = ended_attempt(AttemptEnding::Lost);
+    assert_eq!(claim.entries, [unknown("b", 1, UnknownCause::Crash), lost]);
+    assert_eq!(claim.next, Next::Start);
+}
+
+#[test]
+fn a_claim_that_was_cut_short_is_completed_by_the_next_one() {
+    let under_way = vec![start(), opened("a", Effect::Repeatable), opened("b", Effect::AtMostOnce)];
+    let mut cut = under_way.clone();
+    cut.push(claimed(None, under_way).entries.swap_remove(0));
+
+    let claim = claimed(None, cut);
+
+    let lost = ended_attempt(AttemptEnding::Lost);
+    assert_eq!(claim.entries, [unknown("b", 1, UnknownCause::Crash), lost]);
+}
+
+#[test]
+fn a_lost_attempt_of_a_waiting_run_gets_the_next_one_which_then_waits_again() {
+    let kinds = vec![start(), waits(3, time("sleep"), Some(500))];
+    let claim = claimed(None, kinds);
+    assert_eq!(claim.entries, [ended_attempt(AttemptEnding::Lost)]);
+    assert_eq!(claim.next, Next::Start);
+}
+
+#[test]
+fn a_cancelled_run_ends_wherever_it_is() {
+    let claim = claimed(None, vec![cancel()]);
+    assert_eq!(claim.entries, [cancelled(Stopped::Complete, &[], Usage::default())]);
+    assert_eq!(claim.next, Next::Over);
+
+    let claim = claimed(None, vec![start(), settled("p"), opened("a", Effect::Repeatable), cancel()]);
+    let lost = ended_attempt(AttemptEnding::Lost);
+    let ended = cancelled(Stopped::Dropped, &["a"], USED);
+    assert_eq!(claim.entries, [unknown("a", 1, UnknownCause::Cancelled), lost, ended]);
+    assert_eq!(claim.next, Next::Over);
+
+    let mut kinds = parked(vec![waits(3, decision("a"), None)]);
+    kinds.push(cancel());
+    assert_eq!(claimed(None, kinds).next, Next::Over);
+}
+
+#[test]
+fn a_parked_run_waits_for_its_first_timer() {
+    let kinds = parked(vec![waits(3, time("a"), Some(700)), waits(4, time("b"), Some(300))]);
+    assert_eq!(next(kinds), Next::Wait { until: Some(at(300)) });
+
+    let kinds = parked(vec![waits(3, decision("a"), None), waits(4, time("b"), Some(300))]);
+    assert_eq!(next(kinds), Next::Wait { until: Some(at(300)) }, "a decision may come first");
+
+    assert_eq!(next(parked(vec![waits(3, decision("a"), None)])), Next::Wait { until: None });
+}
+
+#[test]
+fn a_parked_run_waits_no_longer_than_its_deadline() {
+    let waiting = [
+        (vec![waits(3, time("a"), Some(700))], 500, 500),
+        (vec![waits(3, time("a"), Some(700))], 900, 700),
+        (vec![waits(3, decision("a"), None)], 500, 500),
+        (vec![waits(3, diverged(), None)], 500, 500),
+    ];
+    for (kinds, deadline, until) in waiting {
+        let claim = claimed(Some(deadline), parked(kinds));
+        assert_eq!(claim.next, Next::Wait { until: Some(at(until)) });
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_a_person_waits_as_a_whole() {
+    let kind = Name::new("poet").expect("a good name");
+    for on in [diverged(), WaitOn::Operator, WaitOn::Kind(kind), WaitOn::CodeVersion(3)] {
+        let kinds = parked(vec![waits(3, time("a"), Some(700)), waits(4, on, None)]);
+        assert_eq!(next(kinds), Next::Wait { until: None });
+    }
+}
+
+#[test]
+fn a_parked_run_goes_on_when_what_it_waited_for_has_come() {
+    let timer = || waits(3, time("a"), Some(700));
+    let mut kinds = parked(vec![timer(), waits(4, decision("b"), None)]);
+    kinds.extend([decided("b", Verdict::Repeat), waited(4)]);
+    assert_eq!(next(kinds), Next::Start, "the timer is still open");
+
+    let mut kinds = parked(vec![waits(3, diverged(), None)]);
+    kinds.push(waited(3));
+    assert_eq!(next(kinds), Next::Start);
+
+    assert_eq!(next(vec![start(), ended_attempt(AttemptEnding::Parked)]), Next::Start);
+}
+
+#[test]
+fn a_drained_run_goes_on_at_once() {
+    for how in [AttemptEnding::Drained, AttemptEnding::Failed { error: "no".to_owned() }] {
+        let kinds = vec![start(), waits(3, time("a"), Some(700)), ended_attempt(how)];
+        assert_eq!(next(kinds), Next::Start);
+    }
+}
+
+#[test]
+fn a_receipt_names_every_step_that_had_begun_and_whose_end_nobody_knows() {
+    let log = log(
+        None,
+        vec![
+            start(),
+            settled("pure"),
+            opened("settled", Effect::Repeatable),
+            settled("settled"),
+            opened("lost", Effect::AtMostOnce),
+            unknown("lost", 1, UnknownCause::Crash),
+            opened("repeated", Effect::AtMostOnce),
+            unknown("repeated", 1, UnknownCause::Crash),
+            decided("repeated", Verdict::Repeat),
+            opened("failed", Effect::AtMostOnce),
+            unknown("failed", 1, UnknownCause::Crash),
+            decided("failed", Verdict::Fail),
+            opened("dropped", Effect::AtMostOnce),
+            unknown("dropped", 1, UnknownCause::Dropped),
+            opened("open", Effect::Repeatable),
+        ],
+    );
+
+    assert_eq!(unknown_steps(&view(&log)), keys(&["lost", "repeated", "dropped", "open"]));
+    assert_eq!(view(&log).step(&keys(&["open"])[0]).map(|step| step.digest), Some(digest("open")));
+}

@@ -1,0 +1,9 @@
+//! The contracts' own types: names, ids, contents, logs folded, errors told.
+
+mod contents;
+mod context;
+mod errors;
+mod ids;
+mod names;
+mod run_view;
+mod step_keys;
