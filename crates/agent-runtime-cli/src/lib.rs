@@ -1,6 +1,5 @@
-//! The `agent-runtime` command.
-//!
-//! The binary is [`main`] and nothing else. [`serve()`] is public so that other programs serve with the very same code.
+//! The `agent-runtime` command, and the code that serves, for other programs to serve with.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod commands;

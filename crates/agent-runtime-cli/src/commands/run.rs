@@ -42,7 +42,7 @@ pub(crate) async fn run(
             } else {
                 teller.answer(&output)?;
             }
-            hint(desk, args, &view);
+            hint(desk, args, &view, &output);
             Ok(Exit::Done)
         }
         Left::Waits(view) => {
@@ -81,14 +81,17 @@ pub(crate) fn next_of(view: &RunView) -> Vec<String> {
     hints
 }
 
-fn hint(desk: &Desk, args: &RunArgs, view: &RunView) {
+fn hint(desk: &Desk, args: &RunArgs, view: &RunView, output: &Content) {
     let took = time::duration(view.last_at.since(view.accepted_at));
     let session = match args.session.as_str() {
         "default" => String::new(),
         name => format!("--session {name} "),
     };
+    // An agent that offers more says how to ask for it.
+    let more = "tell me more";
+    let follow_up = if output.to_string().contains(more) { more } else { "…" };
     desk.screen.hint(&[
-        format!("run {} {session}\"tell me more\"", args.agent),
+        format!("run {} {session}\"{follow_up}\"", args.agent),
         format!("log last   # {}, {took}", view.run),
     ]);
 }

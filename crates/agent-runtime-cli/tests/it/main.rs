@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod home;
+mod readme;
 mod runs;
 mod server;
 mod serving;
