@@ -10,6 +10,7 @@ use rustix::termios::{tcgetpgrp, tcgetwinsize};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::render::answer::visible;
 use crate::render::{Paint, faults};
 
 /// What is known of the two outputs: asked once, when the program begins.
@@ -128,7 +129,8 @@ impl Screen {
             self.say(faults(path, found, paint).trim_end());
             self.say("");
         }
-        self.say(format!("{} {}", paint.bad("error:"), sentence(error)));
+        // It may quote what an agent said.
+        self.say(format!("{} {}", paint.bad("error:"), visible(&sentence(error))));
         self.hint(&next_after(error));
     }
 

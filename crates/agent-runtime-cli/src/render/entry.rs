@@ -37,6 +37,7 @@ impl Lines {
         let name = paint_for(&entry.kind, self.paint, &what);
         // What fits is padded before it is painted: escape codes have no width.
         let pad = " ".repeat(NAME.saturating_sub(what.chars().count()));
+        let more = visible(&more).replace(['\n', '\t'], " ");
         let more = cut(&more, usize::from(self.width).saturating_sub(BEFORE));
         format!("{number}  {name}{pad}  {more}").trim_end().to_owned()
     }
@@ -146,7 +147,7 @@ fn said(payload: &Payload, content: Option<&Content>) -> String {
         (Payload::Inline(content), _) | (Payload::Blob { .. }, Some(content)) => content,
         (Payload::Blob { len, .. }, None) => return format!("{len} B"),
     };
-    let text = visible(&content.to_string());
+    let text = content.to_string();
     match text.split_once('\n') {
         Some((first, _)) => format!("{first} …"),
         None => text,
@@ -166,6 +167,6 @@ fn by(by: &DecidedBy) -> String {
     match by {
         DecidedBy::Policy => "its rule".to_owned(),
         DecidedBy::Reconcile => "its own check".to_owned(),
-        DecidedBy::Principal(name) => visible(name),
+        DecidedBy::Principal(name) => name.clone(),
     }
 }

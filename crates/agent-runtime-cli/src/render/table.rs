@@ -2,6 +2,7 @@
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
+use super::answer::visible;
 use super::style::Paint;
 
 /// How a cell is meant.
@@ -37,7 +38,7 @@ pub(crate) fn table(head: &[&str], rows: Vec<Row>, width: u16, colour: bool) -> 
 pub(crate) fn pairs(rows: Vec<(&str, String)>, width: u16, paint: Paint) -> String {
     let mut table = empty(width, paint != Paint::new(false));
     for (name, value) in rows {
-        table.add_row([cell(name, Tone::Dim), Cell::new(value)]);
+        table.add_row([cell(name, Tone::Dim), cell(&value, Tone::Plain)]);
     }
     pad(&mut table);
     lines(&table)
@@ -63,7 +64,7 @@ fn pad(table: &mut Table) {
 }
 
 fn cell(text: &str, tone: Tone) -> Cell {
-    let cell = Cell::new(text);
+    let cell = Cell::new(visible(text));
     match tone {
         Tone::Plain => cell,
         Tone::Good => cell.fg(Color::Green),

@@ -162,6 +162,20 @@ fn a_store_that_is_none_or_cannot_be_opened_is_told() {
 }
 
 #[test]
+fn a_store_that_another_process_has_open_is_told() {
+    let home = Home::new();
+    home.good(&["agents"]);
+    let store = fs::File::open(home.path().join("store/agents.redb")).expect("it is there");
+    rustix::fs::flock(&store, rustix::fs::FlockOperation::LockExclusive).expect("nobody has it");
+
+    home.run(&["agents"]).is(4, &["`store/agents.redb` is in use by another command", "serve"]);
+    home.run(&["serve"]).is(4, &["`store/agents.redb` is in use"]);
+
+    drop(store);
+    home.good(&["agents"]);
+}
+
+#[test]
 fn a_second_server_of_a_store_is_refused() {
     let home = Home::new();
     let _server = Server::start(&home, &[]);

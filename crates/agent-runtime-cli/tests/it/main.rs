@@ -1,6 +1,7 @@
 //! The command line, from outside: the real program, each time in a folder of its own.
 
 mod bad_input;
+mod decisions;
 mod home;
 mod readme;
 mod runs;

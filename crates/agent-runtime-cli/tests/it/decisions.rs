@@ -1,0 +1,122 @@
+//! A step that may not be done twice, and whose end nobody knows: somebody has to decide.
+//!
+//! The program hosts no agent with such a step. So the server here is the program's own code with one more kind, and
+//! the commands are the program.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runtime::fleet::Fleet;
+use agent_runtime::prelude::*;
+use agent_runtime_cli::{Screen, Server, Signals, SocketPath, Terminal, serve};
+use tokio::runtime::Runtime as Executor;
+
+use crate::home::Home;
+
+/// Hosts agents that charge a card, at most once; some get stuck while they do.
+#[derive(Debug)]
+struct Till {
+    stuck: bool,
+}
+
+#[derive(Debug)]
+struct Cashier {
+    spec: AgentSpec,
+    stuck: bool,
+}
+
+#[async_trait]
+impl Agent for Cashier {
+    fn spec(&self) -> AgentSpec {
+        self.spec.clone()
+    }
+
+    async fn run(&self, ctx: Ctx, _: Content) -> Result<Content, AgentError> {
+        let receipt: String = ctx
+            .step("charge", Effect::AtMostOnce, "a kettle", |_| async move {
+                if self.stuck {
+                    std::future::pending::<()>().await;
+                }
+                Err(AgentError::says("the card was charged twice"))
+            })
+            .await?;
+        Ok(Content::text(receipt))
+    }
+}
+
+impl AgentKind for Till {
+    fn name(&self) -> Name {
+        Name::new("till").expect("`till` is a name")
+    }
+
+    fn check(&self, _: &AgentSpec) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
+        Ok(Arc::new(Cashier { spec: spec.clone(), stuck: self.stuck }))
+    }
+}
+
+/// Serves in this process. When what it gives back is dropped, all its tasks are, as when a process dies.
+fn serve_till(folder: &Path, stuck: bool) -> Executor {
+    let path = folder.join("till.redb");
+    let server = Server {
+        store: agent_runtime::open_store(&format!("redb:{}", path.display())).expect("nobody has it open"),
+        store_name: "till".to_owned(),
+        kinds: vec![Arc::new(Till { stuck })],
+        fleet: Fleet::parse("[agents.cashier]\nkind = \"till\"\n").expect("it is faultless"),
+        http: None,
+        socket: Some(SocketPath::beside(&path).expect("its folder is there")),
+        drain: Duration::ZERO,
+    };
+    let executor = Executor::new().expect("there are threads");
+    executor.spawn(async move {
+        let terminal = Terminal { out: false, err: false, ..Terminal::ask() };
+        let screen = Screen::new(terminal, true);
+        serve(server, &screen, &mut Signals::listen()?).await
+    });
+    executor
+}
+
+#[test]
+fn a_step_that_may_not_be_done_twice_waits_for_a_decision() {
+    let home = Home::new();
+    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let stuck = serve_till(home.path(), true);
+    let socket = home.path().join("till.redb.sock");
+    while !socket.exists() {
+        std::thread::yield_now();
+    }
+    let mut command = home.command(&["run", "cashier", "a kettle"]);
+    let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built");
+    home.until(&["runs", "--open"], |runs| runs[0]["steps"][0]["phase"] == "dispatched");
+
+    drop(stuck);
+    let _server = serve_till(home.path(), false);
+
+    let told = waiting.wait_with_output().expect("it was started");
+    let err = String::from_utf8(told.stderr).expect("text");
+    assert_eq!(told.status.code(), Some(6), "{err}");
+    assert!(err.contains("waits for a decision on `charge`"), "{err}");
+
+    home.run(&["decide", "last", "refund", "fail"]).is(4, &["step `refund`", "waits for no decision"]);
+    home.good(&["decide", "last", "charge", "assume", "\"receipt 7\""]);
+    let runs = home.until(&["runs"], |runs| runs[0]["phase"] == "ended");
+    assert_eq!(runs[0]["outcome"]["completed"]["Inline"]["text"], "receipt 7", "{runs}");
+    assert!(home.good(&["log", "last"]).contains("step_decided"));
+}
+
+#[test]
+fn a_run_that_fails_ends_with_1() {
+    let home = Home::new();
+    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let _server = serve_till(home.path(), false);
+    while !home.path().join("till.redb.sock").exists() {
+        std::thread::yield_now();
+    }
+
+    home.run(&["run", "cashier", "a kettle"]).is(1, &["failed", "the card was charged twice"]);
+}
