@@ -337,7 +337,8 @@ impl RunMachine {
             Some(Effect::Idempotent { window }) => self.now < recorded.opened_at.after(window),
             Some(Effect::AtMostOnce) | None => false,
         };
-        if !recorded.repeat && !may_repeat {
+        // Once a person is asked, only the answer counts: another owner's clock may see the window open again.
+        if !recorded.repeat && (recorded.deciding.is_some() || !may_repeat) {
             state.phase = Phase::Deciding;
             if recorded.deciding.is_none() {
                 let wait = WaitId(self.log.len() as u64 + 1);

@@ -32,12 +32,15 @@ pub(crate) enum Seen {
     State(Option<Digest>),
 }
 
+/// The agent's future.
+type Work = Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>;
+
 /// An attempt under way.
 pub(crate) struct Attempt {
     pub(crate) machine: Shared<RunMachine>,
     pub(crate) port: Arc<Port>,
     scene: Shared<Scene>,
-    agent: Option<Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>>,
+    agent: Option<Work>,
     woken: Arc<Flag>,
     pub(crate) turns: u64,
     pub(crate) polls: u64,

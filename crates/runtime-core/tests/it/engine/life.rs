@@ -467,6 +467,12 @@ impl Life {
         self.events.takeovers += 1;
         let (old, flight) = (self.attempt.take(), self.flight.take());
         self.epoch += 1;
+        if self.chance.once_in(3) {
+            // The new owner's clock is behind.
+            let behind = self.chance.below(200);
+            let mut scene = lock(&self.scene);
+            scene.now.0 -= behind;
+        }
         let applied = flight.as_ref().is_some_and(|flight| flight.applied);
         self.between_attempts(true);
         let Some(old) = old else { return };
@@ -482,7 +488,7 @@ impl Life {
     }
 
     fn cancel(&mut self) {
-        if !self.chance.once_in(5) {
+        if !self.chance.once_in(4) {
             return;
         }
         self.events.cancels += 1;

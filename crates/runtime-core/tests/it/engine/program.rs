@@ -64,7 +64,14 @@ impl Node {
         let body = Self::grow(chance, 3, &mut room);
         let last = Self::Step(Step::random(chance));
         let all = if chance.once_in(3) { body } else { Self::Seq(vec![body, last]) };
-        if chance.once_in(8) { Self::Heed(Box::new(all)) } else { all }
+        if chance.once_in(8) {
+            // What an agent does when it is told to end.
+            let tidy =
+                vec![Self::Heed(Box::new(all)), Self::Keep, Self::Step(Step::random(chance)), Self::Keep];
+            Self::Seq(tidy)
+        } else {
+            all
+        }
     }
 
     fn grow(chance: &mut Chance, depth: u32, room: &mut u64) -> Self {

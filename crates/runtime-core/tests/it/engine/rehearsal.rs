@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use runtime_core::engine::claim::claim;
 use runtime_core::engine::machine::Over;
 use runtime_testkit::fakes::Chance;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::{
     Entry, EntryKind, FailureKind, Outcome, RunView, StepKey, Stopped, WaitOn, WaitOpened,
 };
@@ -27,7 +28,7 @@ pub(crate) struct Rehearsed {
 
 /// A new owner finds the first entries of a life's log and replays them; time stands still, and no work ends.
 pub(crate) fn rehearse(life: &Life, recorded: &[Entry], order: u64, change: Option<Change>) -> Rehearsed {
-    let (blobs, now) = (lock(&life.scene).blobs.clone(), recorded[0].at);
+    let (blobs, now) = (lock(&life.scene).blobs.clone(), earliest(recorded));
     let mut log = recorded.to_vec();
     let view = RunView::of(run(), &log).expect("the log begins with `Accepted`");
     let last = &log[log.len() - 1];
@@ -57,6 +58,11 @@ pub(crate) fn rehearse(life: &Life, recorded: &[Entry], order: u64, change: Opti
         executions: scene.executions,
         faults: scene.faults.clone(),
     }
+}
+
+/// Before every deadline of the log.
+fn earliest(log: &[Entry]) -> UnixMillis {
+    log.iter().map(|entry| entry.at).min().unwrap_or_default()
 }
 
 impl Rehearsed {

@@ -177,7 +177,9 @@ impl Scene {
             Effect::Idempotent { window } if !decided && self.now >= first.after(window) => {
                 self.fault(format!("{label} executes after its window"));
             }
-            Effect::Idempotent { .. } if self.now < older.after(dispatch.within.unwrap_or_default()) => {
+            Effect::Idempotent { .. }
+                if dispatch.within.is_some_and(|within| self.now < older.after(within)) =>
+            {
                 self.fault(format!("{label} executes before the older one's deadline"));
             }
             _ => {}

@@ -2,13 +2,14 @@
 
 use runtime_core::engine::batches::{Place, Writes, closed_timers, open_timers};
 use runtime_core::engine::machine::{MAX_ENTRIES, Over};
-use runtime_traits::log::{Entry, EntryKind, FailureKind, Outcome};
+use runtime_traits::log::{AttemptEnding, Entry, EntryKind, FailureKind, Outcome};
 use runtime_traits::store::Then;
 use runtime_traits::{Effect, SessionName, Tenant};
 
 use crate::engine::attempt::{agent, run};
 use crate::engine::play::{Play, short, step};
 use crate::engine::program::{Node, Step};
+use crate::engine::scene::lock;
 
 fn shorts(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(short).collect()
@@ -54,6 +55,24 @@ fn what_causes_nothing_outside_rides_in_the_next_batch() {
     play.job_ends(1);
     assert_eq!(shorts(&play.commit()), ["settled fetch"]);
     assert_eq!(shorts(&play.commit()), ["waited 4", "state", "opened write"]);
+}
+
+#[test]
+fn a_step_whose_attempt_is_over_before_it_begins_does_not_begin() {
+    let mut play = Play::of(step("write", Effect::AtMostOnce));
+    play.start();
+    let batch = play.machine(|machine| machine.take_batch()).expect("the step is to begin");
+    assert!(lock(&play.scene).apply(&batch.entries, &[]));
+    let now = play.now();
+    play.machine(|machine| {
+        machine.committed();
+        assert!(machine.turn(now), "it may begin");
+        machine.end_attempt(AttemptEnding::Drained);
+    });
+
+    play.go();
+
+    assert_eq!(play.executions(), 0);
 }
 
 #[test]

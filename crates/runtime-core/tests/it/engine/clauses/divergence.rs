@@ -88,7 +88,7 @@ fn another_state_set_stops_the_run() {
     ]));
     play.start().commit_all().job_ends(1).commit_all();
     let log = play.log();
-    let mut entries: Vec<Entry> = log.clone();
+    let mut entries: Vec<Entry> = log;
     let at = entries.iter().position(|entry| short(entry) == "state").expect("the state is set");
     let runtime_traits::EntryKind::StateSet(set) = &mut entries[at].kind else {
         unreachable!("the entry sets the state")

@@ -86,7 +86,7 @@ fn a_step_fails_at_its_deadline_and_its_work_is_dropped() {
         play.commit_all();
 
         let failed = Seen::Result(key("fetch"), Err("its deadline passed".to_owned()));
-        assert_eq!(play.seen(), [failed.clone()]);
+        assert_eq!(play.seen(), std::slice::from_ref(&failed));
         play.crash().start().commit_all();
         assert_eq!((play.seen(), play.executions()), (vec![failed], 1));
     }

@@ -4,7 +4,7 @@ use runtime_core::engine::claim::Next;
 use runtime_core::engine::machine::Over;
 use runtime_traits::Effect;
 use runtime_traits::content::{Content, Payload};
-use runtime_traits::log::Verdict;
+use runtime_traits::log::{AttemptEnding, Verdict};
 
 use crate::engine::attempt::Seen;
 use crate::engine::life::by;
@@ -69,7 +69,7 @@ fn a_decision_to_repeat_dispatches_once_more_and_counts_for_that_one_dispatch() 
 fn a_decision_to_repeat_survives_a_crash_before_the_dispatch() {
     let mut play = lost(step("write", Effect::AtMostOnce));
     play.start().commit_all();
-    play.machine(|machine| machine.end_attempt(runtime_traits::log::AttemptEnding::Parked));
+    play.machine(|machine| machine.end_attempt(AttemptEnding::Parked));
     play.commit_all().crash();
 
     assert_eq!(play.decide_parked("write", Verdict::Repeat), Next::Start);
@@ -161,6 +161,22 @@ fn an_idempotent_step_is_not_repeated_before_the_older_dispatch_must_have_ended(
 
     play.pass(60).commit_all();
     assert_eq!(play.executions(), 2);
+    play.is_clean();
+}
+
+#[test]
+fn a_step_about_which_a_person_was_asked_waits_for_the_answer_whatever_another_clock_says() {
+    let mut play = lost(step("fetch", idempotent(50)));
+    play.pass(60).start().commit_all();
+    assert_eq!(play.waits(), ["decision fetch"]);
+    play.machine(|machine| machine.end_attempt(AttemptEnding::Drained));
+    play.commit_all().crash();
+
+    // The next owner's clock is behind.
+    crate::engine::scene::lock(&play.scene).now.0 -= 40;
+    play.start().commit_all();
+
+    assert_eq!((play.executions(), play.waits()), (1, vec!["decision fetch".to_owned()]));
     play.is_clean();
 }
 
