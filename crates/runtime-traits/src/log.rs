@@ -19,9 +19,7 @@ pub use bodies::{
 pub use entry::{Entry, EntryKind};
 pub use message::{Author, Head, Message};
 pub use outcome::{FailureKind, Outcome, Receipt, RunFailure, Stopped};
-pub use step::{
-    DecidedBy, Effect, StepFailure, StepFailureKind, StepKey, StepSort, UnknownCause, Verdict,
-};
+pub use step::{DecidedBy, Effect, StepFailure, StepFailureKind, StepKey, StepSort, UnknownCause, Verdict};
 pub use usage::{Price, Usage};
 pub use view::{Phase, RunView, StepPhase, StepView, WaitView};
 pub use wait::{WaitId, WaitOn};

@@ -19,19 +19,11 @@ pub struct NameError {
 impl NameError {
     /// Says that `given` cannot name a `what`, and the rule that it breaks. A long name is shown cut.
     pub fn new(what: &str, given: &str, rule: &str) -> Self {
-        let mut shown: String = given
-            .chars()
-            .take(48)
-            .flat_map(char::escape_default)
-            .collect();
+        let mut shown: String = given.chars().take(48).flat_map(char::escape_default).collect();
         if shown.len() < given.len() {
             shown.push('…');
         }
-        Self {
-            what: what.to_owned(),
-            given: shown,
-            rule: rule.to_owned(),
-        }
+        Self { what: what.to_owned(), given: shown, rule: rule.to_owned() }
     }
 }
 
@@ -41,9 +33,7 @@ fn follows_rule(s: &str) -> bool {
     let bytes = s.as_bytes();
     (1..=64).contains(&bytes.len())
         && bytes[0].is_ascii_alphanumeric()
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 macro_rules! name {
@@ -156,11 +146,7 @@ impl IdempotencyKey {
         if (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self(key.into()))
         } else {
-            Err(NameError::new(
-                "request (Idempotency-Key)",
-                key,
-                "1 to 128 visible ASCII characters",
-            ))
+            Err(NameError::new("request (Idempotency-Key)", key, "1 to 128 visible ASCII characters"))
         }
     }
 

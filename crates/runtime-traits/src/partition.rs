@@ -27,10 +27,7 @@ pub struct Partition {
 
 impl Pool {
     /// The pool of a single machine.
-    pub const MAIN: Self = Self {
-        bytes: *b"main\0\0\0\0\0\0\0\0\0\0\0",
-        len: 4,
-    };
+    pub const MAIN: Self = Self { bytes: *b"main\0\0\0\0\0\0\0\0\0\0\0", len: 4 };
 
     /// Reads a pool's name.
     ///
@@ -40,22 +37,13 @@ impl Pool {
         let raw = name.as_bytes();
         let good = (1..=15).contains(&raw.len())
             && raw[0].is_ascii_lowercase()
-            && raw
-                .iter()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+            && raw.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
         if !good {
-            return Err(NameError::new(
-                "pool",
-                name,
-                "1 to 15 of a-z, 0-9 and -, beginning with a letter",
-            ));
+            return Err(NameError::new("pool", name, "1 to 15 of a-z, 0-9 and -, beginning with a letter"));
         }
         let mut bytes = [0; 15];
         bytes[..raw.len()].copy_from_slice(raw);
-        Ok(Self {
-            bytes,
-            len: raw.len() as u8,
-        })
+        Ok(Self { bytes, len: raw.len() as u8 })
     }
 
     /// The name.
@@ -72,10 +60,7 @@ impl Partition {
 
     /// The partition of `pool` that `hash` falls into.
     pub fn of_hash(pool: Pool, hash: u64) -> Self {
-        Self {
-            pool,
-            index: (hash % u64::from(Self::COUNT)) as u16,
-        }
+        Self { pool, index: (hash % u64::from(Self::COUNT)) as u16 }
     }
 }
 
@@ -124,14 +109,7 @@ impl FromStr for Partition {
     fn from_str(s: &str) -> Result<Self, NameError> {
         let wrong = || NameError::new("partition", s, "POOL.INDEX with an index from 0 to 256");
         let (pool, index) = s.split_once('.').ok_or_else(wrong)?;
-        let index = index
-            .parse()
-            .ok()
-            .filter(|i| *i <= Self::OWNERLESS)
-            .ok_or_else(wrong)?;
-        Ok(Self {
-            pool: Pool::new(pool)?,
-            index,
-        })
+        let index = index.parse().ok().filter(|i| *i <= Self::OWNERLESS).ok_or_else(wrong)?;
+        Ok(Self { pool: Pool::new(pool)?, index })
     }
 }

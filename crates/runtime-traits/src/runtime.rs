@@ -11,8 +11,7 @@ pub use error::RuntimeError;
 pub use refs::AgentRef;
 pub use request::{Decision, RunRequest, SessionPolicy, Submitted};
 pub use status::{
-    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter,
-    RunResult, Want,
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RunResult, Want,
 };
 pub use stream::{RunStream, StreamItem};
 pub use r#trait::Runtime;

@@ -27,12 +27,15 @@ use uuid::Uuid;
 /// The number of every sample entry: it is its place in the log and not written.
 pub(crate) const SEQ: Seq = Seq(7);
 
+/// Whether bytes decode to the sample.
+type Reads = dyn Fn(&[u8]) -> Result<bool, CodecError>;
+
 /// Something that is written down.
 pub(crate) struct Sample {
     pub(crate) name: String,
     /// As this version writes it.
     pub(crate) bytes: Bytes,
-    is_read_from: Box<dyn Fn(&[u8]) -> Result<bool, CodecError>>,
+    is_read_from: Box<Reads>,
 }
 
 impl Sample {

@@ -4,6 +4,8 @@ mod logs;
 mod outputs;
 mod sessions;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -60,7 +60,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {
     };
     // Less than a byte each is none.
     let opened = each(with.opened.saturating_sub(without.opened));
-    let inactive = Figure { name: "idle-inactive", value: opened, bar: Bar::AtMost(1.0), ..figure.clone() };
+    let inactive = Figure { name: "idle-inactive", value: opened, bar: Bar::AtMost(1.0), ..figure };
     Ok(vec![figure, inactive])
 }
 

@@ -104,8 +104,7 @@ mod tests {
             bar,
             n: 5,
         };
-        let second =
-            Figure { name: "x", unit: "ms", value: Spread::one(1.234), baseline: None, ..first.clone() };
+        let second = Figure { name: "x", unit: "ms", value: Spread::one(1.234), baseline: None, ..first };
         vec![first, second]
     }
 

@@ -66,9 +66,7 @@ pub enum StepError {
 impl AgentError {
     /// Says why.
     pub fn says(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
+        Self { message: message.into() }
     }
 
     /// The sentence.
@@ -79,9 +77,7 @@ impl AgentError {
 
 impl<E: Error + 'static> From<E> for AgentError {
     fn from(error: E) -> Self {
-        Self {
-            message: Cause::of(&error).to_string(),
-        }
+        Self { message: Cause::of(&error).to_string() }
     }
 }
 

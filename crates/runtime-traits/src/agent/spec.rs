@@ -76,10 +76,7 @@ impl AgentSpec {
     ///
     /// # Errors
     /// What serde says of settings that JSON cannot hold.
-    pub fn configured<T: Serialize + ?Sized>(
-        mut self,
-        config: &T,
-    ) -> Result<Self, serde_json::Error> {
+    pub fn configured<T: Serialize + ?Sized>(mut self, config: &T) -> Result<Self, serde_json::Error> {
         self.config = serde_json::value::to_raw_value(config)?;
         Ok(self)
     }

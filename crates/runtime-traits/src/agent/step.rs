@@ -34,12 +34,7 @@ pub struct StepCall {
 impl StepOptions {
     /// A step under `name` whose repetition `effect` rules.
     pub fn new(name: impl Into<String>, effect: Effect) -> Self {
-        Self {
-            name: name.into(),
-            effect,
-            sort: StepSort::Custom,
-            within: None,
-        }
+        Self { name: name.into(), effect, sort: StepSort::Custom, within: None }
     }
 
     /// Says what it calls.
@@ -76,10 +71,7 @@ impl StepCall {
 
     /// Adds to what the step used.
     pub fn used(&self, usage: Usage) {
-        let mut sum = self
-            .usage
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sum = self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *sum = sum.plus(usage);
     }
 }

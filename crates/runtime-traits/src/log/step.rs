@@ -118,11 +118,7 @@ pub enum DecidedBy {
 impl StepKey {
     /// The key of the first use of `name` outside all scopes.
     pub fn first(name: Name) -> Self {
-        Self {
-            scope: Vec::new(),
-            name,
-            nth: 1,
-        }
+        Self { scope: Vec::new(), name, nth: 1 }
     }
 }
 
@@ -132,11 +128,7 @@ impl fmt::Display for StepKey {
             write!(f, "{scope}/")?;
         }
         write!(f, "{}", self.name)?;
-        if self.nth == 1 {
-            Ok(())
-        } else {
-            write!(f, "#{}", self.nth)
-        }
+        if self.nth == 1 { Ok(()) } else { write!(f, "#{}", self.nth) }
     }
 }
 
@@ -157,16 +149,9 @@ impl FromStr for StepKey {
                 _ => return Err(NameError::new("step", s, "NAME, NAME#2 or SCOPE/NAME")),
             },
         };
-        let mut names = path
-            .split('/')
-            .map(Name::new)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut names = path.split('/').map(Name::new).collect::<Result<Vec<_>, _>>()?;
         let name = names.pop().expect("split gives at least one part");
-        Ok(Self {
-            scope: names,
-            name,
-            nth,
-        })
+        Ok(Self { scope: names, name, nth })
     }
 }
 

@@ -68,9 +68,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// The name belongs to another agent.
-    #[error(
-        "the name `{name}` is taken by an agent of kind `{kind}`; choose another, or delete that agent"
-    )]
+    #[error("the name `{name}` is taken by an agent of kind `{kind}`; choose another, or delete that agent")]
     NameTaken {
         /// The name.
         name: String,
@@ -111,9 +109,7 @@ pub enum RuntimeError {
         waits_for: Option<String>,
     },
     /// The idempotency key was used with another input.
-    #[error(
-        "the idempotency key `{key}` belongs to `{run}`, which has another input; use a new key"
-    )]
+    #[error("the idempotency key `{key}` belongs to `{run}`, which has another input; use a new key")]
     KeyReused {
         /// The key.
         key: String,

@@ -25,11 +25,7 @@ impl FromStr for AgentRef {
     type Err = NameError;
 
     fn from_str(s: &str) -> Result<Self, NameError> {
-        if s.starts_with("agent:") {
-            Ok(Self::Id(s.parse()?))
-        } else {
-            Ok(Self::Name(Name::new(s)?))
-        }
+        if s.starts_with("agent:") { Ok(Self::Id(s.parse()?)) } else { Ok(Self::Name(Name::new(s)?)) }
     }
 }
 

@@ -159,29 +159,20 @@ impl Finished {
     pub fn into_result(self) -> Result<RunResult, RuntimeError> {
         let run = self.run;
         match (self.outcome, self.output) {
-            (Outcome::Completed(_), Some(output)) => Ok(RunResult {
-                run,
-                session: self.session,
-                output,
-                usage: self.usage,
-            }),
-            (Outcome::Completed(_), None) => Err(RuntimeError::Damaged {
-                what: format!("the output of `{run}`"),
-            }),
-            (Outcome::Failed(failure), _) => Err(RuntimeError::RunFailed { run, failure }),
-            (Outcome::Cancelled(_) | Outcome::RolledBack, _) => {
-                Err(RuntimeError::RunCancelled { run })
+            (Outcome::Completed(_), Some(output)) => {
+                Ok(RunResult { run, session: self.session, output, usage: self.usage })
             }
+            (Outcome::Completed(_), None) => {
+                Err(RuntimeError::Damaged { what: format!("the output of `{run}`") })
+            }
+            (Outcome::Failed(failure), _) => Err(RuntimeError::RunFailed { run, failure }),
+            (Outcome::Cancelled(_) | Outcome::RolledBack, _) => Err(RuntimeError::RunCancelled { run }),
             (Outcome::Continued(next), _) => Err(RuntimeError::RunContinues { run, next }),
         }
     }
 
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<&RunFailure> {
-        if let Outcome::Failed(failure) = &self.outcome {
-            Some(failure)
-        } else {
-            None
-        }
+        if let Outcome::Failed(failure) = &self.outcome { Some(failure) } else { None }
     }
 }

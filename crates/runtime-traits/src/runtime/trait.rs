@@ -12,9 +12,7 @@ use crate::name::Name;
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, RunRequest, Submitted};
-use crate::runtime::status::{
-    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter,
-};
+use crate::runtime::status::{AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter};
 use crate::runtime::stream::RunStream;
 use crate::store::Seq;
 
@@ -76,11 +74,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::NotStarted`], [`RuntimeError::EmptyInput`], [`RuntimeError::TooLarge`], [`RuntimeError::Busy`],
     /// [`RuntimeError::SessionBusy`], [`RuntimeError::KeyReused`].
-    async fn submit(
-        &self,
-        agent: &AgentRef,
-        request: RunRequest,
-    ) -> Result<Submitted, RuntimeError>;
+    async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError>;
 
     /// Waits for a run's outcome, at most for `within`.
     ///
@@ -95,9 +89,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
         let submitted = self.submit(agent, request).await?;
         loop {
-            if let Joined::Ended(finished) =
-                self.join(&submitted.run, Duration::from_secs(60)).await?
-            {
+            if let Joined::Ended(finished) = self.join(&submitted.run, Duration::from_secs(60)).await? {
                 return Ok(finished);
             }
         }
@@ -124,22 +116,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RuntimeError::NothingToDecide`] when the step waits for no decision.
-    async fn decide(
-        &self,
-        run: &RunId,
-        step: &StepKey,
-        decision: Decision,
-    ) -> Result<(), RuntimeError>;
+    async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError>;
 
     /// The agents of the tenant, by name.
     ///
     /// # Errors
     /// What kept the store from reading.
-    async fn agents(
-        &self,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<AgentStatus>, RuntimeError>;
+    async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError>;
 
     /// One agent.
     ///
@@ -175,11 +158,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RuntimeError::UnknownState`], [`RuntimeError::NameTaken`].
-    async fn restore_agent(
-        &self,
-        state: &StateId,
-        name: Option<Name>,
-    ) -> Result<AgentId, RuntimeError>;
+    async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError>;
 
     /// Takes no more runs, lets what runs end `within` this time, parks the rest. Cancels nothing.
     ///

@@ -32,9 +32,7 @@ pub enum StateError {
     #[error("the batch touches a partition that is not its own")]
     WrongPartition,
     /// The batch may or may not have been applied: submit the same batch again.
-    #[error(
-        "it is not known whether batch `{batch:032x}` was applied; submit the same batch again"
-    )]
+    #[error("it is not known whether batch `{batch:032x}` was applied; submit the same batch again")]
     Unknown {
         /// The batch's id.
         batch: u128,
@@ -67,9 +65,6 @@ pub enum StateError {
 impl StateError {
     /// Whether the same batch may be submitted again, unchanged.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Unknown { .. } | Self::Unavailable { .. } | Self::NoSpace
-        )
+        matches!(self, Self::Unknown { .. } | Self::Unavailable { .. } | Self::NoSpace)
     }
 }

@@ -75,18 +75,12 @@ impl Key {
     /// # Errors
     /// [`PathError`] when `path` is empty or longer than [`Path::LIMIT`].
     pub fn new(partition: Partition, path: impl Into<Bytes>) -> Result<Self, PathError> {
-        Ok(Self {
-            partition,
-            path: Path::new(path)?,
-        })
+        Ok(Self { partition, path: Path::new(path)? })
     }
 
     /// The prefix of every cell of `partition`.
     pub const fn all(partition: Partition) -> Self {
-        Self {
-            partition,
-            path: Path::root(),
-        }
+        Self { partition, path: Path::root() }
     }
 }
 
@@ -96,18 +90,12 @@ impl Log {
     /// # Errors
     /// [`PathError`] when `path` is empty or longer than [`Path::LIMIT`].
     pub fn new(partition: Partition, path: impl Into<Bytes>) -> Result<Self, PathError> {
-        Ok(Self {
-            partition,
-            path: Path::new(path)?,
-        })
+        Ok(Self { partition, path: Path::new(path)? })
     }
 
     /// The prefix of every log of `partition`.
     pub const fn all(partition: Partition) -> Self {
-        Self {
-            partition,
-            path: Path::root(),
-        }
+        Self { partition, path: Path::root() }
     }
 }
 

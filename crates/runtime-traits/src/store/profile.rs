@@ -40,9 +40,5 @@ pub struct Limits {
 
 impl Limits {
     /// The contract's own: 256 writes and 1 MiB in a batch, and no value larger than its batch.
-    pub const CONTRACT: Self = Self {
-        writes: 256,
-        batch: 1024 * 1024,
-        value: 1024 * 1024,
-    };
+    pub const CONTRACT: Self = Self { writes: 256, batch: 1024 * 1024, value: 1024 * 1024 };
 }

@@ -74,12 +74,7 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// What kept the store from reading.
-    async fn logs(
-        &self,
-        under: &Log,
-        after: Option<&Log>,
-        limit: u32,
-    ) -> Result<Vec<LogExtent>, StateError>;
+    async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError>;
 
     /// The partitions in which anything was ever written.
     ///
@@ -116,12 +111,7 @@ impl<S: StateStore + ?Sized> StateStore for Arc<S> {
         (**self).read(log, from, limit).await
     }
 
-    async fn logs(
-        &self,
-        under: &Log,
-        after: Option<&Log>,
-        limit: u32,
-    ) -> Result<Vec<LogExtent>, StateError> {
+    async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {
         (**self).logs(under, after, limit).await
     }
 

@@ -2,14 +2,23 @@
 
 use std::collections::HashMap;
 
-use runtime_traits::RunId;
-use runtime_traits::log::{Entry, EntryKind, Outcome, RunView};
+use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, UnknownCause, Verdict};
+use runtime_traits::{RunId, StepKey};
 
 use super::{Case, accepted};
 use crate::chaos::book::{called, mark};
 use crate::chaos::host::agent_name;
 use crate::chaos::script::Output;
 use crate::chaos::violation::Law;
+
+/// What a log has said of a step so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Dispatched,
+    Unknown,
+    Repeat,
+    Ended,
+}
 
 impl Case<'_> {
     pub(super) fn check_logs(&mut self) {
@@ -21,6 +30,7 @@ impl Case<'_> {
         }
         for (run, log) in &evidence.runs {
             self.check_log(run, log);
+            self.check_steps_of(run, log);
             self.check_end(run, log);
             self.check_told(run, log);
         }
@@ -56,6 +66,47 @@ impl Case<'_> {
             let fits = entry.attempt == attempt && entry.epoch >= epoch;
             self.hold(Law::Log, fits, || format!("entry {number} of {run} is of another attempt or epoch"));
             epoch = entry.epoch;
+        }
+    }
+
+    /// A step is dispatched once, and again only after it was said that nobody knows its end; it ends once.
+    fn check_steps_of(&mut self, run: &RunId, log: &[Entry]) {
+        let mut steps: HashMap<&StepKey, (u32, Known)> = HashMap::new();
+        for entry in log {
+            let (key, fits, next) = match &entry.kind {
+                EntryKind::StepOpened(opened) => {
+                    (&opened.key, !steps.contains_key(&opened.key), (1, Known::Dispatched))
+                }
+                EntryKind::StepDispatched(again) => {
+                    let before = steps.get(&again.key);
+                    let fits = before.is_some_and(|(tries, known)| {
+                        matches!(known, Known::Unknown | Known::Repeat) && again.try_no == tries + 1
+                    });
+                    (&again.key, fits, (again.try_no, Known::Dispatched))
+                }
+                EntryKind::StepSettled(settled) => {
+                    let before = steps.get(&settled.key);
+                    let fits = before.is_none_or(|before| *before == (settled.try_no, Known::Dispatched));
+                    (&settled.key, fits, (settled.try_no, Known::Ended))
+                }
+                EntryKind::StepUnknown(unknown) => {
+                    let before = steps.get(&unknown.key);
+                    let fits = before.is_some_and(|before| before.1 != Known::Ended);
+                    let over = unknown.cause != UnknownCause::Crash;
+                    (&unknown.key, fits, (unknown.try_no, if over { Known::Ended } else { Known::Unknown }))
+                }
+                EntryKind::StepDecided(decided) => {
+                    let before = steps.get(&decided.key).copied().unwrap_or((0, Known::Ended));
+                    let repeat = decided.verdict == Verdict::Repeat;
+                    let next = (before.0, if repeat { Known::Repeat } else { Known::Ended });
+                    (&decided.key, before.1 == Known::Unknown, next)
+                }
+                _ => continue,
+            };
+            self.hold(Law::Log, fits, || {
+                format!("entry {} of {run} is none that `{key}` may have", entry.seq.0)
+            });
+            steps.insert(key, next);
         }
     }
 
