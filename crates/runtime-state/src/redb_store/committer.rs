@@ -161,13 +161,14 @@ impl Committer {
         self.reopen().map(|_| ())
     }
 
-    /// A reader met an I/O error, and redb refuses everything since.
+    /// A reader met an I/O error, and redb refuses everything since; or the file could not be opened after one.
     fn look_after_reader(&mut self) {
-        let Some(fault) = self.shared.watch.fault() else { return };
-        if matches!(&*self.shared.slot(), Slot::Open(_)) {
-            // What came of it is in the slot; nobody waits for an answer here.
-            let _ = self.recover(&fault.refusal());
-        }
+        let is_open = matches!(&*self.shared.slot(), Slot::Open(_));
+        // What came of it is in the slot; nobody waits for an answer here.
+        let _ = match self.shared.watch.fault() {
+            Some(fault) if is_open => self.recover(&fault.refusal()).map(|_| ()),
+            _ => self.ready(),
+        };
     }
 
     fn mend(&mut self, Failed { error, tried }: Failed) {
@@ -316,10 +317,14 @@ impl Committer {
 
     fn close(&self, end: Slot) {
         let last = mem::replace(&mut *self.shared.slot_mut(), end);
-        if let Slot::Open(database) = last
-            && let Err(error) = database.close()
-        {
-            tracing::warn!(%error, "the store was not closed in order; it is mended when it is opened again");
+        let Slot::Open(database) = last else { return };
+        // Where redb has panicked once it may panic again.
+        match catch_unwind(AssertUnwindSafe(|| database.close())) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store was not closed in order; it is mended when it is opened again");
+            }
+            Err(_) => tracing::warn!("redb panicked while it closed the store"),
         }
     }
 }

@@ -81,13 +81,13 @@ impl Shared {
     }
 
     fn look_once<R>(&self, read: &impl Fn(&ReadTransaction) -> Result<R, Halt>) -> Result<R, Halt> {
-        // Cached pages could still be read after a failed sync. Nobody may act on them.
-        if let Some(cause) = self.watch.failed_sync() {
-            return Err(Halt::Refused(StateError::Poisoned { cause }));
-        }
         let txn = match &*self.slot() {
             Slot::Open(database) => database.begin_read().map_err(Halt::broken)?,
-            closed => return Err(Halt::Refused(closed.trouble())),
+            closed => {
+                // Perhaps the file can be opened by now.
+                self.queue.nudge();
+                return Err(Halt::Refused(closed.trouble()));
+            }
         };
         read(&txn)
     }

@@ -34,8 +34,12 @@ pub(crate) struct Switch {
 struct Faulty {
     syncs: bool,
     reads: bool,
+    /// Reads fail once so many more syncs have succeeded.
+    reads_after: Option<u32>,
     /// This many more writes succeed before all fail.
     writes: Option<(u32, io::ErrorKind)>,
+    /// Writes panic, as redb does on some damaged files.
+    panic: bool,
 }
 
 /// A backend that fails when its [`Switch`] says so.
@@ -84,6 +88,15 @@ impl Switch {
         self.faults.lock().unwrap().writes = Some((count, kind));
     }
 
+    /// Lets `count` more syncs pass, and fails all reads after them.
+    pub(crate) fn fail_reads_after_syncs(&self, count: u32) {
+        self.faults.lock().unwrap().reads_after = Some(count);
+    }
+
+    pub(crate) fn panic_at_writes(&self) {
+        self.faults.lock().unwrap().panic = true;
+    }
+
     /// Whether syncs wait.
     pub(crate) fn pause_syncs(&self, pause: bool) {
         *self.paused.0.lock().unwrap() = pause;
@@ -105,13 +118,26 @@ impl Switch {
     }
 
     fn check_write(&self) -> io::Result<()> {
-        match &mut self.faults.lock().unwrap().writes {
+        let mut faults = *self.faults.lock().unwrap();
+        assert!(!faults.panic, "the test says so");
+        let checked = match &mut faults.writes {
             None => Ok(()),
             Some((0, kind)) => Err((*kind).into()),
             Some((left, _)) => {
                 *left -= 1;
                 Ok(())
             }
+        };
+        *self.faults.lock().unwrap() = faults;
+        checked
+    }
+
+    fn count_sync(&self) {
+        let mut faults = self.faults.lock().unwrap();
+        match &mut faults.reads_after {
+            None => {}
+            Some(0 | 1) => faults.reads = true,
+            Some(left) => *left -= 1,
         }
     }
 }
@@ -176,7 +202,9 @@ impl StorageBackend for Breakable {
         if self.switch.faults.lock().unwrap().syncs {
             return Err(io::Error::other("the disk does not sync"));
         }
-        self.inner.sync_data()
+        self.inner.sync_data()?;
+        self.switch.count_sync();
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
