@@ -100,7 +100,7 @@ impl Caller {
     /// Sees a run to its end; some are cancelled on the way, some submitted again afterwards.
     async fn follow(&mut self, script: u64, run: RunId, dice: &mut Dice) {
         let streamed = dice.one_in(4);
-        let cancel = dice.one_in(12).then(|| if dice.one_in(2) { 0 } else { dice.between(0, 250) });
+        let cancel = dice.one_in(8).then(|| if dice.one_in(3) { 0 } else { dice.between(0, 250) });
         let keyed = self.book.open().asked[script as usize].key.is_some();
         let again = keyed && dice.one_in(3);
         if let Some(millis) = cancel {

@@ -35,7 +35,7 @@ const AGENTS: u32 = 8;
 /// How long a process may take until it serves.
 const START: Duration = Duration::from_secs(30);
 /// How long a process may serve before it dies at its commit; then it is killed from outside.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The same where a run has to wait for some seconds first.
 const LONG_PATIENCE: Duration = Duration::from_secs(8);
 /// How long the runs may take to end, once nothing kills the server any more.

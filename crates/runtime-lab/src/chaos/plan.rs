@@ -58,10 +58,15 @@ fn every_sort(dice: &mut Dice) -> Vec<Trap> {
         .into_iter()
         .flat_map(|at| [Side::Before, Side::After].map(|side| (at, side)))
         .map(|(at, side)| {
+            // As far into a life as such commits come in it; then another trap gets its turn sooner.
             let most = match at {
-                Boundary::Declared | Boundary::Named | Boundary::Wanted | Boundary::Own => 2,
-                Boundary::Parked | Boundary::Saved | Boundary::Decided | Boundary::Cancelled => 3,
-                Boundary::Lost | Boundary::Asked | Boundary::Dispatched | Boundary::Handed => 12,
+                Boundary::Declared
+                | Boundary::Named
+                | Boundary::Wanted
+                | Boundary::Own
+                | Boundary::Parked => 2,
+                Boundary::Saved | Boundary::Decided | Boundary::Cancelled | Boundary::Handed => 3,
+                Boundary::Lost | Boundary::Asked | Boundary::Dispatched => 8,
                 _ => 40,
             };
             Trap { at: Some(at), side, nth: dice.between(1, most) }

@@ -7,8 +7,9 @@ use runtime_traits::{Name, StepKey};
 use super::{Act, Script, Sort, Work};
 use crate::chaos::dice::Dice;
 
-/// The sorts of acts, as often as they come in ten.
-const ACTS: [&str; 10] = ["do", "do", "do", "do", "join", "join", "race", "limit", "sleep", "keep"];
+/// The sorts of acts, as often as they come.
+const ACTS: [&str; 12] =
+    ["do", "do", "do", "do", "join", "join", "race", "limit", "sleep", "sleep", "keep", "keep"];
 
 /// The script with this number.
 pub(crate) fn draw(seed: u64, id: u64) -> Script {
@@ -21,7 +22,7 @@ pub(crate) fn draw(seed: u64, id: u64) -> Script {
         acts.push(drawing.act());
     }
     let fails = drawing.dice.one_in(16);
-    let padding = if drawing.dice.one_in(10) { drawing.dice.between(9_000, 40_000) } else { 0 };
+    let padding = if drawing.dice.one_in(5) { drawing.dice.between(9_000, 40_000) } else { 0 };
     Script { id, acts, fails, padding: "p".repeat(padding as usize) }
 }
 
