@@ -175,9 +175,13 @@ impl Inner {
                 Stage::Ended(_) => return Err(RuntimeError::RunOver { run: *run }),
                 Stage::Queued => return Err(nothing()),
                 Stage::Working(machine) => {
-                    if lock(&machine).decide(step, caller(), verdict.clone()) {
+                    let recorded_by = {
+                        let mut machine = lock(&machine);
+                        machine.decide(step, caller(), verdict.clone()).then(|| machine.log().len() as u64)
+                    };
+                    if let Some(entries) = recorded_by {
                         slot.signal.raise();
-                        return self.until_recorded(&slot, step).await;
+                        return self.until_recorded(&slot, entries).await;
                     }
                     // The replay may not have come to the step yet.
                     let waits = RunView::of(*run, lock(&machine).log())
@@ -211,21 +215,18 @@ impl Inner {
         self.go_on(slot, log, &view, kinds, next).await
     }
 
-    /// Waits until a verdict given to a running attempt is committed.
-    async fn until_recorded(&self, slot: &RunSlot, step: &StepKey) -> Result<(), RuntimeError> {
+    /// Waits until the log has this many entries: a verdict that was given to a running attempt is among them.
+    async fn until_recorded(&self, slot: &RunSlot, entries: u64) -> Result<(), RuntimeError> {
         loop {
             let seen = slot.entries();
-            let (log, _) = self.run_log(&slot.place.run).await?;
-            let recorded = log
-                .iter()
-                .any(|entry| matches!(&entry.kind, EntryKind::StepDecided(decided) if decided.key == *step));
-            if recorded {
+            if seen >= entries {
                 return Ok(());
             }
-            if let Stage::Left(error) = slot.stage() {
-                return Err(error);
+            match slot.stage() {
+                Stage::Left(error) => return Err(error),
+                Stage::Ended(_) => return Ok(()),
+                _ => slot.moves(seen).await,
             }
-            slot.moves(seen).await;
         }
     }
 
