@@ -35,7 +35,7 @@ use crate::OpenError;
 use crate::admission;
 use committer::Committer;
 use opening::Opening;
-use queue::Job;
+use queue::{Job, NotQueued};
 use shared::{Halt, Shared};
 
 pub use options::{Integrity, RedbOptions};
@@ -171,11 +171,15 @@ impl StateStore for RedbStore {
         admission::admit(&batch, Limits::CONTRACT, Self::BEST)?;
         let (reply, caller) = answers::pair();
         // From here on the batch is the committer's: a caller that goes away changes nothing.
-        if self.shared.queue.push(Job { batch, reply }).is_err() {
-            return Err(StateError::Unavailable {
-                retry_after: Some(Duration::from_millis(50)),
-                cause: Cause::says("too many commits are waiting for the disk"),
-            });
+        match self.shared.queue.push(Job { batch, reply }) {
+            Ok(()) => {}
+            Err(NotQueued::Closed) => return Err(self.shared.trouble()),
+            Err(NotQueued::Full) => {
+                return Err(StateError::Unavailable {
+                    retry_after: Some(Duration::from_millis(50)),
+                    cause: Cause::says("too many commits are waiting for the disk"),
+                });
+            }
         }
         let answer = caller.await;
         self.shared.queue.sleepers.wake_all();

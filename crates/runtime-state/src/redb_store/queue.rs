@@ -25,9 +25,13 @@ pub(super) struct Job {
     pub(super) reply: Reply,
 }
 
-/// There is no room for the job.
+/// Why a job was not taken in.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) enum NotQueued {
+    Full,
+    /// The committer has ended.
+    Closed,
+}
 
 /// What the committer finds.
 #[derive(Debug)]
@@ -79,10 +83,13 @@ impl Queue {
 
     /// Takes the job in, unless the queue is full or closed. Does not wait: a batch that waited for room would be lost
     /// when its future is dropped.
-    pub(super) fn push(&self, job: Job) -> Result<(), Full> {
+    pub(super) fn push(&self, job: Job) -> Result<(), NotQueued> {
         let mut waiting = self.lock();
-        if waiting.closed || waiting.jobs.len() >= self.bound {
-            return Err(Full);
+        if waiting.closed {
+            return Err(NotQueued::Closed);
+        }
+        if waiting.jobs.len() >= self.bound {
+            return Err(NotQueued::Full);
         }
         waiting.jobs.push_back(job);
         self.wake(waiting);
