@@ -20,7 +20,7 @@ pub(super) enum Command {
     ///
     /// Prints one line for each violation, and then
     ///
-    ///     result name=crash n=KILLS violations=COUNT p50=MILLISECONDSms p99=… seed=SEED
+    /// `result name=crash n=KILLS violations=COUNT p50=MILLISECONDSms p99=… seed=SEED`
     ///
     /// where p50 and p99 are of the time from the start of a new process until it serves: the store is open, every
     /// open run has been taken over and goes on, and requests are answered. Processes that were killed before that
