@@ -152,8 +152,6 @@ impl Attempt {
         for _ in 0..10_000 {
             if self.woken.0.swap(false, Ordering::SeqCst) {
                 self.poll();
-                // An agent that yielded has not paused: it sees nothing new before it has done what it could.
-                continue;
             }
             self.turns += 1;
             let (again, over, live) = {
@@ -170,7 +168,7 @@ impl Attempt {
             if again {
                 *lock(&self.port.handed) = 0;
                 self.woken.0.store(true, Ordering::SeqCst);
-            } else {
+            } else if !self.woken.0.load(Ordering::SeqCst) {
                 if !live {
                     lock(&self.machine).stuck();
                     self.agent = None;
