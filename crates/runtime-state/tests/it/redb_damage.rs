@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use redb::{Database, ReadableTable, TableDefinition};
 use runtime_state::{Integrity, OpenError, RedbOptions, RedbStore};
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::Chance;
-use runtime_traits::store::{Batch, Key, Log, Seq, StateError, StateStore, Then};
+use runtime_traits::store::{Batch, Key, Log, Seq, StateError, StateStore, Then, When};
 
 use crate::redb_faults::{HERE, put};
 
@@ -134,4 +135,56 @@ fn damage_never_gives_a_wrong_value_and_a_full_check_finds_all_of_it() {
     );
     assert!(count(&quick, Found::Refused) + count(&quick, Found::Told) > 30, "the damage hit nothing");
     assert_eq!(count(&full, Found::Missing), 0, "a check of everything missed it");
+}
+
+/// What no checksum of a page can tell: a row that is gone, and one that is whole but in another one's place.
+#[test]
+fn a_lost_entry_and_a_misplaced_row_are_damage() {
+    const CELLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("cells");
+    const ENTRIES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("entries");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    block_on(fill(&path));
+    {
+        let file = Database::open(&path).unwrap();
+        let txn = file.begin_write().unwrap();
+        let mut entries = txn.open_table(ENTRIES).unwrap();
+        // The second and last entry of the third log, and the first of the fifth.
+        entries.remove((3 << 64) + 2).unwrap().expect("logs are numbered from 1");
+        entries.remove((5 << 64) + 1).unwrap().expect("logs are numbered from 1");
+        drop(entries);
+        let mut cells = txn.open_table(CELLS).unwrap();
+        let (place, row) = {
+            let (place, row) = cells.iter().unwrap().next().unwrap().unwrap();
+            (place.value().to_vec(), row.value().to_vec())
+        };
+        let mut other = place.clone();
+        *other.last_mut().unwrap() += 1;
+        cells.insert(&other[..], &row[..]).unwrap();
+        drop(cells);
+        txn.commit().unwrap();
+    }
+    block_on(async {
+        let store = RedbStore::open(&path).unwrap();
+        assert!(store.read(&log(1), Seq(1), 9).await.is_ok());
+        for n in [2, 4] {
+            let error = store.read(&log(n), Seq(1), 9).await.unwrap_err();
+            assert!(matches!(error, StateError::Damaged { .. }), "{error:?}");
+            assert!(error.to_string().contains(&format!("log `main.9/log/{n:03}`")), "{error}");
+        }
+        assert!(store.get(&[key(0)]).await.is_ok());
+        for error in [
+            store.get(&[key(1)]).await.map(|_| ()).unwrap_err(),
+            store.scan(&Key::all(HERE), None, 9).await.map(|_| ()).unwrap_err(),
+            store
+                .commit(Batch { when: vec![When::Absent(key(1))], ..put("x", 0) })
+                .await
+                .map(|_| ())
+                .unwrap_err(),
+        ] {
+            assert_eq!(error, StateError::Damaged { what: "the cell `main.9/cell/001`".to_owned() });
+        }
+        // Damage refuses the batch that needs the row, and nothing else.
+        store.commit(put("x", 0)).await.unwrap();
+    });
 }
