@@ -1,7 +1,9 @@
 //! Acceptance: what is refused is refused at once, with its reason; what is accepted is never lost.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use runtime_codec::IdemRecord;
@@ -23,7 +25,7 @@ use crate::engine::keys;
 /// A run that has its place in the order of its session, and is not committed yet.
 struct Reserved {
     slot: Arc<RunSlot>,
-    accepted: Accepted,
+    accepted: Box<Accepted>,
     input: Content,
     /// It may begin with its acceptance.
     begins: Option<(Arc<dyn Agent>, u32)>,
@@ -36,6 +38,7 @@ impl Inner {
         tenant: &Tenant,
         agent: &AgentRef,
         request: RunRequest,
+        lend: bool,
     ) -> Result<(Arc<RunSlot>, bool), RuntimeError> {
         self.check(&request)?;
         let id = self.find(tenant, agent).await?;
@@ -45,8 +48,16 @@ impl Inner {
             }
             let reserved = self.reserve(tenant, agent, &id, &request).await?;
             let slot = Arc::clone(&reserved.slot);
-            // The task, not the caller, sees the acceptance through: a caller that goes away changes nothing.
-            self.tasks.spawn(Arc::clone(self).accept(reserved));
+            // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
+            // outcome lends its own task until the run has to wait for the first time, for that may be its end.
+            let mut work = Box::pin(self.tasks.track_future(Arc::clone(self).accept(reserved)));
+            let over = lend && poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
+            if over {
+                // Whoever runs one agent after the other lets other tasks have their turn.
+                tokio::task::coop::consume_budget().await;
+            } else {
+                self.tasks.spawn(work);
+            }
             let refused = slot
                 .until(|stage| match stage {
                     Stage::Accepting => None,
@@ -131,7 +142,7 @@ impl Inner {
         let now = self.clock.now();
         let run = RunId::mint(agent.partition(), self.clock.as_ref(), self.entropy.as_ref());
         let place = Place { tenant: tenant.clone(), agent: *agent, session: request.session.clone(), run };
-        let accepted = Accepted {
+        let mut accepted = Box::new(Accepted {
             agent: *agent,
             spec_rev: 0,
             session: request.session.clone(),
@@ -146,7 +157,7 @@ impl Inner {
             deadline: request.deadline.map(|within| now.after(within)),
             priority: 0,
             labels: request.labels.clone(),
-        };
+        });
         let slot = RunSlot::new(place, Stage::Accepting);
         let max_queued = self.config.max_queued;
         let reserved = self
@@ -158,7 +169,7 @@ impl Inner {
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let begins = found.session(&request.session).admit(run, hosted.is_some());
                 runs.insert(run, Arc::clone(&slot));
-                let accepted = Accepted { spec_rev: found.revision, ..accepted };
+                accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);
                 Ok(Reserved { slot, accepted, input: request.input.clone(), begins })
             })
@@ -200,7 +211,7 @@ impl Inner {
     async fn commit_acceptance(
         &self,
         slot: &RunSlot,
-        accepted: Accepted,
+        accepted: Box<Accepted>,
         input: &Content,
         begins: Option<u32>,
     ) -> Result<Vec<Entry>, StateError> {
@@ -208,11 +219,13 @@ impl Inner {
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;
         if let Payload::Blob { .. } = accepted.input {
-            self.write_blobs(&place.tenant, partition, std::slice::from_ref(input)).await?;
+            Box::pin(self.write_blobs(&place.tenant, partition, std::slice::from_ref(input))).await?;
         }
         let at = self.clock.now();
-        let kind = EntryKind::Accepted(Box::new(accepted));
-        let mut log = vec![Entry { seq: Seq::FIRST, at, attempt: 0, epoch, kind }];
+        let kind = EntryKind::Accepted(accepted);
+        // A run without steps has three entries.
+        let mut log = Vec::with_capacity(3);
+        log.push(Entry { seq: Seq::FIRST, at, attempt: 0, epoch, kind });
         if let Some(kind_version) = begins {
             log.push(self.started(Seq(2), 1, epoch, kind_version));
         }

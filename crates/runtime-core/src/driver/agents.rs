@@ -46,7 +46,8 @@ impl Inner {
                     return Ok(act(slot, runs));
                 }
             }
-            self.activate(tenant, agent).await?;
+            // Rare: kept out of the futures of what happens always.
+            Box::pin(self.activate(tenant, agent)).await?;
         }
     }
 

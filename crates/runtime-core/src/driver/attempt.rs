@@ -113,9 +113,9 @@ impl Inner {
             fence,
         };
         let entries = log.len() as u64;
-        let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
         let paused =
             self.with_agent(&place.tenant, &place.agent, |agent, _| agent.want == Want::Paused).await?;
+        let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
         machine.pause(paused);
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));

@@ -75,7 +75,7 @@ impl Inner {
         match payload {
             Payload::Inline(content) => Ok(content.clone()),
             Payload::Blob { hash, len, media } => {
-                let bytes = self.read_blob(tenant, partition, hash, *len).await?;
+                let bytes = Box::pin(self.read_blob(tenant, partition, hash, *len)).await?;
                 let content = Content { media: *media, bytes };
                 if content.digest() == *hash { Ok(content) } else { Err(damaged(hash)) }
             }

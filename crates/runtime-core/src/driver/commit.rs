@@ -22,8 +22,8 @@ impl Inner {
     /// Commits for a run, as the partition's owner. While the fate of the batch is not known, or the store is away or
     /// full, the same batch is submitted again; the runtime's end ends that.
     pub(super) async fn commit(&self, partition: Partition, writes: Writes) -> Result<Committed, StateError> {
-        let fence = self.fence(partition).await?;
-        self.submit_batch(partition, Some(fence), writes, None).await
+        let batch = self.fenced(partition, writes).await?;
+        self.submit_batch(batch, None).await
     }
 
     /// Commits for a caller who waits: what the store does not take in time has not been written, and is refused.
@@ -32,13 +32,8 @@ impl Inner {
         partition: Partition,
         writes: Writes,
     ) -> Result<Committed, StateError> {
-        let fence = self.fence(partition).await?;
-        self.submit_batch(partition, Some(fence), writes, Some(self.clock.now().after(PATIENCE))).await
-    }
-
-    async fn fence(&self, partition: Partition) -> Result<Fence, StateError> {
-        let owner = self.own(partition).await?;
-        Ok(Fence { owner: keys::own(partition), token: owner.token })
+        let batch = self.fenced(partition, writes).await?;
+        self.submit_batch(batch, Some(self.clock.now().after(PATIENCE))).await
     }
 
     /// Commits what needs no owner: names, and claims.
@@ -47,34 +42,42 @@ impl Inner {
         partition: Partition,
         writes: Writes,
     ) -> Result<Committed, StateError> {
-        self.submit_batch(partition, None, writes, Some(self.clock.now().after(PATIENCE))).await
+        let batch = self.batch(partition, None, writes);
+        self.submit_batch(batch, Some(self.clock.now().after(PATIENCE))).await
+    }
+
+    async fn fenced(&self, partition: Partition, writes: Writes) -> Result<Box<Batch>, StateError> {
+        let owner = self.own(partition).await?;
+        let fence = Fence { owner: keys::own(partition), token: owner.token };
+        Ok(self.batch(partition, Some(fence), writes))
+    }
+
+    /// In a box, so that the futures that hold it are small.
+    fn batch(&self, partition: Partition, fence: Option<Fence>, writes: Writes) -> Box<Batch> {
+        let Writes { when, then } = writes;
+        Box::new(Batch { id: self.batch_id(), partition, fence, when, then, durability: self.durability })
     }
 
     async fn submit_batch(
         &self,
-        partition: Partition,
-        fence: Option<Fence>,
-        writes: Writes,
+        batch: Box<Batch>,
         until: Option<UnixMillis>,
     ) -> Result<Committed, StateError> {
-        let batch = Batch {
-            id: self.batch_id(),
-            partition,
-            fence,
-            when: writes.when,
-            then: writes.then,
-            durability: self.durability,
-        };
+        match self.store.commit(Batch::clone(&batch)).await {
+            Ok(committed) => Ok(self.progressed(committed)),
+            Err(error) => Box::pin(self.submit_again(batch, error, until)).await,
+        }
+    }
+
+    async fn submit_again(
+        &self,
+        batch: Box<Batch>,
+        mut error: StateError,
+        until: Option<UnixMillis>,
+    ) -> Result<Committed, StateError> {
         let mut pause = FIRST_PAUSE;
         let mut in_doubt = false;
         loop {
-            let error = match self.store.commit(batch.clone()).await {
-                Ok(committed) => {
-                    self.last_progress.store(self.clock.now().0, Ordering::Relaxed);
-                    return Ok(committed);
-                }
-                Err(error) => error,
-            };
             // Once its fate was unknown, it has to be cleared up, whatever it takes.
             in_doubt |= matches!(error, StateError::Unknown { .. });
             let late = !in_doubt && until.is_some_and(|until| self.clock.now() >= until);
@@ -82,13 +85,23 @@ impl Inner {
                 self.note_failure(&error);
                 return Err(error);
             }
+            let partition = batch.partition;
             tracing::warn!(%partition, %error, "the store did not take a batch; it is submitted again");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.ending.cancelled() => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+            error = match self.store.commit(Batch::clone(&batch)).await {
+                Ok(committed) => return Ok(self.progressed(committed)),
+                Err(error) => error,
+            };
         }
+    }
+
+    fn progressed(&self, committed: Committed) -> Committed {
+        self.last_progress.store(self.clock.now().0, Ordering::Relaxed);
+        committed
     }
 
     /// Remembers a failure after which the store takes nothing more.

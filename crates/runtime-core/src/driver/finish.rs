@@ -33,7 +33,7 @@ impl Inner {
         let place = &slot.place;
         let partition = place.run.partition();
         if !outgoing.blobs.is_empty() {
-            self.write_blobs(&place.tenant, partition, &outgoing.blobs).await?;
+            Box::pin(self.write_blobs(&place.tenant, partition, &outgoing.blobs)).await?;
         }
         let ended = match outgoing.entries.last() {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
@@ -209,7 +209,7 @@ impl Inner {
         if let Some(known) = self.in_session(place, |session| session.known.clone()).flatten() {
             return Ok(known);
         }
-        let known = self.session(place).await?;
+        let known = Box::pin(self.session(place)).await?;
         self.in_session(place, |session| session.known = Some(known.clone()));
         Ok(known)
     }

@@ -168,7 +168,7 @@ impl RuntimeManager {
         agent: impl Into<AgentRef>,
         request: impl Into<RunRequest>,
     ) -> Result<RunResult, RuntimeError> {
-        let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into()).await?;
+        let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into(), true).await?;
         let finished = outcome(&slot).await?;
         drop(slot);
         Arc::unwrap_or_clone(finished).into_result()

@@ -11,7 +11,12 @@ use crate::engine::keys;
 impl Inner {
     /// The proof that this process owns `partition`, which it claims at the first use.
     pub(super) async fn own(&self, partition: Partition) -> Result<Owner, StateError> {
-        self.home(partition).owner.get_or_try_init(|| self.claim(partition)).await.copied()
+        let owner = &self.home(partition).owner;
+        if let Some(owner) = owner.get() {
+            return Ok(*owner);
+        }
+        // What happens once is kept out of the futures of what happens always.
+        Box::pin(owner.get_or_try_init(|| self.claim(partition))).await.copied()
     }
 
     async fn claim(&self, partition: Partition) -> Result<Owner, StateError> {

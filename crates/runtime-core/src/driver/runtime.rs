@@ -79,7 +79,7 @@ impl Runtime for RuntimeManager {
     }
 
     async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError> {
-        let (slot, repeated) = self.inner.submit(&self.tenant, agent, request).await?;
+        let (slot, repeated) = self.inner.submit(&self.tenant, agent, request, false).await?;
         Ok(Submitted { run: slot.place.run, repeated })
     }
 
@@ -88,7 +88,7 @@ impl Runtime for RuntimeManager {
     }
 
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
-        let (slot, _) = self.inner.submit(&self.tenant, agent, request).await?;
+        let (slot, _) = self.inner.submit(&self.tenant, agent, request, true).await?;
         outcome(&slot).await.map(|finished| (*finished).clone())
     }
 

@@ -72,7 +72,8 @@ impl Writes {
     pub fn append(place: &Place, entries: &[Entry]) -> Self {
         let run = &place.run;
         let log = keys::run_log(run);
-        let mut writes = Self::default();
+        // The last batch of a run without steps has six writes and two conditions.
+        let mut writes = Self { when: Vec::with_capacity(2), then: Vec::with_capacity(6) };
         let Some(first) = entries.first() else {
             return writes;
         };
