@@ -1,5 +1,6 @@
 //! Commits: a batch is submitted until its fate is known.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -18,7 +19,43 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a store that is away or full.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Batches that the store did not take yet, and why.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    batches: usize,
+    cause: Option<Cause>,
+}
+
+/// A batch that is in the backlog.
+struct Stalled<'a>(&'a Mutex<Backlog>);
+
+impl<'a> Stalled<'a> {
+    fn of(inner: &'a Inner) -> Self {
+        lock(&inner.backlog).batches += 1;
+        Self(&inner.backlog)
+    }
+
+    fn because(&self, error: &StateError) {
+        lock(self.0).cause = Some(Cause::of(error));
+    }
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        let mut backlog = lock(self.0);
+        backlog.batches -= 1;
+        if backlog.batches == 0 {
+            backlog.cause = None;
+        }
+    }
+}
+
 impl Inner {
+    /// Why the store takes nothing: for good, or at this moment.
+    pub(super) fn store_trouble(&self) -> Option<Cause> {
+        lock(&self.store_failed).clone().or_else(|| lock(&self.backlog).cause.clone())
+    }
+
     /// Commits for a run, as the partition's owner. While the fate of the batch is not known, or the store is away or
     /// full, the same batch is submitted again; the runtime's end ends that.
     pub(super) async fn commit(&self, partition: Partition, writes: Writes) -> Result<Committed, StateError> {
@@ -77,6 +114,7 @@ impl Inner {
     ) -> Result<Committed, StateError> {
         let mut pause = FIRST_PAUSE;
         let mut in_doubt = false;
+        let stalled = Stalled::of(self);
         loop {
             // Once its fate was unknown, it has to be cleared up, whatever it takes.
             in_doubt |= matches!(error, StateError::Unknown { .. });
@@ -85,6 +123,7 @@ impl Inner {
                 self.note_failure(&error);
                 return Err(error);
             }
+            stalled.because(&error);
             let partition = batch.partition;
             tracing::warn!(%partition, %error, "the store did not take a batch; it is submitted again");
             tokio::select! {

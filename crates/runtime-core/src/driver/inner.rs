@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commit::Backlog;
 use super::config::Config;
 use super::id_map::IdMap;
 use super::run_slot::RunSlot;
@@ -52,6 +53,7 @@ pub(super) struct Inner {
     pub(super) batches: AtomicU64,
     pub(super) batch_prefix: u64,
     pub(super) store_failed: Mutex<Option<Cause>>,
+    pub(super) backlog: Mutex<Backlog>,
     pub(super) timers: Timers,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,

@@ -203,8 +203,7 @@ impl Inner {
 
     /// The runtime itself.
     pub(super) fn node_status(&self) -> NodeStatus {
-        let failed = lock(&self.store_failed).clone();
-        let readiness = match failed {
+        let readiness = match self.store_trouble() {
             Some(cause) => Readiness::StoreFailed(cause.to_string()),
             None if self.is_draining() => Readiness::Draining,
             None => Readiness::Ready,

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commit::Backlog;
 use super::config::Builder;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::list::outcome;
@@ -79,6 +80,7 @@ impl RuntimeManager {
             batches: AtomicU64::new(0),
             batch_prefix: u64::from_le_bytes(prefix),
             store_failed: Mutex::new(None),
+            backlog: Mutex::new(Backlog::default()),
             timers: Timers::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
@@ -89,7 +91,6 @@ impl RuntimeManager {
             pool,
         });
         inner.recover().await?;
-        inner.do_due(inner.clock.now()).await;
         inner.tasks.spawn(Arc::clone(&inner).keep_time());
         inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
         let alive = Arc::new(Alive(inner.ending.clone()));

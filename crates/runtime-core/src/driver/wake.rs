@@ -12,7 +12,7 @@ use runtime_traits::log::{Ended, Entry, EntryKind, Price, RunView, WaitOn};
 use runtime_traits::name::Name;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
-use runtime_traits::store::{Cell, Key, Then, When};
+use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use tokio::sync::Notify;
 
 use super::finish::accepted_of;
@@ -26,6 +26,8 @@ use crate::engine::machine::too_late;
 
 /// How often what has fallen due is looked for. Runs are woken by their own timers, at the moment.
 const ROUND: Duration = Duration::from_secs(30);
+/// Writes in one batch of what fell due.
+const GROUP: usize = 200;
 
 /// When parked runs are to be woken.
 #[derive(Debug, Default)]
@@ -54,7 +56,8 @@ impl Timers {
 impl Inner {
     /// Keeps the time until the runtime ends.
     pub(super) async fn keep_time(self: Arc<Self>) {
-        let mut round = self.clock.now().after(ROUND);
+        // What fell due while nobody was here comes first.
+        let mut round = self.clock.now();
         loop {
             let now = self.clock.now();
             while let Some(run) = self.timers.pop_due(now) {
@@ -124,10 +127,15 @@ impl Inner {
     }
 
     /// Does what has fallen due in the partitions that this process owns.
-    pub(super) async fn do_due(&self, now: UnixMillis) {
+    async fn do_due(&self, now: UnixMillis) {
         for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
-            if let Err(error) = self.do_due_in(home.partition, now).await {
-                tracing::warn!(partition = %home.partition, %error, "what has fallen due could not be done; later again");
+            match self.do_due_in(home.partition, now).await {
+                Ok(()) => {}
+                // Something of it went with the end of its run meanwhile: the next round finds the rest.
+                Err(RuntimeError::Store(StateError::Conflict { .. })) => {}
+                Err(error) => {
+                    tracing::warn!(partition = %home.partition, %error, "what has fallen due could not be done; later again");
+                }
             }
         }
     }
@@ -136,21 +144,29 @@ impl Inner {
         let mut after = None;
         loop {
             let page = self.store.scan(&keys::due_all(partition), after.as_ref(), PAGE).await?;
-            let last = page.len() < PAGE as usize;
-            for (key, cell) in page {
-                if keys::due_at(&key).is_none_or(|at| at > now) {
-                    return Ok(());
+            let fell =
+                page.iter().take_while(|(key, _)| keys::due_at(key).is_some_and(|at| at <= now)).count();
+            let mut done = Writes::default();
+            for (key, cell) in &page[..fell] {
+                let effect = self.effect_of(partition, key, cell).await?;
+                done.when.extend(effect.when);
+                done.then.extend(effect.then);
+                if done.then.len() >= GROUP {
+                    self.commit(partition, std::mem::take(&mut done)).await?;
                 }
-                self.do_one(partition, &key, &cell).await?;
-                after = Some(key);
             }
-            if last {
+            if !done.then.is_empty() {
+                self.commit(partition, done).await?;
+            }
+            if fell < PAGE as usize {
                 return Ok(());
             }
+            after = page.into_iter().next_back().map(|(key, _)| key);
         }
     }
 
-    async fn do_one(&self, partition: Partition, key: &Key, cell: &Cell) -> Result<(), RuntimeError> {
+    /// What is written because a cell fell due, its own end included.
+    async fn effect_of(&self, partition: Partition, key: &Key, cell: &Cell) -> Result<Writes, RuntimeError> {
         let mut writes = Writes {
             when: vec![When::Revision(key.clone(), cell.revision)],
             then: vec![Then::Delete(key.clone())],
@@ -160,7 +176,7 @@ impl Inner {
                 // The cell goes in the batch of the wait's end; until then the timer in memory sees to it.
                 if self.run_slot(&run).is_some() {
                     self.timers.add(self.clock.now(), run);
-                    return Ok(());
+                    return Ok(Writes::default());
                 }
             }
             Due::ForgetKey { cell } => {
@@ -181,8 +197,7 @@ impl Inner {
                 }
             }
         }
-        self.commit(partition, writes).await?;
-        Ok(())
+        Ok(writes)
     }
 }
 

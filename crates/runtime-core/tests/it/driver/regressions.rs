@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::{FailureKind, Outcome, Phase};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, RunRequest, Runtime, SessionPolicy, Want};
+use runtime_traits::runtime::{
+    AgentRef, CancelReceipt, Joined, Readiness, RunRequest, Runtime, SessionPolicy, Want,
+};
 use runtime_traits::store::StateStore;
 
 use super::house::{House, output, submit, until_phase};
@@ -115,4 +117,31 @@ async fn a_cancelled_run_leaves_the_state_that_it_had_set_parked_or_not() {
     runtime.cancel(&parked, "enough", LONG).await.unwrap();
 
     assert_eq!(runtime.run_agent(agent, "state:more").await.unwrap().output.to_string(), "kept,more");
+}
+
+#[tokio::test]
+async fn a_runtime_whose_store_takes_nothing_says_so_and_only_then() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MapStore::new()), |_| Fault::Pass));
+    let house = House::over(Arc::clone(&store) as Arc<dyn StateStore>);
+    let (runtime, agent) = house.with_agent().await;
+    let run = submit(&runtime, agent, "held:a").await;
+    house.world.began("a").await;
+    let readiness = async || runtime.status().await.unwrap().readiness;
+    assert_eq!(readiness().await, Readiness::Ready);
+
+    store.decide_by(|_| Fault::Unavailable);
+    house.world.open("a");
+    let away = tokio::time::timeout(LONG, async {
+        loop {
+            match readiness().await {
+                Readiness::StoreFailed(why) => return why,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert!(away.await.unwrap().contains("not available"));
+
+    store.decide_by(|_| Fault::Pass);
+    assert_eq!(output(&runtime, run).await, "a!");
+    assert_eq!(readiness().await, Readiness::Ready);
 }
