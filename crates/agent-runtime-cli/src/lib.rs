@@ -82,7 +82,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
     }
-    let reached = Reached::at(&place).await?;
+    let reached = Reached::at(&place, !works(&command)).await?;
     let desk = Desk::new(screen.clone(), place, reached.server());
     let runtime = reached.runtime();
     let done = match command {
@@ -104,6 +104,11 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     let closed = reached.close(screen, &mut signals, at_once).await;
     let exit = done?;
     closed.map(|()| exit)
+}
+
+/// Whether a command works runs where nobody serves. All others leave them as they are.
+fn works(command: &Command) -> bool {
+    matches!(command, Command::Run(_) | Command::Log { follow: true, .. })
 }
 
 async fn serve_place(

@@ -16,15 +16,17 @@ pub(crate) fn store(uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     })
 }
 
-/// Takes a store over, and goes on with the runs that are open in it.
+/// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.
 pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
+    at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
+    let builder = builder.configure(|config| config.at_rest = at_rest);
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
 }

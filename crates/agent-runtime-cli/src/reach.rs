@@ -27,8 +27,8 @@ pub(crate) enum Reached {
 }
 
 impl Reached {
-    /// Asks the server of the store, or opens the store.
-    pub(crate) async fn at(place: &Place) -> Result<Self, CliError> {
+    /// Asks the server of the store, or opens the store; `at_rest`, so that looking sets nothing off.
+    pub(crate) async fn at(place: &Place, at_rest: bool) -> Result<Self, CliError> {
         if let Some(served) = served(place)? {
             return Ok(served);
         }
@@ -43,7 +43,7 @@ impl Reached {
             opened => opened?,
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
-        let runtime = open::runtime(store, durability, kinds).await?;
+        let runtime = open::runtime(store, durability, kinds, at_rest).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

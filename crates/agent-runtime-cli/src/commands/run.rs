@@ -58,7 +58,7 @@ pub(crate) async fn run(
             let screen = &desk.screen;
             let fate = match &desk.served {
                 Some(_) => "goes on at the server",
-                None => "is kept, and goes on with the next command that opens the store",
+                None => "is kept, and goes on with the next `run` or `serve`",
             };
             screen.say(screen.paint_err().warn(format!("{run} {fate}")));
             screen.hint(&[format!("log --follow {run}"), format!("cancel {run}")]);

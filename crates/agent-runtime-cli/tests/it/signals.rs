@@ -47,6 +47,24 @@ fn a_run_whose_server_is_killed_in_the_middle_is_finished_by_the_next_one() {
 }
 
 #[test]
+fn looking_at_a_store_that_nobody_serves_sets_nothing_off() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let mut waiting = held_run(&home);
+    server.kill();
+    waiting.kill().expect("it runs");
+    waiting.wait().expect("it was started");
+
+    home.good(&["agents", "resume", "librarian"]);
+    home.good(&["log", "last"]);
+
+    let runs = home.json(&["runs"]);
+    assert_eq!((&runs[0]["phase"], &runs[0]["attempt"]), (&"parked".into(), &1.into()));
+    let log = home.good(&["log", "--follow", "last"]);
+    assert!(log.contains("docs/leases.md:3"), "following is working: {log}");
+}
+
+#[test]
 fn sigterm_parks_what_does_not_end_and_the_exit_code_is_0() {
     let home = Home::new();
     let mut server = Server::start(&home, &["--drain", "0"]);

@@ -41,6 +41,10 @@ impl Inner {
         lend: bool,
     ) -> Result<(Arc<RunSlot>, bool), RuntimeError> {
         self.check(&request)?;
+        if self.config.at_rest {
+            let (action, reason) = ("run".to_owned(), "this runtime is at rest and works nothing".to_owned());
+            return Err(RuntimeError::WrongState { agent: agent.to_string(), action, reason });
+        }
         let id = self.find(tenant, agent).await?;
         loop {
             if let Some(run) = self.repeated(tenant, &id, &request).await? {

@@ -34,6 +34,9 @@ pub struct Config {
     pub max_ended: Option<usize>,
     /// How many messages a session keeps when ended runs are let go.
     pub keep_messages: u64,
+    /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
+    /// somebody can look, decide or cancel without setting anything off.
+    pub at_rest: bool,
 }
 
 /// Puts a runtime together.
@@ -60,6 +63,7 @@ impl Default for Config {
             max_input: 16 * 1024 * 1024,
             max_ended: None,
             keep_messages: 256,
+            at_rest: false,
         }
     }
 }

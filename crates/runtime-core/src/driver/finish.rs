@@ -93,7 +93,7 @@ impl Inner {
 
     /// The version of the kind with which the session's next run begins, if it may.
     fn begins_with(&self, place: &Place) -> Option<u32> {
-        if self.is_draining() {
+        if self.is_draining() || self.config.at_rest {
             return None;
         }
         let state = lock(&self.home(place.agent.partition()).state);
@@ -260,6 +260,7 @@ impl Inner {
         kinds: Vec<EntryKind>,
         next: Next,
     ) -> Result<(), RuntimeError> {
+        let next = if next == Next::Start && self.config.at_rest { Next::Wait { until: None } } else { next };
         let place = &slot.place;
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;

@@ -109,7 +109,8 @@ impl Inner {
             .with_agent(&place.tenant, &place.agent, |agent, _| {
                 agent.want == runtime_traits::runtime::Want::Stopped || agent.agent.is_none()
             })
-            .await?;
+            .await?
+            || self.config.at_rest;
         let begun = claim.next != Next::Queue;
         let first = firsts.entry((place.agent, place.session.clone())).or_insert(place.run) == &place.run;
         if begun || (first && !stopped) {

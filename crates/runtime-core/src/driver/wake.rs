@@ -82,7 +82,7 @@ impl Inner {
 
     /// Gives a parked run its next attempt, if nothing else did; ends a run whose deadline has passed before its turn.
     async fn wake(self: Arc<Self>, slot: Arc<RunSlot>) {
-        if self.is_draining() {
+        if self.is_draining() || self.config.at_rest {
             return;
         }
         let (log, view) = match self.run_log(&slot.place.run).await {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::Phase;
-use runtime_traits::runtime::{Decision, RunRequest, Runtime, SessionPolicy};
+use runtime_traits::runtime::{CancelReceipt, Decision, RunRequest, Runtime, SessionPolicy};
 use runtime_traits::store::Then;
-use runtime_traits::{AgentSpec, StepKey};
+use runtime_traits::{AgentSpec, Content, StepKey};
 
 use super::house::{House, output, submit, until_phase};
 
@@ -161,4 +161,48 @@ async fn an_orderly_end_parks_what_waits_and_the_next_process_goes_on() {
     assert_eq!(output(&next, run).await, "a! b! c!");
     assert_eq!(output(&next, late).await, "late");
     assert_eq!((house.world.times("a"), house.world.times("b")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_runtime_at_rest_sets_nothing_off() {
+    let house = House::new();
+    let (runtime, agent) = house.with_agent().await;
+    let begun = submit(&runtime, agent, "held:a").await;
+    house.world.began("a").await;
+    let paid = runtime
+        .submit(&agent.into(), RunRequest::new("held-once:pay").in_session("other".parse().unwrap()))
+        .await;
+    let paid = paid.unwrap().run;
+    house.world.began("pay").await;
+    let behind = submit(&runtime, agent, "pure:b").await;
+    let ended = submit(&runtime, agent, "pure:c").await;
+
+    let second = house.open().await;
+    until_phase(&second, paid, Phase::Parked).await;
+    house.world.began("a").await;
+
+    let rest = house.builder().configure(|config| config.at_rest = true).open().await.unwrap();
+    assert_eq!(rest.run_status(&begun).await.unwrap().phase, Phase::Parked);
+    assert_eq!(rest.run_status(&behind).await.unwrap().phase, Phase::Queued);
+    assert_eq!(rest.run_agent(agent, "pure:d").await.unwrap_err().code(), "wrong-state");
+    assert!(matches!(
+        rest.cancel(&ended, "enough", Duration::ZERO).await.unwrap(),
+        CancelReceipt::Cancelled(_)
+    ));
+    rest.pause_agent(agent).await.unwrap();
+    rest.resume_agent(agent).await.unwrap();
+    rest.decide(&paid, &"pay".parse().unwrap(), Decision::Assume(Content::json(&"paid").unwrap()))
+        .await
+        .unwrap();
+    rest.shutdown(Duration::from_secs(10)).await.unwrap();
+    assert_eq!((house.world.times("a"), house.world.times("b")), (2, 0));
+
+    let next = house.open().await;
+    house.world.began("a").await;
+    (0..3).for_each(|_| house.world.open("a"));
+    assert_eq!(output(&next, begun).await, "a!");
+    assert_eq!(output(&next, behind).await, "b!");
+    assert_eq!(output(&next, paid).await, "paid");
+    assert_eq!((house.world.times("a"), house.world.times("pay")), (3, 1));
+    assert_eq!(house.world.times("c"), 0);
 }
