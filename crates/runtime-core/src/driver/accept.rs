@@ -1,9 +1,11 @@
 //! Acceptance: what is refused is refused at once, with its reason; what is accepted is never lost.
 
+use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use runtime_codec::IdemRecord;
@@ -15,6 +17,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::commit::Patience;
 use super::finish::accepted_of;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner};
@@ -55,7 +58,7 @@ impl Inner {
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
             // outcome lends its own task until the run has to wait for the first time, for that may be its end.
             let mut work = Box::pin(self.tasks.track_future(Arc::clone(self).accept(reserved)));
-            let over = lend && poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
+            let over = lend && poll_fn(|cx| Poll::Ready(lend_to(work.as_mut(), cx))).await;
             if over {
                 // Whoever runs one agent after the other lets other tasks have their turn.
                 tokio::task::coop::consume_budget().await;
@@ -96,15 +99,19 @@ impl Inner {
             let (size, limit) = (labels as u64, Payload::INLINE_LIMIT as u64);
             return Err(RuntimeError::TooLarge { what: "the labels".to_owned(), size, limit });
         }
-        if self.open_runs.load(Ordering::Relaxed) >= self.config.max_open {
-            let what = "the runtime's list of open runs".to_owned();
-            return Err(RuntimeError::Busy {
-                what,
-                limit: self.config.max_open,
-                retry_after: Duration::from_secs(1),
-            });
-        }
         Ok(())
+    }
+
+    /// Takes a place among the open runs.
+    fn count_open(&self) -> Result<(), RuntimeError> {
+        let limit = self.config.max_open;
+        let room = |open| (open < limit).then_some(open + 1);
+        let counted = self.open_runs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        counted.map(|_| ()).map_err(|_| RuntimeError::Busy {
+            what: "the runtime's list of open runs".to_owned(),
+            limit,
+            retry_after: Duration::from_secs(1),
+        })
     }
 
     /// The run that the same key gave before.
@@ -170,6 +177,7 @@ impl Inner {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
                 admit(found, runs, request, max_queued)?;
+                self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let begins = found.session(&request.session).admit(run, hosted.is_some());
                 runs.insert(run, Arc::clone(&slot));
@@ -178,7 +186,6 @@ impl Inner {
                 Ok(Reserved { slot, accepted, input: request.input.clone(), begins })
             })
             .await??;
-        self.open_runs.fetch_add(1, Ordering::Relaxed);
         Ok(reserved)
     }
 
@@ -223,7 +230,13 @@ impl Inner {
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;
         if let Payload::Blob { .. } = accepted.input {
-            Box::pin(self.write_blobs(&place.tenant, partition, std::slice::from_ref(input))).await?;
+            Box::pin(self.write_blobs(
+                &place.tenant,
+                partition,
+                std::slice::from_ref(input),
+                Patience::OfCaller,
+            ))
+            .await?;
         }
         let at = self.clock.now();
         let kind = EntryKind::Accepted(accepted);
@@ -237,6 +250,28 @@ impl Inner {
         self.commit_now(partition, Writes::accept(place, accepted, &log)).await?;
         Ok(log)
     }
+}
+
+thread_local! {
+    /// Whether a caller's task is lent on this thread.
+    static LENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls a run's work once in its caller's task. `true`: it is over. An agent that runs agents does not get deeper and
+/// deeper into one stack by that: its own runs get tasks.
+fn lend_to(work: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> bool {
+    /// Ends it also when the work panics.
+    struct Lent;
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            LENT.set(false);
+        }
+    }
+    if LENT.replace(true) {
+        return false;
+    }
+    let _lent = Lent;
+    work.poll(cx).is_ready()
 }
 
 /// Whether the session takes another run.

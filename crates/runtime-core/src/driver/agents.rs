@@ -91,7 +91,13 @@ impl Inner {
         }
         let spec = parse_spec(spec)?;
         let Some(kind) = self.kind(&spec.kind) else { return Ok((None, 0)) };
-        match kind.build(&spec) {
+        // A panic of a kind is its agent's trouble, and of nothing else.
+        let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kind.build(&spec)));
+        let Ok(built) = built else {
+            tracing::warn!(agent = %spec.name, "building the agent panicked; its runs wait");
+            return Ok((None, 0));
+        };
+        match built {
             Ok(built) => Ok((Some(built), kind.version())),
             Err(error) => {
                 tracing::warn!(agent = %spec.name, %error, "the agent cannot be built here; its runs wait");

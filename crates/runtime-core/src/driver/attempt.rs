@@ -22,7 +22,7 @@ use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::machine::{Over, RunMachine};
 
 /// How long to wait before what could not be read is read again.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+pub(super) const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 type Work = Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>;
 type Commit = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
@@ -59,7 +59,7 @@ impl Inner {
             read = self.read_for(&slot, &log).await;
         }
         let attempt = match read {
-            Ok(read) => self.prepare(&slot, log, agent, read).await,
+            Ok(read) => self.prepare(&slot, log, agent, read),
             Err(error) => Err(error),
         };
         match attempt {
@@ -91,7 +91,7 @@ impl Inner {
         Ok(Read { input, contents, state })
     }
 
-    async fn prepare(
+    fn prepare(
         self: &Arc<Self>,
         slot: &Arc<RunSlot>,
         log: Vec<Entry>,
@@ -113,14 +113,15 @@ impl Inner {
             fence,
         };
         let entries = log.len() as u64;
-        let paused =
-            self.with_agent(&place.tenant, &place.agent, |agent, _| agent.want == Want::Paused).await?;
-        let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
-        machine.pause(paused);
+        let machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
         slot.committed(entries);
-        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot) };
+        // From here on whoever pauses finds the machine. What was wanted before is read under the lock under which it
+        // is changed, so that no change is missed and none is undone.
+        self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
+        let clock = Arc::clone(&self.clock);
+        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot), clock };
         let ctx = Ctx::new(Arc::new(port));
         let agent = Some(isolated(agent, ctx, input));
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
@@ -152,7 +153,7 @@ impl Attempt {
             let signalled = self.slot.signal.poll(cx);
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
-                    self.agent = None;
+                    self.drop_agent();
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => continue,
@@ -177,7 +178,7 @@ impl Attempt {
                 && let Poll::Ready(result) = agent.as_mut().poll(cx)
             {
                 // Its futures end before its result is taken, so that what it left open is recorded first.
-                self.agent = None;
+                self.drop_agent();
                 let result = match result {
                     Ok(output) if output.bytes.len() > crate::engine::machine::asks::MAX_CONTENT => {
                         let message = format!("the output has {} bytes, too many", output.bytes.len());
@@ -185,18 +186,29 @@ impl Attempt {
                     }
                     result => result,
                 };
-                lock(&self.machine).finish(result);
+                let mut machine = lock(&self.machine);
+                machine.pass(self.inner.clock.now());
+                machine.finish(result);
             }
             let (again, over) = {
                 let mut machine = lock(&self.machine);
                 (machine.turn(now), machine.over())
             };
             if over != Over::No {
-                self.agent = None;
+                self.drop_agent();
             }
             if !again || self.agent.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Ends the agent's futures. A panic in one of their destructors harms nothing else.
+    fn drop_agent(&mut self) {
+        let Some(agent) = self.agent.take() else { return };
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(agent)));
+        if dropped.is_err() {
+            tracing::warn!(run = %self.slot.place.run, "a destructor of the agent panicked");
         }
     }
 

@@ -7,6 +7,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{StateError, Then, When};
 
+use super::commit::Patience;
 use super::inner::Inner;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
@@ -23,9 +24,10 @@ impl Inner {
         tenant: &Tenant,
         partition: Partition,
         contents: &[Content],
+        patience: Patience,
     ) -> Result<(), StateError> {
         for content in contents {
-            self.write_blob(tenant, partition, content.digest(), &content.bytes).await?;
+            self.write_blob(tenant, partition, content.digest(), &content.bytes, patience).await?;
         }
         Ok(())
     }
@@ -37,6 +39,7 @@ impl Inner {
         partition: Partition,
         hash: Digest,
         bytes: &Bytes,
+        patience: Patience,
     ) -> Result<(), StateError> {
         let chunks: Vec<Bytes> = (0..bytes.len().max(1))
             .step_by(CHUNK)
@@ -44,8 +47,11 @@ impl Inner {
             .collect();
         // The last chunk is written last: where it is, all are.
         let last = keys::blob(tenant, partition, &hash, chunks.len() as u32 - 1);
-        if self.store.get(std::slice::from_ref(&last)).await?[0].is_some() {
-            return Ok(());
+        match self.store.get(std::slice::from_ref(&last)).await {
+            Ok(cells) if cells[0].is_some() => return Ok(()),
+            Err(error) if !error.is_transient() => return Err(error),
+            // Not there, or not known: what is there already is a conflict below.
+            Ok(_) | Err(_) => {}
         }
         for (group, chunks) in chunks.chunks(GROUP).enumerate() {
             let mut writes = Writes::default();
@@ -56,7 +62,7 @@ impl Inner {
                 }
                 writes.then.push(Then::Put(cell, chunk.clone()));
             }
-            match self.commit(partition, writes).await {
+            match self.commit_with(partition, writes, patience).await {
                 // Somebody wrote the same bytes, for they have the same hash.
                 Ok(_) | Err(StateError::Conflict { .. }) => {}
                 Err(error) => return Err(error),

@@ -15,7 +15,7 @@ use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine;
 use crate::engine::claim::Next;
-use crate::engine::machine::{RunMachine, shortened};
+use crate::engine::machine::{Over, RunMachine, shortened};
 
 /// How long after its time a run may take to be shut out, when its agent does not pause.
 const GRACE: Duration = Duration::from_millis(500);
@@ -36,32 +36,26 @@ impl Inner {
         reason: &str,
         within: Duration,
     ) -> Result<CancelReceipt, RuntimeError> {
+        let Some(slot) = self.open_slot(tenant, run)? else {
+            let (_, view) = self.tenant_log(tenant, run).await?;
+            let unknown = RuntimeError::UnknownRun { run: *run };
+            return view.outcome.map(CancelReceipt::AlreadyEnded).ok_or(unknown);
+        };
         loop {
-            let Some(slot) = self.open_slot(tenant, run)? else {
-                let (log, view) = self.tenant_log(tenant, run).await?;
-                return match view.outcome {
-                    Some(outcome) => Ok(CancelReceipt::AlreadyEnded(outcome)),
-                    None => {
-                        drop(log);
-                        Err(RuntimeError::UnknownRun { run: *run })
-                    }
-                };
-            };
             match slot.stage() {
                 Stage::Left(error) => return Err(error),
                 Stage::Ended(finished) => return Ok(receipt(&finished.outcome)),
-                Stage::Working(machine) => return self.cancel_working(&slot, &machine, reason, within).await,
-                Stage::Parked(_) if slot.take_parked() => {
+                Stage::Working(machine) => self.cancel_working(&slot, &machine, reason, within).await?,
+                Stage::Parked(_) => {
+                    let Some(waited_for) = slot.take_parked() else { continue };
                     let answer = self.cancel_still(&slot, reason, within).await;
-                    return answer.inspect_err(|_| slot.park_again());
+                    return answer.inspect_err(|_| slot.park_again(waited_for));
                 }
                 Stage::Queued if self.take_queued(&slot) => {
                     let answer = self.cancel_still(&slot, reason, within).await;
                     return answer.inspect_err(|_| self.queue_again(&slot));
                 }
-                Stage::Accepting | Stage::Moving | Stage::Parked(_) | Stage::Queued => {
-                    self.until_moved(&slot).await?
-                }
+                Stage::Accepting | Stage::Moving | Stage::Queued => self.until_moved(&slot).await?,
             }
         }
     }
@@ -77,12 +71,14 @@ impl Inner {
     }
 
     /// A run that could not be ended waits for its turn again, behind the others.
-    pub(super) fn queue_again(&self, slot: &RunSlot) {
+    pub(super) fn queue_again(self: &Arc<Self>, slot: &RunSlot) {
         slot.set_stage(Stage::Queued);
         self.in_session(&slot.place, |session| {
             session.admit(slot.place.run, false);
             session.accepted(&slot.place.run);
         });
+        // The one before it may have ended meanwhile.
+        self.begin_next(&slot.place);
     }
 
     async fn until_moved(&self, slot: &RunSlot) -> Result<(), RuntimeError> {
@@ -98,37 +94,54 @@ impl Inner {
         })
     }
 
+    /// Asks an attempt to end, and shuts it out when it does not. Afterwards the run is somewhere else: it has its
+    /// outcome, or its attempt was over before and it is still.
     async fn cancel_working(
         self: &Arc<Self>,
         slot: &Arc<RunSlot>,
         machine: &Arc<Mutex<RunMachine>>,
         reason: &str,
         within: Duration,
-    ) -> Result<CancelReceipt, RuntimeError> {
+    ) -> Result<(), RuntimeError> {
         {
             let mut machine = lock(machine);
             machine.tick(self.clock.now());
             machine.cancel(caller(), reason.to_owned(), within);
         }
         slot.signal.raise();
-        if let Ok(answer) = tokio::time::timeout(within + GRACE, over(slot)).await {
-            return answer;
+        if tokio::time::timeout(within.saturating_add(GRACE), leaves(slot, machine)).await.is_ok() {
+            return Ok(());
         }
-        // The agent has not paused: it is shut out of its log, and its thread is left to it.
-        let outgoing = {
-            let mut machine = lock(machine);
-            machine.stop_cancelled(Stopped::Abandoned);
-            machine.take_batch()
+        // The agent has not paused: it is shut out of its log, and its thread is left to it. A task sees to it, for
+        // the store may take longer than the caller waits.
+        lock(machine).stop_cancelled(Stopped::Abandoned);
+        self.tasks.spawn(Arc::clone(self).shut_out(Arc::clone(slot), Arc::clone(machine)));
+        tokio::time::timeout(GRACE, leaves(slot, machine)).await.map_err(|_| RuntimeError::Busy {
+            what: format!("`{}`, whose end is not recorded yet,", slot.place.run),
+            limit: 1,
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    /// Commits the end of a run whose agent does not pause.
+    async fn shut_out(self: Arc<Self>, slot: Arc<RunSlot>, machine: Arc<Mutex<RunMachine>>) {
+        loop {
+            let outgoing = lock(&machine).take_batch();
+            let Some(outgoing) = outgoing else { break };
+            let written = Arc::clone(&self).write(Arc::clone(&slot), Arc::clone(&machine), outgoing).await;
+            if let Err(error) = written {
+                return slot.set_stage(Stage::Left(error.into()));
+            }
+        }
+        let log = {
+            let machine = lock(&machine);
+            // Somebody else's commit may be under way, or the attempt has come to its end after all.
+            let ended = machine.over() == Over::Run && machine.durable() == machine.log().len();
+            if ended { machine.log().to_vec() } else { Vec::new() }
         };
-        if let Some(outgoing) = outgoing {
-            let writing = Arc::clone(self).write(Arc::clone(slot), Arc::clone(machine), outgoing);
-            writing.await?;
-            let log = lock(machine).log().to_vec();
-            self.run_over(slot, &log).await;
+        if !log.is_empty() {
+            self.run_over(&slot, &log).await;
         }
-        let receipt = Receipt { stopped: Stopped::Abandoned, unknown: Vec::new() };
-        let answer = tokio::time::timeout(GRACE, over(slot)).await;
-        answer.unwrap_or(Ok(CancelReceipt::Cancelled(receipt)))
     }
 
     /// Ends a run that has no attempt.
@@ -175,10 +188,17 @@ impl Inner {
                 Stage::Ended(_) => return Err(RuntimeError::RunOver { run: *run }),
                 Stage::Queued => return Err(nothing()),
                 Stage::Working(machine) => {
-                    let recorded_by = {
+                    let (over, recorded_by) = {
                         let mut machine = lock(&machine);
-                        machine.decide(step, caller(), verdict.clone()).then(|| machine.log().len() as u64)
+                        let over = machine.over() == Over::Attempt;
+                        let decided = machine.decide(step, caller(), verdict.clone());
+                        (over, decided.then(|| machine.log().len() as u64))
                     };
+                    if over {
+                        let left = tokio::time::timeout(MOVES_WITHIN, leaves(&slot, &machine)).await;
+                        left.map_err(|_| nothing())?;
+                        continue;
+                    }
                     if let Some(entries) = recorded_by {
                         slot.signal.raise();
                         return self.until_recorded(&slot, entries).await;
@@ -192,11 +212,12 @@ impl Inner {
                     let moved = tokio::time::timeout(MOVES_WITHIN, slot.moves(seen)).await;
                     moved.map_err(|_| nothing())?;
                 }
-                Stage::Parked(_) if slot.take_parked() => {
+                Stage::Parked(_) => {
+                    let Some(waited_for) = slot.take_parked() else { continue };
                     let answer = self.decide_parked(&slot, step, verdict).await;
-                    return answer.inspect_err(|_| slot.park_again());
+                    return answer.inspect_err(|_| slot.park_again(waited_for));
                 }
-                Stage::Accepting | Stage::Moving | Stage::Parked(_) => self.until_moved(&slot).await?,
+                Stage::Accepting | Stage::Moving => self.until_moved(&slot).await?,
             }
         }
     }
@@ -263,11 +284,11 @@ impl Inner {
     }
 }
 
-async fn over(slot: &RunSlot) -> Result<CancelReceipt, RuntimeError> {
+/// Waits until a run is no longer worked by this machine.
+async fn leaves(slot: &RunSlot, machine: &Arc<Mutex<RunMachine>>) {
     slot.until(|stage| match stage {
-        Stage::Ended(finished) => Some(Ok(receipt(&finished.outcome))),
-        Stage::Left(error) => Some(Err(error.clone())),
-        _ => None,
+        Stage::Working(other) if Arc::ptr_eq(other, machine) => None,
+        _ => Some(()),
     })
     .await
 }

@@ -19,6 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a store that is away or full.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a commit is tried while the store is away or full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Somebody waits: what the store does not take in time has not been written, and is refused.
+    OfCaller,
+    /// A run was accepted: as long as the runtime lives.
+    OfRun,
+}
+
 /// Batches that the store did not take yet, and why.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -59,18 +68,31 @@ impl Inner {
     /// Commits for a run, as the partition's owner. While the fate of the batch is not known, or the store is away or
     /// full, the same batch is submitted again; the runtime's end ends that.
     pub(super) async fn commit(&self, partition: Partition, writes: Writes) -> Result<Committed, StateError> {
-        let batch = self.fenced(partition, writes).await?;
-        self.submit_batch(batch, None).await
+        self.commit_with(partition, writes, Patience::OfRun).await
     }
 
-    /// Commits for a caller who waits: what the store does not take in time has not been written, and is refused.
+    /// Commits for a caller who waits.
     pub(super) async fn commit_now(
         &self,
         partition: Partition,
         writes: Writes,
     ) -> Result<Committed, StateError> {
+        self.commit_with(partition, writes, Patience::OfCaller).await
+    }
+
+    /// Commits as the partition's owner.
+    pub(super) async fn commit_with(
+        &self,
+        partition: Partition,
+        writes: Writes,
+        patience: Patience,
+    ) -> Result<Committed, StateError> {
         let batch = self.fenced(partition, writes).await?;
-        self.submit_batch(batch, Some(self.clock.now().after(PATIENCE))).await
+        let until = match patience {
+            Patience::OfCaller => Some(self.clock.now().after(PATIENCE)),
+            Patience::OfRun => None,
+        };
+        self.submit_batch(batch, until).await
     }
 
     /// Commits what needs no owner: names, and claims.

@@ -11,7 +11,9 @@ use runtime_traits::log::{Accepted, Ended, Entry, EntryKind, Outcome, Phase, Run
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
-use super::inner::Inner;
+use super::attempt::READ_AGAIN_AFTER;
+use super::commit::Patience;
+use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use super::wake::reason;
 use crate::engine::batches::{Place, Writes, closed_timers, fitting, open_timers};
@@ -33,7 +35,7 @@ impl Inner {
         let place = &slot.place;
         let partition = place.run.partition();
         if !outgoing.blobs.is_empty() {
-            Box::pin(self.write_blobs(&place.tenant, partition, &outgoing.blobs)).await?;
+            Box::pin(self.write_blobs(&place.tenant, partition, &outgoing.blobs, Patience::OfRun)).await?;
         }
         let ended = match outgoing.entries.last() {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
@@ -125,7 +127,16 @@ impl Inner {
     /// A run has its outcome, which is committed.
     pub(super) async fn run_over(self: &Arc<Self>, slot: &Arc<RunSlot>, log: &[Entry]) {
         let place = &slot.place;
-        let stage = match self.finished_of(place, log).await {
+        let mut finished = self.finished_of(place, log).await;
+        while let Err(RuntimeError::Store(error)) = &finished
+            && error.is_transient()
+            && !self.ending.is_cancelled()
+        {
+            tracing::warn!(run = %place.run, %error, "the run's output cannot be read yet; it is read again");
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
+            finished = self.finished_of(place, log).await;
+        }
+        let stage = match finished {
             Ok(finished) => Stage::Ended(Arc::new(finished)),
             Err(error) => Stage::Left(error),
         };
@@ -197,11 +208,15 @@ impl Inner {
         }
     }
 
+    /// Does something with an agent, if it is in memory.
+    pub(super) fn in_agent<T>(&self, place: &Place, act: impl FnOnce(&mut AgentSlot) -> T) -> Option<T> {
+        let mut state = lock(&self.home(place.agent.partition()).state);
+        state.agents.get_mut(&place.agent).map(|agent| act(agent))
+    }
+
     /// Does something with the session of a run whose agent is in memory.
     pub(super) fn in_session<T>(&self, place: &Place, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        let mut state = lock(&self.home(place.agent.partition()).state);
-        let agent = state.agents.get_mut(&place.agent)?;
-        Some(act(agent.session(&place.session)))
+        self.in_agent(place, |agent| act(agent.session(&place.session)))
     }
 
     /// Where the session's conversation ends and what its last run left; read once.
@@ -216,7 +231,9 @@ impl Inner {
 
     /// Begins the next run of a session, if it is its turn and its agent may.
     pub(super) fn begin_next(self: &Arc<Self>, place: &Place) {
-        if self.begins_with(place).is_none() {
+        // A promised run has begun: its log says so, whatever is wanted of the agent since.
+        let promised = self.in_session(place, |session| session.has_promised()).unwrap_or(false);
+        if self.begins_with(place).is_none() && (!promised || self.is_draining()) {
             return;
         }
         let Some(Some(next)) = self.in_session(place, Session::begin_next) else { return };
@@ -229,16 +246,29 @@ impl Inner {
     fn begin(self: Arc<Self>, slot: Arc<RunSlot>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let run = slot.place.run;
-            let result = match self.run_log(&run).await {
-                Ok((log, view)) if view.attempt > 0 => self.resume(&slot, log).await,
-                Ok((log, view)) => self.go_on(&slot, log, &view, Vec::new(), Next::Start).await,
-                Err(error) => Err(error),
-            };
+            let mut result = self.begin_once(&slot).await;
+            while let Err(RuntimeError::Store(error)) = &result
+                && error.is_transient()
+                && !self.ending.is_cancelled()
+            {
+                tracing::warn!(%run, %error, "the run cannot begin yet; it is tried again");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+                result = self.begin_once(&slot).await;
+            }
             if let Err(error) = result {
                 tracing::error!(%run, %error, "the run cannot begin; it stays open");
                 slot.set_stage(Stage::Left(error));
             }
         })
+    }
+
+    async fn begin_once(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {
+        let (log, view) = self.run_log(&slot.place.run).await?;
+        if view.attempt > 0 {
+            self.resume(slot, log).await
+        } else {
+            self.go_on(slot, log, &view, Vec::new(), Next::Start).await
+        }
     }
 
     /// Works a run whose log ends with its attempt's `Started`.

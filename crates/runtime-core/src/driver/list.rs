@@ -32,7 +32,7 @@ impl Inner {
         within: Duration,
     ) -> Result<Joined, RuntimeError> {
         if let Some(slot) = self.open_slot(tenant, run)?
-            && let Ok(finished) = tokio::time::timeout(within, outcome(&slot)).await
+            && let Ok(finished) = tokio::time::timeout(within, self.outcome(&slot)).await
         {
             return Ok(Joined::Ended((*finished?).clone()));
         }
@@ -220,16 +220,20 @@ impl Inner {
             last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
         }
     }
-}
 
-/// A run's outcome, when it has it.
-pub(super) async fn outcome(slot: &RunSlot) -> Result<Arc<Finished>, RuntimeError> {
-    slot.until(|stage| match stage {
-        Stage::Ended(finished) => Some(Ok(Arc::clone(finished))),
-        Stage::Left(error) => Some(Err(error.clone())),
-        _ => None,
-    })
-    .await
+    /// A run's outcome, when it has it. A runtime that ends works it no further: the next one does.
+    pub(super) async fn outcome(&self, slot: &RunSlot) -> Result<Arc<Finished>, RuntimeError> {
+        let outcome = slot.until(|stage| match stage {
+            Stage::Ended(finished) => Some(Ok(Arc::clone(finished))),
+            Stage::Left(error) => Some(Err(error.clone())),
+            _ => None,
+        });
+        tokio::select! {
+            biased;
+            outcome = outcome => outcome,
+            () = self.ending.cancelled() => Err(RuntimeError::ShuttingDown),
+        }
+    }
 }
 
 /// Where a page of agents begins: partition and cell.

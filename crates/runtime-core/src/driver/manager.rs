@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::inner::{Inner, OwnedPartition, PartitionState};
-use super::list::outcome;
 use super::run_slot::{RunSlot, lock};
 use super::sweep::Ended;
 use super::wake::Timers;
@@ -90,8 +89,13 @@ impl RuntimeManager {
             config,
             pool,
         });
-        inner.recover().await?;
+        if let Err(error) = inner.recover().await {
+            // Runs that were started already are parked again.
+            inner.shutdown(Duration::ZERO).await?;
+            return Err(error);
+        }
         inner.tasks.spawn(Arc::clone(&inner).keep_time());
+        inner.tasks.spawn(Arc::clone(&inner).keep_due());
         inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })
@@ -170,7 +174,7 @@ impl RuntimeManager {
         request: impl Into<RunRequest>,
     ) -> Result<RunResult, RuntimeError> {
         let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into(), true).await?;
-        let finished = outcome(&slot).await?;
+        let finished = self.inner.outcome(&slot).await?;
         drop(slot);
         Arc::unwrap_or_clone(finished).into_result()
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use runtime_traits::agent::{Ask, Facts, Given, RunPort, Slot, StepError};
-use runtime_traits::clock::UnixMillis;
+use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::content::Content;
 use runtime_traits::log::{StepFailure, StepKey, Usage};
 use runtime_traits::name::Name;
@@ -18,6 +18,7 @@ pub(super) struct Port {
     pub(super) facts: Facts,
     pub(super) machine: Arc<Mutex<RunMachine>>,
     pub(super) slot: Arc<RunSlot>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl RunPort for Port {
@@ -42,7 +43,11 @@ impl RunPort for Port {
     }
 
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
-        lock(&self.machine).settle(slot, result, usage);
+        // The agent may have worked for long since it was polled.
+        let now = self.clock.now();
+        let mut machine = lock(&self.machine);
+        machine.pass(now);
+        machine.settle(slot, result, usage);
     }
 
     fn give_up(&self, slot: Slot) {

@@ -105,21 +105,20 @@ impl RunSlot {
         self.moved.notify_waiters();
     }
 
-    /// Takes a parked run to move it: only one does.
-    pub(super) fn take_parked(&self) -> bool {
+    /// Takes a parked run to move it: only one does. What it waited for, in words.
+    pub(super) fn take_parked(&self) -> Option<String> {
         let mut stage = lock(&self.stage);
-        let parked = matches!(*stage, Stage::Parked(_));
-        if parked {
-            *stage = Stage::Moving;
-        }
-        parked
+        let Stage::Parked(reason) = &mut *stage else { return None };
+        let reason = std::mem::take(reason);
+        *stage = Stage::Moving;
+        Some(reason)
     }
 
     /// A run that was taken and could not be moved is parked as before.
-    pub(super) fn park_again(&self) {
+    pub(super) fn park_again(&self, reason: String) {
         let mut stage = lock(&self.stage);
         if matches!(*stage, Stage::Moving) {
-            *stage = Stage::Parked("its next attempt".to_owned());
+            *stage = Stage::Parked(reason);
         }
         drop(stage);
         self.moved.notify_waiters();

@@ -15,7 +15,6 @@ use runtime_traits::runtime::{
 use runtime_traits::store::Seq;
 
 use super::inner::Inner;
-use super::list::outcome;
 use super::manager::RuntimeManager;
 
 impl RuntimeManager {
@@ -89,7 +88,7 @@ impl Runtime for RuntimeManager {
 
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
         let (slot, _) = self.inner.submit(&self.tenant, agent, request, true).await?;
-        outcome(&slot).await.map(|finished| (*finished).clone())
+        self.inner.outcome(&slot).await.map(|finished| (*finished).clone())
     }
 
     async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {

@@ -15,6 +15,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Seq, Then, When};
 
+use super::commit::Patience;
 use super::inner::Inner;
 use super::load::read;
 use super::register::parse_spec;
@@ -113,7 +114,7 @@ impl Inner {
         let count = messages.len() as u32;
         let bytes = encode(&Segment { messages });
         let hash = Digest::of(&bytes);
-        self.write_blob(tenant, partition, hash, &bytes).await?;
+        self.write_blob(tenant, partition, hash, &bytes, Patience::OfCaller).await?;
         Ok(SegmentRef { hash, len: bytes.len() as u64, first: first.0, messages: count })
     }
 
@@ -249,7 +250,7 @@ impl Inner {
             && from != to
         {
             let content = self.resolve(tenant, from, payload).await?;
-            self.write_blobs(tenant, to, std::slice::from_ref(&content)).await?;
+            self.write_blobs(tenant, to, std::slice::from_ref(&content), Patience::OfCaller).await?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Inner {
                     sessions.insert((&place.agent, &place.session), place);
                 }
                 for place in sessions.into_values() {
-                    let keep = self.known_session(place).await?.conversation.next.0;
+                    let keep = self.session(place).await?.conversation.next.0;
                     let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
                     writes
                         .then
@@ -93,15 +93,35 @@ impl Inner {
         let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
         let name = parse_spec(&record)?.name;
         self.withdraw(tenant, &id, agent, &name).await?;
-        let alias = keys::name(self.pool, tenant, &name);
-        if let Some(written) = self.store.get(std::slice::from_ref(&alias)).await?.pop().flatten() {
+        self.unname(tenant, &id, &name).await?;
+        lock(&self.attached).remove(&id);
+        self.purge(tenant, &id).await
+    }
+
+    /// Takes an agent's name away, if it is still its own.
+    pub(super) async fn unname(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        name: &Name,
+    ) -> Result<(), RuntimeError> {
+        let alias = keys::name(self.pool, tenant, name);
+        let written = self.store.get(std::slice::from_ref(&alias)).await?.pop().flatten();
+        if let Some(written) = written
+            && read::<runtime_codec::NameRecord>(&alias, &written)?.agent == *agent
+        {
             let when = vec![When::Revision(alias.clone(), written.revision)];
             let then = vec![Then::Delete(alias.clone())];
             self.commit_unfenced(alias.partition, Writes { when, then }).await?;
         }
         lock(&self.names).remove(&(tenant.clone(), name.folded()));
-        lock(&self.attached).remove(&id);
-        self.purge(tenant, &id).await
+        Ok(())
+    }
+
+    /// Whether somebody began to delete the agent.
+    pub(super) async fn is_withdrawn(&self, tenant: &Tenant, agent: &AgentId) -> Result<bool, RuntimeError> {
+        let cell = keys::want(tenant, agent);
+        Ok(self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten().is_none())
     }
 
     /// Takes back what somebody wants of an agent that is stopped and has no open run: from here on it takes none, and
@@ -122,7 +142,8 @@ impl Inner {
         let _admin = home.admin.lock().await;
         let cell = keys::want(tenant, id);
         let written = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
-        let written = written.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
+        // Somebody began to delete it, and did not come to the end.
+        let Some(written) = written else { return Ok(()) };
         if read::<runtime_codec::WantRecord>(&cell, &written)?.want != Want::Stopped {
             return Err(refused("it is not stopped; stop it first"));
         }

@@ -26,6 +26,8 @@ use crate::engine::machine::too_late;
 
 /// How often what has fallen due is looked for. Runs are woken by their own timers, at the moment.
 const ROUND: Duration = Duration::from_secs(30);
+/// How long somebody who has a run in hand may need.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Writes in one batch of what fell due.
 const GROUP: usize = 200;
 
@@ -54,10 +56,20 @@ impl Timers {
 }
 
 impl Inner {
-    /// Keeps the time until the runtime ends.
+    /// Does what has fallen due, every now and then until the runtime ends: first what did while nobody was here.
+    pub(super) async fn keep_due(self: Arc<Self>) {
+        loop {
+            self.do_due(self.clock.now()).await;
+            self.forget_idle();
+            tokio::select! {
+                () = tokio::time::sleep(ROUND) => {}
+                () = self.ending.cancelled() => return,
+            }
+        }
+    }
+
+    /// Wakes parked runs at their moments until the runtime ends.
     pub(super) async fn keep_time(self: Arc<Self>) {
-        // What fell due while nobody was here comes first.
-        let mut round = self.clock.now();
         loop {
             let now = self.clock.now();
             while let Some(run) = self.timers.pop_due(now) {
@@ -65,13 +77,8 @@ impl Inner {
                     self.tasks.spawn(Arc::clone(&self).wake(slot));
                 }
             }
-            if now >= round {
-                self.do_due(now).await;
-                self.forget_idle();
-                round = self.clock.now().after(ROUND);
-            }
-            let next = self.timers.next().into_iter().chain([round]).min().unwrap_or(round);
-            let pause = next.since(self.clock.now()).max(Duration::from_millis(1));
+            let pause = self.timers.next().map_or(ROUND, |next| next.since(self.clock.now()));
+            let pause = pause.clamp(Duration::from_millis(1), ROUND);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.timers.changed.notified() => {}
@@ -95,15 +102,17 @@ impl Inner {
         let late = accepted_of(&log)
             .and_then(|accepted| accepted.deadline)
             .is_some_and(|deadline| deadline <= self.clock.now());
-        // The end of a pause looks at every parked run again.
-        let taken = match slot.stage() {
-            Stage::Queued => late && self.take_queued(&slot),
-            Stage::Parked(_) => (late || !self.is_paused(&slot.place.agent)) && slot.take_parked(),
-            _ => false,
+        let again = match slot.stage() {
+            Stage::Queued if late && self.take_queued(&slot) => Stage::Queued,
+            // The end of a pause looks at every parked run again.
+            Stage::Parked(_) if late || !self.is_paused(&slot.place.agent) => match slot.take_parked() {
+                Some(reason) => Stage::Parked(reason),
+                None => return self.timers.add(self.clock.now().after(MOMENT), slot.place.run),
+            },
+            // Somebody else has it in hand, and may leave it as it was.
+            Stage::Moving => return self.timers.add(self.clock.now().after(MOMENT), slot.place.run),
+            _ => return,
         };
-        if !taken {
-            return;
-        }
         let moved = if late {
             let ended = Ended { outcome: too_late(), usage: view.usage, price: Price::default() };
             self.go_on(&slot, log, &view, vec![EntryKind::Ended(ended)], Next::Over).await
@@ -116,7 +125,10 @@ impl Inner {
         };
         if let Err(error) = moved {
             tracing::warn!(run = %slot.place.run, %error, "the run cannot be woken; later again");
-            slot.park_again();
+            match again {
+                Stage::Parked(reason) => slot.park_again(reason),
+                _ => self.queue_again(&slot),
+            }
             self.timers.add(self.clock.now().after(ROUND), slot.place.run);
         }
     }
@@ -193,6 +205,12 @@ impl Inner {
                     Err(_) => None,
                 };
                 if named.is_none_or(|record| record.agent != agent) {
+                    self.purge(&tenant, &agent).await?;
+                } else if let Ok(name) = Name::new(&name)
+                    && self.is_withdrawn(&tenant, &agent).await?
+                {
+                    // Whoever deleted it did not come to the end.
+                    self.unname(&tenant, &agent, &name).await?;
                     self.purge(&tenant, &agent).await?;
                 }
             }

@@ -242,9 +242,14 @@ impl RunMachine {
         state_left(&self.log)
     }
 
+    /// Tells the time, and nothing takes effect yet: what is appended from here on is stamped with it.
+    pub fn pass(&mut self, now: UnixMillis) {
+        self.now = now.max(self.now);
+    }
+
     /// Tells the time. Deadlines and timers that have passed take effect.
     pub fn tick(&mut self, now: UnixMillis) {
-        self.now = now.max(self.now);
+        self.pass(now);
         if self.over != Over::No {
             return;
         }
@@ -262,6 +267,9 @@ impl RunMachine {
 
     /// When `tick` has to be called next.
     pub fn wake_at(&self) -> Option<UnixMillis> {
+        if self.over != Over::No {
+            return None;
+        }
         let slots =
             self.open.iter().filter_map(|slot| self.slots[*slot].wake_at()).filter(|_| self.is_live());
         slots.chain(self.cancel_by).chain(self.deadline).min()
@@ -270,7 +278,9 @@ impl RunMachine {
     /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the
     /// next one that does.
     pub fn take_batch(&mut self) -> Option<Outgoing> {
-        if self.sent > self.durable || !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind)) {
+        // The log of an attempt that is over may have been taken.
+        let news = self.log.get(self.sent..).unwrap_or_default();
+        if self.sent > self.durable || !news.iter().any(|entry| is_urgent(&entry.kind)) {
             return None;
         }
         self.sent = self.durable + fitting(&self.log[self.durable..]);

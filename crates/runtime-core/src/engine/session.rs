@@ -77,6 +77,11 @@ impl Session {
         self.at_work
     }
 
+    /// Whether the next run counts as begun.
+    pub fn has_promised(&self) -> bool {
+        self.promised.is_some()
+    }
+
     /// A run is over, or was never accepted.
     pub fn leave(&mut self, run: &RunId) {
         if self.at_work == Some(*run) {

@@ -1,6 +1,7 @@
 //! The driver over a store that a test can make fail.
 
 mod decisions;
+mod edges;
 mod house;
 mod lifecycle;
 mod recovery;

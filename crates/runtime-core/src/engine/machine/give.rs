@@ -26,7 +26,7 @@ enum Step {
 
 impl RunMachine {
     /// Moves on after the agent paused: gives out the next result, or begins what the agent asked for. An agent that
-    /// woke its own waker while it was polled has not paused, it yielded: it is polled again before its next turn.
+    /// yields looks like one that pauses, so what its branches do in between may come in another order in a replay.
     /// `true`: the agent has something to see, and is to be polled before the next turn.
     pub fn turn(&mut self, now: UnixMillis) -> bool {
         self.tick(now);

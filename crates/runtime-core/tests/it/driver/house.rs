@@ -29,6 +29,15 @@ pub(crate) struct Scripted {
     name: Name,
 }
 
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a destructor")
+    }
+}
+
 /// Builds [`Scripted`].
 #[derive(Debug)]
 pub(crate) struct ScriptedKind(pub(crate) Arc<World>);
@@ -120,6 +129,11 @@ impl Agent for Scripted {
                 "fail" => return Err(AgentError::says(what)),
                 "panic" => panic!("{what}"),
                 "cancelled" => ctx.cancelled().await,
+                "bomb" => {
+                    let _bomb = Bomb;
+                    self.world.begin("bomb");
+                    std::future::pending().await
+                }
                 "forever" => std::future::pending().await,
                 "big" => said.push("x".repeat(what.parse()?)),
                 "now" => said.push(ctx.now().0.to_string()),

@@ -41,7 +41,7 @@ async fn an_at_most_once_step_waits_for_a_decision_and_is_found_by_the_next_proc
     until_phase(&second, run, Phase::Parked).await;
     let third = house.open().await;
     let view = third.run_status(&run).await.unwrap();
-    let value = runtime_traits::Content::json("paid by hand").unwrap();
+    let value = Content::json("paid by hand").unwrap();
     third.decide(&run, &step, Decision::Assume(value)).await.unwrap();
 
     assert_eq!(view.waits.len(), 1);
