@@ -1,5 +1,7 @@
 //! Agents that run agents.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
 use std::sync::{Arc, OnceLock};
 
 use agent_runtime::{Agent, AgentError, AgentRef, AgentSpec, Content, Ctx, RunRequest, RuntimeManager};
