@@ -5,4 +5,5 @@ mod house;
 mod lifecycle;
 mod recovery;
 mod regressions;
+mod versions;
 mod waits;
