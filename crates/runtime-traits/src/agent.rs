@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::content::Content;
 
 pub use context::Ctx;
-pub use error::{AgentError, StepError};
+pub use error::{AgentError, SetStateError, StepError};
 pub use kind::AgentKind;
 pub use port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 pub use spec::{AgentSpec, SpecError};

@@ -16,7 +16,9 @@ pub mod partition;
 pub mod runtime;
 pub mod store;
 
-pub use agent::{Agent, AgentError, AgentKind, AgentSpec, Ctx, SpecError, StepCall, StepError, StepOptions};
+pub use agent::{
+    Agent, AgentError, AgentKind, AgentSpec, Ctx, SetStateError, SpecError, StepCall, StepError, StepOptions,
+};
 pub use clock::{Clock, Entropy, UnixMillis};
 pub use content::{Content, Digest, Media, Payload};
 pub use error::Cause;

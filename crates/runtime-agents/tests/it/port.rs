@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, Slot};
+use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
 use runtime_traits::log::StepFailure;
 use runtime_traits::{
     Agent, AgentError, Content, Ctx, Effect, Name, Partition, Pool, StepError, StepKey, UnixMillis, Usage,
@@ -120,8 +120,9 @@ impl RunPort for Port {
         self.attempt.lock().unwrap().state.clone()
     }
 
-    fn set_state(&self, value: Content) {
+    fn set_state(&self, value: Content) -> Result<(), SetStateError> {
         self.attempt.lock().unwrap().state = Some(value);
+        Ok(())
     }
 
     fn preview(&self, text: &str) {

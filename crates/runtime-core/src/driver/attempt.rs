@@ -230,7 +230,13 @@ impl Attempt {
     fn poll_time(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<()> {
         let config = &self.inner.config;
         let (wake_at, still_for, length) = {
-            let machine = lock(&self.machine);
+            let mut machine = lock(&self.machine);
+            if self.inner.is_draining()
+                && let Some(how) = machine.may_drain()
+            {
+                machine.end_attempt(how);
+                return Poll::Ready(());
+            }
             let still_for = if machine.may_park() {
                 Some(config.park_after)
             } else if !machine.is_live() && self.commit.is_none() {

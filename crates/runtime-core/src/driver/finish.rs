@@ -7,7 +7,9 @@ use futures_util::future::BoxFuture;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::error::Cause;
-use runtime_traits::log::{Accepted, Ended, Entry, EntryKind, Outcome, Phase, RunView};
+use runtime_traits::log::{
+    Accepted, AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, RunView,
+};
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
@@ -15,9 +17,9 @@ use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
-use super::wake::reason;
+use super::wake::{other_version, reason};
 use crate::engine::batches::{Place, Writes, closed_timers, fitting, open_timers};
-use crate::engine::claim::{Next, after_park};
+use crate::engine::claim::{Next, after_park, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
 use crate::engine::session::{Known, Session};
 
@@ -265,16 +267,26 @@ impl Inner {
     async fn begin_once(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {
         let (log, view) = self.run_log(&slot.place.run).await?;
         if view.attempt > 0 {
-            self.resume(slot, log).await
+            self.resume(slot, log, &view).await
         } else {
             self.go_on(slot, log, &view, Vec::new(), Next::Start).await
         }
     }
 
     /// Works a run whose log ends with its attempt's `Started`.
-    async fn resume(self: &Arc<Self>, slot: &Arc<RunSlot>, log: Vec<Entry>) -> Result<(), RuntimeError> {
+    async fn resume(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        log: Vec<Entry>,
+        view: &RunView,
+    ) -> Result<(), RuntimeError> {
         let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
         match self.agent_for(&slot.place.tenant, &slot.place.agent, revision).await? {
+            // Another version of its kind was registered since its begin was promised.
+            Some((_, version)) if start(&log, version).waits_for.is_some() => {
+                let ended = AttemptEnded { how: AttemptEnding::Drained, counted: false };
+                self.go_on(slot, log, view, vec![EntryKind::AttemptEnded(ended)], Next::Start).await?;
+            }
             Some((agent, _)) => Arc::clone(self).work(Arc::clone(slot), log, agent).await,
             None => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
         }
@@ -288,24 +300,37 @@ impl Inner {
         mut log: Vec<Entry>,
         view: &RunView,
         kinds: Vec<EntryKind>,
-        next: Next,
+        mut next: Next,
     ) -> Result<(), RuntimeError> {
-        let next = if next == Next::Start && self.config.at_rest { Next::Wait { until: None } } else { next };
+        if next == Next::Start && self.config.at_rest {
+            next = Next::Wait { until: None };
+        }
         let place = &slot.place;
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;
         let (at, known) = (self.clock.now(), log.len());
-        for kind in kinds {
-            let seq = Seq(log.len() as u64 + 1);
-            log.push(Entry { seq, at, attempt: view.attempt, epoch, kind });
-        }
-        let mut agent = None;
+        let append = |log: &mut Vec<Entry>, kinds: Vec<EntryKind>| {
+            for kind in kinds {
+                let seq = Seq(log.len() as u64 + 1);
+                log.push(Entry { seq, at, attempt: view.attempt, epoch, kind });
+            }
+        };
+        append(&mut log, kinds);
+        let (mut agent, mut waits_for) = (None, None);
         if next == Next::Start {
-            let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
+            let (revision, deadline) =
+                accepted_of(&log).map_or((0, None), |accepted| (accepted.spec_rev, accepted.deadline));
             agent = self.agent_for(&place.tenant, &place.agent, revision).await?;
             if let Some((_, version)) = &agent {
-                let seq = Seq(log.len() as u64 + 1);
-                log.push(self.started(seq, view.attempt + 1, epoch, *version));
+                let start = start(&log, *version);
+                append(&mut log, start.entries);
+                if let Some(needed) = start.waits_for {
+                    waits_for = Some(other_version(needed, *version));
+                    next = Next::Wait { until: deadline };
+                } else {
+                    let seq = Seq(log.len() as u64 + 1);
+                    log.push(self.started(seq, view.attempt + 1, epoch, *version));
+                }
             }
         }
         self.append(slot, &log, known, view.attempt > 0).await?;
@@ -318,7 +343,7 @@ impl Inner {
             }
             (Next::Start, None) => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
             (Next::Wait { until }, _) => {
-                slot.set_stage(Stage::Parked(reason(&log)));
+                slot.set_stage(Stage::Parked(waits_for.unwrap_or_else(|| reason(&log))));
                 if let Some(at) = until {
                     self.timers.add(at, place.run);
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use runtime_codec::{NameRecord, SpecRecord};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, RunView};
+use runtime_traits::log::{Entry, RunView, WaitOn};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
@@ -19,6 +19,7 @@ use super::inner::{BUILD, Inner};
 use super::load::read;
 use super::register::parse_spec;
 use super::run_slot::{RunSlot, Stage, lock};
+use super::wake::other_version;
 use crate::engine::keys;
 
 const PAGE_DEFAULT: u32 = 100;
@@ -49,12 +50,26 @@ impl Inner {
         tenant: &Tenant,
         run: &RunId,
     ) -> Result<(Vec<Entry>, RunView), RuntimeError> {
-        let (log, view) = self.run_log(run).await?;
+        let (log, mut view) = self.run_log(run).await?;
         let spec = self.store.get(&[keys::spec(tenant, &view.agent)]).await?;
         if spec[0].is_none() {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
+        self.explain(tenant, &mut view).await?;
         Ok((log, view))
+    }
+
+    /// Adds what the log does not say of its waits: which version of its kind is here instead.
+    async fn explain(&self, tenant: &Tenant, view: &mut RunView) -> Result<(), RuntimeError> {
+        let agent = view.agent;
+        for wait in &mut view.waits {
+            if let WaitOn::CodeVersion(needed) = wait.on {
+                let here =
+                    self.with_agent(tenant, &agent, |slot, _| slot.agent.as_ref().map(|_| slot.kind_version));
+                wait.note = here.await?.map(|here| other_version(needed, here));
+            }
+        }
+        Ok(())
     }
 
     /// The agents of a tenant: the names are the list. A page ends with a partition's names.

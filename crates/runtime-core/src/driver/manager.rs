@@ -194,6 +194,28 @@ impl RuntimeManager {
     pub async fn restore_agent(&self, state: &StateId) -> Result<AgentId, RuntimeError> {
         Runtime::restore_agent(self, state, None).await
     }
+
+    /// Takes no more runs, lets what runs end within this time, parks the rest. Cancels nothing: who opens the store
+    /// next goes on with what was parked.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use runtime_core::RuntimeManager;
+    /// use runtime_testkit::fakes::MapStore; // here stands your store
+    ///
+    /// # runtime_testkit::block_on(async {
+    /// let runtime = RuntimeManager::builder(Arc::new(MapStore::new())).open().await?;
+    /// runtime.shutdown(Duration::from_secs(10)).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).expect("the example runs");
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Runtime::shutdown`].
+    pub async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
+        self.inner.shutdown(within).await
+    }
 }
 
 impl Inner {
@@ -201,14 +223,15 @@ impl Inner {
     pub(super) async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {
         self.draining.store(true, Ordering::Release);
         let until = self.clock.now().after(within);
-        self.park(|machine| machine.may_park(), &AttemptEnding::Parked);
         let working = self.working();
+        // An attempt that waits, or is held by a pause, sees that it is to park, now or when it comes to that.
+        working.iter().for_each(|slot| slot.signal.raise());
         for slot in &working {
             let left = until.since(self.clock.now());
-            // One that takes longer is parked below; one that has to wait parks by itself.
+            // One that takes longer is parked below.
             let _ = tokio::time::timeout(left, slot.until(|stage| stage.is_still().then_some(()))).await;
         }
-        self.park(|_| true, &AttemptEnding::Drained);
+        self.drain();
         for slot in self.working() {
             let _ =
                 tokio::time::timeout(TASKS_END_WITHIN, slot.until(|stage| stage.is_still().then_some(())))
@@ -230,14 +253,10 @@ impl Inner {
         slots.filter(|slot| !slot.stage().is_still()).collect()
     }
 
-    fn park(&self, which: impl Fn(&crate::engine::machine::RunMachine) -> bool, how: &AttemptEnding) {
+    fn drain(&self) {
         for slot in self.working() {
             if let Some(machine) = slot.machine() {
-                let mut machine = lock(&machine);
-                if which(&machine) {
-                    machine.end_attempt(how.clone());
-                }
-                drop(machine);
+                lock(&machine).end_attempt(AttemptEnding::Drained);
                 slot.signal.raise();
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, Given, RunPort, Slot, StepError};
+use runtime_traits::agent::{Ask, Facts, Given, RunPort, SetStateError, Slot, StepError};
 use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::content::Content;
 use runtime_traits::log::{StepFailure, StepKey, Usage};
@@ -74,8 +74,8 @@ impl RunPort for Port {
         lock(&self.machine).state()
     }
 
-    fn set_state(&self, value: Content) {
-        lock(&self.machine).set_state(value);
+    fn set_state(&self, value: Content) -> Result<(), SetStateError> {
+        lock(&self.machine).set_state(value)
     }
 
     fn preview(&self, text: &str) {

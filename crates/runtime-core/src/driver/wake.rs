@@ -219,6 +219,11 @@ impl Inner {
     }
 }
 
+/// What a run waits for that began with another version of its kind than the one that is here.
+pub(super) fn other_version(needed: u32, here: u32) -> String {
+    format!("version {needed} of its kind, with which it began; version {here} is here")
+}
+
 /// What a run waits for, in words.
 pub(super) fn reason(log: &[Entry]) -> String {
     let Some(Entry { kind: EntryKind::Accepted(accepted), .. }) = log.first() else { return String::new() };

@@ -1,9 +1,11 @@
 //! What a new owner appends to a log that it finds (replay rule 1), and what then becomes of the run.
 
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView, StepKey,
-    StepPhase, StepUnknown, StepView, Stopped, UnknownCause, Verdict, WaitOn,
+    AttemptEnded, AttemptEnding, DecidedBy, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView,
+    StepKey, StepPhase, StepUnknown, StepView, Stopped, UnknownCause, Verdict, WaitClosed, WaitId, WaitOn,
+    WaitOpened,
 };
 
 /// What becomes of a run that was found open.
@@ -20,7 +22,7 @@ pub struct Claim {
 pub enum Next {
     /// It has not begun: its session decides when.
     Queue,
-    /// It gets its next attempt.
+    /// It gets its next attempt, if [`start`] says that it may.
     Start,
     /// It waits; at the moment, if there is one, it gets its next attempt.
     Wait {
@@ -29,6 +31,15 @@ pub enum Next {
     },
     /// It has its outcome.
     Over,
+}
+
+/// What comes before a run's next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// What to append first.
+    pub entries: Vec<EntryKind>,
+    /// The version of its kind that the run waits for. `None`: it starts.
+    pub waits_for: Option<u32>,
 }
 
 /// Decides what a new owner appends to `log`, and what then becomes of the run.
@@ -63,6 +74,46 @@ fn lost(view: &RunView) -> Claim {
     Claim { entries, next }
 }
 
+/// Decides whether a run starts on the version of its kind that is `here`: one that has begun goes on with the version
+/// that it began with, for only that code is known to ask for what the log holds.
+pub fn start(log: &[Entry], here: u32) -> Start {
+    let begun_with = log.iter().rev().find_map(|entry| match &entry.kind {
+        EntryKind::Started(started) => Some(started.kind_version),
+        _ => None,
+    });
+    let waits_for = begun_with.filter(|needed| *needed != here);
+    let open = open_version_waits(log);
+    let entries = match waits_for {
+        None => open.into_iter().map(version_is_here).collect(),
+        Some(_) if !open.is_empty() => Vec::new(),
+        Some(needed) => vec![EntryKind::WaitOpened(WaitOpened {
+            wait: WaitId(log.len() as u64 + 1),
+            on: WaitOn::CodeVersion(needed),
+            digest: Digest::of(&needed.to_le_bytes()),
+            wake_at: None,
+            holds_session: true,
+        })],
+    };
+    Start { entries, waits_for }
+}
+
+fn open_version_waits(log: &[Entry]) -> Vec<WaitId> {
+    let mut open = Vec::new();
+    for entry in log {
+        match &entry.kind {
+            EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::CodeVersion(_), .. }) => open.push(*wait),
+            EntryKind::WaitClosed(closed) => open.retain(|wait| *wait != closed.wait),
+            _ => {}
+        }
+    }
+    open
+}
+
+fn version_is_here(wait: WaitId) -> EntryKind {
+    let answer = Payload::Inline(Content::text("hosted"));
+    EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Policy, answer })
+}
+
 /// A run that somebody wanted to end gets no further attempt.
 fn cancelled(view: &RunView, stopped: Stopped) -> EntryKind {
     let unknown = unknown_steps(view);
@@ -85,10 +136,11 @@ pub fn unknown_steps(view: &RunView) -> Vec<StepKey> {
 }
 
 /// A parked run goes on when its first timer runs out, its deadline passes or somebody ends its wait; one that was
-/// drained goes on now.
+/// drained goes on now, and one that waits for a version of its kind when that is here.
 pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     let needs_person = view.waits.iter().any(|wait| is_for_a_person(&wait.on));
-    if !needs_person && (view.waits.is_empty() || goes_on(log)) {
+    let was_to_start = view.waits.is_empty() || version_wait(view).is_some() || goes_on(log);
+    if !needs_person && was_to_start {
         return Next::Start;
     }
     let deadline = match log.first().map(|entry| &entry.kind) {
@@ -111,5 +163,11 @@ fn goes_on(log: &[Entry]) -> bool {
 
 /// Whether the whole run waits for a person, whatever its branches could do.
 pub fn is_for_a_person(on: &WaitOn) -> bool {
-    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_) | WaitOn::CodeVersion(_))
+    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_))
+}
+
+/// The wait of a run that goes on when another version of its kind is here.
+pub fn version_wait(view: &RunView) -> Option<WaitId> {
+    let wait = view.waits.iter().find(|wait| matches!(wait.on, WaitOn::CodeVersion(_)));
+    wait.map(|wait| wait.wait)
 }

@@ -391,14 +391,28 @@ impl RunMachine {
     /// Whether the run waits, for nothing that this process does, and for something that the log names: that ends the
     /// wait of a parked run. A pause does not, nor an older dispatch that may still be under way.
     pub fn may_park(&self) -> bool {
-        let open = || self.open.iter().map(|slot| &self.slots[*slot]);
+        self.is_still(SlotState::is_waiting)
+    }
+
+    /// How the attempt may end at once when no more work is wanted: it waits, or a pause holds all that it could begin.
+    pub fn may_drain(&self) -> Option<AttemptEnding> {
+        if self.may_park() {
+            return Some(AttemptEnding::Parked);
+        }
+        let held = self.paused && self.is_still(|slot| slot.is_waiting() || slot.is_to_begin());
+        // Drained and not parked: no end of a wait in the log tells of the pause's.
+        held.then_some(AttemptEnding::Drained)
+    }
+
+    /// Whether nothing is under way, and all that the agent asked for is `so`.
+    fn is_still(&self, so: impl Fn(&SlotState) -> bool) -> bool {
         self.over == Over::No
             && self.is_live()
             && self.cancel_by.is_none()
             && self.sent == self.durable
             && !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind))
-            && open().next().is_some()
-            && open().all(SlotState::is_waiting)
+            && !self.open.is_empty()
+            && self.open.iter().all(|slot| so(&self.slots[*slot]))
     }
 
     fn diverge(&mut self, asked: String) {

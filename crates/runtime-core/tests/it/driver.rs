@@ -6,4 +6,5 @@ mod house;
 mod lifecycle;
 mod recovery;
 mod regressions;
+mod versions;
 mod waits;

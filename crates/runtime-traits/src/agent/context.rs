@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::agent::error::{AgentError, StepError};
+use crate::agent::error::{AgentError, SetStateError, StepError};
 use crate::agent::port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 use crate::agent::step::{StepCall, StepOptions};
 use crate::clock::UnixMillis;
@@ -202,10 +202,10 @@ impl Ctx {
     /// Sets the session's state, as of the run's end.
     ///
     /// # Errors
-    /// [`AgentError`] when JSON cannot hold `value`.
-    pub fn set_state<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), AgentError> {
-        self.port.set_state(Content::json(value)?);
-        Ok(())
+    /// [`SetStateError`] when JSON cannot hold `value`, or it is too large; then nothing is set.
+    pub fn set_state<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SetStateError> {
+        let value = Content::json(value).map_err(|error| SetStateError::Json(Cause::of(&error)))?;
+        self.port.set_state(value)
     }
 
     /// Shows a piece of the output to whoever watches, before it is recorded. It may get lost; the recorded output

@@ -63,6 +63,22 @@ pub enum StepError {
     },
 }
 
+/// Why the session's state was not set. Nothing of it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SetStateError {
+    /// It cannot be written down as JSON.
+    #[error("the session's state cannot be written as JSON: {0}")]
+    Json(#[source] Cause),
+    /// It is larger than a payload may be.
+    #[error("the session's state has {len} bytes; the limit is {limit}")]
+    TooLarge {
+        /// How many bytes it has.
+        len: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+}
+
 impl AgentError {
     /// Says why.
     pub fn says(message: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::agent::error::StepError;
+use crate::agent::error::{SetStateError, StepError};
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, RunId};
@@ -113,7 +113,10 @@ pub trait RunPort: Send + Sync {
     fn state(&self) -> Option<Content>;
 
     /// Sets the session's state, as of the run's end.
-    fn set_state(&self, value: Content);
+    ///
+    /// # Errors
+    /// [`SetStateError::TooLarge`]; then nothing is set.
+    fn set_state(&self, value: Content) -> Result<(), SetStateError>;
 
     /// Shows a piece of the output before it is recorded. May get lost.
     fn preview(&self, text: &str);

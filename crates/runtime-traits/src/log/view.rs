@@ -110,6 +110,9 @@ pub struct WaitView {
     pub since: UnixMillis,
     /// When it ends by itself.
     pub wake_at: Option<UnixMillis>,
+    /// What it is for, in words, where the runtime that answers knows more than the log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl RunView {
@@ -229,6 +232,7 @@ impl RunView {
             on: opened.on.clone(),
             since: at,
             wake_at: opened.wake_at,
+            note: None,
         });
     }
 

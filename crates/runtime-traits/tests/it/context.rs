@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Ctx, Facts, FenceMark, Given, RunPort, Slot, StepError};
+use runtime_traits::agent::{Ask, Ctx, Facts, FenceMark, Given, RunPort, SetStateError, Slot, StepError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
@@ -111,7 +111,9 @@ impl RunPort for Engine {
         Some(Content::text("{"))
     }
 
-    fn set_state(&self, _value: Content) {}
+    fn set_state(&self, _value: Content) -> Result<(), SetStateError> {
+        Ok(())
+    }
 
     fn preview(&self, _text: &str) {}
 
@@ -178,7 +180,9 @@ fn what_cannot_be_asked_for_is_never_asked_for() {
 
     let bad_name = poll(ctx.step("../x", Effect::Pure, &(), work));
     assert!(matches!(bad_name, Poll::Ready(Err(StepError::Name(_)))), "{bad_name:?}");
+    let bad_state = ctx.set_state(&Unwritable);
     let bad_request = poll(ctx.step("fetch", Effect::Pure, &Unwritable, work));
+    assert!(matches!(bad_state, Err(SetStateError::Json(_))), "{bad_state:?}");
     assert!(
         matches!(bad_request, Poll::Ready(Err(StepError::Json { what: "request", .. }))),
         "{bad_request:?}"

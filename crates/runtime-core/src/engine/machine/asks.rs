@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, Given, Slot, StepError};
+use runtime_traits::agent::{Ask, Facts, Given, SetStateError, Slot, StepError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{
@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::slot::{Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, RunMachine, shortened};
 
-/// The most bytes of an input, a request, a value or an output.
+/// The most bytes of an input, a request, a value, a state or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
 
 /// The answer of a timer that ran out.
@@ -242,7 +242,14 @@ impl RunMachine {
     }
 
     /// Sets the session's state. In a replay the same value is set again, and nothing is appended.
-    pub fn set_state(&mut self, value: Content) {
+    ///
+    /// # Errors
+    /// [`SetStateError::TooLarge`], in a replay as well: nothing is set or appended.
+    pub fn set_state(&mut self, value: Content) -> Result<(), SetStateError> {
+        let len = value.bytes.len();
+        if len > MAX_CONTENT {
+            return Err(SetStateError::TooLarge { len, limit: MAX_CONTENT });
+        }
         let digest = value.digest();
         let payload = self.keep(&value);
         self.state = Some(value);
@@ -258,6 +265,7 @@ impl RunMachine {
                 self.append(EntryKind::StateSet(StateSet { cell: String::new(), value: payload }));
             }
         }
+        Ok(())
     }
 
     /// Ready when the log asks the run to end.

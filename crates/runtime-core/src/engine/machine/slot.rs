@@ -103,6 +103,11 @@ impl SlotState {
         matches!(self.phase, Phase::Deciding | Phase::Running { .. })
     }
 
+    /// Whether it has not begun, or not again, so that a pause holds it.
+    pub(super) fn is_to_begin(&self) -> bool {
+        matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Again { .. })
+    }
+
     /// The try that is on its way out or under way, if it is recorded as such.
     pub(super) fn dispatched_try(&self) -> Option<u32> {
         match self.phase {

@@ -12,7 +12,7 @@ use runtime_testkit::fakes::MapStore;
 use runtime_traits::agent::{Agent, AgentKind, SpecError};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::StateStore;
-use runtime_traits::{AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId};
+use runtime_traits::{AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError};
 use tokio::sync::Semaphore;
 
 /// The world outside: it counts what is done to it, and holds work back until a test lets it go on.
@@ -126,6 +126,11 @@ impl Agent for Scripted {
                     ctx.set_state(&list)?;
                     said.push(list.join(","));
                 }
+                "keep" => match ctx.set_state(&"x".repeat(what.parse()?)) {
+                    Ok(()) => said.push("kept".to_owned()),
+                    Err(error @ SetStateError::TooLarge { .. }) => said.push(error.to_string()),
+                    Err(error) => return Err(error.into()),
+                },
                 "fail" => return Err(AgentError::says(what)),
                 "panic" => panic!("{what}"),
                 "cancelled" => ctx.cancelled().await,

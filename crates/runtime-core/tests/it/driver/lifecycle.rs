@@ -63,6 +63,24 @@ async fn state_is_the_sessions_and_survives_stop_save_and_restore() {
 }
 
 #[tokio::test]
+async fn a_state_above_the_limit_is_refused_and_nothing_of_it_is_recorded() {
+    let house = House::new();
+    let (runtime, agent) = house.with_agent().await;
+    runtime.run_agent(agent, "state:a").await.unwrap();
+
+    // As JSON, two quotation marks more.
+    let refused = runtime.run_agent(agent, "keep:16777215").await.unwrap();
+    let after = runtime.run_agent(agent, "state:b").await.unwrap();
+    let largest = runtime.run_agent(agent, "keep:16777214").await.unwrap();
+
+    let words = "the session's state has 16777217 bytes; the limit is 16777216";
+    assert_eq!(refused.output.to_string(), words);
+    assert_eq!(runtime.run_status(&refused.run).await.unwrap().entries, 3, "no state is among them");
+    assert_eq!(after.output.to_string(), "a,b");
+    assert_eq!(largest.output.to_string(), "kept");
+}
+
+#[tokio::test]
 async fn two_snapshots_share_the_segments_that_are_full() {
     let house = House::new();
     let (runtime, agent) = house.with_agent().await;

@@ -2,10 +2,24 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use runtime_core::RuntimeManager;
+use runtime_traits::RunId;
 use runtime_traits::log::{FailureKind, Phase};
-use runtime_traits::runtime::{AgentRef, Joined, RunRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, Joined, RunRequest, Runtime, StreamItem};
+use runtime_traits::store::Seq;
 
 use super::house::{House, output, submit, until_phase};
+
+/// Waits until a run's log has this many entries.
+async fn until_entries(runtime: &RuntimeManager, run: RunId, count: usize) {
+    let entries = runtime.stream(&run, Seq::FIRST).await.expect("the run is known");
+    let seen = entries.filter(|item| {
+        let entry = matches!(item, Ok(StreamItem::Entry { .. }));
+        async move { entry }
+    });
+    assert_eq!(seen.take(count).count().await, count);
+}
 
 #[tokio::test]
 async fn a_run_that_sleeps_parks_and_is_woken() {
@@ -68,4 +82,39 @@ async fn joining_answers_by_its_deadline_with_where_the_run_is() {
     assert!(matches!(joined, Joined::Open(view) if view.phase == Phase::Running));
     house.world.open("a");
     assert_eq!(output(&runtime, run).await, "a!");
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_runs_that_a_pause_or_a_wait_holds() {
+    let house = House::new();
+    let (runtime, agent) = house.with_agent().await;
+    let held = submit(&runtime, agent, "held:a once:b").await;
+    let other = RunRequest::new("held:c once:d").in_session("other".parse().unwrap());
+    let later = runtime.submit(&agent.into(), other).await.unwrap().run;
+    let third = RunRequest::new("held:e sleep:10000000").in_session("third".parse().unwrap());
+    let waits = runtime.submit(&agent.into(), third).await.unwrap().run;
+    for step in ["a", "c", "e"] {
+        house.world.began(step).await;
+    }
+    runtime.pause_agent(agent).await.unwrap();
+    house.world.open("a");
+    until_entries(&runtime, held, 4).await;
+
+    // The second comes to its pause, and the third to its wait, while the runtime is about to end.
+    let ending = tokio::time::timeout(Duration::from_secs(20), runtime.shutdown(Duration::from_secs(3_600)));
+    let (ended, ()) = tokio::join!(ending, async {
+        tokio::task::yield_now().await;
+        house.world.open("c");
+        house.world.open("e");
+    });
+    ended.expect("nothing holds it up").unwrap();
+    let next = house.open().await;
+    let before = house.world.times("b") + house.world.times("d");
+    next.resume_agent(agent).await.unwrap();
+
+    assert_eq!(before, 0);
+    assert_eq!(output(&next, held).await, "a! b!");
+    assert_eq!(output(&next, later).await, "c! d!");
+    assert_eq!((house.world.times("a"), house.world.times("c")), (1, 1), "an orderly end repeats nothing");
+    assert_eq!(next.run_status(&waits).await.unwrap().phase, Phase::Parked);
 }

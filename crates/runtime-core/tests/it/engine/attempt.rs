@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use runtime_core::engine::machine::{Over, RunMachine, blobs_of};
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, Slot};
+use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{Entry, FailureKind, RunFailure, StepFailure, StepKey, Usage};
@@ -280,8 +280,8 @@ impl RunPort for Port {
         state
     }
 
-    fn set_state(&self, value: Content) {
-        lock(&self.machine).set_state(value);
+    fn set_state(&self, value: Content) -> Result<(), SetStateError> {
+        lock(&self.machine).set_state(value)
     }
 
     fn preview(&self, _text: &str) {}

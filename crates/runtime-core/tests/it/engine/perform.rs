@@ -185,7 +185,7 @@ fn perform<'a>(of: &'a Arc<Performance>, ctx: Ctx, path: Vec<Name>, node: &'a No
         Node::Duel(nodes) => Box::pin(async move { duel(of, ctx, &path, nodes, acc).await }),
         Node::Step(step) => Box::pin(async move { one_step(of, &ctx, &path, step, acc).await }),
         Node::Sleep(millis) => Box::pin(async move { one_sleep(of, &ctx, &path, *millis, acc).await }),
-        Node::Keep => Box::pin(async move { ctx.set_state(&acc).map(|()| mix(acc, 3)) }),
+        Node::Keep => Box::pin(async move { Ok(ctx.set_state(&acc).map(|()| mix(acc, 3))?) }),
         Node::Recall => Box::pin(async move {
             let state = ctx.state::<u64>()?;
             Ok(mix(acc, state.map_or(4, |state| mix(state, 5))))

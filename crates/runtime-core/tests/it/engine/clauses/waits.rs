@@ -69,6 +69,35 @@ fn a_run_parks_for_what_its_log_waits_for_and_for_nothing_else() {
 }
 
 #[test]
+fn a_run_that_a_pause_holds_is_drained_at_once_and_one_that_works_is_not() {
+    let nodes = [step("fetch", Effect::Repeatable), step("fetch", Effect::Pure)];
+    for node in nodes {
+        let mut play = Play::of(node);
+        lock(&play.scene).paused = true;
+        play.start().commit_all();
+        assert_eq!(play.machine(|machine| machine.may_drain()), Some(AttemptEnding::Drained));
+        play.machine(|machine| machine.pause(false));
+        assert_eq!(play.machine(|machine| machine.may_drain()), None, "it may begin");
+    }
+
+    let mut play = Play::of(Node::Join(vec![step("fetch", Effect::Repeatable), Node::Sleep(500)]));
+    play.start().commit_all();
+    play.machine(|machine| machine.pause(true));
+    assert_eq!(play.machine(|machine| machine.may_drain()), None, "a step is under way");
+    play.job_ends(1);
+    assert_eq!(play.machine(|machine| machine.may_drain()), None, "its end is not committed");
+    play.commit_all();
+    assert_eq!(play.machine(|machine| machine.may_drain()), Some(AttemptEnding::Parked), "a timer is left");
+
+    let mut play = Play::of(step("fetch", Effect::Repeatable));
+    play.start().commit_all().crash();
+    lock(&play.scene).paused = true;
+    play.start().commit_all();
+    let held = play.machine(|machine| machine.may_drain());
+    assert_eq!(held, Some(AttemptEnding::Drained), "its next try is held as well");
+}
+
+#[test]
 fn parking_writes_down_what_had_not_been_worth_a_commit() {
     let mut play = Play::of(Node::Seq(vec![Node::Keep, Node::Sleep(500), Node::Recall]));
     play.start();

@@ -1,6 +1,6 @@
 //! What a new owner appends, and what then becomes of the run.
 
-use runtime_core::engine::claim::{Claim, Next, claim, unknown_steps};
+use runtime_core::engine::claim::{Claim, Next, claim, start as start_on, unknown_steps};
 use runtime_traits::Effect;
 use runtime_traits::log::{
     AttemptEnding, Ended, EntryKind, Outcome, Price, Receipt, Stopped, UnknownCause, Usage, Verdict, WaitOn,
@@ -129,7 +129,7 @@ fn a_parked_run_waits_no_longer_than_its_deadline() {
 #[test]
 fn a_run_that_waits_for_a_person_waits_as_a_whole() {
     let kind = Name::new("poet").expect("a good name");
-    for on in [diverged(), WaitOn::Operator, WaitOn::Kind(kind), WaitOn::CodeVersion(3)] {
+    for on in [diverged(), WaitOn::Operator, WaitOn::Kind(kind)] {
         let kinds = parked(vec![waits(3, time("a"), Some(700)), waits(4, on, None)]);
         assert_eq!(next(kinds), Next::Wait { until: None });
     }
@@ -147,6 +147,55 @@ fn a_parked_run_goes_on_when_what_it_waited_for_has_come() {
     assert_eq!(next(kinds), Next::Start);
 
     assert_eq!(next(vec![start(), ended_attempt(AttemptEnding::Parked)]), Next::Start);
+}
+
+#[test]
+fn a_run_that_waits_for_a_version_is_to_start_wherever_it_is_claimed() {
+    let version = || waits(4, WaitOn::CodeVersion(3), None);
+    assert_eq!(next(parked(vec![waits(3, time("a"), Some(700)), version()])), Next::Start);
+
+    let kinds = parked(vec![waits(3, diverged(), None), version()]);
+    assert_eq!(next(kinds), Next::Wait { until: None }, "a person comes first");
+
+    let mut kinds = parked(vec![version()]);
+    kinds.push(cancel());
+    assert_eq!(claimed(None, kinds).next, Next::Over);
+}
+
+#[test]
+fn a_run_starts_on_the_version_with_which_it_began_and_waits_on_another() {
+    let lost = vec![start(), ended_attempt(AttemptEnding::Lost)];
+    let waiting = || {
+        let mut kinds = lost.clone();
+        kinds.push(waits(4, WaitOn::CodeVersion(1), None));
+        kinds
+    };
+    let starts = |kinds: Vec<EntryKind>, here| {
+        let start = start_on(&log(None, kinds), here);
+        let entries: Vec<_> = start.entries.iter().map(short_of).collect();
+        (entries, start.waits_for)
+    };
+    let nothing = Vec::<String>::new;
+
+    assert_eq!(starts(vec![], 7), (nothing(), None), "it has not begun");
+    assert_eq!(starts(lost.clone(), 1), (nothing(), None));
+    assert_eq!(starts(lost.clone(), 2), (vec!["waits version 1 as 4".to_owned()], Some(1)));
+    assert_eq!(starts(waiting(), 3), (nothing(), Some(1)), "it waits already");
+    assert_eq!(starts(waiting(), 1), (vec!["waited 4".to_owned()], None));
+    let mut again = waiting();
+    again.extend([waited(4), start(), ended_attempt(AttemptEnding::Lost)]);
+    assert_eq!(starts(again, 2), (vec!["waits version 1 as 8".to_owned()], Some(1)), "once more");
+}
+
+fn short_of(kind: &EntryKind) -> String {
+    match kind {
+        EntryKind::WaitOpened(opened) => match opened.on {
+            WaitOn::CodeVersion(version) => format!("waits version {version} as {}", opened.wait.0),
+            ref on => format!("{on:?}"),
+        },
+        EntryKind::WaitClosed(closed) => format!("waited {}", closed.wait.0),
+        other => format!("{other:?}"),
+    }
 }
 
 #[test]

@@ -81,3 +81,18 @@ fn a_diverged_run_is_replayed_or_failed_as_a_whole() {
 
     assert_eq!(decide(&view, &key("any"), by(), Verdict::Assume(text("1"))), None);
 }
+
+#[test]
+fn a_run_that_waits_for_a_version_is_failed_and_goes_on_by_no_verdict() {
+    let waiting = waiting(WaitOn::CodeVersion(1));
+    for verdict in [Verdict::Repeat, Verdict::Assume(text("1"))] {
+        assert_eq!(decide(&view(&waiting), &key("any"), by(), verdict), None);
+    }
+
+    let (kinds, next) = decide(&view(&waiting), &key("any"), by(), Verdict::Fail).expect("it waits");
+    assert_eq!((&kinds[0], next), (&waited(7), Next::Over));
+    assert!(
+        matches!(&kinds[1..], [EntryKind::Ended(Ended { outcome: Outcome::Failed(_), .. })]),
+        "{kinds:?}"
+    );
+}
