@@ -46,7 +46,7 @@ pub(crate) enum Fault {
     TooManyConnections,
     #[error("the service failed in the middle of this request; its log says why")]
     Panicked,
-    #[error("the request is no HTTP/1.1")]
+    #[error("the request is no HTTP/1.1; speak that, without TLS, as `curl http://…` does")]
     NoHttp,
     #[error("the headers of the request are too large; send fewer or shorter ones")]
     HeadersTooLarge,
