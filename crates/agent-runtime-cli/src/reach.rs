@@ -1,12 +1,14 @@
 //! A runtime to work with: that of the server of the store, or one of this process's own.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use agent_runtime::runtime::Want;
+use agent_runtime::log::Phase;
+use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
-use agent_runtime::{Runtime, RuntimeManager};
+use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager};
 
-use crate::commands::agents;
+use crate::commands::{agents, all_runs};
 use crate::error::CliError;
 use crate::open;
 use crate::place::Place;
@@ -82,7 +84,7 @@ impl Reached {
         if running == 0 || at_once {
             return Ok(runtime.shutdown(Duration::ZERO).await?);
         }
-        let open = counted(running.into(), "open run");
+        let open = counted(running, "open run");
         let note = format!("{} s for {open} of before, then parking; Ctrl-C parks at once", DRAIN.as_secs());
         screen.say(screen.paint_err().dim(note));
         tokio::select! {
@@ -92,10 +94,20 @@ impl Reached {
     }
 }
 
-/// How many runs are under way. Those of an agent that is paused begin nothing, and need no time.
-async fn running(runtime: &dyn Runtime) -> u32 {
+/// How many runs are being worked. Those of an agent that is paused begin nothing, and those that are parked or whose
+/// kind nobody hosts are left as they are: none of these needs time.
+async fn running(runtime: &dyn Runtime) -> u64 {
     let agents = agents::all(runtime).await.unwrap_or_default();
-    agents.iter().filter(|agent| agent.want != Want::Paused).map(|agent| agent.running).sum()
+    let works = |agent: &AgentStatus| agent.hosted && agent.running > 0 && agent.want != Want::Paused;
+    let works: HashSet<AgentId> = agents.iter().filter(|agent| works(agent)).map(|agent| agent.id).collect();
+    if works.is_empty() {
+        return 0;
+    }
+    let open = RunFilter { open: true, ..RunFilter::default() };
+    let runs = all_runs(runtime, open).await.unwrap_or_default();
+    let worked =
+        |run: &&RunView| works.contains(&run.agent) && matches!(run.phase, Phase::Running | Phase::Waiting);
+    runs.iter().filter(worked).count() as u64
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {

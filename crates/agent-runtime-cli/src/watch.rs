@@ -1,6 +1,8 @@
 //! Watches a run until it is over, waits for somebody, or is no longer waited for.
 
-use agent_runtime::log::{EntryKind, RunView};
+use std::time::Duration;
+
+use agent_runtime::log::{EntryKind, RunView, WaitOn};
 use agent_runtime::runtime::StreamItem;
 use agent_runtime::store::Seq;
 use agent_runtime::{Content, Entry, Outcome, RunId, Runtime};
@@ -11,12 +13,17 @@ use crate::render::{needs_somebody, steps_under_way, waits_for};
 use crate::signals::Signals;
 use crate::teller::Teller;
 
+/// After how long without an entry it is asked whether the run's kind is hosted.
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
+
 /// How a run was left.
 pub(crate) enum Left {
     /// It is over; its output, where that is kept beside the log.
     Ended(Box<RunView>, Option<Content>),
     /// It waits for somebody.
     Waits(Box<RunView>),
+    /// Nobody hosts the kind of its agent: it waits for who does.
+    Unhosted(RunId, WaitOn),
     /// This process was asked to end.
     Interrupted(RunId, u8),
 }
@@ -52,6 +59,12 @@ async fn watch_one(
         let item = tokio::select! {
             item = items.next() => item.ok_or(CliError::WentAway { run })??,
             signal = signals.next() => return Ok(Left::Interrupted(run, signal)),
+            () = tokio::time::sleep(QUIET) => {
+                if let Some(view) = &view && let Some(wait) = unhosted(runtime, view).await {
+                    return Ok(Left::Unhosted(run, wait));
+                }
+                continue;
+            }
         };
         let (entry, content) = match item {
             StreamItem::Preview(piece) => {
@@ -101,6 +114,14 @@ async fn waits(runtime: &dyn Runtime, view: &RunView) -> Result<Option<RunView>,
     }
     let now = runtime.run_status(&view.run).await?;
     Ok(Some(now).filter(|now| now.outcome.is_none() && waits(now)))
+}
+
+/// What a run that is not over waits for when nobody hosts its kind. Its log does not say so: that is no fact of the run
+/// (ADR 13). Who cannot be asked just now may host it.
+pub(crate) async fn unhosted(runtime: &dyn Runtime, view: &RunView) -> Option<WaitOn> {
+    let agent = runtime.agent(&view.agent.into()).await.ok().filter(|agent| !agent.hosted)?;
+    let now = runtime.run_status(&view.run).await.ok()?;
+    now.outcome.is_none().then_some(WaitOn::Kind(agent.kind))
 }
 
 /// What a run is doing, for the spinner.

@@ -54,6 +54,12 @@ pub(crate) async fn run(
             screen.hint(&next_of(&view));
             Ok(Exit::Waits)
         }
+        Left::Unhosted(run, wait) => {
+            let screen = &desk.screen;
+            screen.say(screen.paint_err().warn(format!("{run} waits for {}", waits_for(&wait))));
+            screen.hint(&[format!("log {run}"), format!("cancel {run}")]);
+            Ok(Exit::Waits)
+        }
         Left::Interrupted(run, signal) => {
             let screen = &desk.screen;
             let fate = match &desk.served {
