@@ -21,6 +21,7 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent_runtime::fleet::StoreUri;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -78,7 +79,11 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
     }
     let mut signals = Signals::listen()?;
-    let place = Place::find(&global)?;
+    let makes = matches!(command, Command::Run(_) | Command::Serve(_));
+    let place = Place::find(&global, makes)?;
+    if place.store == StoreUri::Memory && !makes {
+        return Err(CliError::InMemory);
+    }
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
     }

@@ -176,6 +176,28 @@ fn a_store_that_another_process_has_open_is_told() {
 }
 
 #[test]
+fn a_store_in_memory_is_nothing_that_another_command_could_look_at_or_change() {
+    let home = Home::new();
+    home.write("fleet.toml", &FLEET.replace("redb:store/agents.redb", "memory:"));
+    let _server = Server::start(&home, &[]);
+
+    for command in [
+        &["agents"][..],
+        &["agents", "stop", "librarian"],
+        &["runs"],
+        &["log", "last"],
+        &["cancel", "last"],
+        &["decide", "last", "search", "repeat"],
+        &["save", "librarian"],
+        &["status"],
+    ] {
+        home.run(command).is(4, &["belongs to the process that made it", "redb:PATH"]);
+    }
+    home.good(&["run", "librarian", "lease"]);
+    home.good(&["check"]);
+}
+
+#[test]
 fn a_second_server_of_a_store_is_refused() {
     let home = Home::new();
     let _server = Server::start(&home, &[]);

@@ -134,3 +134,13 @@ fn runs_are_listed_oldest_first_whichever_agent_worked_them() {
     assert_eq!(listed, begun);
     assert!(home.good(&["log", "last"]).contains("\"accepted\""));
 }
+
+#[test]
+fn looking_at_another_store_puts_no_agents_of_this_folder_into_it() {
+    let home = Home::new();
+
+    assert_eq!(home.json(&["--store", "redb:other.redb", "agents"]), serde_json::json!([]));
+    home.good(&["--store", "redb:other.redb", "--fleet", "fleet.toml", "agents"]);
+    assert_eq!(home.json(&["--store", "redb:other.redb", "agents"])[0]["name"], "librarian");
+    home.good(&["--store", "redb:third.redb", "run", "librarian", "lease"]);
+}
