@@ -18,6 +18,7 @@ mod socket;
 mod teller;
 mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use args::{Cli, Command, ServeArgs};
 use commands::{agents, cancel, check, decide, log, run, runs, state, status};
 use desk::Desk;
+use open::Opened;
 use place::{FleetFile, Place};
 use reach::Reached;
 
@@ -87,7 +89,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
     }
-    let reached = Reached::at(&place, !works(&command)).await?;
+    let reached = Reached::at(&place, !works(&command), screen).await?;
     let desk = Desk::new(screen.clone(), place, reached.server());
     let runtime = reached.runtime();
     let done = match command {
@@ -127,15 +129,13 @@ async fn serve_place(
         Some(file) => file.check_with(&kinds)?,
         None => agent_runtime::fleet::Fleet::default(),
     };
-    let store = match open::store(&place.store) {
-        Err(CliError::StoreBusy { path }) => {
-            let socket = place.socket()?.filter(SocketPath::is_served);
-            return Err(match socket {
-                Some(socket) => CliError::Served { store: path, socket: socket.shown().to_owned() },
-                None => CliError::StoreBusy { path },
-            });
+    let served = || Ok(place.socket()?.filter(SocketPath::is_served));
+    let store = match open::store(&place.store, screen, served).await? {
+        Opened::Here(store) => store,
+        Opened::Served(socket) => {
+            let store = place.store.path().unwrap_or(Path::new("")).to_owned();
+            return Err(CliError::Served { store, socket: socket.shown().to_owned() });
         }
-        opened => opened?,
     };
     let server = Server {
         store,

@@ -10,7 +10,7 @@ use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager};
 
 use crate::commands::{agents, all_runs};
 use crate::error::CliError;
-use crate::open;
+use crate::open::{self, Opened};
 use crate::place::Place;
 use crate::render::counted;
 use crate::screen::Screen;
@@ -30,19 +30,17 @@ pub(crate) enum Reached {
 
 impl Reached {
     /// Asks the server of the store, or opens the store; `at_rest`, so that looking sets nothing off.
-    pub(crate) async fn at(place: &Place, at_rest: bool) -> Result<Self, CliError> {
+    pub(crate) async fn at(place: &Place, at_rest: bool, screen: &Screen) -> Result<Self, CliError> {
         if let Some(served) = served(place)? {
             return Ok(served);
         }
         // What the file says is asked of the kinds before anything is opened.
         let kinds = place.kinds();
         let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
-        let store = match open::store(&place.store) {
-            // A server may have come up meanwhile.
-            Err(error @ CliError::StoreBusy { .. }) => {
-                return served(place)?.ok_or(error);
-            }
-            opened => opened?,
+        let store = match open::store(&place.store, screen, || served(place)).await? {
+            Opened::Here(store) => store,
+            // A server has come up meanwhile.
+            Opened::Served(served) => return Ok(served),
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let runtime = open::runtime(store, durability, kinds, at_rest).await?;
