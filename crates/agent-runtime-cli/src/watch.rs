@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_runtime::log::{EntryKind, RunView, WaitOn};
 use agent_runtime::runtime::StreamItem;
 use agent_runtime::store::Seq;
-use agent_runtime::{Content, Entry, Outcome, RunId, Runtime};
+use agent_runtime::{Content, Entry, Outcome, RunId, Runtime, RuntimeError};
 use futures_util::StreamExt;
 
 use crate::error::CliError;
@@ -36,7 +36,11 @@ pub(crate) async fn watch(
     signals: &mut Signals,
 ) -> Result<Left, CliError> {
     loop {
-        let left = watch_one(runtime, run, teller, signals).await?;
+        let left = watch_one(runtime, run, teller, signals).await.map_err(|error| match error {
+            // It was asked for a minute. The run is kept, and is found again by its id.
+            CliError::Runtime(RuntimeError::Unreachable { .. }) => CliError::WentAway { run },
+            error => error,
+        })?;
         match &left {
             Left::Ended(view, _) => match view.outcome {
                 Some(Outcome::Continued(next)) => run = next,
@@ -133,4 +137,36 @@ fn doing(view: &RunView) -> String {
     let waits: Vec<String> =
         view.waits.iter().map(|wait| format!("waits for {}", waits_for(&wait.on))).collect();
     waits.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_runtime::{Cause, RuntimeError};
+    use runtime_testkit::fakes::runtime::{Answer, FakeRuntime, Play};
+
+    use super::watch;
+    use crate::error::CliError;
+    use crate::progress::Progress;
+    use crate::screen::{Screen, Terminal};
+    use crate::signals::Signals;
+    use crate::teller::Teller;
+
+    #[tokio::test]
+    async fn a_run_whose_runtime_stays_away_is_named() {
+        let runtime = FakeRuntime::new();
+        let away = RuntimeError::Unreachable { at: "unix:a.sock".to_owned(), cause: Cause::says("refused") };
+        let run = runtime.samples().run;
+        let screen = Screen::new(Terminal { out: false, err: false, ..Terminal::ask() }, true);
+        let mut signals = Signals::listen().unwrap();
+        let broken = Play { items: vec![Err(away.clone())], stays_open: false };
+
+        for answer in [Answer::Fail(away), Answer::Stream(broken)] {
+            runtime.answer(answer);
+            let mut teller = Teller::new(screen.clone(), Progress::begin(&screen, "scribe"));
+            let error = watch(&runtime, run, &mut teller, &mut signals).await.err().unwrap();
+
+            assert!(matches!(error, CliError::WentAway { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("log --follow {run}")), "{error}");
+        }
+    }
 }
