@@ -161,7 +161,7 @@ pub(crate) enum AgentsCommand {
     Pause(AgentArg),
     /// End a pause
     Resume(AgentArg),
-    /// Delete a stopped agent with all that is stored of it
+    /// Delete a stopped agent with its runs and conversations; its snapshots stay
     Delete(AgentArg),
 }
 

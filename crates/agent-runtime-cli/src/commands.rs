@@ -17,13 +17,15 @@ use crate::args::RunArg;
 use crate::error::CliError;
 
 /// All runs that the filter lets through, oldest first.
-async fn all_runs(runtime: &dyn Runtime, mut filter: RunFilter) -> Result<Vec<RunView>, CliError> {
+pub(crate) async fn all_runs(runtime: &dyn Runtime, mut filter: RunFilter) -> Result<Vec<RunView>, CliError> {
     let mut runs = Vec::new();
     loop {
         let page = runtime.runs(filter.clone()).await?;
         runs.extend(page.items);
         filter.after = page.next;
         if filter.after.is_none() {
+            // The pages go through the store, where runs lie by agent.
+            runs.sort_by_key(|run| (run.accepted_at, run.run));
             return Ok(runs);
         }
     }
@@ -35,8 +37,7 @@ async fn run_of(runtime: &dyn Runtime, run: RunArg) -> Result<RunId, CliError> {
         RunArg::Id(run) => Ok(run),
         RunArg::Last => {
             let runs = all_runs(runtime, RunFilter::default()).await?;
-            let last = runs.iter().max_by_key(|run| run.accepted_at);
-            last.map(|run| run.run).ok_or(CliError::NoRuns)
+            runs.last().map(|run| run.run).ok_or(CliError::NoRuns)
         }
     }
 }

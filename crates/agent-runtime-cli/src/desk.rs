@@ -1,5 +1,6 @@
 //! What every command works with.
 
+use agent_runtime::fleet::StoreUri;
 use agent_runtime::{Clock, SystemClock, UnixMillis};
 
 use crate::place::Place;
@@ -21,6 +22,11 @@ impl Desk {
     /// Puts it together.
     pub(crate) fn new(screen: Screen, place: Place, served: Option<String>) -> Self {
         Self { screen, place, served, clock: SystemClock::default() }
+    }
+
+    /// Whether the store is there for the next command too.
+    pub(crate) fn lasts(&self) -> bool {
+        self.place.store != StoreUri::Memory
     }
 
     /// The time of day.

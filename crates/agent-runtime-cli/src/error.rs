@@ -55,6 +55,12 @@ pub enum CliError {
         /// The store.
         path: PathBuf,
     },
+    /// The store is in memory, and the command is about one that others have.
+    #[error(
+        "a store in memory belongs to the process that made it, so there is nothing for this command in it: name a \
+         store on disk, with --store redb:PATH or in the fleet file"
+    )]
+    InMemory,
     /// A server is there already.
     #[error(
         "the store `{}` is served already: use that server, or stop it first (it listens on `{}`)",
@@ -152,7 +158,7 @@ impl CliError {
             | Self::Input(_)
             | Self::Open(OpenError::UnknownScheme { .. }) => Exit::BadInput,
             Self::NoRuns => Exit::NotFound,
-            Self::StoreBusy { .. } | Self::Served { .. } => Exit::Refused,
+            Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } => Exit::Refused,
             Self::Open(_)
             | Self::Listen(_)
             | Self::Place(_)
@@ -173,6 +179,7 @@ impl CliError {
             Self::Faulty { .. } => "faulty-fleet-file",
             Self::Open(_) => "store-not-opened",
             Self::StoreBusy { .. } => "store-busy",
+            Self::InMemory => "store-in-memory",
             Self::Served { .. } => "already-served",
             Self::Listen(_) => "cannot-listen",
             Self::Place(_) => "no-client",

@@ -18,15 +18,18 @@ mod socket;
 mod teller;
 mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent_runtime::fleet::StoreUri;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{agents, cancel, check, decide, log, run, runs, state, status};
 use desk::Desk;
+use open::Opened;
 use place::{FleetFile, Place};
 use reach::Reached;
 
@@ -78,11 +81,15 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
     }
     let mut signals = Signals::listen()?;
-    let place = Place::find(&global)?;
+    let makes = matches!(command, Command::Run(_) | Command::Serve(_));
+    let place = Place::find(&global, makes)?;
+    if place.store == StoreUri::Memory && !makes {
+        return Err(CliError::InMemory);
+    }
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
     }
-    let reached = Reached::at(&place, !works(&command)).await?;
+    let reached = Reached::at(&place, !works(&command), screen).await?;
     let desk = Desk::new(screen.clone(), place, reached.server());
     let runtime = reached.runtime();
     let done = match command {
@@ -122,15 +129,13 @@ async fn serve_place(
         Some(file) => file.check_with(&kinds)?,
         None => agent_runtime::fleet::Fleet::default(),
     };
-    let store = match open::store(&place.store) {
-        Err(CliError::StoreBusy { path }) => {
-            let socket = place.socket()?.filter(SocketPath::is_served);
-            return Err(match socket {
-                Some(socket) => CliError::Served { store: path, socket: socket.shown().to_owned() },
-                None => CliError::StoreBusy { path },
-            });
+    let served = || Ok(place.socket()?.filter(SocketPath::is_served));
+    let store = match open::store(&place.store, screen, served).await? {
+        Opened::Here(store) => store,
+        Opened::Served(socket) => {
+            let store = place.store.path().unwrap_or(Path::new("")).to_owned();
+            return Err(CliError::Served { store, socket: socket.shown().to_owned() });
         }
-        opened => opened?,
     };
     let server = Server {
         store,

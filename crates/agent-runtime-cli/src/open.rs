@@ -1,19 +1,58 @@
 //! Opening a store, and a runtime over it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, open_store};
 
-use crate::error::CliError;
+use tokio::time::sleep;
 
-/// Opens a store for this process alone.
-pub(crate) fn store(uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
-    open_store(&uri.to_string()).map_err(|error| match error {
-        OpenError::InUse { path } => CliError::StoreBusy { path },
-        error => CliError::Open(error),
-    })
+use crate::error::CliError;
+use crate::screen::Screen;
+
+/// How long it is tried again while another command has the store open: one that only looks ends soon, and a server
+/// that begins listens soon.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it is waited between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of opening a store.
+pub(crate) enum Opened<T> {
+    /// It is open, for this process alone.
+    Here(Arc<dyn StateStore>),
+    /// Somebody serves it.
+    Served(T),
+}
+
+/// Opens a store for this process alone, or finds who serves it. While neither is so, it is tried again for 2 s.
+pub(crate) async fn store<T>(
+    uri: &StoreUri,
+    screen: &Screen,
+    served: impl Fn() -> Result<Option<T>, CliError>,
+) -> Result<Opened<T>, CliError> {
+    let mut left = PATIENCE;
+    loop {
+        let path = match open_store(&uri.to_string()) {
+            Ok(store) => return Ok(Opened::Here(store)),
+            Err(OpenError::InUse { path }) => path,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(served) = served()? {
+            return Ok(Opened::Served(served));
+        }
+        if left.is_zero() {
+            return Err(CliError::StoreBusy { path });
+        }
+        if left == PATIENCE && !screen.json {
+            let seconds = PATIENCE.as_secs();
+            let note = format!("`{}` is open elsewhere; trying again for {seconds} s", path.display());
+            screen.say(screen.paint_err().dim(note));
+        }
+        sleep(PAUSE).await;
+        left = left.saturating_sub(PAUSE);
+    }
 }
 
 /// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.

@@ -94,15 +94,19 @@ impl FleetFile {
 }
 
 impl Place {
-    /// Finds the fleet file and the store: what was named, else `fleet.toml`.
+    /// Finds the fleet file and the store: what was named, else `fleet.toml`. Where a store was named and no file,
+    /// `fleet.toml` is taken only by a command that `makes` agents there: looking at a store must not put the agents of
+    /// some folder into it.
     ///
     /// # Errors
     /// [`CliError::NoFleet`] when there is neither file nor store, and what is wrong with the file.
-    pub(crate) fn find(global: &Global) -> Result<Self, CliError> {
+    pub(crate) fn find(global: &Global, makes: bool) -> Result<Self, CliError> {
+        let store_alone = global.fleet.is_none() && global.store.is_some();
         let file = match FleetFile::named(global.fleet.as_deref()) {
+            _ if store_alone && !makes => None,
             Ok(file) => Some(file),
             // A store was named, and no file: then it goes without.
-            Err(CliError::NoFleet { .. }) if global.fleet.is_none() && global.store.is_some() => None,
+            Err(CliError::NoFleet { .. }) if store_alone => None,
             Err(error) => return Err(error),
         };
         // Whether the kinds take it matters to who opens the store; but where something is wrong, all of it is told.

@@ -1,14 +1,16 @@
 //! A runtime to work with: that of the server of the store, or one of this process's own.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use agent_runtime::runtime::Want;
+use agent_runtime::log::Phase;
+use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
-use agent_runtime::{Runtime, RuntimeManager};
+use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager};
 
-use crate::commands::agents;
+use crate::commands::{agents, all_runs};
 use crate::error::CliError;
-use crate::open;
+use crate::open::{self, Opened};
 use crate::place::Place;
 use crate::render::counted;
 use crate::screen::Screen;
@@ -28,19 +30,17 @@ pub(crate) enum Reached {
 
 impl Reached {
     /// Asks the server of the store, or opens the store; `at_rest`, so that looking sets nothing off.
-    pub(crate) async fn at(place: &Place, at_rest: bool) -> Result<Self, CliError> {
+    pub(crate) async fn at(place: &Place, at_rest: bool, screen: &Screen) -> Result<Self, CliError> {
         if let Some(served) = served(place)? {
             return Ok(served);
         }
         // What the file says is asked of the kinds before anything is opened.
         let kinds = place.kinds();
         let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
-        let store = match open::store(&place.store) {
-            // A server may have come up meanwhile.
-            Err(error @ CliError::StoreBusy { .. }) => {
-                return served(place)?.ok_or(error);
-            }
-            opened => opened?,
+        let store = match open::store(&place.store, screen, || served(place)).await? {
+            Opened::Here(store) => store,
+            // A server has come up meanwhile.
+            Opened::Served(served) => return Ok(served),
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let runtime = open::runtime(store, durability, kinds, at_rest).await?;
@@ -82,7 +82,7 @@ impl Reached {
         if running == 0 || at_once {
             return Ok(runtime.shutdown(Duration::ZERO).await?);
         }
-        let open = counted(running.into(), "open run");
+        let open = counted(running, "open run");
         let note = format!("{} s for {open} of before, then parking; Ctrl-C parks at once", DRAIN.as_secs());
         screen.say(screen.paint_err().dim(note));
         tokio::select! {
@@ -92,10 +92,20 @@ impl Reached {
     }
 }
 
-/// How many runs are under way. Those of an agent that is paused begin nothing, and need no time.
-async fn running(runtime: &dyn Runtime) -> u32 {
+/// How many runs are being worked. Those of an agent that is paused begin nothing, and those that are parked or whose
+/// kind nobody hosts are left as they are: none of these needs time.
+async fn running(runtime: &dyn Runtime) -> u64 {
     let agents = agents::all(runtime).await.unwrap_or_default();
-    agents.iter().filter(|agent| agent.want != Want::Paused).map(|agent| agent.running).sum()
+    let works = |agent: &AgentStatus| agent.hosted && agent.running > 0 && agent.want != Want::Paused;
+    let works: HashSet<AgentId> = agents.iter().filter(|agent| works(agent)).map(|agent| agent.id).collect();
+    if works.is_empty() {
+        return 0;
+    }
+    let open = RunFilter { open: true, ..RunFilter::default() };
+    let runs = all_runs(runtime, open).await.unwrap_or_default();
+    let worked =
+        |run: &&RunView| works.contains(&run.agent) && matches!(run.phase, Phase::Running | Phase::Waiting);
+    runs.iter().filter(worked).count() as u64
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {

@@ -1,9 +1,11 @@
 //! Watches a run until it is over, waits for somebody, or is no longer waited for.
 
-use agent_runtime::log::{EntryKind, RunView};
+use std::time::Duration;
+
+use agent_runtime::log::{EntryKind, RunView, WaitOn};
 use agent_runtime::runtime::StreamItem;
 use agent_runtime::store::Seq;
-use agent_runtime::{Content, Entry, Outcome, RunId, Runtime};
+use agent_runtime::{Content, Entry, Outcome, RunId, Runtime, RuntimeError};
 use futures_util::StreamExt;
 
 use crate::error::CliError;
@@ -11,12 +13,17 @@ use crate::render::{needs_somebody, steps_under_way, waits_for};
 use crate::signals::Signals;
 use crate::teller::Teller;
 
+/// After how long without an entry it is asked whether the run's kind is hosted.
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
+
 /// How a run was left.
 pub(crate) enum Left {
     /// It is over; its output, where that is kept beside the log.
     Ended(Box<RunView>, Option<Content>),
     /// It waits for somebody.
     Waits(Box<RunView>),
+    /// Nobody hosts the kind of its agent: it waits for who does.
+    Unhosted(RunId, WaitOn),
     /// This process was asked to end.
     Interrupted(RunId, u8),
 }
@@ -29,7 +36,11 @@ pub(crate) async fn watch(
     signals: &mut Signals,
 ) -> Result<Left, CliError> {
     loop {
-        let left = watch_one(runtime, run, teller, signals).await?;
+        let left = watch_one(runtime, run, teller, signals).await.map_err(|error| match error {
+            // It was asked for a minute. The run is kept, and is found again by its id.
+            CliError::Runtime(RuntimeError::Unreachable { .. }) => CliError::WentAway { run },
+            error => error,
+        })?;
         match &left {
             Left::Ended(view, _) => match view.outcome {
                 Some(Outcome::Continued(next)) => run = next,
@@ -52,6 +63,12 @@ async fn watch_one(
         let item = tokio::select! {
             item = items.next() => item.ok_or(CliError::WentAway { run })??,
             signal = signals.next() => return Ok(Left::Interrupted(run, signal)),
+            () = tokio::time::sleep(QUIET) => {
+                if let Some(view) = &view && let Some(wait) = unhosted(runtime, view).await {
+                    return Ok(Left::Unhosted(run, wait));
+                }
+                continue;
+            }
         };
         let (entry, content) = match item {
             StreamItem::Preview(piece) => {
@@ -103,6 +120,14 @@ async fn waits(runtime: &dyn Runtime, view: &RunView) -> Result<Option<RunView>,
     Ok(Some(now).filter(|now| now.outcome.is_none() && waits(now)))
 }
 
+/// What a run that is not over waits for when nobody hosts its kind. Its log does not say so: that is no fact of the run
+/// (ADR 13). Who cannot be asked just now may host it.
+pub(crate) async fn unhosted(runtime: &dyn Runtime, view: &RunView) -> Option<WaitOn> {
+    let agent = runtime.agent(&view.agent.into()).await.ok().filter(|agent| !agent.hosted)?;
+    let now = runtime.run_status(&view.run).await.ok()?;
+    now.outcome.is_none().then_some(WaitOn::Kind(agent.kind))
+}
+
 /// What a run is doing, for the spinner.
 fn doing(view: &RunView) -> String {
     let steps = steps_under_way(view);
@@ -112,4 +137,36 @@ fn doing(view: &RunView) -> String {
     let waits: Vec<String> =
         view.waits.iter().map(|wait| format!("waits for {}", waits_for(&wait.on))).collect();
     waits.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_runtime::{Cause, RuntimeError};
+    use runtime_testkit::fakes::runtime::{Answer, FakeRuntime, Play};
+
+    use super::watch;
+    use crate::error::CliError;
+    use crate::progress::Progress;
+    use crate::screen::{Screen, Terminal};
+    use crate::signals::Signals;
+    use crate::teller::Teller;
+
+    #[tokio::test]
+    async fn a_run_whose_runtime_stays_away_is_named() {
+        let runtime = FakeRuntime::new();
+        let away = RuntimeError::Unreachable { at: "unix:a.sock".to_owned(), cause: Cause::says("refused") };
+        let run = runtime.samples().run;
+        let screen = Screen::new(Terminal { out: false, err: false, ..Terminal::ask() }, true);
+        let mut signals = Signals::listen().unwrap();
+        let broken = Play { items: vec![Err(away.clone())], stays_open: false };
+
+        for answer in [Answer::Fail(away), Answer::Stream(broken)] {
+            runtime.answer(answer);
+            let mut teller = Teller::new(screen.clone(), Progress::begin(&screen, "scribe"));
+            let error = watch(&runtime, run, &mut teller, &mut signals).await.err().unwrap();
+
+            assert!(matches!(error, CliError::WentAway { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("log --follow {run}")), "{error}");
+        }
+    }
 }

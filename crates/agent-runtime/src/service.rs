@@ -16,7 +16,8 @@ pub use tokio_util::sync::CancellationToken;
 /// How long runs have to end by themselves when a service stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// An agent as a standalone service: `POST /run`, `GET /health`, `GET /status`.
+/// An agent as a standalone service: `POST /run`, `GET /health`, `GET /status`. What controls its runtime does not
+/// answer on a TCP port, which every user of the machine can connect to.
 ///
 /// ```no_run
 /// use agent_runtime::prelude::*;

@@ -21,7 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::body::Bodies;
 use crate::fault::Fault;
 use crate::problem::Problem;
-use crate::routes::{Operation, ROUTES};
+use crate::routes::{Operation, ROUTES, Reach};
 
 /// What every handler works with.
 #[derive(Debug)]
@@ -40,13 +40,17 @@ pub(crate) struct Face {
 impl Face {
     /// The router of all [`ROUTES`].
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        let mut router = Router::new();
-        for route in ROUTES {
-            router = router.route(route.path, handler(route.operation));
-        }
+        self.finish(routes(|_| true).fallback(no_route))
+    }
+
+    /// The router for listeners that every user of the machine can connect to.
+    pub(crate) fn open_router(self: &Arc<Self>) -> Router {
+        self.finish(routes(|reach| reach == Reach::Anywhere).fallback(not_here))
+    }
+
+    fn finish(self: &Arc<Self>, router: Router<Arc<Self>>) -> Router {
         router
             .method_not_allowed_fallback(wrong_method)
-            .fallback(no_route)
             // `Bodies` bounds what is read.
             .layer(DefaultBodyLimit::disable())
             .layer(CatchPanicLayer::custom(panicked))
@@ -61,6 +65,11 @@ impl Face {
             () = self.stop.cancelled() => self.runtime.join(run, Duration::ZERO).await,
         }
     }
+}
+
+fn routes(let_in: impl Fn(Reach) -> bool) -> Router<Arc<Face>> {
+    let routes = ROUTES.iter().filter(|route| let_in(route.reach));
+    routes.fold(Router::new(), |router, route| router.route(route.path, handler(route.operation)))
 }
 
 fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
@@ -94,6 +103,15 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
 async fn no_route(request: Request) -> Problem {
     let path = shown(request.uri().path());
     Fault::NoRoute { path }.into()
+}
+
+/// For TCP: what is under `/v1` and not let in answers elsewhere.
+async fn not_here(request: Request) -> Problem {
+    let path = request.uri().path();
+    if path == "/v1" || path.starts_with("/v1/") {
+        return Fault::SocketOnly { path: shown(path) }.into();
+    }
+    no_route(request).await
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     NothingToResume,
     #[error("a page of `{origin}` asks for this; only programs and pages of this machine may")]
     ForeignOrigin { origin: String },
+    #[error(
+        "`{path}` answers on the unix socket of this service only (beside the store, `STORE.sock`), because every user of this machine can connect to a TCP port; ask there, as in `curl --unix-socket STORE.sock http://localhost/v1/status`"
+    )]
+    SocketOnly { path: String },
     #[error("nothing is served under `{path}`; see the routes in the documentation")]
     NoRoute { path: String },
     #[error("`{path}` does not take the method `{method}`; the header `Allow` says what it takes")]
@@ -42,7 +46,7 @@ pub(crate) enum Fault {
     TooManyConnections,
     #[error("the service failed in the middle of this request; its log says why")]
     Panicked,
-    #[error("the request is no HTTP/1.1")]
+    #[error("the request is no HTTP/1.1; speak that, without TLS, as `curl http://…` does")]
     NoHttp,
     #[error("the headers of the request are too large; send fewer or shorter ones")]
     HeadersTooLarge,
@@ -62,6 +66,7 @@ impl Fault {
             Self::NoAgent => "no-agent-named",
             Self::NothingToResume => "nothing-to-resume",
             Self::ForeignOrigin { .. } => "foreign-origin",
+            Self::SocketOnly { .. } => "socket-only",
             Self::NoRoute { .. } => "no-such-route",
             Self::WrongMethod { .. } => "method-not-allowed",
             Self::BodyTimeout { .. } => "body-timeout",
@@ -86,7 +91,7 @@ impl Fault {
             | Self::NoAgent
             | Self::NothingToResume
             | Self::NoHttp => 400,
-            Self::ForeignOrigin { .. } => 403,
+            Self::ForeignOrigin { .. } | Self::SocketOnly { .. } => 403,
             Self::NoRoute { .. } => 404,
             Self::WrongMethod { .. } => 405,
             Self::BodyTimeout { .. } => 408,

@@ -19,5 +19,5 @@ mod wire;
 
 pub use listeners::{ListenError, Listeners};
 pub use remote::{PlaceError, RemoteRuntime};
-pub use routes::{Operation, ROUTES, Route, table};
+pub use routes::{Operation, ROUTES, Reach, Route, table};
 pub use service::{AgentService, Serving};

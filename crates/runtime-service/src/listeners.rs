@@ -14,6 +14,10 @@ const SOCKET_PATH_LIMIT: usize = 107;
 
 /// Where a service listens.
 ///
+/// Every user of the machine can connect to a TCP listener, also on loopback. So only those of the
+/// [`ROUTES`](crate::ROUTES) answer there whose reach is [`Reach::Anywhere`](crate::Reach::Anywhere); on unix sockets
+/// all do.
+///
 /// ```
 /// # use runtime_service::{ListenError, Listeners};
 /// # async fn example() -> Result<(), ListenError> {
@@ -26,6 +30,7 @@ const SOCKET_PATH_LIMIT: usize = 107;
 pub struct Listeners {
     pub(crate) tcp: Vec<TcpListener>,
     pub(crate) unix: Vec<Socket>,
+    pub(crate) all_routes_on_tcp: bool,
 }
 
 /// Why a service cannot listen where it should.
@@ -144,6 +149,15 @@ impl Listeners {
     pub fn with_unix(mut self, listener: UnixListener) -> Self {
         let _file = None;
         self.unix.push(Socket { listener, _file });
+        self
+    }
+
+    /// Lets all routes answer on TCP too, also those that control the runtime: register agents over any folder, delete
+    /// them, shut the runtime down. Every user of this machine can connect to a TCP listener, and nobody is asked who
+    /// they are: for machines with one user, and for tests.
+    #[must_use]
+    pub fn all_routes_on_tcp(mut self) -> Self {
+        self.all_routes_on_tcp = true;
         self
     }
 

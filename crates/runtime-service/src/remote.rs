@@ -17,7 +17,8 @@ pub use place::PlaceError;
 use crate::remote::backoff::Backoff;
 use crate::remote::place::Place;
 
-/// A runtime in another process, over its `/v1` routes.
+/// A runtime in another process, over its `/v1` routes. Those answer on the service's unix socket; on TCP only after
+/// [`Listeners::all_routes_on_tcp`](crate::Listeners::all_routes_on_tcp).
 ///
 /// Reads, waits and streams are asked again when the other side cannot be reached: a wait or a stream survives a restart
 /// over there. A `submit` is asked again only with an idempotency key, and what changes agents never: a request whose
@@ -25,8 +26,8 @@ use crate::remote::place::Place;
 ///
 /// ```
 /// # use runtime_service::{PlaceError, RemoteRuntime};
-/// let over_tcp = RemoteRuntime::at("http://127.0.0.1:8000")?;
 /// let over_a_socket = RemoteRuntime::at("unix:/run/agents/control.sock")?;
+/// let over_tcp = RemoteRuntime::at("http://127.0.0.1:8000")?;
 /// # Ok::<(), PlaceError>(())
 /// ```
 #[derive(Clone)]

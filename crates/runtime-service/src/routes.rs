@@ -11,10 +11,23 @@ pub struct Route {
     pub path: &'static str,
     /// What it does.
     pub operation: Operation,
+    /// Which listeners it answers on.
+    pub reach: Reach,
     /// What it takes.
     pub takes: &'static str,
     /// What it answers when all went well.
     pub answers: &'static str,
+}
+
+/// Which listeners a route answers on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// All of them. A TCP listener can be connected to by every user of the machine: this is for what any of them may
+    /// do, and for reading a run whose id its caller was given.
+    Anywhere,
+    /// Unix sockets, whose files say who may connect. On TCP only after
+    /// [`Listeners::all_routes_on_tcp`](crate::Listeners::all_routes_on_tcp).
+    Sockets,
 }
 
 /// What a route does: one for each method of `Runtime`, and three that people use.
@@ -71,29 +84,29 @@ pub enum Operation {
 /// Everything that the service answers to. The router is built from this table, and so is the one in the README.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    route("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
-    route("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\"}`"),
-    route("GET", "/status", Operation::Overview, "", "200 `{\"node\", \"agents\", \"next\"}`"),
-    route("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
-    route("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
-    route("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
-    route("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
-    route("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
-    route("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
-    route("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
-    route("POST", "/v1/agents/{agent}/resume", Operation::Resume, "", "204"),
-    route("POST", "/v1/agents/{agent}/runs", Operation::Submit, "`RunRequest`", "202 `Submitted` with `Location`"),
-    route("POST", "/v1/agents/{agent}/run", Operation::Run, "`RunRequest`", "200 `Joined`, 202 with `Location` while the run is open"),
-    route("POST", "/v1/agents/{agent}/snapshots", Operation::SaveState, "", "201 `{\"state\"}`"),
-    route("GET", "/v1/runs", Operation::Runs, "`?agent`, `?open`, `?after`, `?limit`", "200 `Page<RunView>`"),
-    route("GET", "/v1/runs/{run}", Operation::RunStatus, "", "200 `RunView`"),
-    route("GET", "/v1/runs/{run}/join", Operation::Join, "`?within_ms`", "200 `Joined`"),
-    route("GET", "/v1/runs/{run}/stream", Operation::Stream, "`?from`, `Last-Event-ID`", "200 events"),
-    route("POST", "/v1/runs/{run}/cancel", Operation::Cancel, "`{\"reason\", \"within_ms\"}`", "200 `CancelReceipt`"),
-    route("POST", "/v1/runs/{run}/decide", Operation::Decide, "`{\"step\", \"decision\"}`", "204"),
-    route("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
-    route("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
-    route("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
+    anywhere("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
+    anywhere("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\"}`"),
+    anywhere("GET", "/status", Operation::Overview, "", "200 `{\"node\", \"agents\", \"next\"}`"),
+    sockets("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
+    sockets("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
+    sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
+    sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
+    sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
+    sockets("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
+    sockets("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
+    sockets("POST", "/v1/agents/{agent}/resume", Operation::Resume, "", "204"),
+    sockets("POST", "/v1/agents/{agent}/runs", Operation::Submit, "`RunRequest`", "202 `Submitted` with `Location`"),
+    sockets("POST", "/v1/agents/{agent}/run", Operation::Run, "`RunRequest`", "200 `Joined`, 202 with `Location` while the run is open"),
+    sockets("POST", "/v1/agents/{agent}/snapshots", Operation::SaveState, "", "201 `{\"state\"}`"),
+    sockets("GET", "/v1/runs", Operation::Runs, "`?agent`, `?open`, `?after`, `?limit`", "200 `Page<RunView>`"),
+    anywhere("GET", "/v1/runs/{run}", Operation::RunStatus, "", "200 `RunView`"),
+    anywhere("GET", "/v1/runs/{run}/join", Operation::Join, "`?within_ms`", "200 `Joined`"),
+    anywhere("GET", "/v1/runs/{run}/stream", Operation::Stream, "`?from`, `Last-Event-ID`", "200 events"),
+    sockets("POST", "/v1/runs/{run}/cancel", Operation::Cancel, "`{\"reason\", \"within_ms\"}`", "200 `CancelReceipt`"),
+    sockets("POST", "/v1/runs/{run}/decide", Operation::Decide, "`{\"step\", \"decision\"}`", "204"),
+    sockets("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
+    sockets("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
+    sockets("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
 ];
 
 impl Operation {
@@ -127,22 +140,44 @@ impl Operation {
     }
 }
 
-const fn route(
+const fn anywhere(
     method: &'static str,
     path: &'static str,
     operation: Operation,
     takes: &'static str,
     answers: &'static str,
 ) -> Route {
-    Route { method, path, operation, takes, answers }
+    Route { method, path, operation, reach: Reach::Anywhere, takes, answers }
+}
+
+const fn sockets(
+    method: &'static str,
+    path: &'static str,
+    operation: Operation,
+    takes: &'static str,
+    answers: &'static str,
+) -> Route {
+    Route { method, path, operation, reach: Reach::Sockets, takes, answers }
+}
+
+impl Reach {
+    /// As the table of the README says it.
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Anywhere => "TCP, socket",
+            Self::Sockets => "socket",
+        }
+    }
 }
 
 /// The table of the README.
 pub fn table() -> String {
-    let mut table = String::from("| route | of `Runtime` | takes | answers |\n| --- | --- | --- | --- |\n");
+    let mut table =
+        String::from("| route | on | of `Runtime` | takes | answers |\n| --- | --- | --- | --- | --- |\n");
     for route in ROUTES {
-        let Route { method, path, operation, takes, answers } = route;
-        writeln!(table, "| `{method} {path}` | {} | {takes} | {answers} |", operation.methods())
+        let Route { method, path, operation, reach, takes, answers } = route;
+        let (on, methods) = (reach.shown(), operation.methods());
+        writeln!(table, "| `{method} {path}` | {on} | {methods} | {takes} | {answers} |")
             .expect("writing to a string does not fail");
     }
     table

@@ -41,10 +41,17 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
 }
 
-/// Serves a router on listeners until it is told to stop.
+/// What answers on which listeners.
+#[derive(Clone, Debug)]
+pub(crate) struct Routers {
+    pub(crate) tcp: Router,
+    pub(crate) unix: Router,
+}
+
+/// Serves routers on listeners until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Server {
-    router: Router,
+    routers: Routers,
     limits: Limits,
     stop: CancellationToken,
     places: Arc<Semaphore>,
@@ -71,9 +78,9 @@ impl Default for Limits {
 }
 
 impl Server {
-    pub(crate) fn new(router: Router, limits: Limits, stop: CancellationToken) -> Self {
+    pub(crate) fn new(routers: Routers, limits: Limits, stop: CancellationToken) -> Self {
         Self {
-            router,
+            routers,
             limits,
             stop,
             places: Arc::new(Semaphore::new(limits.connections)),
@@ -86,13 +93,13 @@ impl Server {
     pub(crate) async fn serve(self, listeners: Listeners) {
         let server = Arc::new(self);
         // Browsers reach loopback, and no unix socket.
-        let guarded = server.router.clone().layer(from_fn(only_this_machine));
+        let guarded = server.routers.tcp.clone().layer(from_fn(only_this_machine));
         for listener in listeners.tcp {
             let accepting = Arc::clone(&server).accept(listener, guarded.clone());
             server.tasks.spawn(accepting);
         }
         for socket in listeners.unix {
-            let accepting = Arc::clone(&server).accept(socket, server.router.clone());
+            let accepting = Arc::clone(&server).accept(socket, server.routers.unix.clone());
             server.tasks.spawn(accepting);
         }
         server.stop.cancelled().await;

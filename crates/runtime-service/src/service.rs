@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 use crate::body::Bodies;
 use crate::face::Face;
 use crate::listeners::Listeners;
-use crate::server::{Limits, Server};
+use crate::server::{Limits, Routers, Server};
 
 /// A runtime behind HTTP: `POST /run`, `GET /health`, `GET /status`, and one route under `/v1` for each method of
-/// [`Runtime`].
+/// [`Runtime`]. What controls the runtime answers on unix sockets only, unless
+/// [`Listeners::all_routes_on_tcp`] says otherwise.
 #[derive(Clone, Debug)]
 #[must_use = "a service does nothing until it is served"]
 pub struct AgentService {
@@ -127,7 +128,9 @@ impl AgentService {
             stop: stop.clone(),
             on_shutdown: self.on_shutdown,
         });
-        Server::new(face.router(), self.limits, stop).serve(listeners).await;
+        let unix = face.router();
+        let tcp = if listeners.all_routes_on_tcp { unix.clone() } else { face.open_router() };
+        Server::new(Routers { tcp, unix }, self.limits, stop).serve(listeners).await;
     }
 
     /// Serves in the background.

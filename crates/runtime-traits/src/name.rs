@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// A name that does not follow its rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[error("`{given}` is no name of a {what}: use {rule}")]
+#[error("`{given}` is no name of {} {what}: use {rule}", article(.what))]
 pub struct NameError {
     what: String,
     given: String,
@@ -25,6 +25,10 @@ impl NameError {
         }
         Self { what: what.to_owned(), given: shown, rule: rule.to_owned() }
     }
+}
+
+fn article(what: &str) -> &'static str {
+    if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 const RULE: &str = "1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit";

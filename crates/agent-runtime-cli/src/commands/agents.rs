@@ -131,7 +131,8 @@ async fn delete(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<
         screen.json(&json!({ "deleted": status.id }))?;
         return Ok(Exit::Done);
     }
-    screen.line(format!("{} is deleted, with all that was stored of it", status.name))?;
+    let kept = "its snapshots stay, and so do large contents beside its logs";
+    screen.line(format!("{} is deleted, with its runs and conversations; {kept}", status.name))?;
     if in_fleet(desk, &status).0 == NAMED {
         let note =
             format!("the fleet file still names `{}`: take it out there, or it is made anew", status.name);

@@ -1,11 +1,12 @@
 //! `log`: everything that happened in a run.
 
-use agent_runtime::log::{Phase, RunView};
+use agent_runtime::log::{Phase, RunView, WaitOn};
 use agent_runtime::runtime::StreamItem;
 use agent_runtime::store::Seq;
 use agent_runtime::{Content, Entry, Runtime};
 use futures_util::StreamExt;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{name_of, run_of};
 use crate::args::RunArg;
@@ -13,6 +14,7 @@ use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::{Lines, phase, time, waits_for};
+use crate::watch::{QUIET, unhosted};
 
 /// An entry, as programs read it: one to a line.
 #[derive(Serialize)]
@@ -42,8 +44,22 @@ pub(crate) async fn log(
         screen.line(format!("{}  {}  {}", paint.bold(run), agent, paint.dim(accepted)))?;
     }
     let mut items = runtime.stream(&run, Seq::FIRST).await?;
-    while let Some(item) = items.next().await {
-        let StreamItem::Entry { entry, content } = item? else {
+    loop {
+        let item = match timeout(QUIET, items.next()).await {
+            Ok(Some(item)) => item?,
+            Ok(None) => break,
+            // A run that nobody can work gets no entry, and says nothing of it.
+            Err(_) => match unhosted(runtime, &view).await {
+                Some(wait) => {
+                    let text = format!("the run waits for {}", waits_for(&wait));
+                    screen.say(screen.paint_err().warn(text));
+                    screen.hint(&[format!("cancel {run}")]);
+                    return Ok(Exit::Waits);
+                }
+                None => continue,
+            },
+        };
+        let StreamItem::Entry { entry, content } = item else {
             continue;
         };
         if json {
@@ -56,18 +72,16 @@ pub(crate) async fn log(
             break;
         }
     }
-    if !json && !follow {
-        hint(desk, &view);
+    if !json && !follow && view.phase != Phase::Ended {
+        hint(desk, &view, unhosted(runtime, &view).await);
     }
     Ok(Exit::Done)
 }
 
-fn hint(desk: &Desk, view: &RunView) {
-    if view.phase == Phase::Ended {
-        return;
-    }
+fn hint(desk: &Desk, view: &RunView, unhosted: Option<WaitOn>) {
     let screen = &desk.screen;
-    let waits: Vec<String> = view.waits.iter().map(|wait| waits_for(&wait.on)).collect();
+    let recorded = view.waits.iter().map(|wait| &wait.on);
+    let waits: Vec<String> = recorded.chain(&unhosted).map(waits_for).collect();
     let state = phase(view.phase, None).0;
     let state = if waits.is_empty() { state } else { format!("waiting for {}", waits.join(", ")) };
     screen.say(screen.paint_err().warn(format!("the run is {state}")));

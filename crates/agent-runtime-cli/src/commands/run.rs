@@ -51,19 +51,33 @@ pub(crate) async fn run(
                 let text = format!("{} waits for {}", view.run, waits_for(&wait.on));
                 screen.say(screen.paint_err().warn(text));
             }
-            screen.hint(&next_of(&view));
+            next(desk, &next_of(&view));
+            Ok(Exit::Waits)
+        }
+        Left::Unhosted(run, wait) => {
+            let screen = &desk.screen;
+            screen.say(screen.paint_err().warn(format!("{run} waits for {}", waits_for(&wait))));
+            next(desk, &[format!("log {run}"), format!("cancel {run}")]);
             Ok(Exit::Waits)
         }
         Left::Interrupted(run, signal) => {
             let screen = &desk.screen;
             let fate = match &desk.served {
                 Some(_) => "goes on at the server",
-                None => "is kept, and goes on with the next `run` or `serve`",
+                None if desk.lasts() => "is kept, and goes on with the next `run` or `serve`",
+                None => "ends with this process: its store is in memory",
             };
             screen.say(screen.paint_err().warn(format!("{run} {fate}")));
-            screen.hint(&[format!("log --follow {run}"), format!("cancel {run}")]);
+            next(desk, &[format!("log --follow {run}"), format!("cancel {run}")]);
             Ok(Exit::Signal(signal))
         }
+    }
+}
+
+/// Says what to type next, unless all that it would be about ends with this process.
+fn next(desk: &Desk, lines: &[String]) {
+    if desk.lasts() {
+        desk.screen.hint(lines);
     }
 }
 
@@ -90,10 +104,13 @@ fn hint(desk: &Desk, args: &RunArgs, view: &RunView, output: &Content) {
     // An agent that offers more says how to ask for it.
     let more = "tell me more";
     let follow_up = if output.to_string().contains(more) { more } else { "…" };
-    desk.screen.hint(&[
-        format!("run {} {session}\"{follow_up}\"", args.agent),
-        format!("log last   # {}, {took}", view.run),
-    ]);
+    next(
+        desk,
+        &[
+            format!("run {} {session}\"{follow_up}\"", args.agent),
+            format!("log last   # {}, {took}", view.run),
+        ],
+    );
 }
 
 /// The output of a run that is over.

@@ -60,7 +60,7 @@ pub(crate) fn waits_for(on: &WaitOn) -> String {
         WaitOn::Diverged { recorded, asked } => {
             format!("a person: the log holds `{recorded}`, the code asked for `{asked}`")
         }
-        WaitOn::Kind(kind) => format!("a process that hosts the kind `{kind}`"),
+        WaitOn::Kind(kind) => format!("a process that hosts its kind `{kind}`"),
         WaitOn::CodeVersion(version) => format!("version {version} of its kind's code"),
         WaitOn::Operator => "an operator: it is in quarantine".to_owned(),
     }

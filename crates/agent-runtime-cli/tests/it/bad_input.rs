@@ -1,7 +1,9 @@
 //! Whatever is wrong: told with the thing and the remedy, and with the exit code that is documented.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use crate::home::{FLEET, Home};
 use crate::server::Server;
@@ -173,6 +175,52 @@ fn a_store_that_another_process_has_open_is_told() {
 
     drop(store);
     home.good(&["agents"]);
+}
+
+#[test]
+fn a_store_that_is_open_elsewhere_for_a_moment_is_waited_for() {
+    let home = Home::new();
+    home.good(&["agents"]);
+    for command in ["agents", "serve"] {
+        let store = fs::File::open(home.path().join("store/agents.redb")).expect("it is there");
+        rustix::fs::flock(&store, rustix::fs::FlockOperation::LockExclusive).expect("nobody has it");
+        let mut child = home.command(&[command]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.as_mut().expect("the program was built");
+        let mut said = String::new();
+        let err = child.stderr.take().expect("it is piped");
+        BufReader::new(err).read_line(&mut said).expect("it writes text");
+        assert!(said.contains("`store/agents.redb` is open elsewhere"), "{said}");
+
+        drop(store);
+
+        let mut told = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut told).expect("text");
+        assert!(told.contains("librarian"), "`{command}` did not come to it: {told}");
+        drop(child.kill());
+        child.wait().expect("it was started");
+    }
+}
+
+#[test]
+fn a_store_in_memory_is_nothing_that_another_command_could_look_at_or_change() {
+    let home = Home::new();
+    home.write("fleet.toml", &FLEET.replace("redb:store/agents.redb", "memory:"));
+    let _server = Server::start(&home, &[]);
+
+    for command in [
+        &["agents"][..],
+        &["agents", "stop", "librarian"],
+        &["runs"],
+        &["log", "last"],
+        &["cancel", "last"],
+        &["decide", "last", "search", "repeat"],
+        &["save", "librarian"],
+        &["status"],
+    ] {
+        home.run(command).is(4, &["belongs to the process that made it", "redb:PATH"]);
+    }
+    home.good(&["run", "librarian", "lease"]);
+    home.good(&["check"]);
 }
 
 #[test]

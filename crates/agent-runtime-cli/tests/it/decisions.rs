@@ -120,3 +120,23 @@ fn a_run_that_fails_ends_with_1() {
 
     home.run(&["run", "cashier", "a kettle"]).is(1, &["failed", "the card was charged twice"]);
 }
+
+#[test]
+fn a_run_whose_kind_nobody_hosts_says_so_and_waits() {
+    let home = Home::new();
+    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let till = serve_till(home.path(), false);
+    while !home.path().join("till.redb.sock").exists() {
+        std::thread::yield_now();
+    }
+    home.until(&["agents"], |agents| agents[0]["want"] == "active");
+    drop(till);
+
+    let told = home.run(&["run", "cashier", "a kettle"]);
+
+    told.is(6, &["waits for a process that hosts its kind `till`"]);
+    assert!(!told.err.contains("10 s for"), "there is nothing to wait for: {}", told.err);
+    home.run(&["log", "--follow", "last"]).is(6, &["waits for a process that hosts its kind `till`"]);
+    home.good(&["log", "last"]);
+    assert_eq!(home.json(&["runs", "--open"]).as_array().expect("a list").len(), 1, "it is kept");
+}

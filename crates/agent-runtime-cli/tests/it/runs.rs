@@ -83,8 +83,9 @@ fn an_agent_is_deleted_only_by_delete() {
     let home = Home::new();
     home.good(&["agents", "stop", "librarian"]);
 
-    home.good(&["agents", "delete", "librarian"]);
+    let said = home.good(&["agents", "delete", "librarian"]);
 
+    assert!(said.contains("its snapshots stay"), "{said}");
     home.write("fleet.toml", "store = \"redb:store/agents.redb\"\n");
     assert_eq!(home.json(&["agents"]), serde_json::json!([]));
 }
@@ -112,4 +113,34 @@ fn the_exit_codes_are_under_help() {
     {
         assert!(help.contains(line), "{line}: {help}");
     }
+}
+
+#[test]
+fn runs_are_listed_oldest_first_whichever_agent_worked_them() {
+    let home = Home::new();
+    let names: Vec<String> = (0..5).map(|n| format!("reader-{n}")).collect();
+    let agents: Vec<String> = names
+        .iter()
+        .map(|name| format!("[agents.{name}]\nkind = \"librarian\"\ndocuments = \"docs\"\n"))
+        .collect();
+    home.write("fleet.toml", &format!("store = \"redb:store/agents.redb\"\n{}", agents.concat()));
+    let begun: Vec<serde_json::Value> =
+        names.iter().map(|name| home.json(&["run", name, "lease"])["run_id"].clone()).collect();
+
+    let runs = home.json(&["runs"]);
+
+    let listed: Vec<serde_json::Value> =
+        runs.as_array().expect("a list").iter().map(|run| run["run"].clone()).collect();
+    assert_eq!(listed, begun);
+    assert!(home.good(&["log", "last"]).contains("\"accepted\""));
+}
+
+#[test]
+fn looking_at_another_store_puts_no_agents_of_this_folder_into_it() {
+    let home = Home::new();
+
+    assert_eq!(home.json(&["--store", "redb:other.redb", "agents"]), serde_json::json!([]));
+    home.good(&["--store", "redb:other.redb", "--fleet", "fleet.toml", "agents"]);
+    assert_eq!(home.json(&["--store", "redb:other.redb", "agents"])[0]["name"], "librarian");
+    home.good(&["--store", "redb:third.redb", "run", "librarian", "lease"]);
 }

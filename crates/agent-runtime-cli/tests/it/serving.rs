@@ -24,6 +24,25 @@ fn it_answers_over_http_and_over_the_socket() {
 }
 
 #[test]
+fn a_tcp_port_gives_nobody_control_of_a_server() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let spy = r#"{"kind": "librarian", "name": "spy", "config": {"documents": "/etc"}}"#;
+
+    for (path, body) in [("/v1/agents", spy), ("/v1/shutdown", r#"{"within_ms": 0}"#)] {
+        let (status, problem) = server.http("POST", path, body);
+        assert_eq!(status, 403, "{problem}");
+        assert_eq!(problem["type"], "urn:agent-runtime:problem:socket-only");
+    }
+
+    let agents = home.json(&["agents"]);
+    assert_eq!(agents.as_array().expect("a list").len(), 1, "{agents}");
+    let (_, answer) = server.http("POST", "/run", r#"{"input": "lease"}"#);
+    let run = format!("/v1/runs/{}", answer["run_id"].as_str().expect("an id"));
+    assert_eq!(server.http("GET", &run, "").0, 200, "where a run is, who asked may ask");
+}
+
+#[test]
 fn it_says_what_the_fleet_file_did_and_stops_what_it_does_not_name() {
     let home = Home::new();
     let mut server = Server::start(&home, &[]);

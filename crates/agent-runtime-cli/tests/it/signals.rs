@@ -58,6 +58,7 @@ fn looking_at_a_store_that_nobody_serves_sets_nothing_off() {
     home.good(&["agents", "resume", "librarian"]);
     home.good(&["log", "last"]);
 
+    assert_eq!(home.run(&["runs"]).err, "", "a parked run is not waited for");
     let runs = home.json(&["runs"]);
     assert_eq!((&runs[0]["phase"], &runs[0]["attempt"]), (&"parked".into(), &1.into()));
     let log = home.good(&["log", "--follow", "last"]);

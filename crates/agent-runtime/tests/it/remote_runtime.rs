@@ -50,7 +50,10 @@ impl Served {
         let store = Arc::clone(&self.inside().store);
         let runtime = builder(store, kinds).open().await.expect("the store opens");
         let listeners = match self.way {
-            Way::Tcp => Listeners::none().tcp("127.0.0.1:0".parse().expect("an address")).await,
+            Way::Tcp => {
+                let address = "127.0.0.1:0".parse().expect("an address");
+                Listeners::none().all_routes_on_tcp().tcp(address).await
+            }
             Way::Unix => Listeners::none().unix(self.socket()).await,
         };
         let service = AgentService::over(Arc::new(runtime)).grace(Duration::from_millis(200));

@@ -83,7 +83,7 @@ async fn a_body_of_unknown_length_is_bounded_too() {
     let answer = place.raw(&request).await;
 
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains("has 10000 bytes; the limit is 1000"), "{answer}");
+    assert!(answer.contains("has 10000 bytes, and the limit is 1000; split it"), "{answer}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use runtime_service::{AgentService, ListenError, Listeners};
+use runtime_service::{AgentService, ListenError, Listeners, ROUTES, Reach};
 use runtime_testkit::fakes::runtime::FakeRuntime;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -32,6 +32,41 @@ async fn what_other_machines_can_reach_is_refused() {
     let bound = TcpListener::bind("0.0.0.0:0").await.expect("a port");
     let error = Listeners::none().with_tcp(bound).expect_err("refused");
     assert!(matches!(error, ListenError::NotLoopback { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_controls_the_runtime_answers_on_the_socket_only() {
+    let folder = TempDir::new().expect("a folder");
+    let socket = folder.path().join("control.sock");
+    let listeners = Listeners::none().tcp(any_port()).await.expect("a free port");
+    let listeners = listeners.unix(&socket).await.expect("a socket");
+    let runtime = Arc::new(FakeRuntime::new());
+    let serving = AgentService::over(runtime.clone()).start(listeners);
+    let address = serving.addresses()[0];
+    let over_socket = reqwest::Client::builder().unix_socket(socket.as_path()).build().expect("a client");
+
+    for route in ROUTES {
+        let path = route.path.replace("{agent}", "scribe").replace("{run}", "17").replace("{state}", "17");
+        let method: reqwest::Method = route.method.parse().expect("a method");
+        let on_tcp = client().request(method.clone(), format!("http://{address}{path}"));
+        let on_tcp = Answer::of(on_tcp).await;
+        match route.reach {
+            Reach::Anywhere => assert_ne!(on_tcp.status, 403, "{route:?}: {on_tcp:?}"),
+            Reach::Sockets => {
+                assert_eq!(on_tcp.problem(), "socket-only", "{route:?}");
+                assert!(on_tcp.body.contains("--unix-socket"), "{on_tcp:?}");
+            }
+        }
+    }
+    let asked = format!("{:?}", runtime.calls());
+    for control in ["Register", "Unregister", "Start", "Stop", "Pause", "Resume", "Shutdown", "Agent("] {
+        assert!(!asked.contains(control), "{asked}");
+    }
+    let agents = over_socket.get("http://localhost/v1/agents");
+    assert_eq!(Answer::of(agents).await.status, 200);
+    let unknown = Answer::of(client().get(format!("http://{address}/v2"))).await;
+    assert_eq!(unknown.problem(), "no-such-route");
+    serving.stop().await;
 }
 
 #[tokio::test]

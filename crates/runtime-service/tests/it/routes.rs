@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runtime_service::{ROUTES, table};
+use runtime_service::{ROUTES, Reach, table};
 
 #[test]
 fn the_readme_holds_the_table_of_the_code() {
@@ -39,4 +39,13 @@ fn no_route_is_there_twice() {
     for route in ROUTES {
         assert!(seen.insert((route.method, route.path)), "{route:?}");
     }
+}
+
+#[test]
+fn on_tcp_a_caller_may_ask_and_read_runs_and_no_more() {
+    let anywhere: Vec<&str> =
+        ROUTES.iter().filter(|route| route.reach == Reach::Anywhere).map(|route| route.path).collect();
+
+    let of_a_run = ["/v1/runs/{run}", "/v1/runs/{run}/join", "/v1/runs/{run}/stream"];
+    assert_eq!(anywhere, [["/run", "/health", "/status"], of_a_run].concat());
 }

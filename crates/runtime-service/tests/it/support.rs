@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// Longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A service on a port of its own and on a socket of its own.
+/// A service on a port of its own and on a socket of its own; all routes answer on both.
 pub(crate) struct Place {
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) address: SocketAddr,
@@ -41,7 +41,8 @@ impl Place {
             .expect("a free port")
             .unix(&socket)
             .await
-            .expect("a socket");
+            .expect("a socket")
+            .all_routes_on_tcp();
         let service = AgentService::over(runtime.clone()).default_agent(scribe());
         let serving = settings(service).start(listeners);
         Self { runtime, address: serving.addresses()[0], socket, serving, _folder: folder }

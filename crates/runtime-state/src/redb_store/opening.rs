@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,13 +93,16 @@ pub(super) fn make_room(file: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Opens or creates the file.
+/// Who may read and write a file that is made here: its owner. Inputs and answers are stored as they are.
+const OWNER_ONLY: u32 = 0o600;
+
+/// Opens or creates the file. One that is there keeps its permissions.
 pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let file = options.create(true).truncate(false).open(path)?;
+            let file = options.create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
             // A file whose name is not on disk is not there after a loss of power, whatever was synced into it.
             sync_folder_of(path)?;
             file

@@ -37,6 +37,20 @@ fn a_missing_folder_is_created_and_a_store_is_found_again() {
 }
 
 #[test]
+fn a_store_is_for_its_owner_only_and_keeps_the_permissions_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+
+    drop(RedbStore::open(&path).unwrap());
+    assert_eq!(mode(), 0o600);
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    drop(RedbStore::open(&path).unwrap());
+    assert_eq!(mode(), 0o640, "who let a group read it may");
+}
+
+#[test]
 fn a_second_one_is_told_who_is_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agents.redb");

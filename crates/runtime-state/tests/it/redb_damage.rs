@@ -154,11 +154,10 @@ fn a_lost_entry_and_a_misplaced_row_are_damage() {
         entries.remove((5 << 64) + 1).unwrap().expect("logs are numbered from 1");
         drop(entries);
         let mut cells = txn.open_table(CELLS).unwrap();
-        let (place, row) = {
+        let (mut other, row) = {
             let (place, row) = cells.iter().unwrap().next().unwrap().unwrap();
             (place.value().to_vec(), row.value().to_vec())
         };
-        let mut other = place.clone();
         *other.last_mut().unwrap() += 1;
         cells.insert(&other[..], &row[..]).unwrap();
         drop(cells);

@@ -30,7 +30,7 @@ pub enum RuntimeError {
         run: RunId,
     },
     /// There is no such snapshot.
-    #[error("there is no snapshot `{state}`")]
+    #[error("there is no snapshot `{state}`; make one with `agent-runtime save AGENT`, which prints its id")]
     UnknownState {
         /// The snapshot.
         state: StateId,
@@ -79,7 +79,9 @@ pub enum RuntimeError {
     #[error("the input is empty; give the agent something to work on")]
     EmptyInput,
     /// Something is larger than the runtime takes.
-    #[error("{what} has {size} bytes; the limit is {limit}")]
+    #[error(
+        "{what} has {size} bytes, and the limit is {limit}; split it, or put it into a file and name that"
+    )]
     TooLarge {
         /// What.
         what: String,
@@ -125,7 +127,7 @@ pub enum RuntimeError {
         step: StepKey,
     },
     /// The run is over.
-    #[error("`{run}` is over")]
+    #[error("`{run}` is over; see how it ended with `agent-runtime log {run}`, or begin a new run")]
     RunOver {
         /// The run.
         run: RunId,
@@ -172,7 +174,9 @@ pub enum RuntimeError {
         what: String,
     },
     /// A remote runtime did not answer as it should.
-    #[error("the runtime at `{at}` did not answer: {cause}")]
+    #[error(
+        "the runtime at `{at}` did not answer as it should ({cause}); see whether it is up, and ask again"
+    )]
     Unreachable {
         /// Where.
         at: String,

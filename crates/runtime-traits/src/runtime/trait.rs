@@ -39,7 +39,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownKind`], [`RuntimeError::Spec`] or [`RuntimeError::NameTaken`].
     async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError>;
 
-    /// Deletes an agent with all that is stored of it.
+    /// Deletes an agent: its declarations, its ended runs, its conversations and states. Its snapshots stay, and so do
+    /// large contents, which are kept beside the logs.
     ///
     /// # Errors
     /// [`RuntimeError::WrongState`] unless it is stopped and has no open run.
@@ -130,7 +131,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownAgent`].
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError>;
 
-    /// Runs, oldest first: those that are not over, and those that ended and are still kept.
+    /// Runs: those that are not over, and those that ended and are still kept. The pages go agent by agent or in some
+    /// other fixed order: who wants them by age sorts all of them by `accepted_at`.
     ///
     /// # Errors
     /// What kept the store from reading.

@@ -177,6 +177,19 @@ fn what_is_wrong_and_what_to_do_about_it_are_told() {
         told(RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after }),
         "the backlog is full (10); try again in 1 s"
     );
+    let state = StateId::from_parts(run().partition(), Uuid::from_u128(2));
+    let remedies = [
+        (RuntimeError::UnknownState { state }, "make one with `agent-runtime save AGENT`"),
+        (RuntimeError::TooLarge { what: text("the input"), size: 20 << 20, limit: 16 << 20 }, "split it"),
+        (RuntimeError::RunOver { run: run() }, "see how it ended with `agent-runtime log run:"),
+        (
+            RuntimeError::Unreachable { at: text("unix:a.sock"), cause: Cause::says("refused") },
+            "see whether it is up",
+        ),
+    ];
+    for (error, remedy) in remedies {
+        assert!(error.to_string().contains(&format!("; {remedy}")), "{error}");
+    }
     assert_eq!(
         StateError::Unknown { batch: 255 }.to_string(),
         "it is not known whether batch `000000000000000000000000000000ff` was applied; submit the same batch again"

@@ -31,7 +31,13 @@ fn names_of_every_sort_follow_one_rule() {
 #[test]
 fn a_bad_name_is_shown_cut_and_harmless_with_the_rule() {
     let error = Name::new("../x").expect_err("it breaks the rule").to_string();
-    assert!(error.starts_with("`../x` is no name of ") && error.contains(": use 1 to 64 of A-Z"), "{error}");
+    assert!(
+        error.starts_with("`../x` is no name of an agent, kind or step: use")
+            && error.contains("1 to 64 of A-Z"),
+        "{error}"
+    );
+    let session = SessionName::new("../x").expect_err("it breaks the rule").to_string();
+    assert!(session.starts_with("`../x` is no name of a session: "), "{session}");
     let long = Name::new("a".repeat(5_000)).expect_err("it is too long").to_string();
     assert!(long.contains('…') && long.len() < 250, "{long}");
     let wild = Name::new("\u{1b}[31m\n").expect_err("it breaks the rule").to_string();
