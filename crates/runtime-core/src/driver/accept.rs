@@ -130,7 +130,13 @@ impl Inner {
         if let Some(slot) = self.run_slot(&record.run) {
             return Ok(Some(slot));
         }
-        let (log, view) = self.run_log(&record.run).await?;
+        let (log, view) = match self.run_log(&record.run).await {
+            Err(RuntimeError::UnknownRun { .. }) => {
+                self.free_key(tenant, agent, &cell, &record.run).await?;
+                return Ok(None);
+            }
+            read => read?,
+        };
         let finished = self.finished(tenant, &view, &log).await?;
         let place = Place {
             tenant: tenant.clone(),

@@ -145,7 +145,7 @@ impl Inner {
         if !self.leave(slot, stage) {
             return;
         }
-        // A run with a key is kept as long as its key.
+        // A run with a key is kept as long as its key, and may be let go when that is forgotten.
         if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {
             self.note_ended(place);
         }

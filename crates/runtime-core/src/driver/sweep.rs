@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
-use runtime_traits::store::{Key, Seq, Then, When};
+use runtime_traits::store::{Key, Revision, Seq, StateError, Then, When};
 
 use super::inner::Inner;
 use super::load::{PAGE, read};
@@ -83,6 +83,49 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// The revision of an idempotency key's cell, if the run for which it is `due` still has the key. From now on the
+    /// run may be let go like the others.
+    pub(super) async fn forget_key(&self, cell: &Key, due: &Key) -> Result<Option<Revision>, RuntimeError> {
+        let Some(written) = self.store.get(std::slice::from_ref(cell)).await?.pop().flatten() else {
+            return Ok(None);
+        };
+        let run = read::<runtime_codec::IdemRecord>(cell, &written)?.run;
+        if keys::last_part(due) != Some(run.unique().simple().to_string().as_str()) {
+            return Ok(None);
+        }
+        if let Some((tenant, agent, session)) = keys::of_idem(cell) {
+            self.note_ended(&Place { tenant, agent, session, run });
+        }
+        Ok(Some(written.revision))
+    }
+
+    /// Frees an idempotency key whose run was let go. One whose run is still known, without its log, is damage: to
+    /// take the key for free would do the run's work once more.
+    pub(super) async fn free_key(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        cell: &Key,
+        run: &RunId,
+    ) -> Result<(), RuntimeError> {
+        let known = [keys::open(run), keys::ended(tenant, agent, run), cell.clone()];
+        let found = self.store.get(&known).await?;
+        if found[0].is_some() || found[1].is_some() {
+            return Err(RuntimeError::Damaged { what: format!("the log of `{run}`") });
+        }
+        let Some(written) = &found[2] else { return Ok(()) };
+        let when = vec![When::Revision(cell.clone(), written.revision)];
+        let writes = Writes { when, then: vec![Then::Delete(cell.clone())] };
+        if read::<runtime_codec::IdemRecord>(cell, written)?.run != *run {
+            return Ok(());
+        }
+        match self.commit_now(cell.partition, writes).await {
+            // Somebody else freed it, and may have taken it: the acceptance sees to that.
+            Ok(_) | Err(StateError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes an agent with all that is stored of it.
@@ -168,7 +211,7 @@ impl Inner {
         let mut then = Vec::new();
         for (cell, _) in self.cells(&keys::ended_all(tenant, agent)).await? {
             if let Some(unique) = keys::last_part(&cell).and_then(|id| uuid::Uuid::try_parse(id).ok()) {
-                let run = runtime_traits::RunId::from_parts(agent.partition(), unique);
+                let run = RunId::from_parts(agent.partition(), unique);
                 then.push(Then::Drop(keys::run_log(&run)));
             }
         }

@@ -192,7 +192,10 @@ impl Inner {
                 }
             }
             Due::ForgetKey { cell } => {
-                if let Ok(cell) = Key::new(partition, cell) {
+                if let Ok(cell) = Key::new(partition, cell)
+                    && let Some(revision) = self.forget_key(&cell, key).await?
+                {
+                    writes.when.push(When::Revision(cell.clone(), revision));
                     writes.then.push(Then::Delete(cell));
                 }
             }

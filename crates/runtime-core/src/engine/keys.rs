@@ -116,6 +116,15 @@ pub fn idem(
     )
 }
 
+/// Whose an idempotency key is, by its cell.
+pub fn of_idem(cell: &Key) -> Option<(Tenant, AgentId, SessionName)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let (tenant, rest) = path.strip_prefix("t/")?.split_once('/')?;
+    let mut parts = rest.strip_prefix("idem/")?.split('/');
+    let agent = AgentId::from_parts(cell.partition, Uuid::try_parse(parts.next()?).ok()?);
+    Some((Tenant::new(tenant).ok()?, agent, SessionName::new(parts.next()?).ok()?))
+}
+
 /// All cells of a sort that an agent has: `a` for its own, `s` for its sessions', `idem` for its keys.
 pub fn of_agent(tenant: &Tenant, sort: &str, agent: &AgentId) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/", sort, "/", Hex::of(agent.unique()).as_str(), "/"])

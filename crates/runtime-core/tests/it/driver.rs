@@ -1,5 +1,6 @@
 //! The driver over a store that a test can make fail.
 
+mod bounds;
 mod decisions;
 mod edges;
 mod house;
