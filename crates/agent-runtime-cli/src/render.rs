@@ -12,4 +12,4 @@ pub(crate) use entry::{Lines, steps_under_way};
 pub(crate) use fault::faults;
 pub(crate) use style::Paint;
 pub(crate) use table::{Row, Tone, pairs, table};
-pub(crate) use words::{counted, needs_somebody, outcome, phase, readiness, waits_for, want};
+pub(crate) use words::{awaited, counted, needs_somebody, outcome, phase, readiness, waits_for, want};

@@ -9,7 +9,7 @@ use agent_runtime::{Content, Entry, Outcome, RunId, Runtime, RuntimeError};
 use futures_util::StreamExt;
 
 use crate::error::CliError;
-use crate::render::{needs_somebody, steps_under_way, waits_for};
+use crate::render::{awaited, needs_somebody, steps_under_way};
 use crate::signals::Signals;
 use crate::teller::Teller;
 
@@ -134,8 +134,7 @@ fn doing(view: &RunView) -> String {
     if !steps.is_empty() {
         return steps.join(", ");
     }
-    let waits: Vec<String> =
-        view.waits.iter().map(|wait| format!("waits for {}", waits_for(&wait.on))).collect();
+    let waits: Vec<String> = view.waits.iter().map(|wait| format!("waits for {}", awaited(wait))).collect();
     waits.join(", ")
 }
 

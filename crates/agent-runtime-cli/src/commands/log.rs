@@ -13,7 +13,7 @@ use crate::args::RunArg;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Lines, phase, time, waits_for};
+use crate::render::{Lines, awaited, phase, time, waits_for};
 use crate::watch::{QUIET, unhosted};
 
 /// An entry, as programs read it: one to a line.
@@ -80,8 +80,8 @@ pub(crate) async fn log(
 
 fn hint(desk: &Desk, view: &RunView, unhosted: Option<WaitOn>) {
     let screen = &desk.screen;
-    let recorded = view.waits.iter().map(|wait| &wait.on);
-    let waits: Vec<String> = recorded.chain(&unhosted).map(waits_for).collect();
+    let recorded = view.waits.iter().map(awaited);
+    let waits: Vec<String> = recorded.chain(unhosted.as_ref().map(waits_for)).collect();
     let state = phase(view.phase, None).0;
     let state = if waits.is_empty() { state } else { format!("waiting for {}", waits.join(", ")) };
     screen.say(screen.paint_err().warn(format!("the run is {state}")));

@@ -11,7 +11,7 @@ use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Progress;
-use crate::render::{needs_somebody, time, waits_for};
+use crate::render::{awaited, needs_somebody, time, waits_for};
 use crate::signals::Signals;
 use crate::teller::Teller;
 use crate::watch::{Left, watch};
@@ -48,7 +48,7 @@ pub(crate) async fn run(
         Left::Waits(view) => {
             let screen = &desk.screen;
             for wait in view.waits.iter().filter(|wait| needs_somebody(&wait.on)) {
-                let text = format!("{} waits for {}", view.run, waits_for(&wait.on));
+                let text = format!("{} waits for {}", view.run, awaited(wait));
                 screen.say(screen.paint_err().warn(text));
             }
             next(desk, &next_of(&view));

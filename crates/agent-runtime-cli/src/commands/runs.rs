@@ -10,7 +10,7 @@ use super::{all_runs, name_of};
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Row, Tone, phase, table, time, waits_for};
+use crate::render::{Row, Tone, awaited, phase, table, time};
 
 /// Lists runs, oldest first.
 pub(crate) async fn runs(
@@ -42,7 +42,7 @@ pub(crate) async fn runs(
             unknown.insert(name_of(runtime, run.agent).await);
         }
         let (state, tone) = phase(run.phase, run.outcome.as_ref());
-        let waits: Vec<String> = run.waits.iter().map(|wait| waits_for(&wait.on)).collect();
+        let waits: Vec<String> = run.waits.iter().map(awaited).collect();
         let state = if waits.is_empty() { state } else { format!("{state} for {}", waits.join(", ")) };
         let took = match run.phase {
             Phase::Ended => time::duration(run.last_at.since(run.accepted_at)),

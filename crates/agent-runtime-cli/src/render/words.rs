@@ -1,6 +1,6 @@
 //! The runtime's states, in words.
 
-use agent_runtime::log::{Outcome, Phase, WaitOn};
+use agent_runtime::log::{Outcome, Phase, WaitOn, WaitView};
 use agent_runtime::runtime::{Readiness, Want};
 
 use super::table::Tone;
@@ -47,7 +47,12 @@ pub(crate) fn outcome(outcome: &Outcome) -> (String, Tone) {
     }
 }
 
-/// What a run waits for.
+/// What a wait is for, as the runtime says it where it knows more than the log.
+pub(crate) fn awaited(wait: &WaitView) -> String {
+    wait.note.clone().unwrap_or_else(|| waits_for(&wait.on))
+}
+
+/// What a run waits for, as its log says it.
 pub(crate) fn waits_for(on: &WaitOn) -> String {
     match on {
         WaitOn::Approval(step) => format!("an approval of `{step}`"),
