@@ -150,7 +150,8 @@ async fn serve_place(
         None => agent_runtime::fleet::Fleet::default(),
     };
     let served = || Ok(place.socket()?.filter(SocketPath::is_served));
-    let store = match open::store(&place.store, screen, served).await? {
+    let opened = open::store(&place.store, screen, served).await;
+    let store = match opened.map_err(|error| place.refusal(error))? {
         Opened::Here(store) => store,
         Opened::Served(socket) => {
             let store = place.store.path().unwrap_or(Path::new("")).to_owned();
