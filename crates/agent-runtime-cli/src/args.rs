@@ -13,13 +13,15 @@ Exit codes:
   1  the run failed or was cancelled
   2  bad usage, bad input, or a faulty fleet file
   3  there is no such agent, run or snapshot
-  4  refused: not started, busy, wrong state, name or key taken
-  5  the store or the connection to a server failed
+  4  refused: not started, busy, wrong state, name or key taken, store in use
+  5  the store or the connection to a server failed;
+     an address cannot be listened on
   6  the run waits for somebody: see `log`, `decide` and `cancel`
   128 + n  ended by signal n (130: Ctrl-C)
 
 Without a server, a command opens the store itself for as long as it takes.
 With one (`serve`), it asks the server over the unix socket beside the store.
+A store in memory is for `run` and `serve` only.
 
 AGENT_RUNTIME_FLEET and AGENT_RUNTIME_STORE stand for --fleet and --store.
 AGENT_RUNTIME_LOG=info tells more on the standard error; NO_COLOR takes colours away.";
@@ -43,7 +45,8 @@ pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
-    /// The store, instead of the fleet file's: redb:PATH or memory:
+    /// The store, instead of the fleet file's: redb:PATH or memory:. Without --fleet, fleet.toml is then read by `run`
+    /// and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
     /// Print JSON, also on a terminal

@@ -55,6 +55,17 @@ pub enum CliError {
         /// The store.
         path: PathBuf,
     },
+    /// Another user serves the store.
+    #[error(
+        "the store `{}` is served by another user (socket `{}`): run this command as that user",
+        store.display(), socket.display()
+    )]
+    NotYours {
+        /// The store.
+        store: PathBuf,
+        /// Where the other user's server listens.
+        socket: PathBuf,
+    },
     /// The store is in memory, and the command is about one that others have.
     #[error(
         "a store in memory belongs to the process that made it, so there is nothing for this command in it: name a \
@@ -129,13 +140,13 @@ pub enum CliError {
         value: String,
     },
     /// The standard input cannot be read.
-    #[error("the standard input cannot be read")]
+    #[error("the standard input cannot be read: give it text in UTF-8")]
     Input(#[source] io::Error),
     /// Nobody takes what is printed.
-    #[error("the output cannot be written")]
+    #[error("the output cannot be written: see that what it goes to is there and has room")]
     Output(#[source] io::Error),
     /// The process cannot hear signals, or not start its threads.
-    #[error("the system refuses {what}")]
+    #[error("the system refuses {what}: see the limits of this user (`ulimit -a`)")]
     System {
         /// What was asked of it.
         what: &'static str,
@@ -160,6 +171,7 @@ impl CliError {
             Self::NoRuns => Exit::NotFound,
             Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } => Exit::Refused,
             Self::Open(_)
+            | Self::NotYours { .. }
             | Self::Listen(_)
             | Self::Place(_)
             | Self::WentAway { .. }
@@ -179,6 +191,7 @@ impl CliError {
             Self::Faulty { .. } => "faulty-fleet-file",
             Self::Open(_) => "store-not-opened",
             Self::StoreBusy { .. } => "store-busy",
+            Self::NotYours { .. } => "not-your-store",
             Self::InMemory => "store-in-memory",
             Self::Served { .. } => "already-served",
             Self::Listen(_) => "cannot-listen",

@@ -15,9 +15,9 @@ pub enum Exit {
     BadInput,
     /// 3: there is no such agent, run or snapshot.
     NotFound,
-    /// 4: refused: not started, busy, wrong state, name or key taken.
+    /// 4: refused: not started, busy, wrong state, name or key taken, store in use or in memory.
     Refused,
-    /// 5: the store or the connection to a server failed.
+    /// 5: the store or the connection to a server failed; an address cannot be listened on.
     Store,
     /// 6: the run waits for somebody.
     Waits,

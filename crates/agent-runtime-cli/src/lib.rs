@@ -43,7 +43,10 @@ pub use socket::SocketPath;
 
 /// The whole program: reads the arguments, does what they say, and tells how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let screen = Screen::new(Terminal::ask(), cli.global.json);
     let exit = match start(cli, &screen) {
         Ok(exit) => exit,
@@ -55,6 +58,23 @@ pub fn main() -> ExitCode {
         }
     };
     exit.into()
+}
+
+/// Tells what is wrong with the arguments, or what was asked of them: help and the version.
+fn misused(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(Exit::BadInput.code());
+    // The arguments could not be read, so they are looked at: what follows `--` is no option.
+    let mut options = std::env::args_os().skip(1).take_while(|arg| arg != "--");
+    if code == 0 || !options.any(|arg| arg == "--json") {
+        // Nobody may be there to read it.
+        drop(error.print());
+        return code.into();
+    }
+    let said = error.to_string();
+    let message = said.strip_prefix("error: ").unwrap_or(&said).trim_end();
+    let told = serde_json::json!({ "code": "usage", "message": message });
+    Screen::new(Terminal::ask(), true).say(told.to_string());
+    code.into()
 }
 
 fn start(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
@@ -130,7 +150,8 @@ async fn serve_place(
         None => agent_runtime::fleet::Fleet::default(),
     };
     let served = || Ok(place.socket()?.filter(SocketPath::is_served));
-    let store = match open::store(&place.store, screen, served).await? {
+    let opened = open::store(&place.store, screen, served).await;
+    let store = match opened.map_err(|error| place.refusal(error))? {
         Opened::Here(store) => store,
         Opened::Served(socket) => {
             let store = place.store.path().unwrap_or(Path::new("")).to_owned();

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent_runtime::AgentKind;
 use agent_runtime::fleet::{Fleet, StoreUri};
+use agent_runtime::{AgentKind, OpenError};
 
 use crate::args::Global;
 use crate::error::CliError;
@@ -128,8 +128,62 @@ impl Place {
         self.store.path().map(SocketPath::beside).transpose()
     }
 
+    /// Why the store was not opened. A file that this user may not use, with a socket that it may not use either, is to
+    /// be left as it is: its server's user can ask.
+    pub(crate) fn refusal(&self, error: CliError) -> CliError {
+        let CliError::Open(OpenError::Denied { .. }) = error else { return error };
+        match (self.store.path(), self.socket()) {
+            (Some(store), Ok(Some(socket))) if socket.is_anothers() => {
+                CliError::NotYours { store: store.to_owned(), socket: socket.shown().to_owned() }
+            }
+            _ => error,
+        }
+    }
+
     /// The kinds of this build.
     pub(crate) fn kinds(&self) -> Vec<Arc<dyn AgentKind>> {
         self.file.as_ref().map_or_else(|| agent_runtime::kinds(""), FleetFile::kinds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use agent_runtime::fleet::StoreUri;
+    use agent_runtime::open_store;
+
+    use super::Place;
+    use crate::error::CliError;
+    use crate::exit::Exit;
+
+    /// Permissions do not bind root, so the thread becomes somebody else; the rest of the process stays who it is.
+    #[test]
+    fn a_store_that_another_user_serves_is_to_be_asked_as_that_user() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("agents.redb");
+        let place = Place { file: None, fleet: None, store: StoreUri::Redb(path.clone()) };
+        drop(open_store(&place.store.to_string()).unwrap());
+        let socket = folder.path().join("agents.redb.sock");
+        let root = rustix::process::geteuid().is_root();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let mode = || Permissions::from_mode(if root { 0o600 } else { 0 });
+        fs::set_permissions(&path, mode()).unwrap();
+        fs::set_permissions(&socket, mode()).unwrap();
+
+        let refused = std::thread::spawn(move || {
+            if root {
+                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
+            }
+            place.refusal(open_store(&place.store.to_string()).unwrap_err().into())
+        });
+        let error = refused.join().unwrap();
+
+        assert!(matches!(error, CliError::NotYours { .. }), "{error}");
+        assert!(error.to_string().contains("as that user"), "{error}");
+        assert_eq!(error.exit(), Exit::Store);
     }
 }

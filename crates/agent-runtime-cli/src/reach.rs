@@ -37,7 +37,8 @@ impl Reached {
         // What the file says is asked of the kinds before anything is opened.
         let kinds = place.kinds();
         let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
-        let store = match open::store(&place.store, screen, || served(place)).await? {
+        let opened = open::store(&place.store, screen, || served(place)).await;
+        let store = match opened.map_err(|error| place.refusal(error))? {
             Opened::Here(store) => store,
             // A server has come up meanwhile.
             Opened::Served(served) => return Ok(served),

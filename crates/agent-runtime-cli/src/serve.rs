@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::open;
+use crate::render::answer::visible;
 use crate::render::counted;
 use crate::screen::Screen;
 use crate::signals::Signals;
@@ -150,12 +151,12 @@ impl Up {
             return screen.json_line(ready);
         }
         let paint = screen.paint();
-        screen.line(format!("{} {}", paint.good("serving"), paint.bold(&ready.store)))?;
+        screen.line(format!("{} {}", paint.good("serving"), paint.bold(visible(&ready.store))))?;
         for address in &ready.http {
             screen.line(format!("  http    http://{address}"))?;
         }
         if let Some(socket) = &ready.socket {
-            screen.line(format!("  socket  {}", socket.display()))?;
+            screen.line(format!("  socket  {}", visible(&socket.to_string_lossy())))?;
         }
         for AppliedAgent { name, change } in &ready.agents {
             let note = match change {

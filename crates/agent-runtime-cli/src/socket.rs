@@ -1,6 +1,7 @@
 //! The unix socket beside a store: where `serve` listens for the other commands.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,11 @@ impl SocketPath {
     /// The path to bind or connect to.
     pub fn usable(&self) -> &Path {
         &self.usable
+    }
+
+    /// Whether it is there, and this user may not use it.
+    pub fn is_anothers(&self) -> bool {
+        UnixStream::connect(&self.usable).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     }
 
     /// Whether somebody listens there.

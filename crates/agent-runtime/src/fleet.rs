@@ -77,8 +77,8 @@ impl Fleet {
     /// # Errors
     /// [`Faults`]: everything that is wrong, each with its line and its remedy.
     pub fn parse(text: &str) -> Result<Self, Faults> {
-        let (fleet, faults) = read::read(text);
-        Faults::of(faults).map_or(Ok(fleet), Err)
+        let read = read::read(text);
+        Faults::of(read.faults).map_or(Ok(read.fleet), Err)
     }
 }
 

@@ -12,11 +12,11 @@ pub(crate) enum Fault {
     BadJson(Cause),
     #[error("the query is not what this route takes: {0}")]
     BadQuery(Cause),
-    #[error("the path holds bytes that are no UTF-8")]
+    #[error("the path holds bytes that are no UTF-8; escape what it names as UTF-8, like `%C3%BC`")]
     BadPath,
     #[error("the header `{name}` {problem}")]
     BadHeader { name: &'static str, problem: &'static str },
-    #[error("the body could not be read to its end: {0}")]
+    #[error("the body could not be read to its end ({0}); send it again")]
     BadBody(Cause),
     #[error("name the agent: give `agent` in the body, or start the service with a default agent")]
     NoAgent,
@@ -50,7 +50,7 @@ pub(crate) enum Fault {
     NoHttp,
     #[error("the headers of the request are too large; send fewer or shorter ones")]
     HeadersTooLarge,
-    #[error("the path of the request is too long")]
+    #[error("the path of the request is too long; put what is long into the body")]
     PathTooLong,
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::place::FleetFile;
+use crate::render::answer::visible;
 use crate::screen::Screen;
 
 /// Says everything that is wrong with a fleet file, or what it declares.
@@ -22,8 +23,9 @@ pub(crate) fn check(screen: &Screen, file: &FleetFile) -> Result<Exit, CliError>
         screen.json(&json!({ "file": file.path, "faults": [] }))?;
         return Ok(Exit::Done);
     }
-    let path = file.path.display();
-    screen.line(format!("{path} {}: {}", screen.paint().good("is fine"), summary(&fleet)))?;
+    let path = visible(&file.path.to_string_lossy());
+    let summary = visible(&summary(&fleet));
+    screen.line(format!("{path} {}: {summary}", screen.paint().good("is fine")))?;
     let start = fleet.agents.iter().find(|agent| agent.start);
     let mut hints = vec![format!("serve {path}")];
     hints.extend(start.map(|agent| format!("run {} \"…\"", agent.spec.name)));

@@ -258,3 +258,20 @@ fn errors_are_json_for_programs() {
     let told: serde_json::Value = serde_json::from_str(&done.err).expect("JSON");
     assert_eq!(told["code"], "unknown-agent");
 }
+
+#[test]
+fn bad_usage_is_json_for_programs_too() {
+    let home = Home::new();
+    for args in
+        [&["rnu", "--json"][..], &["--json", "run", "librarian"], &["log", "run:x", "--json"], &["--json"]]
+    {
+        let done = home.run(args);
+
+        assert_eq!((done.code, done.out.as_str()), (2, ""), "{args:?}");
+        let told: serde_json::Value = serde_json::from_str(&done.err).expect("JSON");
+        assert_eq!(told["code"], "usage", "{told}");
+        assert!(!told["message"].as_str().expect("text").starts_with("error"), "{told}");
+    }
+    assert!(home.run(&["rnu", "--", "--json"]).err.starts_with("error: "), "this is no option");
+    assert!(home.good(&["--help", "--json"]).contains("Usage"), "help is no error");
+}

@@ -108,9 +108,17 @@ fn a_faultless_fleet_file_is_fine() {
 fn the_exit_codes_are_under_help() {
     let help = Home::new().good(&["--help"]);
 
-    for line in
-        ["0  done", "1  the run failed", "2  bad usage", "3  there is no such", "4  refused", "5  the store"]
-    {
+    for line in [
+        "0  done",
+        "1  the run failed",
+        "2  bad usage",
+        "3  there is no such",
+        "4  refused",
+        "store in use",
+        "5  the store",
+        "an address cannot be listened on",
+        "6  the run waits",
+    ] {
         assert!(help.contains(line), "{line}: {help}");
     }
 }

@@ -14,11 +14,13 @@ impl Fleet {
     /// # Errors
     /// [`Faults`]: everything that is wrong with the text or that a kind objects to, at once.
     pub fn check(text: &str, kinds: &[Arc<dyn AgentKind>]) -> Result<Self, Faults> {
-        let (fleet, mut faults) = read::read(text);
-        for agent in &fleet.agents {
-            agent.ask(text, kinds, &mut faults);
+        let mut read = read::read(text);
+        let mut objections = Vec::new();
+        for agent in &read.fleet.agents {
+            agent.ask(text, kinds, &mut objections);
         }
-        Faults::of(faults).map_or(Ok(fleet), Err)
+        read.add(objections);
+        Faults::of(read.faults).map_or(Ok(read.fleet), Err)
     }
 }
 
@@ -73,21 +75,40 @@ impl FleetAgent {
 
 /// What a kind objects to, and what it tells the user to do.
 fn sentence(error: &SpecError) -> (String, String) {
-    let said = match error {
-        SpecError::Config { cause, .. } => cause.to_string(),
-        SpecError::Needs { what, cause, .. } => format!("it needs {what}: {cause}"),
+    let (needs, said) = match error {
+        SpecError::Config { cause, .. } => (String::new(), cause.to_string()),
+        SpecError::Needs { what, cause, .. } => (format!("it needs {what}: "), cause.to_string()),
     };
     // A place in the JSON that a kind is given is no place in the file.
     let said = said.split(" at line ").next().unwrap_or_default();
-    for separator in ["; ", ": "] {
-        if let Some((what, remedy)) = said.rsplit_once(separator) {
-            return (what.to_owned(), remedy.to_owned());
+    let (what, remedy) = if let Some((what, remedy)) = said.rsplit_once("; ") {
+        (what.to_owned(), remedy.to_owned())
+    } else if let Some((what, expected)) = said.split_once(", expected ") {
+        (what.to_owned(), format!("use {expected}"))
+    } else {
+        match &clauses(said)[..] {
+            [what] => ((*what).to_owned(), "change the agent's table".to_owned()),
+            [what, remedy] => ((*what).to_owned(), (*remedy).to_owned()),
+            // What the system said comes last, and is no remedy.
+            [what, remedy, causes @ ..] => (format!("{what} ({})", causes.join(": ")), (*remedy).to_owned()),
+            [] => (String::new(), String::new()),
+        }
+    };
+    (format!("{needs}{what}"), remedy)
+}
+
+/// The clauses of a sentence, as `: ` divides them; what is quoted stays whole.
+fn clauses(said: &str) -> Vec<&str> {
+    let mut clauses = Vec::new();
+    let mut begin = 0;
+    for (at, separator) in said.match_indices(": ") {
+        if said[begin..at].matches('`').count().is_multiple_of(2) {
+            clauses.push(&said[begin..at]);
+            begin = at + separator.len();
         }
     }
-    match said.split_once(", expected ") {
-        Some((what, expected)) => (what.to_owned(), format!("use {expected}")),
-        None => (said.to_owned(), "change the agent's table".to_owned()),
-    }
+    clauses.push(&said[begin..]);
+    clauses
 }
 
 fn settings_of(spec: &AgentSpec) -> Option<serde_json::Map<String, serde_json::Value>> {

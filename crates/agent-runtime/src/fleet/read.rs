@@ -1,6 +1,6 @@
 //! From the text of a fleet file to what it declares. Pure; goes on after a fault, so that all are told at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -17,17 +17,36 @@ use super::{Fleet, FleetAgent, StoreUri, shown};
 const TOP: [&str; 4] = ["store", "durability", "listen", "agents"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
+/// What can be read of a file, and what is wrong with it.
+pub(super) struct Read {
+    pub(super) fleet: Fleet,
+    pub(super) faults: Vec<Fault>,
+    /// The lines that are no TOML.
+    broken: BTreeSet<u32>,
+}
+
+impl Read {
+    /// Takes faults of what was read. What the parser made of a broken line is a guess: only its own fault counts there.
+    pub(super) fn add(&mut self, faults: Vec<Fault>) {
+        self.faults.extend(faults.into_iter().filter(|fault| !self.broken.contains(&fault.line)));
+    }
+}
+
 /// Everything that can be read, and everything that is wrong.
-pub(super) fn read(source: &str) -> (Fleet, Vec<Fault>) {
+pub(super) fn read(source: &str) -> Read {
     let (document, errors) = DeTable::parse_recoverable(source);
     let mut reader = Reader { source, faults: Vec::new() };
     let fleet = reader.fleet(document.get_ref());
-    let syntax: Vec<Fault> = errors.iter().map(|error| reader.syntax(error)).collect();
-    // What the parser made of a broken line is a guess: only its own fault counts there.
-    let broken = |fault: &Fault| syntax.iter().any(|syntax| syntax.line == fault.line);
-    let mut faults: Vec<Fault> = reader.faults.into_iter().filter(|f| !broken(f)).collect();
-    faults.extend(syntax);
-    (fleet, faults)
+    let mut read = Read { fleet, faults: Vec::new(), broken: BTreeSet::new() };
+    for error in &errors {
+        // What follows the first fault of a line most often follows from it.
+        let fault = reader.syntax(error);
+        if read.broken.insert(fault.line) {
+            read.faults.push(fault);
+        }
+    }
+    read.add(reader.faults);
+    read
 }
 
 struct Reader<'a> {

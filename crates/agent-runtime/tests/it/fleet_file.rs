@@ -33,6 +33,14 @@ impl AgentKind for Shelf {
             let cause = Cause::says("`documents` is `missing`, which does not exist: create it");
             return Err(SpecError::Config { agent, cause });
         }
+        if config.documents == "locked: away" {
+            // As a kind says it whose error has a source.
+            let cause = Cause::says(
+                "documents folder `locked: away` cannot be read: allow this process's user to read it, \
+                 or set `documents` to another folder: Permission denied (os error 13)",
+            );
+            return Err(SpecError::Needs { agent, what: "its documents".to_owned(), cause });
+        }
         Ok(())
     }
 
@@ -141,6 +149,31 @@ fn broken_toml_is_told_with_what_is_wrong_elsewhere() {
     assert!(told.iter().any(|fault| fault.starts_with("line 1, ")), "{told:#?}");
     assert!(told.iter().any(|fault| fault.starts_with("line 3, ")), "{told:#?}");
     assert!(told.iter().any(|fault| fault.contains("no kind `shelv`")), "{told:#?}");
+}
+
+#[test]
+fn a_broken_line_is_told_once() {
+    for line in ["= broken", "a b c", "documents = = 1", "[broken"] {
+        let told = checked(&format!("[agents.x]\nkind = \"shelf\"\ndocuments = \"d\"\n{line}\n"));
+
+        let of_the_line = told.iter().filter(|fault| fault.starts_with("line 4, ")).count();
+        assert_eq!(of_the_line, 1, "{line}: {told:#?}");
+    }
+}
+
+#[test]
+fn what_the_system_said_is_not_taken_for_the_remedy() {
+    assert_eq!(
+        checked("[agents.x]\nkind = \"shelf\"\ndocuments = \"locked: away\"\n"),
+        [
+            "line 3, column 13: it needs its documents: documents folder `locked: away` cannot be read (Permission \
+             denied (os error 13)); allow this process's user to read it, or set `documents` to another folder"
+        ]
+    );
+    assert_eq!(
+        checked("[agents.x]\nkind = \"shelf\"\ndocuments = 5\n"),
+        ["line 1, column 9: invalid type: integer `5`; use a string"]
+    );
 }
 
 #[test]

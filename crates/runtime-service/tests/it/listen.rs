@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use runtime_service::{AgentService, ListenError, Listeners, ROUTES, Reach};
+use runtime_service::{AgentService, ListenError, Listeners, ROUTES, Reach, RemoteRuntime};
 use runtime_testkit::fakes::runtime::FakeRuntime;
+use runtime_traits::Runtime;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::support::{Answer, Place, any_port, client};
+use crate::support::{Answer, Place, any_port, client, scribe};
 
 #[tokio::test]
 async fn a_port_in_use_is_named_with_the_remedy() {
@@ -62,6 +63,9 @@ async fn what_controls_the_runtime_answers_on_the_socket_only() {
     for control in ["Register", "Unregister", "Start", "Stop", "Pause", "Resume", "Shutdown", "Agent("] {
         assert!(!asked.contains(control), "{asked}");
     }
+    let remote = RemoteRuntime::at(&format!("http://{address}")).expect("a place");
+    let error = remote.start(&scribe()).await.expect_err("it is refused");
+    assert!(error.to_string().contains("answers on the unix socket"), "{error}");
     let agents = over_socket.get("http://localhost/v1/agents");
     assert_eq!(Answer::of(agents).await.status, 200);
     let unknown = Answer::of(client().get(format!("http://{address}/v2"))).await;
