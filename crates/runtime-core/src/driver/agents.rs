@@ -38,7 +38,7 @@ impl Inner {
             {
                 let mut state = lock(&self.home(agent.partition()).state);
                 let PartitionState { agents, runs } = &mut *state;
-                if let Some(slot) = agents.get_mut(agent) {
+                if let Some(slot) = agents.get_mut(&agent.unique()) {
                     if slot.tenant != *tenant {
                         return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
                     }
@@ -55,7 +55,7 @@ impl Inner {
         let home = self.home(agent.partition());
         let _admin = home.admin.lock().await;
         let slot = self.load_agent(tenant, agent).await?;
-        lock(&home.state).agents.entry(*agent).or_insert_with(|| Box::new(slot));
+        lock(&home.state).agents.entry(agent.unique()).or_insert_with(|| Box::new(slot));
         Ok(())
     }
 
@@ -71,7 +71,6 @@ impl Inner {
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,
-            generation: want.generation,
             revision: spec.revision,
             kind_version,
             agent: hosted,
@@ -151,9 +150,8 @@ impl Inner {
         }
         let runs: Vec<Arc<RunSlot>> = {
             let mut state = lock(&home.state);
-            if let Some(slot) = state.agents.get_mut(agent) {
+            if let Some(slot) = state.agents.get_mut(&agent.unique()) {
                 slot.want = want;
-                slot.generation = generation;
             }
             state.runs.values().filter(|run| run.place.agent == *agent).cloned().collect()
         };
@@ -172,7 +170,7 @@ impl Inner {
         let _admin = home.admin.lock().await;
         let loaded = self.load_agent(tenant, agent).await?;
         let mut state = lock(&home.state);
-        if let Some(slot) = state.agents.get_mut(agent) {
+        if let Some(slot) = state.agents.get_mut(&agent.unique()) {
             let sessions = slot.sessions.take();
             **slot = AgentSlot { sessions, ..loaded };
         }

@@ -101,7 +101,7 @@ impl Inner {
             return None;
         }
         let state = lock(&self.home(place.agent.partition()).state);
-        let agent = state.agents.get(&place.agent)?;
+        let agent = state.agents.get(&place.agent.unique())?;
         (agent.want != Want::Stopped && agent.agent.is_some()).then_some(agent.kind_version)
     }
 
@@ -200,7 +200,7 @@ impl Inner {
 
     fn leave_session(&self, place: &Place) {
         let mut state = lock(&self.home(place.agent.partition()).state);
-        let Some(agent) = state.agents.get_mut(&place.agent) else { return };
+        let Some(agent) = state.agents.get_mut(&place.agent.unique()) else { return };
         agent.session(&place.session).leave(&place.run);
         // An agent with many sessions keeps the idle ones in the store only.
         if let Some(sessions) = &mut agent.sessions
@@ -213,7 +213,7 @@ impl Inner {
     /// Does something with an agent, if it is in memory.
     pub(super) fn in_agent<T>(&self, place: &Place, act: impl FnOnce(&mut AgentSlot) -> T) -> Option<T> {
         let mut state = lock(&self.home(place.agent.partition()).state);
-        state.agents.get_mut(&place.agent).map(|agent| act(agent))
+        state.agents.get_mut(&place.agent.unique()).map(|agent| act(agent))
     }
 
     /// Does something with the session of a run whose agent is in memory.

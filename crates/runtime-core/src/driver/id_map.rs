@@ -12,9 +12,14 @@ pub(super) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u128(u128::from(*byte));
+        match <[u8; 16]>::try_from(bytes) {
+            Ok(id) => self.write_u128(u128::from_be_bytes(id)),
+            Err(_) => bytes.iter().for_each(|byte| self.write_u128(u128::from(*byte))),
         }
+    }
+
+    fn write_usize(&mut self, _: usize) {
+        // The length of an id, which is always the same.
     }
 
     fn write_u128(&mut self, id: u128) {

@@ -17,6 +17,7 @@ use runtime_traits::store::{Durability, Seq, StateStore, Token};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use super::commit::Backlog;
 use super::config::Config;
@@ -80,7 +81,8 @@ pub(super) struct Owner {
 /// What is in memory of a partition.
 #[derive(Debug, Default)]
 pub(super) struct PartitionState {
-    pub(super) agents: IdMap<AgentId, Box<AgentSlot>>,
+    /// By the part of their ids that is not the partition: half as large.
+    pub(super) agents: IdMap<Uuid, Box<AgentSlot>>,
     pub(super) runs: IdMap<RunId, Arc<RunSlot>>,
 }
 
@@ -89,7 +91,6 @@ pub(super) struct PartitionState {
 pub(super) struct AgentSlot {
     pub(super) tenant: Tenant,
     pub(super) want: Want,
-    pub(super) generation: u64,
     pub(super) revision: u32,
     pub(super) kind_version: u32,
     /// What runs it here; `None`: its kind is not hosted.

@@ -201,13 +201,13 @@ impl Inner {
             then: vec![Then::Delete(cell), Then::Put(due_cell, runtime_codec::encode(&due))],
         };
         self.commit_now(id.partition(), writes).await?;
-        lock(&home.state).agents.remove(id);
+        lock(&home.state).agents.remove(&id.unique());
         Ok(())
     }
 
     /// Removes all that is stored under an agent's id.
     pub(super) async fn purge(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
-        lock(&self.home(agent.partition()).state).agents.remove(agent);
+        lock(&self.home(agent.partition()).state).agents.remove(&agent.unique());
         let mut then = Vec::new();
         for (cell, _) in self.cells(&keys::ended_all(tenant, agent)).await? {
             if let Some(unique) = keys::last_part(&cell).and_then(|id| uuid::Uuid::try_parse(id).ok()) {

@@ -135,7 +135,7 @@ impl Inner {
 
     fn is_paused(&self, agent: &AgentId) -> bool {
         let state = lock(&self.home(agent.partition()).state);
-        state.agents.get(agent).is_some_and(|slot| slot.want == Want::Paused)
+        state.agents.get(&agent.unique()).is_some_and(|slot| slot.want == Want::Paused)
     }
 
     /// Does what has fallen due in the partitions that this process owns.

@@ -58,9 +58,16 @@ pub(crate) async fn measure(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {
         bar: Bar::AtMost(300.0),
         n: 1,
     };
-    // Less than a byte each is none.
+    // The store's cache may be full; beyond that, less than a byte each is none.
     let opened = each(with.opened.saturating_sub(without.opened));
-    let inactive = Figure { name: "idle-inactive", value: opened, bar: Bar::AtMost(1.0), ..figure };
+    let inactive = Figure {
+        name: "idle-inactive",
+        value: opened,
+        baseline: Some(each(CACHE as u64)),
+        against: "the store's cache, of which it may be all",
+        bar: Bar::AtMost(CACHE as f64 / agents as f64 + 1.0),
+        ..figure
+    };
     Ok(vec![figure, inactive])
 }
 
