@@ -68,7 +68,7 @@ impl Plan {
         let folder = args.dir.clone().unwrap_or_else(|| workspace().join("target/figures"));
         std::fs::create_dir_all(&folder)
             .map_err(|error| FiguresError::io(format!("the folder `{}`", folder.display()), error))?;
-        let (rounds, turn, shrink) = if args.quick { (3, 300, 100) } else { (5, 1_000, 1) };
+        let (rounds, turn, shrink) = if args.quick { (3, 300, 100) } else { (9, 1_000, 1) };
         let turn = Duration::from_millis(turn);
         Ok(Self { rounds: args.rounds.unwrap_or(rounds), turn, shrink, folder })
     }
