@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::home::Home;
@@ -30,11 +31,9 @@ impl Server {
         Self { child, out, ready }
     }
 
-    /// Sends it a signal by name.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = std::process::Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.expect("there is a kill").success());
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(&self.child, signal);
     }
 
     /// Waits until it has ended.
@@ -47,7 +46,7 @@ impl Server {
 
     /// Kills it: it can do nothing about that.
     pub(crate) fn kill(mut self) {
-        self.signal("KILL");
+        self.signal(Signal::KILL);
         self.wait();
     }
 
@@ -76,4 +75,9 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("it runs, and is ours");
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
+use rustix::process::Signal;
+
 use crate::home::{FLEET, Home};
 use crate::server::Server;
 
@@ -48,7 +50,7 @@ fn it_says_what_the_fleet_file_did_and_stops_what_it_does_not_name() {
     let mut server = Server::start(&home, &[]);
     assert_eq!(server.ready["agents"], serde_json::json!([{ "name": "librarian", "change": "added" }]));
     assert_eq!(server.ready["left"], serde_json::json!([]));
-    server.signal("TERM");
+    server.signal(Signal::TERM);
     server.wait();
 
     home.write("fleet.toml", &FLEET.replace("agents.librarian", "agents.other"));
@@ -69,7 +71,7 @@ fn the_socket_is_its_owners_alone_and_goes_with_the_server() {
     let mode = fs::metadata(&socket).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    server.signal("TERM");
+    server.signal(Signal::TERM);
     server.wait();
     assert!(!socket.exists());
 }

@@ -5,8 +5,10 @@
 use std::io::Read;
 use std::process::{Child, Stdio};
 
+use rustix::process::Signal;
+
 use crate::home::Home;
-use crate::server::Server;
+use crate::server::{Server, send};
 
 /// Begins a run that stops at its first step, in a process that waits for it.
 fn held_run(home: &Home) -> Child {
@@ -71,7 +73,7 @@ fn sigterm_parks_what_does_not_end_and_the_exit_code_is_0() {
     let mut server = Server::start(&home, &["--drain", "0"]);
     let mut waiting = held_run(&home);
 
-    server.signal("TERM");
+    server.signal(Signal::TERM);
 
     assert_eq!(server.wait().code(), Some(0));
     waiting.kill().expect("it waits");
@@ -84,13 +86,13 @@ fn sigterm_parks_what_does_not_end_and_the_exit_code_is_0() {
 
 #[test]
 fn sigterm_and_sigint_end_an_idle_server_at_once() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();
         let mut server = Server::start(&home, &["--drain", "600"]);
 
         server.signal(signal);
 
-        assert_eq!(server.wait().code(), Some(0), "{signal}");
+        assert_eq!(server.wait().code(), Some(0), "{signal:?}");
     }
 }
 
@@ -102,9 +104,9 @@ fn a_second_signal_ends_it_without_waiting_for_runs() {
     let mut waiting = command.stderr(Stdio::null()).spawn().expect("the program was built");
     home.until(&["runs", "--open"], |runs| runs.as_array().is_some_and(|runs| runs.len() == 1));
 
-    server.signal("TERM");
+    server.signal(Signal::TERM);
     home.until(&["status"], |status| status["readiness"] == "draining");
-    server.signal("INT");
+    server.signal(Signal::INT);
 
     assert_eq!(server.wait().code(), Some(130));
     waiting.kill().expect("it waits");
@@ -117,9 +119,7 @@ fn who_stops_waiting_for_a_run_at_a_server_does_not_end_it() {
     let _server = Server::start(&home, &[]);
     let waiting = held_run(&home);
 
-    let pid = waiting.id().to_string();
-    let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status();
-    assert!(sent.expect("there is a kill").success());
+    send(&waiting, Signal::INT);
 
     let (code, said) = answer_of(waiting);
     assert_eq!(code, Some(130), "{said}");
