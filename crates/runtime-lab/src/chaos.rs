@@ -74,7 +74,10 @@ async fn crash(args: CrashArgs) -> Result<ExitCode, Failure> {
     // Not a task of its own: a process is tied to the thread that started it.
     let report = tokio::select! {
         report = Campaign::run(args) => report.map_err(|error: CampaignError| error)?,
-        signal = signals.next() => return Ok(ExitCode::from(128 + signal)),
+        signal = signals.next() => {
+            eprintln!("error: ended by signal {signal}, before there was a result");
+            return Ok(ExitCode::from(128 + signal));
+        }
     };
     print!("{report}");
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) })
