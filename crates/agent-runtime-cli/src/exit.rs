@@ -56,6 +56,9 @@ impl Exit {
             | E::SessionBusy { .. }
             | E::KeyReused { .. }
             | E::NothingToDecide { .. }
+            | E::NothingToAnswer { .. }
+            | E::OtherCall { .. }
+            | E::CannotFork { .. }
             | E::RunOver { .. }
             | E::ShuttingDown => Self::Refused,
             E::Store(_) | E::Damaged { .. } | E::Newer { .. } | E::Unreachable { .. } => Self::Store,

@@ -59,6 +59,7 @@ async fn watch_one(
 ) -> Result<Left, CliError> {
     let mut items = runtime.stream(&run, Seq::FIRST).await?;
     let mut view: Option<RunView> = None;
+    let mut shown = None;
     loop {
         let item = tokio::select! {
             item = items.next() => item.ok_or(CliError::WentAway { run })??,
@@ -71,8 +72,17 @@ async fn watch_one(
             }
         };
         let (entry, content) = match item {
-            StreamItem::Preview(piece) => {
-                teller.preview(&piece)?;
+            StreamItem::Preview { step, text } => {
+                // What a model says before it calls tools is not the answer.
+                if step != shown {
+                    teller.withdraw()?;
+                    shown = step;
+                }
+                teller.preview(&text)?;
+                continue;
+            }
+            StreamItem::Retracted { .. } => {
+                teller.withdraw()?;
                 continue;
             }
             StreamItem::Entry { entry, content } => (entry, content),

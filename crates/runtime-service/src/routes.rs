@@ -63,6 +63,12 @@ pub enum Operation {
     Cancel,
     /// `Runtime::decide`.
     Decide,
+    /// `Runtime::answer`.
+    Answer,
+    /// `Runtime::fork`.
+    Fork,
+    /// `Runtime::messages`.
+    Messages,
     /// `Runtime::agents`.
     Agents,
     /// `Runtime::agent`.
@@ -104,6 +110,9 @@ pub const ROUTES: &[Route] = &[
     anywhere("GET", "/v1/runs/{run}/stream", Operation::Stream, "`?from`, `Last-Event-ID`", "200 events"),
     sockets("POST", "/v1/runs/{run}/cancel", Operation::Cancel, "`{\"reason\", \"within_ms\"}`", "200 `CancelReceipt`"),
     sockets("POST", "/v1/runs/{run}/decide", Operation::Decide, "`{\"step\", \"decision\"}`", "204"),
+    sockets("POST", "/v1/runs/{run}/answer", Operation::Answer, "`{\"step\", \"reply\"}`", "204"),
+    sockets("POST", "/v1/runs/{run}/fork", Operation::Fork, "`ForkRequest`", "201 `{\"run\"}`"),
+    sockets("GET", "/v1/agents/{agent}/messages", Operation::Messages, "`?session`, `?before`, `?limit`", "200 `Page<Said>`"),
     sockets("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
     sockets("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
     sockets("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
@@ -128,6 +137,9 @@ impl Operation {
             Self::Stream => "`stream`",
             Self::Cancel => "`cancel`",
             Self::Decide => "`decide`",
+            Self::Answer => "`answer`",
+            Self::Fork => "`fork`",
+            Self::Messages => "`messages`",
             Self::Agents => "`agents`",
             Self::Agent => "`agent`",
             Self::Runs => "`runs`",

@@ -18,6 +18,9 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::SessionBusy { .. }
         | RuntimeError::KeyReused { .. }
         | RuntimeError::NothingToDecide { .. }
+        | RuntimeError::NothingToAnswer { .. }
+        | RuntimeError::OtherCall { .. }
+        | RuntimeError::CannotFork { .. }
         | RuntimeError::RunOver { .. }
         | RuntimeError::RunCancelled { .. }
         | RuntimeError::RunContinues { .. } => 409,

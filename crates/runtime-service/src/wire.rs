@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
-use runtime_traits::runtime::Decision;
+use runtime_traits::runtime::{Decision, Reply};
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentId, Content, Entry, StateId};
+use runtime_traits::{AgentId, Content, Entry, RunId, SessionName, StateId};
 use serde::{Deserialize, Serialize};
 
 /// The header under which a caller asks for the same run again.
@@ -15,8 +15,10 @@ pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The name of an event that carries an [`EntryEvent`].
 pub(crate) const ENTRY: &str = "entry";
-/// The name of an event that carries a piece of the output, as a JSON string.
+/// The name of an event that carries a [`PreviewEvent`].
 pub(crate) const PREVIEW: &str = "preview";
+/// The name of an event that carries a [`RetractedEvent`].
+pub(crate) const RETRACTED: &str = "retracted";
 /// The name of an event that carries a problem document; the last one.
 pub(crate) const PROBLEM: &str = "problem";
 
@@ -83,6 +85,43 @@ pub(crate) struct RestoreBody {
 pub(crate) struct EntryEvent {
     pub(crate) entry: Box<Entry>,
     pub(crate) content: Option<Content>,
+}
+
+/// What a `preview` event says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PreviewEvent {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<StepKey>,
+    pub(crate) text: String,
+}
+
+/// What a `retracted` event says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RetractedEvent {
+    pub(crate) step: StepKey,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswerBody {
+    pub(crate) step: StepKey,
+    pub(crate) reply: Reply,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunAnswer {
+    pub(crate) run: RunId,
+}
+
+/// Which messages: of `messages` (query).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Which {
+    pub(crate) session: SessionName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
+    pub(crate) limit: u32,
 }
 
 impl Within {

@@ -3,6 +3,7 @@
 mod context;
 mod error;
 mod kind;
+mod outside;
 mod port;
 mod spec;
 mod step;
@@ -16,6 +17,7 @@ use crate::content::Content;
 pub use context::Ctx;
 pub use error::{AgentError, SetStateError, StepError};
 pub use kind::AgentKind;
+pub use outside::{Call, CallRequest, Outside, WaitFor};
 pub use port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 pub use spec::{AgentSpec, SpecError};
 pub use step::{StepCall, StepOptions};
@@ -35,6 +37,11 @@ pub use step::{StepCall, StepOptions};
 pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// What the agent declares of itself: its kind, its name, its configuration.
     fn spec(&self) -> AgentSpec;
+
+    /// How many messages of its conversation a run is shown with [`Ctx::history`]: the last ones before its input.
+    fn remembers(&self) -> usize {
+        0
+    }
 
     /// Works one input to its output.
     ///

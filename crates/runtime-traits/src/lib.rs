@@ -11,10 +11,12 @@ pub mod content;
 pub mod error;
 pub mod id;
 pub mod log;
+pub mod model;
 pub mod name;
 pub mod partition;
 pub mod runtime;
 pub mod store;
+pub mod tool;
 
 pub use agent::{
     Agent, AgentError, AgentKind, AgentSpec, Ctx, SetStateError, SpecError, StepCall, StepError, StepOptions,
@@ -24,7 +26,9 @@ pub use content::{Content, Digest, Media, Payload};
 pub use error::Cause;
 pub use id::{AgentId, NodeId, RunId, StateId};
 pub use log::{Effect, Entry, EntryKind, Outcome, RunFailure, RunView, StepKey, StepSort, Usage};
+pub use model::{Deltas, Model, ModelError, ModelReply, ModelRequest};
 pub use name::{IdempotencyKey, Name, NameError, SessionName, Tenant};
 pub use partition::{Partition, Pool};
 pub use runtime::{AgentRef, RunRequest, Runtime, RuntimeError};
 pub use store::{Doorbell, StateError, StateStore};
+pub use tool::{Reconciled, Tool};

@@ -9,9 +9,10 @@ mod r#trait;
 
 pub use error::RuntimeError;
 pub use refs::AgentRef;
-pub use request::{Decision, RunRequest, SessionPolicy, Submitted};
+pub use request::{Decision, ForkRequest, Reply, RunRequest, SessionPolicy, Submitted};
 pub use status::{
-    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RunResult, Want,
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RunResult, Said,
+    Want,
 };
 pub use stream::{RunStream, StreamItem};
 pub use r#trait::Runtime;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
 use runtime_traits::log::StepFailure;
+use runtime_traits::model::Spoken;
+use runtime_traits::tool::Reconciled;
 use runtime_traits::{
     Agent, AgentError, Content, Ctx, Effect, Name, Partition, Pool, StepError, StepKey, UnixMillis, Usage,
 };
@@ -125,7 +127,17 @@ impl RunPort for Port {
         Ok(())
     }
 
-    fn preview(&self, text: &str) {
+    fn reconciled(&self, _: Slot, _: Reconciled<Content>) {}
+
+    fn history(&self) -> Arc<[Spoken]> {
+        Arc::default()
+    }
+
+    fn continue_as(&self, _: Content) {}
+
+    fn retract(&self, _: Slot) {}
+
+    fn preview(&self, _: Option<Slot>, text: &str) {
         self.attempt.lock().unwrap().previews.push(text.to_owned());
     }
 

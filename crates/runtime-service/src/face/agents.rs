@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use runtime_traits::runtime::{AgentStatus, Page};
+use runtime_traits::runtime::{AgentStatus, Page, Said};
 use runtime_traits::{AgentRef, AgentSpec, StateId};
 
 use crate::extract::{Asked, Named, Sent};
 use crate::face::Face;
 use crate::problem::Problem;
-use crate::wire::{AgentAnswer, Paging, RestoreBody, StateAnswer};
+use crate::wire::{AgentAnswer, Paging, RestoreBody, StateAnswer, Which};
 
 type Shared = State<Arc<Face>>;
 
@@ -67,6 +67,15 @@ pub(super) async fn agent(
     Named(agent): Named<AgentRef>,
 ) -> Result<Json<AgentStatus>, Problem> {
     Ok(Json(face.runtime.agent(&agent).await?))
+}
+
+pub(super) async fn messages(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+    Asked(which): Asked<Which>,
+) -> Result<Json<Page<Said>>, Problem> {
+    let Which { session, before, limit } = which;
+    Ok(Json(face.runtime.messages(&agent, &session, before.as_deref(), limit).await?))
 }
 
 pub(super) async fn save_state(

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::problem::Problem;
-use crate::wire::{ENTRY, EntryEvent, PREVIEW, PROBLEM};
+use crate::wire::{ENTRY, EntryEvent, PREVIEW, PROBLEM, PreviewEvent, RETRACTED, RetractedEvent};
 
 /// A run's stream as the body of an answer. It ends after `ended`, after a problem, and when the service stops.
 pub(super) fn events(face: &Arc<Face>, items: RunStream) -> Response {
@@ -41,7 +41,12 @@ fn event(item: Result<StreamItem, RuntimeError>) -> (Event, bool) {
             let event = Event::default().event(ENTRY).id(entry.seq.0.to_string());
             (data(event, &EntryEvent { entry, content }), is_last)
         }
-        Ok(StreamItem::Preview(text)) => (data(Event::default().event(PREVIEW), &text), false),
+        Ok(StreamItem::Preview { step, text }) => {
+            (data(Event::default().event(PREVIEW), &PreviewEvent { step, text }), false)
+        }
+        Ok(StreamItem::Retracted { step }) => {
+            (data(Event::default().event(RETRACTED), &RetractedEvent { step }), false)
+        }
         Err(error) => (problem(error.into()), true),
     }
 }

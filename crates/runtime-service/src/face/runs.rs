@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use runtime_traits::runtime::{CancelReceipt, Joined, Page, RunFilter};
+use runtime_traits::runtime::{CancelReceipt, ForkRequest, Joined, Page, RunFilter};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentRef, RunId, RunRequest, RunView};
 
 use crate::extract::{Asked, Named, Sent, last_event_id};
 use crate::face::{Face, events};
 use crate::problem::Problem;
-use crate::wire::{CancelBody, DecideBody, From, Within};
+use crate::wire::{AnswerBody, CancelBody, DecideBody, From, RunAnswer, Within};
 
 type Shared = State<Arc<Face>>;
 
@@ -77,6 +77,24 @@ pub(super) async fn decide(
 ) -> Result<StatusCode, Problem> {
     face.runtime.decide(&run, &body.step, body.decision).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn answer(
+    State(face): Shared,
+    Named(run): Named<RunId>,
+    Sent(body): Sent<AnswerBody>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.answer(&run, &body.step, body.reply).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn fork(
+    State(face): Shared,
+    Named(run): Named<RunId>,
+    Sent(request): Sent<ForkRequest>,
+) -> Result<Response, Problem> {
+    let run = face.runtime.fork(&run, request).await?;
+    Ok((StatusCode::CREATED, [location(&run)], Json(RunAnswer { run })).into_response())
 }
 
 pub(super) async fn runs(

@@ -7,18 +7,22 @@ use futures_util::stream::unfold;
 use reqwest::{Method, Request};
 use runtime_traits::log::StepKey;
 use runtime_traits::runtime::{
-    AgentStatus, CancelReceipt, Decision, Finished, Joined, NodeStatus, Page, RunFilter, RunStream, Submitted,
+    AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
+    RunStream, Said, Submitted,
 };
 use runtime_traits::store::Seq;
 use runtime_traits::{
-    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, StateId,
+    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
+    StateId,
 };
 use tokio::time::sleep;
 
 use crate::remote::RemoteRuntime;
 use crate::remote::call::Again;
 use crate::remote::tail::Tail;
-use crate::wire::{AgentAnswer, CancelBody, DecideBody, RestoreBody, StateAnswer, Within};
+use crate::wire::{
+    AgentAnswer, AnswerBody, CancelBody, DecideBody, RestoreBody, RunAnswer, StateAnswer, Within,
+};
 
 /// How long the other side is asked to wait at once.
 const WAIT_AT_ONCE: Duration = Duration::from_secs(30);
@@ -122,6 +126,34 @@ impl Runtime for RemoteRuntime {
         let segments = ["v1", "runs", &run.to_string(), "decide"];
         let request = self.sending(Method::POST, &segments, &body)?;
         self.tell(request, Duration::ZERO).await
+    }
+
+    async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
+        let body = AnswerBody { step: step.clone(), reply };
+        let segments = ["v1", "runs", &run.to_string(), "answer"];
+        let request = self.sending(Method::POST, &segments, &body)?;
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
+        let segments = ["v1", "runs", &run.to_string(), "fork"];
+        let request = self.sending(Method::POST, &segments, &request)?;
+        let answer: RunAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
+        Ok(answer.run)
+    }
+
+    async fn messages(
+        &self,
+        agent: &AgentRef,
+        session: &SessionName,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Said>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "agents", &agent.to_string(), "messages"]);
+        add(&mut request, "session", Some(session));
+        add(&mut request, "limit", Some(limit));
+        add(&mut request, "before", before);
+        self.read(request).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

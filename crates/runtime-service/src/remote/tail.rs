@@ -14,7 +14,9 @@ use crate::problem::Problem;
 use crate::remote::RemoteRuntime;
 use crate::remote::call::{Again, Failure, away, silence};
 use crate::sse::{Event, Events};
-use crate::wire::{ENTRY, EntryEvent, LAST_EVENT_ID, PREVIEW, PROBLEM};
+use crate::wire::{
+    ENTRY, EntryEvent, LAST_EVENT_ID, PREVIEW, PROBLEM, PreviewEvent, RETRACTED, RetractedEvent,
+};
 
 /// Reads a run's events, and asks for the rest when a connection breaks.
 #[derive(Debug)]
@@ -139,7 +141,13 @@ impl Tail {
         match event.name.as_str() {
             ENTRY => self.take_entry(parse(&event.data)?),
             PREVIEW => {
-                self.ready.push_back(StreamItem::Preview(parse(&event.data)?));
+                let PreviewEvent { step, text } = parse(&event.data)?;
+                self.ready.push_back(StreamItem::Preview { step, text });
+                Ok(())
+            }
+            RETRACTED => {
+                let RetractedEvent { step } = parse(&event.data)?;
+                self.ready.push_back(StreamItem::Retracted { step });
                 Ok(())
             }
             PROBLEM => {

@@ -141,7 +141,7 @@ async fn who_does_not_read_is_cut_off() {
     };
     let place = Place::with(settings).await;
     let samples = place.runtime.samples();
-    let large = StreamItem::Preview("x".repeat(MIB));
+    let large = StreamItem::Preview { step: None, text: "x".repeat(MIB) };
     place.runtime.answer(Answer::Stream(Play {
         items: (0..200).map(|_| Ok(large.clone())).collect(),
         stays_open: true,
@@ -164,7 +164,7 @@ async fn one_slow_reader_holds_nobody_up() {
     let place = Place::new().await;
     let run = place.runtime.samples().run;
     place.runtime.answer(Answer::Stream(Play {
-        items: (0..50).map(|_| Ok(StreamItem::Preview("x".repeat(MIB)))).collect(),
+        items: (0..50).map(|_| Ok(StreamItem::Preview { step: None, text: "x".repeat(MIB) })).collect(),
         stays_open: true,
     }));
     let mut slow = place.over_tcp().stream(&run, runtime_traits::store::Seq(1)).await.expect("a stream");
@@ -173,5 +173,5 @@ async fn one_slow_reader_holds_nobody_up() {
         assert_eq!(place.get("/health").await.status, 200);
     }
 
-    assert!(matches!(slow.next().await, Some(Ok(StreamItem::Preview(_)))));
+    assert!(matches!(slow.next().await, Some(Ok(StreamItem::Preview { .. }))));
 }

@@ -74,7 +74,8 @@ impl Player {
 
     async fn shout(ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
         let text = input.as_text()?;
-        let usage = Usage { input_tokens: 1, output_tokens: 2, model_calls: 1, tool_calls: 0 };
+        let usage =
+            Usage { input_tokens: 1, output_tokens: 2, model_calls: 1, tool_calls: 0, estimated_tokens: 0 };
         let loud: String = ctx
             .step("shout", Effect::Repeatable, text, |call| async move {
                 ctx.preview(text);

@@ -48,10 +48,10 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (session_busy(None), 409),
         (session_busy(Some(named("a decision on `fetch#2`"))), 409),
         (RuntimeError::KeyReused { key: named("k-1"), run }, 409),
-        (
-            RuntimeError::NothingToDecide { run, step: StepKey::first(Name::new("fetch").expect("a name")) },
-            409,
-        ),
+        (RuntimeError::NothingToDecide { run, step: step("fetch") }, 409),
+        (RuntimeError::NothingToAnswer { run, step: step("ask") }, 409),
+        (RuntimeError::OtherCall { run, step: step("ask") }, 409),
+        (RuntimeError::CannotFork { run, reason: named("a step is open") }, 409),
         (RuntimeError::RunOver { run }, 409),
         (run_failed(FailureKind::Agent), 500),
         (run_failed(FailureKind::Deadline), 504),
@@ -65,6 +65,10 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
     errors.extend(spec_errors());
     errors.extend(store_errors());
     errors
+}
+
+fn step(name: &str) -> StepKey {
+    StepKey::first(Name::new(name).expect("a name"))
 }
 
 fn spec_errors() -> Vec<(RuntimeError, u16)> {

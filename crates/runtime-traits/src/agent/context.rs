@@ -2,20 +2,23 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::error::{AgentError, SetStateError, StepError};
+use crate::agent::outside::{Call, Outside, WaitFor};
 use crate::agent::port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 use crate::agent::step::{StepCall, StepOptions};
 use crate::clock::UnixMillis;
 use crate::content::{Content, Digest};
 use crate::error::Cause;
-use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
+use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, StepSort};
+use crate::model::Spoken;
 use crate::name::{Name, NameError};
+use crate::tool::Reconciled;
 
 /// What a run lets its agent do: record effects, wait, read time and chance, keep state.
 ///
@@ -88,6 +91,47 @@ impl Ctx {
         W: FnOnce(StepCall) -> F + Send + 'a,
         F: Future<Output = Result<T, AgentError>> + Send + 'a,
     {
+        self.do_step(options, request, work, None::<fn(StepCall) -> std::future::Ready<_>>)
+    }
+
+    /// [`Ctx::step_with`] whose other side can be asked: when nobody knows how a dispatch ended, `reconcile` asks what
+    /// became of it. What it says is recorded as a decision; what it cannot say a person decides.
+    ///
+    /// # Errors
+    /// As [`Ctx::step`].
+    pub fn step_or_reconcile<'a, R, T, W, F, A, G>(
+        &'a self,
+        options: StepOptions,
+        request: &R,
+        work: W,
+        reconcile: A,
+    ) -> impl Future<Output = Result<T, StepError>> + Send + use<'a, R, T, W, F, A, G>
+    where
+        R: Serialize + ?Sized,
+        T: Serialize + DeserializeOwned + Send + 'a,
+        W: FnOnce(StepCall) -> F + Send + 'a,
+        F: Future<Output = Result<T, AgentError>> + Send + 'a,
+        A: FnOnce(StepCall) -> G + Send + 'a,
+        G: Future<Output = Result<Reconciled<T>, AgentError>> + Send + 'a,
+    {
+        self.do_step(options, request, work, Some(reconcile))
+    }
+
+    fn do_step<'a, R, T, W, F, A, G>(
+        &'a self,
+        options: StepOptions,
+        request: &R,
+        work: W,
+        reconcile: Option<A>,
+    ) -> impl Future<Output = Result<T, StepError>> + Send + use<'a, R, T, W, F, A, G>
+    where
+        R: Serialize + ?Sized,
+        T: Serialize + DeserializeOwned + Send + 'a,
+        W: FnOnce(StepCall) -> F + Send + 'a,
+        F: Future<Output = Result<T, AgentError>> + Send + 'a,
+        A: FnOnce(StepCall) -> G + Send + 'a,
+        G: Future<Output = Result<Reconciled<T>, AgentError>> + Send + 'a,
+    {
         // The name is counted here and not at the first poll: `select!` polls its branches in random order.
         let key = self.key(&options.name);
         let request = Content::json(request);
@@ -102,35 +146,127 @@ impl Ctx {
                 effect: options.effect,
                 request,
                 within: options.within,
+                says: options.says,
+                approval: options.approval,
+                reconciles: reconcile.is_some(),
+                outside: None,
             })?;
             let held = Held { port: self.port.as_ref(), slot };
-            let given = match poll_fn(|cx| self.port.poll_step(slot, cx)).await {
-                Given::Execute { try_no } => {
-                    let usage = Arc::new(Mutex::new(Usage::default()));
-                    let fence = self.fence();
-                    let call = StepCall { idempotency_key, fence, try_no, usage: Arc::clone(&usage) };
-                    let result = held.first_of(work(call)).await;
-                    if let Some(result) = result {
-                        // A value that is no JSON is recorded as a failure: a replay has to see it, too.
-                        let failed = |message| StepFailure { kind: StepFailureKind::Work, message };
-                        let recorded = match result {
-                            Ok(value) => Content::json(&value)
-                                .map_err(|e| failed(format!("its value is not JSON: {}", Cause::of(&e)))),
-                            Err(error) => Err(failed(error.message().to_owned())),
-                        };
-                        let used = *usage.lock().unwrap_or_else(PoisonError::into_inner);
-                        self.port.settle(slot, recorded, used);
-                    }
-                    poll_fn(|cx| self.port.poll_step(slot, cx)).await
-                }
-                given => given,
+            let called = |try_no| StepCall {
+                idempotency_key,
+                fence: self.fence(),
+                try_no,
+                usage: Arc::default(),
+                shown: Some((Arc::clone(&self.port), slot)),
             };
-            match given {
-                Given::Result(Ok(content)) => content.parse().map_err(|e| json_error(&label, "value", &e)),
-                Given::Result(Err(failure)) => Err(StepError::Failed { step: label, failure }),
-                Given::Cancelled | Given::Execute { .. } => Err(StepError::Cancelled { step: label }),
+            let (mut work, mut reconcile) = (Some(work), reconcile);
+            loop {
+                match poll_fn(|cx| self.port.poll_step(slot, cx)).await {
+                    Given::Execute { try_no } => {
+                        let Some(work) = work.take() else {
+                            return Err(StepError::Cancelled { step: label });
+                        };
+                        let call = called(try_no);
+                        let usage = Arc::clone(&call.usage);
+                        let result = held.first_of(work(call)).await;
+                        if let Some(result) = result {
+                            let used = *usage.lock().unwrap_or_else(PoisonError::into_inner);
+                            self.port.settle(slot, recorded(result), used);
+                        }
+                    }
+                    Given::Reconcile { try_no } => {
+                        let Some(ask) = reconcile.take() else {
+                            return Err(StepError::Cancelled { step: label });
+                        };
+                        if let Some(said) = held.first_of(ask(called(try_no))).await {
+                            self.port.reconciled(slot, as_content(said));
+                        }
+                    }
+                    Given::Result(Ok(content)) => {
+                        return content.parse().map_err(|e| json_error(&label, "value", &e));
+                    }
+                    Given::Result(Err(failure)) => return Err(StepError::Failed { step: label, failure }),
+                    Given::Cancelled => return Err(StepError::Cancelled { step: label }),
+                }
             }
         }
+    }
+
+    /// Waits until somebody answers, or consents; survives restarts. The answer's content; that of a consent is empty.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`] when the consent is refused; otherwise as [`Ctx::step`].
+    pub fn wait_for<'a>(
+        &'a self,
+        what: WaitFor,
+    ) -> impl Future<Output = Result<Content, StepError>> + Send + use<'a> {
+        let WaitFor { name, approval, about } = what;
+        let outside = if approval { Outside::Approval } else { Outside::Answer };
+        self.outside(name, StepSort::Custom, about, outside)
+    }
+
+    /// Has another agent work on something, as a run of its own: cancelled, billed and traced with this one. Its output.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`] when the other agent cannot be called, or its run ends without an output; otherwise as
+    /// [`Ctx::step`].
+    pub fn call<'a>(
+        &'a self,
+        call: Call,
+    ) -> impl Future<Output = Result<Content, StepError>> + Send + use<'a> {
+        let Call { name, what } = call;
+        let request = Content::json(&what).expect("texts, bytes and numbers are JSON");
+        self.outside(name, StepSort::Call, request, Outside::Call(Box::new(what)))
+    }
+
+    fn outside<'a>(
+        &'a self,
+        name: String,
+        sort: StepSort,
+        request: Content,
+        outside: Outside,
+    ) -> impl Future<Output = Result<Content, StepError>> + Send + use<'a> {
+        let key = self.key(&name);
+        async move {
+            let key = key?;
+            let label = key.to_string();
+            let slot = self.port.ask(Ask {
+                key,
+                sort,
+                effect: Effect::AtMostOnce,
+                request,
+                within: None,
+                says: false,
+                approval: false,
+                reconciles: false,
+                outside: Some(outside),
+            })?;
+            let _held = Held { port: self.port.as_ref(), slot };
+            match poll_fn(|cx| self.port.poll_step(slot, cx)).await {
+                Given::Result(Ok(content)) => content.parse().map_err(|e| json_error(&label, "value", &e)),
+                Given::Result(Err(failure)) => Err(StepError::Failed { step: label, failure }),
+                Given::Cancelled | Given::Execute { .. } | Given::Reconcile { .. } => {
+                    Err(StepError::Cancelled { step: label })
+                }
+            }
+        }
+    }
+
+    /// The last messages of the conversation before this run's input: as many as [`Agent::remembers`] says.
+    ///
+    /// [`Agent::remembers`]: crate::agent::Agent::remembers
+    pub fn history(&self) -> Arc<[Spoken]> {
+        self.port.history()
+    }
+
+    /// Ends this run and goes on with `input` in a successor with a fresh log, in the same conversation. To be returned
+    /// by the agent: `return ctx.continue_as("the rest")`.
+    ///
+    /// # Errors
+    /// None; it is what [`Agent::run`](crate::agent::Agent::run) returns.
+    pub fn continue_as(&self, input: impl Into<Content>) -> Result<Content, AgentError> {
+        self.port.continue_as(input.into());
+        Ok(Content::text(""))
     }
 
     /// Waits. A wait of more than some seconds costs no memory: the run parks and is woken.
@@ -211,7 +347,7 @@ impl Ctx {
     /// Shows a piece of the output to whoever watches, before it is recorded. It may get lost; the recorded output
     /// says it again.
     pub fn preview(&self, text: &str) {
-        self.port.preview(text);
+        self.port.preview(None, text);
     }
 
     /// Ends when somebody asks the run to end. From then on no step begins.
@@ -270,4 +406,24 @@ impl Drop for Held<'_> {
 
 fn json_error(step: &str, what: &'static str, error: &serde_json::Error) -> StepError {
     StepError::Json { step: step.to_owned(), what, cause: Cause::of(error) }
+}
+
+/// A value that is no JSON is recorded as a failure: a replay has to see it, too.
+fn recorded<T: Serialize>(result: Result<T, AgentError>) -> Result<Content, StepFailure> {
+    let failed = |message| StepFailure { kind: StepFailureKind::Work, message };
+    match result {
+        Ok(value) => {
+            Content::json(&value).map_err(|e| failed(format!("its value is not JSON: {}", Cause::of(&e))))
+        }
+        Err(error) => Err(failed(error.message().to_owned())),
+    }
+}
+
+/// What the other side said; who could not be asked, or says what cannot be written down, has said nothing.
+fn as_content<T: Serialize>(said: Result<Reconciled<T>, AgentError>) -> Reconciled<Content> {
+    match said {
+        Ok(Reconciled::Done(value)) => Content::json(&value).map_or(Reconciled::Unknown, Reconciled::Done),
+        Ok(Reconciled::NotDone) => Reconciled::NotDone,
+        Ok(Reconciled::Unknown) | Err(_) => Reconciled::Unknown,
+    }
 }

@@ -1,15 +1,19 @@
 //! The seam between an agent's futures and the engine that works its run.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::agent::error::{SetStateError, StepError};
+use crate::agent::outside::Outside;
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, RunId};
 use crate::log::{Effect, StepFailure, StepKey, StepSort, Usage};
+use crate::model::Spoken;
 use crate::name::{Name, SessionName, Tenant};
 use crate::partition::Partition;
+use crate::tool::Reconciled;
 
 /// A step or timer that the agent asked for in this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +32,14 @@ pub struct Ask {
     pub request: Content,
     /// How long one dispatch may take.
     pub within: Option<Duration>,
+    /// Whether its result is a message of the session.
+    pub says: bool,
+    /// Whether somebody has to consent before it begins.
+    pub approval: bool,
+    /// Whether it can ask the other side what became of an earlier dispatch.
+    pub reconciles: bool,
+    /// Who does it, if not the agent.
+    pub outside: Option<Outside>,
 }
 
 /// What an agent is given for a step.
@@ -36,6 +48,11 @@ pub enum Given {
     /// Do it now; this is the how-many-eth dispatch.
     Execute {
         /// 1 for the first dispatch.
+        try_no: u32,
+    },
+    /// Ask the other side what became of the dispatch before, whose end nobody knows.
+    Reconcile {
+        /// The dispatch that is asked about.
         try_no: u32,
     },
     /// It is done.
@@ -94,6 +111,9 @@ pub trait RunPort: Send + Sync {
     /// Reports what the step's work came to. The agent sees it when it is recorded.
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage);
 
+    /// Reports what the other side said of a dispatch whose end nobody knew.
+    fn reconciled(&self, slot: Slot, what: Reconciled<Content>);
+
     /// Gives the step up, if it is not over.
     fn give_up(&self, slot: Slot);
 
@@ -118,8 +138,17 @@ pub trait RunPort: Send + Sync {
     /// [`SetStateError::TooLarge`]; then nothing is set.
     fn set_state(&self, value: Content) -> Result<(), SetStateError>;
 
-    /// Shows a piece of the output before it is recorded. May get lost.
-    fn preview(&self, text: &str);
+    /// The last messages of the session before this run.
+    fn history(&self) -> Arc<[Spoken]>;
+
+    /// Lets the run go on in a successor with this input, once its agent ends.
+    fn continue_as(&self, input: Content);
+
+    /// Shows a piece of the output, or of a step's value, before it is recorded. May get lost.
+    fn preview(&self, slot: Option<Slot>, text: &str);
+
+    /// Takes back what was shown of a step's value.
+    fn retract(&self, slot: Slot);
 
     /// Ready when the log asks the run to end.
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()>;

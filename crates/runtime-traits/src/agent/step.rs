@@ -1,11 +1,14 @@
 //! How a step is asked for, and what its work is told.
 
-use std::sync::Mutex;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::agent::port::FenceMark;
+use crate::agent::port::{FenceMark, RunPort, Slot};
 use crate::content::Digest;
 use crate::log::{Effect, StepSort, Usage};
+use crate::model::Deltas;
+use crate::partition::{Partition, Pool};
 
 /// How a step is asked for.
 ///
@@ -20,21 +23,23 @@ pub struct StepOptions {
     pub(crate) effect: Effect,
     pub(crate) sort: StepSort,
     pub(crate) within: Option<Duration>,
+    pub(crate) says: bool,
+    pub(crate) approval: bool,
 }
 
 /// What a step's work is told about its dispatch, and where it reports what it used.
-#[derive(Debug)]
 pub struct StepCall {
     pub(crate) idempotency_key: Digest,
     pub(crate) fence: FenceMark,
     pub(crate) try_no: u32,
-    pub(crate) usage: std::sync::Arc<Mutex<Usage>>,
+    pub(crate) usage: Arc<Mutex<Usage>>,
+    pub(crate) shown: Option<(Arc<dyn RunPort>, Slot)>,
 }
 
 impl StepOptions {
     /// A step under `name` whose repetition `effect` rules.
     pub fn new(name: impl Into<String>, effect: Effect) -> Self {
-        Self { name: name.into(), effect, sort: StepSort::Custom, within: None }
+        Self { name: name.into(), effect, sort: StepSort::Custom, within: None, says: false, approval: false }
     }
 
     /// Says what it calls.
@@ -52,7 +57,40 @@ impl StepOptions {
     }
 }
 
+impl StepOptions {
+    /// Makes its value a message of the session: of a model or a tool, by what it calls.
+    #[must_use]
+    pub fn said(mut self) -> Self {
+        self.says = true;
+        self
+    }
+
+    /// Lets it begin only with somebody's consent to this very request.
+    #[must_use]
+    pub fn with_approval(mut self, needed: bool) -> Self {
+        self.approval = needed;
+        self
+    }
+}
+
 impl StepCall {
+    /// A call that belongs to no run: for trying tools and models out.
+    pub fn detached(idempotency_key: &str) -> Self {
+        let partition = Partition { pool: Pool::MAIN, index: 0 };
+        Self {
+            idempotency_key: Digest::of(idempotency_key.as_bytes()),
+            fence: FenceMark { partition, epoch: 0, attempt: 0 },
+            try_no: 1,
+            usage: Arc::default(),
+            shown: None,
+        }
+    }
+
+    /// What was reported so far.
+    pub fn usage(&self) -> Usage {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The same over all attempts, nodes and epochs: the hash of tenant, run and step. For the other side to drop
     /// repetitions by.
     pub fn idempotency_key(&self) -> String {
@@ -71,7 +109,27 @@ impl StepCall {
 
     /// Adds to what the step used.
     pub fn used(&self, usage: Usage) {
-        let mut sum = self.usage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sum = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         *sum = sum.plus(usage);
+    }
+}
+
+impl Deltas for StepCall {
+    fn text(&self, piece: &str) {
+        if let Some((port, slot)) = &self.shown {
+            port.preview(Some(*slot), piece);
+        }
+    }
+
+    fn retract(&self) {
+        if let Some((port, slot)) = &self.shown {
+            port.retract(*slot);
+        }
+    }
+}
+
+impl fmt::Debug for StepCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StepCall({}, try {})", self.idempotency_key(), self.try_no)
     }
 }

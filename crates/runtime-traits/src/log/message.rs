@@ -28,8 +28,12 @@ pub struct Message {
 pub enum Author {
     /// The caller of the run.
     Caller,
-    /// The agent.
+    /// The agent, as the outcome of its run.
     Agent,
+    /// A model, while a run was worked.
+    Model,
+    /// A tool, while a run was worked.
+    Tool,
 }
 
 /// Where a session's conversation ends: the last message of the last kept outcome.

@@ -89,6 +89,8 @@ pub enum StepFailureKind {
     TimedOut,
     /// Somebody decided so.
     Decided,
+    /// Somebody did not consent to it.
+    Denied,
 }
 
 /// What becomes of a step that nobody knows the end of.

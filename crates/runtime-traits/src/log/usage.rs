@@ -13,6 +13,9 @@ pub struct Usage {
     pub model_calls: u32,
     /// Calls of tools.
     pub tool_calls: u32,
+    /// The part of the tokens that nobody reported: calls that broke off are booked at their reservation.
+    #[serde(default)]
+    pub estimated_tokens: u64,
 }
 
 /// What it cost, as known when it was settled: a later price table changes no bill.
@@ -33,6 +36,7 @@ impl Usage {
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             model_calls: self.model_calls.saturating_add(other.model_calls),
             tool_calls: self.tool_calls.saturating_add(other.tool_calls),
+            estimated_tokens: self.estimated_tokens.saturating_add(other.estimated_tokens),
         }
     }
 }

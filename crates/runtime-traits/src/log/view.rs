@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-use crate::content::{Digest, Payload};
+use crate::content::{Content, Digest, Payload};
 use crate::id::{AgentId, RunId};
 use crate::log::bodies::{Accepted, CancelRequested, WaitOpened};
 use crate::log::entry::{Entry, EntryKind};
@@ -110,6 +110,11 @@ pub struct WaitView {
     pub since: UnixMillis,
     /// When it ends by itself.
     pub wake_at: Option<UnixMillis>,
+    /// The hash of what is to be decided, answered or consented to.
+    pub digest: Digest,
+    /// What that is, where the runtime that answers adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Content>,
     /// What it is for, in words, where the runtime that answers knows more than the log says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -232,6 +237,8 @@ impl RunView {
             on: opened.on.clone(),
             since: at,
             wake_at: opened.wake_at,
+            digest: opened.digest,
+            asks: None,
             note: None,
         });
     }

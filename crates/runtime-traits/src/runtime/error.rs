@@ -126,6 +126,34 @@ pub enum RuntimeError {
         /// The step.
         step: StepKey,
     },
+    /// The step waits for nobody's answer or consent.
+    #[error(
+        "step `{step}` of `{run}` waits for no such answer; see what it waits for with `agent-runtime log {run}`"
+    )]
+    NothingToAnswer {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+    },
+    /// The consent is to another call.
+    #[error(
+        "step `{step}` of `{run}` is another call than the one consented to; look at it again: `agent-runtime log {run}`"
+    )]
+    OtherCall {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+    },
+    /// The run cannot be copied there.
+    #[error("`{run}` cannot be forked: {reason}")]
+    CannotFork {
+        /// The run.
+        run: RunId,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The run is over.
     #[error("`{run}` is over; see how it ended with `agent-runtime log {run}`, or begin a new run")]
     RunOver {
@@ -213,6 +241,9 @@ impl RuntimeError {
             Self::SessionBusy { .. } => "session-busy",
             Self::KeyReused { .. } => "key-reused",
             Self::NothingToDecide { .. } => "nothing-to-decide",
+            Self::NothingToAnswer { .. } => "nothing-to-answer",
+            Self::OtherCall { .. } => "other-call",
+            Self::CannotFork { .. } => "cannot-fork",
             Self::RunOver { .. } => "run-over",
             Self::RunFailed { .. } => "run-failed",
             Self::RunCancelled { .. } => "run-cancelled",

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Content;
+use crate::content::{Content, Digest};
 use crate::id::RunId;
 use crate::name::{IdempotencyKey, SessionName};
+use crate::store::Seq;
 
 /// A request to run an agent. Text converts into it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,43 @@ pub enum SessionPolicy {
     Enqueue,
     /// Refuse it.
     Reject,
+    /// Cancel the run at work, and keep what it has said so far.
+    Interrupt,
+    /// Cancel the run at work; the conversation goes on as if it had not been.
+    Rollback,
+    /// Take the input as the answer that the run at work waits for.
+    Answer,
+}
+
+/// What somebody says to a run that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The answer to its question.
+    Answer(Content),
+    /// Consent to the call with this hash: another call needs another consent.
+    Approve {
+        /// The hash of the step's request, as its wait shows it.
+        digest: Digest,
+    },
+    /// No consent.
+    Deny {
+        /// Why, for whoever asked: a model, most often.
+        reason: String,
+    },
+}
+
+/// How a run is to be copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForkRequest {
+    /// The last entry to copy; `None` for the last one at which no step is open. What is after it is not copied, nor what
+    /// was open then.
+    pub upto: Option<Seq>,
+    /// The new conversation; `None` for one named after the new run.
+    pub session: Option<SessionName>,
+    /// Another input instead of the run's own; then only that is copied, and the conversation before it.
+    pub input: Option<Content>,
 }
 
 /// The answer to an accepted request: from here on the run is never lost.

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, NodeId, RunId};
-use crate::log::{Outcome, Receipt, RunFailure, RunView, Usage};
+use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
 use crate::name::{Name, SessionName};
 use crate::runtime::error::RuntimeError;
-use crate::store::StoreProfile;
+use crate::store::{Seq, StoreProfile};
 
 /// What somebody wants of an agent: all that is stored of its lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,6 +126,21 @@ pub enum CancelReceipt {
     Cancelled(Receipt),
     /// The run was over before.
     AlreadyEnded(Outcome),
+}
+
+/// A message of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Its number in the session.
+    pub seq: Seq,
+    /// Who says it.
+    pub author: Author,
+    /// The run that it belongs to.
+    pub run: RunId,
+    /// When it was written.
+    pub at: UnixMillis,
+    /// What is said.
+    pub content: Content,
 }
 
 /// Which runs to list.

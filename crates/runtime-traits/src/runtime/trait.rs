@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunView, StepKey};
-use crate::name::Name;
+use crate::name::{Name, SessionName};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
-use crate::runtime::request::{Decision, RunRequest, Submitted};
-use crate::runtime::status::{AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter};
+use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
+use crate::runtime::status::{
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter, Said,
+};
 use crate::runtime::stream::RunStream;
 use crate::store::Seq;
 
@@ -30,6 +32,12 @@ use crate::store::Seq;
 /// - `stop-drains`: after `stop` no run is taken; those that were accepted and have not begun stay queued.
 /// - `pause-holds-steps`: after `pause` no step begins until `resume`.
 /// - `restored-remembers`: an agent restored from a snapshot has the conversations and the state of the saved one.
+/// - `answered-once`: an answer or a consent ends its wait, once; whoever comes later is told `NothingToAnswer`.
+/// - `consent-is-for-one-call`: a consent with another hash than the waiting call's is `OtherCall`, and starts nothing.
+/// - `interrupt-keeps`: with the policy `Interrupt` the run at work is cancelled, and the conversation holds what it said.
+/// - `rollback-forgets`: with the policy `Rollback` it ends as `RolledBack`, and the conversation holds nothing of it.
+/// - `answer-is-given`: with the policy `Answer` the input is the answer that the run at work waits for.
+/// - `fork-leaves-the-original`: a fork is a new run in a new session; the original goes on as it was.
 /// - `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 #[async_trait]
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
@@ -118,6 +126,33 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::NothingToDecide`] when the step waits for no decision.
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError>;
+
+    /// Says to a run what it waits for: an answer, or consent to a step, or none.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NothingToAnswer`] when the step waits for nothing of the sort, [`RuntimeError::OtherCall`] for a
+    /// consent to another call.
+    async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError>;
+
+    /// Copies a run into a new conversation, where it goes on from a point at which no step is open. What the original
+    /// did outside stays done; the copy's steps have idempotency keys of their own.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`]; [`RuntimeError::CannotFork`], which says why not there.
+    async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError>;
+
+    /// What was said in a session, the last `limit` messages before `before`, oldest first. The page's `next` leads to
+    /// older ones.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn messages(
+        &self,
+        agent: &AgentRef,
+        session: &SessionName,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Said>, RuntimeError>;
 
     /// The agents of the tenant, by name.
     ///

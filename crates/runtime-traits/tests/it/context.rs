@@ -8,6 +8,8 @@ use runtime_traits::agent::{Ask, Ctx, Facts, FenceMark, Given, RunPort, SetState
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
+use runtime_traits::model::Spoken;
+use runtime_traits::tool::Reconciled;
 use runtime_traits::{AgentError, AgentId, Name, Partition, Pool, RunId, SessionName, StepOptions, Tenant};
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
@@ -115,7 +117,17 @@ impl RunPort for Engine {
         Ok(())
     }
 
-    fn preview(&self, _text: &str) {}
+    fn reconciled(&self, _slot: Slot, _what: Reconciled<Content>) {}
+
+    fn history(&self) -> Arc<[Spoken]> {
+        Arc::default()
+    }
+
+    fn continue_as(&self, _input: Content) {}
+
+    fn preview(&self, _slot: Option<Slot>, _text: &str) {}
+
+    fn retract(&self, _slot: Slot) {}
 
     fn poll_cancelled(&self, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending

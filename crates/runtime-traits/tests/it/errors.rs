@@ -64,7 +64,10 @@ fn errors() -> Vec<RuntimeError> {
             waits_for: Some(text("a decision")),
         },
         RuntimeError::KeyReused { key: text("k-1"), run: run() },
-        RuntimeError::NothingToDecide { run: run(), step },
+        RuntimeError::NothingToDecide { run: run(), step: step.clone() },
+        RuntimeError::NothingToAnswer { run: run(), step: step.clone() },
+        RuntimeError::OtherCall { run: run(), step },
+        RuntimeError::CannotFork { run: run(), reason: text("a step is open") },
         RuntimeError::RunOver { run: run() },
         RuntimeError::RunFailed { run: run(), failure },
         RuntimeError::RunCancelled { run: run() },
@@ -107,16 +110,19 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::Damaged { .. } => 21,
         RuntimeError::Newer { .. } => 22,
         RuntimeError::Unreachable { .. } => 23,
+        RuntimeError::NothingToAnswer { .. } => 24,
+        RuntimeError::OtherCall { .. } => 25,
+        RuntimeError::CannotFork { .. } => 26,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..24).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..27).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (24, 24));
+    assert_eq!((codes.len(), words.len()), (27, 27));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

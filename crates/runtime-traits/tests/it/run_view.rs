@@ -16,7 +16,8 @@ use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId, SessionName};
 use uuid::Uuid;
 
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 3 };
-const USED: Usage = Usage { input_tokens: 3, output_tokens: 2, model_calls: 1, tool_calls: 0 };
+const USED: Usage =
+    Usage { input_tokens: 3, output_tokens: 2, model_calls: 1, tool_calls: 0, estimated_tokens: 0 };
 
 fn run() -> RunId {
     RunId::from_parts(PARTITION, Uuid::from_u128(1))
@@ -232,7 +233,13 @@ fn a_pure_step_is_known_by_its_result_alone() {
 
 #[test]
 fn usage_is_summed_and_never_overflows() {
-    let most = Usage { input_tokens: u64::MAX, output_tokens: 1, model_calls: u32::MAX, tool_calls: 0 };
+    let most = Usage {
+        input_tokens: u64::MAX,
+        output_tokens: 1,
+        model_calls: u32::MAX,
+        tool_calls: 0,
+        estimated_tokens: 0,
+    };
     let sum = most.plus(USED);
     assert_eq!((sum.input_tokens, sum.output_tokens), (u64::MAX, 3));
     assert_eq!((sum.model_calls, sum.tool_calls), (u32::MAX, 0));

@@ -161,7 +161,7 @@ async fn a_run_that_had_not_begun_begins_on_the_version_that_is_there() {
             EntryKind::Started(started) => Some(started.kind_version),
             _ => None,
         },
-        StreamItem::Preview(_) => None,
+        StreamItem::Preview { .. } | StreamItem::Retracted { .. } => None,
     });
     assert_eq!(begun, Some(2));
 }

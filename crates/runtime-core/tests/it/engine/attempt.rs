@@ -284,7 +284,21 @@ impl RunPort for Port {
         lock(&self.machine).set_state(value)
     }
 
-    fn preview(&self, _text: &str) {}
+    fn reconciled(&self, slot: Slot, what: Reconciled<Content>) {
+        lock(&self.machine).reconciled(slot, what);
+    }
+
+    fn history(&self) -> Arc<[Spoken]> {
+        Arc::default()
+    }
+
+    fn continue_as(&self, input: Content) {
+        lock(&self.machine).continue_as(input);
+    }
+
+    fn preview(&self, _slot: Option<Slot>, _text: &str) {}
+
+    fn retract(&self, _slot: Slot) {}
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = lock(&self.machine).poll_cancelled(cx);

@@ -1,6 +1,8 @@
 //! What a test wants a runtime to answer.
 
-use runtime_traits::runtime::{AgentStatus, CancelReceipt, Joined, NodeStatus, Page, StreamItem, Submitted};
+use runtime_traits::runtime::{
+    AgentStatus, CancelReceipt, Joined, NodeStatus, Page, Said, StreamItem, Submitted,
+};
 use runtime_traits::{RunView, RuntimeError};
 
 /// An answer to one call. One that does not fit the method fails the test.
@@ -22,6 +24,8 @@ pub enum Answer {
     Receipt(CancelReceipt),
     /// Of `agents`.
     Agents(Page<AgentStatus>),
+    /// Of `messages`.
+    Messages(Page<Said>),
     /// Of `runs`.
     Runs(Page<RunView>),
     /// Of `run_status`.

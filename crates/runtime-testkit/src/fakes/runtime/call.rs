@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
-use runtime_traits::runtime::{Decision, RunFilter};
+use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter};
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentRef, Name, RunId, RunRequest, StateId};
+use runtime_traits::{AgentRef, Name, RunId, RunRequest, SessionName, StateId};
 
 /// A call of a method of `Runtime`, with what was handed over.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,9 @@ pub enum Call {
     Stream(RunId, Seq),
     Cancel(RunId, String, Duration),
     Decide(RunId, StepKey, Decision),
+    Answer(RunId, StepKey, Reply),
+    Fork(RunId, ForkRequest),
+    Messages(AgentRef, SessionName, Option<String>, u32),
     Agents(Option<String>, u32),
     Agent(AgentRef),
     Runs(RunFilter),

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
-    AgentStatus, CancelReceipt, Decision, Joined, NodeStatus, Page, RunFilter, RunStream, Submitted,
+    AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
+    Said, Submitted,
 };
 use runtime_traits::store::Seq;
 use runtime_traits::{
-    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, StateId,
+    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
+    StateId,
 };
 
 use crate::fakes::runtime::{Answer, Call, FakeRuntime, Play};
@@ -88,6 +90,30 @@ impl Runtime for FakeRuntime {
 
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
         self.done(Call::Decide(*run, step.clone(), decision)).await
+    }
+
+    async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
+        self.done(Call::Answer(*run, step.clone(), reply)).await
+    }
+
+    async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
+        self.done(Call::Fork(*run, request)).await?;
+        Ok(self.samples().run)
+    }
+
+    async fn messages(
+        &self,
+        agent: &AgentRef,
+        session: &SessionName,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Said>, RuntimeError> {
+        let call = Call::Messages(agent.clone(), session.clone(), before.map(str::to_owned), limit);
+        let sample = Page { items: self.samples().said(), next: None };
+        match self.given(call).await? {
+            Some(Answer::Messages(page)) => Ok(page),
+            other => unless(other, sample),
+        }
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

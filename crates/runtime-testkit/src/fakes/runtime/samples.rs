@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use runtime_traits::log::{Accepted, Ended, Started};
+use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::runtime::{
-    AgentStatus, Finished, NodeStatus, Readiness, SessionPolicy, StreamItem, Want,
+    AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, StreamItem, Want,
 };
 use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
 use runtime_traits::{
@@ -153,12 +153,25 @@ impl Samples {
         }
     }
 
+    /// What was said in its session.
+    pub fn said(&self) -> Vec<Said> {
+        let said = |seq, author, content: &Content| Said {
+            seq: Seq(seq),
+            author,
+            run: self.run,
+            at: UnixMillis(1000),
+            content: content.clone(),
+        };
+        vec![said(1, Author::Caller, &self.input), said(2, Author::Agent, &self.output)]
+    }
+
     fn usage(&self) -> Usage {
         Usage {
             input_tokens: 5,
             output_tokens: self.output.bytes.len() as u64,
             model_calls: 1,
             tool_calls: 0,
+            estimated_tokens: 0,
         }
     }
 }

@@ -64,7 +64,7 @@ async fn entries(items: RunStream) -> Vec<Entry> {
     let entries = items.filter_map(|item| async {
         match item.expect("no error") {
             StreamItem::Entry { entry, .. } => Some(*entry),
-            StreamItem::Preview(_) => None,
+            StreamItem::Preview { .. } | StreamItem::Retracted { .. } => None,
         }
     });
     entries.collect().await

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
-    AgentStatus, CancelReceipt, Decision, Joined, NodeStatus, Page, RunFilter, RunStream, SessionPolicy,
-    StreamItem, Submitted,
+    AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
+    Said, SessionPolicy, StreamItem, Submitted,
 };
 use runtime_traits::store::Seq;
 use runtime_traits::{
@@ -221,6 +221,24 @@ impl Runtime for WrongRuntime {
 
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
         self.right.decide(run, step, decision).await
+    }
+
+    async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
+        self.right.answer(run, step, reply).await
+    }
+
+    async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
+        self.right.fork(run, request).await
+    }
+
+    async fn messages(
+        &self,
+        agent: &AgentRef,
+        session: &SessionName,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Said>, RuntimeError> {
+        self.right.messages(agent, session, before, limit).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

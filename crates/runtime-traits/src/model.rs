@@ -1,0 +1,55 @@
+//! Language models: what they are asked, what they answer, and how they fail.
+
+mod error;
+mod reply;
+mod request;
+mod transcript;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use error::{ModelError, Phase};
+pub use reply::{ModelReply, StopReason, TokenUsage, ToolCall};
+pub use request::{ChatMessage, ModelRequest, ToolSpec};
+pub use transcript::{NO_RESULT, Spoken, ToolResult, Transcript, project, window};
+
+/// A language model.
+///
+/// # Contract
+/// - `whole-reply`: the reply holds the whole text, whatever the deltas said; nothing that was only a delta counts.
+/// - `deltas-add-up`: the deltas since the last retraction, put together, are the reply's text.
+/// - `repeat-retracts`: a call that is repeated inside takes back the deltas that it gave before.
+/// - `usage-or-none`: the usage is what the provider reported for this call; what it did not report is `None`, never 0.
+/// - `droppable`: dropping the future ends the call, and nothing more is read or sent for it.
+/// - `errors-are-typed`: a failure says by its variant whether the same call may succeed later.
+#[async_trait]
+pub trait Model: fmt::Debug + Send + Sync + 'static {
+    /// Provider and name, for people and logs: `openai/gpt-4o`.
+    fn name(&self) -> &str;
+
+    /// Asks for the next message of a conversation.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError>;
+}
+
+/// Where a model shows its reply as it comes. What is shown may get lost; the reply says it again.
+pub trait Deltas: Send + Sync {
+    /// The next piece of the text.
+    fn text(&self, piece: &str);
+
+    /// Takes back all pieces so far: the call is made once more.
+    fn retract(&self);
+}
+
+/// Shows nothing to anybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDeltas;
+
+impl Deltas for NoDeltas {
+    fn text(&self, _piece: &str) {}
+
+    fn retract(&self) {}
+}
