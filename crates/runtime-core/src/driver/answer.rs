@@ -25,7 +25,7 @@ pub(super) enum Word {
     /// Somebody's answer.
     Reply { by: DecidedBy, step: StepKey, reply: Reply },
     /// The run that the step waits for is over.
-    Over { step: StepKey, run: RunId, result: Result<Content, StepFailure>, usage: Usage },
+    Over { step: StepKey, result: Result<Content, StepFailure>, usage: Usage },
 }
 
 impl Word {
@@ -38,8 +38,8 @@ impl Word {
     fn to_machine(&self, machine: &mut RunMachine) -> Result<(), Unanswered> {
         match self.clone() {
             Self::Reply { by, step, reply } => machine.answer(&step, by, reply),
-            Self::Over { step, run, result, usage } => {
-                machine.child_over(&step, run, result, usage).then_some(()).ok_or(Unanswered::Nothing)
+            Self::Over { step, result, usage } => {
+                machine.child_over(&step, result, usage).then_some(()).ok_or(Unanswered::Nothing)
             }
         }
     }
@@ -47,8 +47,8 @@ impl Word {
     fn to_parked(&self, view: &RunView) -> Result<Vec<(EntryKind, Option<Content>)>, Unanswered> {
         match self.clone() {
             Self::Reply { by, step, reply } => answer_parked(view, &step, by, reply),
-            Self::Over { step, run, result, usage } => {
-                child_over_parked(view, &step, run, result, usage).ok_or(Unanswered::Nothing)
+            Self::Over { step, result, usage } => {
+                child_over_parked(view, &step, result, usage).ok_or(Unanswered::Nothing)
             }
         }
     }

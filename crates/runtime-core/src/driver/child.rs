@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime_codec::{Child, Mail};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
-use runtime_traits::log::{EntryKind, StepFailure, StepFailureKind, StepKey, Usage};
+use runtime_traits::log::{EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError};
@@ -58,9 +58,20 @@ impl Inner {
 
     /// Ends a run whose caller no longer wants it.
     pub(super) async fn cancel_child(self: &Arc<Self>, run: &RunId) -> Result<(), RuntimeError> {
-        let Some(slot) = self.run_slot(run) else { return Ok(()) };
+        let mut run = *run;
+        let slot = loop {
+            if let Some(slot) = self.run_slot(&run) {
+                break slot;
+            }
+            // It may have gone on in a successor.
+            match self.run_log(&run).await {
+                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
+                Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        };
         let tenant = slot.place.tenant.clone();
-        match self.cancel(&tenant, run, "the run that asked for it no longer does", Duration::ZERO).await {
+        match self.cancel(&tenant, &run, "the run that asked for it no longer does", Duration::ZERO).await {
             // It may be just ending.
             Ok(_) | Err(RuntimeError::UnknownRun { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -73,7 +84,6 @@ impl Inner {
         from: Partition,
         parent: &RunId,
         step: StepKey,
-        run: RunId,
         result: Result<Payload, StepFailure>,
         usage: Usage,
     ) -> Result<(), RuntimeError> {
@@ -82,7 +92,7 @@ impl Inner {
             Ok(output) => Ok(self.resolve(&slot.place.tenant, from, &output).await?),
             Err(failure) => Err(failure),
         };
-        match self.tell(&slot, Word::Over { step, run, result, usage }).await {
+        match self.tell(&slot, Word::Over { step, result, usage }).await {
             // It waits for it no longer.
             Ok(_) | Err(RuntimeError::RunOver { .. } | RuntimeError::NothingToAnswer { .. }) => Ok(()),
             Err(error) => Err(error),

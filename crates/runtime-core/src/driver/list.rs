@@ -8,7 +8,7 @@ use runtime_codec::{NameRecord, SpecRecord};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, EntryKind, RunView, StepKey, WaitOn};
+use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, StepKey, WaitOn};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
@@ -43,6 +43,20 @@ impl Inner {
             Some(finished) => Ok(Joined::Ended(finished)),
             None => Ok(Joined::Open(Box::new(view))),
         }
+    }
+
+    /// The outcome of a run's last successor, or its own.
+    pub(super) async fn last_outcome(
+        &self,
+        tenant: &Tenant,
+        mut finished: Arc<Finished>,
+    ) -> Result<Arc<Finished>, RuntimeError> {
+        while let Outcome::Continued(next) = finished.outcome {
+            let joined = Box::pin(self.join(tenant, &next, Duration::MAX)).await?;
+            let Joined::Ended(ended) = joined else { return Err(RuntimeError::UnknownRun { run: next }) };
+            finished = Arc::new(ended);
+        }
+        Ok(finished)
     }
 
     /// A run's log, if the run is the tenant's: its agent says whose it is.

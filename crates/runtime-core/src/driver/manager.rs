@@ -181,6 +181,7 @@ impl RuntimeManager {
         let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into(), true).await?;
         let finished = self.inner.outcome(&slot).await?;
         drop(slot);
+        let finished = self.inner.last_outcome(&self.tenant, finished).await?;
         Arc::unwrap_or_clone(finished).into_result()
     }
 

@@ -165,8 +165,8 @@ impl Inner {
                 Ok(self.start_child(from, *child).await?.map(|answer| (to, answer)))
             }
             Mail::Cancel { run } => self.cancel_child(&run).await.map(|()| None),
-            Mail::Over { parent, step, run, result, usage } => {
-                self.child_over(from, &parent, step, run, result, usage).await.map(|()| None)
+            Mail::Over { parent, step, result, usage, .. } => {
+                self.child_over(from, &parent, step, result, usage).await.map(|()| None)
             }
         }
     }

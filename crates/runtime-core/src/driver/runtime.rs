@@ -88,7 +88,8 @@ impl Runtime for RuntimeManager {
 
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
         let (slot, _) = self.inner.submit(&self.tenant, agent, request, true).await?;
-        self.inner.outcome(&slot).await.map(|finished| (*finished).clone())
+        let finished = self.inner.outcome(&slot).await?;
+        self.inner.last_outcome(&self.tenant, finished).await.map(Arc::unwrap_or_clone)
     }
 
     async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {

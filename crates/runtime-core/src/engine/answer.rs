@@ -1,7 +1,6 @@
 //! What somebody's word does to a step that waits for it.
 
 use runtime_traits::content::{Content, Payload};
-use runtime_traits::id::RunId;
 use runtime_traits::log::{
     DecidedBy, EntryKind, Price, RunView, StepFailure, StepFailureKind, StepKey, StepSettled, Usage,
     WaitClosed, WaitOn, WaitOpened,
@@ -77,12 +76,12 @@ pub fn answer_parked(
 pub fn child_over_parked(
     view: &RunView,
     key: &StepKey,
-    run: RunId,
     result: Result<Content, StepFailure>,
     usage: Usage,
 ) -> Option<Vec<(EntryKind, Option<Content>)>> {
-    let on = WaitOn::Child { step: key.clone(), run };
-    let wait = view.waits.iter().find(|wait| wait.on == on)?;
+    let is_this = |on: &WaitOn| matches!(on, WaitOn::Child { step, .. } if step == key);
+    let wait = view.waits.iter().find(|wait| is_this(&wait.on))?;
+    let on = wait.on.clone();
     let answer = Payload::Inline(Content::text("over"));
     let closed = WaitClosed { wait: wait.wait, by: DecidedBy::Policy, answer };
     let opened = WaitOpened { wait: wait.wait, on, digest: wait.digest, wake_at: None, holds_session: true };

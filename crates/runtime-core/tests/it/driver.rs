@@ -1,6 +1,7 @@
 //! The driver over a store that a test can make fail.
 
 mod bounds;
+mod calls;
 mod decisions;
 mod edges;
 mod house;

@@ -96,18 +96,11 @@ impl RunMachine {
         Ok(())
     }
 
-    /// Another run that a step waits for is over. `false`: the step does not wait for it, or no longer.
-    pub fn child_over(
-        &mut self,
-        key: &StepKey,
-        run: RunId,
-        result: Result<Content, StepFailure>,
-        usage: Usage,
-    ) -> bool {
+    /// The run that a step waits for is over, or its last successor. `false`: the step waits for none, or no longer.
+    pub fn child_over(&mut self, key: &StepKey, result: Result<Content, StepFailure>, usage: Usage) -> bool {
         let wait = self.recorded.get(key).and_then(|recorded| recorded.waiting);
         let opened = wait.and_then(|wait| self.opened_wait(wait));
-        let waits =
-            matches!(opened, Some(WaitOpened { on: WaitOn::Child { run: child, .. }, .. }) if *child == run);
+        let waits = matches!(opened, Some(WaitOpened { on: WaitOn::Child { .. }, .. }));
         let Some(wait) = wait.filter(|_| waits && self.over == Over::No) else {
             return false;
         };
