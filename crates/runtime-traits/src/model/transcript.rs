@@ -135,16 +135,15 @@ impl Transcript {
         let in_place = self.answered == Some(run);
         self.close();
         self.answered = None;
+        if text.is_empty() {
+            return;
+        }
         match self.messages.last_mut() {
             Some(ChatMessage::Assistant { text: said, calls, .. }) if in_place && calls.is_empty() => {
-                if !text.is_empty() {
-                    *said = text;
-                }
+                *said = text
             }
-            Some(_) if !text.is_empty() => {
-                self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None });
-            }
-            _ => {}
+            Some(_) => self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None }),
+            None => {}
         }
     }
 
