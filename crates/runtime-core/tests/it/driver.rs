@@ -8,5 +8,6 @@ mod house;
 mod lifecycle;
 mod recovery;
 mod regressions;
+mod said;
 mod versions;
 mod waits;

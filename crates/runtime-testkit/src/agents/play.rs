@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use runtime_traits::agent::{Call, WaitFor};
-use runtime_traits::log::StepSort;
+use runtime_traits::log::{Author, StepSort};
 use runtime_traits::model::{Spoken, ToolCall, ToolResult};
 use runtime_traits::{
     Agent, AgentError, AgentSpec, Content, Ctx, Effect, ModelReply, StepError, StepOptions, Usage,
@@ -39,7 +39,7 @@ pub enum Play {
     Call,
     /// Says something as a model, passes the gate that its input names, and says something as a tool.
     Talk,
-    /// Gives the last messages before its input.
+    /// Gives the inputs among the last ten messages before its own, and the authors of the others.
     Recall,
     /// Goes on in a successor as often as its input says.
     Relay,
@@ -174,8 +174,11 @@ impl Player {
     }
 
     fn recall(ctx: &Ctx) -> Content {
-        let said = |spoken: &Spoken| format!("{:?}: {}", spoken.author, spoken.content);
-        Content::text(ctx.history().iter().map(said).collect::<Vec<_>>().join("|"))
+        let said = |spoken: &Spoken| match spoken.author {
+            Author::Caller => spoken.content.to_string(),
+            author => format!("({author:?})"),
+        };
+        Content::text(ctx.history().iter().map(said).collect::<Vec<_>>().join(" "))
     }
 
     fn relay(ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
