@@ -130,12 +130,12 @@ async fn a_run_is_shown_what_was_said_before_it_and_no_more_than_it_remembers() 
     let second = runtime.run_agent(agent.clone(), "two").await.unwrap().output.to_string();
 
     assert_eq!(first, "");
-    assert_eq!(second, "Caller: one|Agent: ");
+    assert_eq!(second, "one (Agent)");
     for n in 0..20 {
         runtime.run_agent(agent.clone(), format!("n{n}")).await.unwrap();
     }
     let last = runtime.run_agent(agent, "last").await.unwrap().output.to_string();
-    assert!(last.starts_with("Caller: n15|"), "the last ten: {last}");
+    assert_eq!(last, "n15 (Agent) n16 (Agent) n17 (Agent) n18 (Agent) n19 (Agent)", "the last ten");
 }
 
 #[tokio::test]
@@ -209,12 +209,7 @@ async fn a_fork_of_a_run_that_has_said_something_goes_on_from_there() {
         "what was said before the original, and the copy's own"
     );
     assert_eq!(authors(&said(&runtime, &agent).await), [WHOLE, WHOLE].concat());
-    let models = |view: runtime_traits::RunView| view.steps.iter().filter(|step| step.tries == 1).count();
-    assert_eq!(
-        models(runtime.run_status(&fork).await.unwrap()),
-        1,
-        "the reply was copied, the tool called again"
-    );
+    assert_eq!(house.gates.times("door"), 2, "the call that was open is made anew");
     let runs = runtime.runs(RunFilter::default()).await.unwrap().items;
     assert_eq!(runs.len(), 3);
 }
