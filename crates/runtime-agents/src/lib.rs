@@ -5,6 +5,8 @@
 pub mod documents;
 #[cfg(feature = "documents")]
 mod librarian;
+mod model_source;
 
 #[cfg(feature = "documents")]
 pub use librarian::{Librarian, LibrarianKind};
+pub use model_source::{ModelSettings, ModelSource, NoModels};
