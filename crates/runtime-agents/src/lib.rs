@@ -9,6 +9,7 @@ pub mod documents;
 #[cfg(feature = "documents")]
 mod librarian;
 mod llm_agent;
+mod llm_kind;
 mod model_source;
 mod retrying;
 mod scripted;
@@ -18,6 +19,7 @@ pub mod tools;
 #[cfg(feature = "documents")]
 pub use librarian::{Librarian, LibrarianKind};
 pub use llm_agent::{LlmAgent, LlmAgentBuilder, LlmAgentError};
+pub use llm_kind::{LlmKind, ToolSettings};
 pub use model_source::{ModelSettings, ModelSource, NoModels};
 pub use retrying::Retrying;
 pub use scripted::{Gate, ScriptedModel, Turn};

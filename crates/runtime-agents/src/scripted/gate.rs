@@ -30,7 +30,8 @@ impl Gate {
         take(&self.0.reached).await;
     }
 
-    pub(super) async fn pass(&self) {
+    /// Comes to the gate, and waits to be let through.
+    pub async fn pass(&self) {
         self.0.reached.add_permits(1);
         take(&self.0.passes).await;
     }
