@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod calculator;
+#[cfg(test)]
 mod conversation;
 #[cfg(test)]
 mod folders;
 #[cfg(test)]
 mod librarian;
+#[cfg(test)]
+mod others;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
@@ -17,6 +21,14 @@ mod quoting;
 #[cfg(test)]
 mod reindexing;
 #[cfg(test)]
+mod remembering;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
 mod splitting;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod thinking;
+#[cfg(test)]
+mod tools;
