@@ -5,7 +5,11 @@
 pub mod documents;
 #[cfg(feature = "documents")]
 mod librarian;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod model_source;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[cfg(feature = "documents")]
 pub use librarian::{Librarian, LibrarianKind};
