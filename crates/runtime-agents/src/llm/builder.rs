@@ -14,12 +14,8 @@ use crate::llm::key::Secret;
 use crate::llm::model::GenaiModel;
 use crate::llm::provider::Provider;
 use crate::llm::quiet::quiet;
+use crate::model_source::ModelSettings;
 use crate::tls;
-
-/// How long the first byte may take. Models that think first are slow to begin.
-const FIRST_BYTE: Duration = Duration::from_secs(60);
-/// How long a pause may be.
-const BETWEEN_TOKENS: Duration = Duration::from_secs(30);
 
 /// What the library takes off the end of a name, for an effort of thinking.
 const EFFORTS: [&str; 8] = ["zero", "none", "minimal", "low", "medium", "high", "xhigh", "max"];
@@ -36,7 +32,13 @@ pub struct GenaiModelBuilder {
 
 impl GenaiModelBuilder {
     pub(crate) fn new(name: String) -> Self {
-        Self { name, key: None, base_url: None, first_byte: FIRST_BYTE, between_tokens: BETWEEN_TOKENS }
+        Self {
+            name,
+            key: None,
+            base_url: None,
+            first_byte: ModelSettings::FIRST_BYTE,
+            between_tokens: ModelSettings::BETWEEN_TOKENS,
+        }
     }
 
     /// Where the key is: `env:NAME` or `file:PATH`.
@@ -56,14 +58,15 @@ impl GenaiModelBuilder {
         self
     }
 
-    /// How long the first byte of a reply may take; 60 s if nothing is said.
+    /// How long the first byte of a reply may take; [`ModelSettings::FIRST_BYTE`] if nothing is said.
     #[must_use]
     pub fn first_byte(mut self, within: Duration) -> Self {
         self.first_byte = within;
         self
     }
 
-    /// How long the pauses within a reply may be; 30 s if nothing is said.
+    /// How long the pauses within a reply may be; [`ModelSettings::BETWEEN_TOKENS`] if nothing is
+    /// said.
     #[must_use]
     pub fn between_tokens(mut self, within: Duration) -> Self {
         self.between_tokens = within;

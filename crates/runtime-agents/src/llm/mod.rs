@@ -20,6 +20,7 @@ mod quiet;
 mod reply;
 mod request;
 mod said;
+mod source;
 mod state;
 
 pub use builder::GenaiModelBuilder;
@@ -27,3 +28,4 @@ pub use error::SetupError;
 pub use key::Secret;
 pub use model::GenaiModel;
 pub use provider::Provider;
+pub use source::GenaiModels;

@@ -6,6 +6,7 @@ use runtime_traits::model::{StopReason, TokenUsage, ToolCall};
 use serde_json::Value;
 
 use crate::llm::provider::Provider;
+use crate::llm::request::inward;
 use crate::llm::state::ProviderState;
 
 /// A reply that is coming.
@@ -27,6 +28,7 @@ impl Coming {
     /// parser: an argument that a model wrote wrongly would no longer be what it wrote.
     pub(crate) fn call(&mut self, call: Call) {
         let Call { call_id, fn_name, fn_arguments, .. } = call;
+        let fn_name = inward(fn_name);
         let Value::String(arguments) = fn_arguments else {
             // Whole calls, of providers that do not stream arguments.
             let arguments = if fn_arguments.is_null() { String::new() } else { fn_arguments.to_string() };

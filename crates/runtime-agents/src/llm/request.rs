@@ -15,6 +15,23 @@ use crate::llm::state::ProviderState;
 /// The name under which a schema is sent; nobody sees it.
 const OUTPUT: &str = "reply";
 
+/// Names that the library takes for tools of the providers, which would then be sent in place of ours.
+const TAKEN: [&str; 5] =
+    ["web_search", "googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext"];
+/// What makes another name of a taken one.
+const OURS: &str = "__ours";
+
+/// The name under which a tool is sent.
+fn outward(name: &str) -> String {
+    if TAKEN.contains(&name) { format!("{name}{OURS}") } else { name.to_owned() }
+}
+
+/// The name of the tool that was sent as `name`.
+pub(crate) fn inward(name: String) -> String {
+    let taken = name.strip_suffix(OURS).filter(|name| TAKEN.contains(name)).map(str::to_owned);
+    taken.unwrap_or(name)
+}
+
 /// The conversation and the tools.
 pub(crate) fn chat(provider: Provider, request: &ModelRequest) -> ChatRequest {
     let mut chat = ChatRequest::from_messages(messages(provider, &request.messages));
@@ -96,7 +113,7 @@ fn assistant(text: &str, calls: &[ToolCall], state: Option<&ProviderState>) -> M
 fn call(call: &ToolCall) -> Call {
     Call {
         call_id: call.id.clone(),
-        fn_name: call.name.clone(),
+        fn_name: outward(&call.name),
         fn_arguments: arguments(&call.arguments),
         thought_signatures: None,
     }
@@ -111,8 +128,7 @@ fn arguments(text: &str) -> Value {
 }
 
 fn tool(spec: &ToolSpec) -> Tool {
-    // Not by its conversion from text: that takes some names for tools of the provider.
-    Tool::new(ToolName::Custom(spec.name.clone()))
+    Tool::new(ToolName::Custom(outward(&spec.name)))
         .with_description(spec.description.as_str())
         .with_schema(value(&spec.parameters))
 }

@@ -8,6 +8,8 @@ mod conversation;
 mod folders;
 #[cfg(test)]
 mod librarian;
+#[cfg(all(test, feature = "llm"))]
+mod llm;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
@@ -20,3 +22,5 @@ mod reindexing;
 mod splitting;
 #[cfg(test)]
 mod support;
+#[cfg(all(test, feature = "llm"))]
+mod wire;
