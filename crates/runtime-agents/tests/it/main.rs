@@ -1,5 +1,7 @@
 //! The tests of `runtime-agents`: one binary.
 
+#[cfg(all(test, feature = "llm"))]
+mod aimock;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]

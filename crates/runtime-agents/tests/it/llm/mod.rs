@@ -4,4 +4,4 @@ mod asking;
 mod failing;
 mod replying;
 mod setting_up;
-mod support;
+pub(crate) mod support;

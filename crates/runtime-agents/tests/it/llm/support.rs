@@ -17,17 +17,21 @@ pub(crate) const KEY: &str = "sk-test-0123456789";
 
 /// Keeps what is shown, as it is put together.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(Mutex<String>);
+pub(crate) struct Shown(Mutex<Vec<String>>);
 
 impl Shown {
     pub(crate) fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().concat()
+    }
+
+    pub(crate) fn pieces(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 }
 
 impl Deltas for Shown {
     fn text(&self, piece: &str) {
-        self.0.lock().unwrap().push_str(piece);
+        self.0.lock().unwrap().push(piece.to_owned());
     }
 
     fn retract(&self) {
