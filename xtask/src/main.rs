@@ -8,6 +8,7 @@ mod prepare;
 mod report;
 mod run;
 mod stages;
+mod tools;
 
 use std::fmt;
 use std::io;
@@ -22,6 +23,7 @@ usage: cargo xtask <command>
   test   installs what the tests need (and says what), then runs everything in stages:
          format, clippy, build, tests with doctests, documentation, examples.
          Stops at the first stage that fails, shows its output and exits with 1.
+  tools  installs what the tests start beside cargo, and prints the variables that lead them there.
   deny   checks licences, sources and advisories with cargo-deny, which you install by hand.
 ";
 
@@ -36,6 +38,8 @@ pub(crate) enum Failure {
     Start { program: String, source: io::Error, remedy: &'static str },
     /// A component of the toolchain is missing and could not be added.
     Component { name: &'static str },
+    /// A program that the tests start could not be installed.
+    Tool { name: &'static str, why: String },
     /// A stage ran and failed; its output has been shown.
     Stage { name: String, log: PathBuf },
     /// `cargo deny` is not installed.
@@ -57,6 +61,7 @@ impl fmt::Display for Failure {
                 "`{name}` is missing and `rustup component add {name}` did not add it; \
                  install it with your Rust and try again"
             ),
+            Self::Tool { name, why } => write!(f, "`{name}` is missing and was not installed: {why}"),
             Self::Stage { name, log } => {
                 write!(f, "stage `{name}` failed; its output is above and in `{}`", log.display())
             }
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
     let command: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match command.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
+        ["tools"] => tools(),
         ["deny"] => deny(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -96,8 +102,16 @@ fn main() -> ExitCode {
 fn test() -> Result<(), Failure> {
     let place = Place::find()?;
     prepare::components(&place)?;
+    let tools = tools::tools(&place)?;
     let examples = place.examples()?;
-    run::all(&place, &stages::stages(&examples))
+    run::all(&place, &stages::stages(&examples, &tools))
+}
+
+fn tools() -> Result<(), Failure> {
+    for (name, value) in tools::tools(&Place::find()?)? {
+        println!("export {name}='{value}'");
+    }
+    Ok(())
 }
 
 fn deny() -> Result<(), Failure> {

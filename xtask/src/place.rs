@@ -44,6 +44,11 @@ impl Place {
         Ok(logs.join(format!("{}.log", name.replace(' ', "-"))))
     }
 
+    /// Where programs that are no crates are kept: for all profiles, and away from what `cargo clean -p` removes.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.built.parent().unwrap_or(&self.built).join("tools")
+    }
+
     /// The names of the examples: every `examples/*.rs` but `lib.rs`, in order.
     pub(crate) fn examples(&self) -> Result<Vec<String>, Failure> {
         let path = self.root.join("examples");

@@ -1,4 +1,4 @@
-//! What the tests need beyond cargo, rustc, a C compiler and git; today rustfmt and clippy.
+//! What the tests need of the toolchain beyond cargo, rustc, a C compiler and git: rustfmt and clippy.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ pub(crate) fn components(place: &Place) -> Result<(), Failure> {
         .map(|(name, _)| name)
         .collect();
     if missing.is_empty() {
-        println!("xtask: rustfmt and clippy are here; nothing else is needed");
+        println!("xtask: rustfmt and clippy are here");
     }
     for name in missing {
         println!("xtask: `{name}` is missing; installing it: rustup component add {name}");

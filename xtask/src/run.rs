@@ -43,7 +43,7 @@ fn one(place: &Place, stage: &Stage) -> Result<String, Failure> {
             "is it named in its Cargo.toml, so that `cargo build --all-targets` makes it?",
         ),
     };
-    command.args(&stage.args).envs(stage.env.iter().copied());
+    command.args(&stage.args).envs(stage.env.iter().map(|(name, value)| (name, value)));
     let status = command
         .stdin(Stdio::null())
         .stdout(log)

@@ -11,7 +11,7 @@ pub(crate) struct Stage {
     pub(crate) name: String,
     pub(crate) program: Program,
     pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<(&'static str, &'static str)>,
+    pub(crate) env: Vec<(&'static str, String)>,
 }
 
 /// What a stage starts.
@@ -23,13 +23,13 @@ pub(crate) enum Program {
     Built(String),
 }
 
-/// All stages, in order; cheap ones first, so that a slip is told early.
-pub(crate) fn stages(examples: &[String]) -> Vec<Stage> {
+/// All stages, in order; cheap ones first, so that a slip is told early. `tools` lead the tests to what they start.
+pub(crate) fn stages(examples: &[String], tools: &[(&'static str, String)]) -> Vec<Stage> {
     let mut stages = vec![
         cargo("format", "fmt --all --check"),
         cargo("clippy", "clippy --workspace --all-targets --locked -- -D warnings"),
         cargo("build", "build --workspace --all-targets --locked"),
-        cargo("test", "test --workspace --locked"),
+        cargo("test", "test --workspace --locked").with_all(tools),
         // `--examples` makes cargo choose the features that `clippy` has checked with.
         cargo("doc", "doc --workspace --no-deps --lib --examples --locked")
             .with("RUSTDOCFLAGS", "-D warnings"),
@@ -55,8 +55,12 @@ fn stage(name: &str, program: Program, args: &str) -> Stage {
 }
 
 impl Stage {
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    fn with(self, name: &'static str, value: &str) -> Self {
+        self.with_all(&[(name, value.to_owned())])
+    }
+
+    fn with_all(mut self, env: &[(&'static str, String)]) -> Self {
+        self.env.extend_from_slice(env);
         self
     }
 
@@ -79,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_example_is_a_stage_after_the_build() {
-        let stages = stages(&["basic".to_owned(), "state".to_owned()]);
+        let stages = stages(&["basic".to_owned(), "state".to_owned()], &[]);
 
         let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
         let all =
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn every_cargo_stage_that_resolves_crates_keeps_the_lock() {
         for stage in
-            stages(&[]).iter().filter(|stage| stage.program == Program::Cargo && stage.name != "format")
+            stages(&[], &[]).iter().filter(|stage| stage.program == Program::Cargo && stage.name != "format")
         {
             assert!(stage.args.contains(&"--locked".to_owned()), "{}", stage.line());
         }
@@ -99,8 +103,9 @@ mod tests {
 
     #[test]
     fn a_line_shows_variables_program_and_arguments() {
-        let stages = stages(&["basic".to_owned()]);
+        let stages = stages(&["basic".to_owned()], &[("NODE", "node".to_owned())]);
 
+        assert_eq!(stages[3].line(), "NODE=\"node\" cargo test --workspace --locked");
         assert_eq!(
             stages[4].line(),
             "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --lib --examples --locked"

@@ -8,12 +8,16 @@
 pub mod documents;
 #[cfg(feature = "documents")]
 mod librarian;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod llm_agent;
 mod llm_kind;
 mod model_source;
 mod retrying;
 mod scripted;
 mod thinking;
+#[cfg(feature = "tls")]
+mod tls;
 pub mod tools;
 
 #[cfg(feature = "documents")]

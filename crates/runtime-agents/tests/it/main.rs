@@ -1,5 +1,7 @@
 //! The tests of `runtime-agents`: one binary.
 
+#[cfg(all(test, feature = "llm"))]
+mod aimock;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
@@ -10,6 +12,8 @@ mod conversation;
 mod folders;
 #[cfg(test)]
 mod librarian;
+#[cfg(all(test, feature = "llm"))]
+mod llm;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
@@ -32,3 +36,5 @@ mod support;
 mod thinking;
 #[cfg(test)]
 mod tools;
+#[cfg(all(test, feature = "llm"))]
+mod wire;
