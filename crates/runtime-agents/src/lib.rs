@@ -26,4 +26,5 @@ pub use llm_agent::{LlmAgent, LlmAgentBuilder, LlmAgentError};
 pub use llm_kind::{LlmKind, ToolSettings};
 pub use model_source::{ModelSettings, ModelSource, NoModels};
 pub use retrying::Retrying;
+pub use schemars;
 pub use scripted::{Gate, ScriptedModel, Turn};
