@@ -13,6 +13,7 @@ mod llm_kind;
 mod model_source;
 mod retrying;
 mod scripted;
+pub mod teams;
 mod thinking;
 pub mod tools;
 

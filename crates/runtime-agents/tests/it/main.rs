@@ -11,6 +11,8 @@ mod folders;
 #[cfg(test)]
 mod librarian;
 #[cfg(test)]
+mod llm_kind;
+#[cfg(test)]
 mod others;
 #[cfg(test)]
 mod port;
@@ -23,11 +25,17 @@ mod reindexing;
 #[cfg(test)]
 mod remembering;
 #[cfg(test)]
+mod retrying;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod splitting;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod teams;
 #[cfg(test)]
 mod thinking;
 #[cfg(test)]
