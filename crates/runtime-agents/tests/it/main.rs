@@ -40,3 +40,5 @@ mod teams;
 mod thinking;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod transcripts;
