@@ -15,6 +15,7 @@ mod llm_kind;
 mod model_source;
 mod retrying;
 mod scripted;
+pub mod teams;
 mod thinking;
 #[cfg(feature = "tls")]
 mod tls;

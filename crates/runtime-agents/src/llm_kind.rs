@@ -18,7 +18,7 @@ use crate::scripted::{ScriptedModel, Turn};
 use crate::tools::{Calculator, WithApproval};
 
 use approvals::{Approvals, approval};
-use settings::Settings;
+pub(crate) use settings::Settings;
 pub use tool_maker::ToolSettings;
 
 /// How models of scripts are called.

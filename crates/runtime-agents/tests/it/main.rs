@@ -15,6 +15,8 @@ mod librarian;
 #[cfg(all(test, feature = "llm"))]
 mod llm;
 #[cfg(test)]
+mod llm_kind;
+#[cfg(test)]
 mod others;
 #[cfg(test)]
 mod port;
@@ -27,14 +29,22 @@ mod reindexing;
 #[cfg(test)]
 mod remembering;
 #[cfg(test)]
+mod retrying;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod splitting;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod teams;
+#[cfg(test)]
 mod thinking;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod transcripts;
 #[cfg(all(test, feature = "llm"))]
 mod wire;

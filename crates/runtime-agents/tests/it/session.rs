@@ -44,7 +44,6 @@ struct State {
     answers: HashMap<String, VecDeque<Recorded>>,
     /// Steps whose deadline passes at once.
     times_out: HashSet<String>,
-    /// Steps whose result cannot be recorded: the process ends before.
     wakers: Vec<Waker>,
 }
 
@@ -163,10 +162,6 @@ impl Session {
 
     pub(crate) fn history(&self) -> Vec<Spoken> {
         self.0.lock().unwrap().history.clone()
-    }
-
-    pub(crate) fn remember(&self, history: Vec<Spoken>) {
-        self.0.lock().unwrap().history = history;
     }
 
     pub(crate) fn previews(&self) -> Vec<String> {
