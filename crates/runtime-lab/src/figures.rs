@@ -26,6 +26,7 @@ mod rehearsed;
 mod replay;
 mod spread;
 mod stage;
+mod thinking;
 mod watch;
 
 use std::process::ExitCode;
@@ -77,6 +78,8 @@ async fn core(args: &CoreArgs) -> Result<bool, FiguresError> {
             Which::GroupCommit => group::measure(&plan).await?,
             Which::Idle => idle::measure(&plan).await?,
             Which::Replay => replay::measure(&plan, &replay::ONE_LONG_RUN).await?,
+            Which::ModelCall => thinking::one_call(&plan).await?,
+            Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,
         });
     }

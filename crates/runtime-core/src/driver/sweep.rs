@@ -73,7 +73,9 @@ impl Inner {
                     sessions.insert((&place.agent, &place.session), place);
                 }
                 for place in sessions.into_values() {
-                    let keep = self.session(place).await?.conversation.next.0;
+                    // Counted from the head: what a run has said since then, it still needs.
+                    let head = self.session(place).await?.conversation.head;
+                    let keep = head.map_or(0, |head| head.last.0 + 1);
                     let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
                     writes
                         .then

@@ -30,6 +30,10 @@ pub(crate) enum Which {
     Replay,
     /// Ten thousand open runs whose process died
     Resume,
+    /// A run with a call of a model that does nothing
+    ModelCall,
+    /// A conversation of two thousand turns
+    Conversation,
 }
 
 /// How often, how long, and where.
@@ -46,7 +50,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -54,6 +58,8 @@ impl Which {
         Self::Idle,
         Self::Replay,
         Self::Resume,
+        Self::ModelCall,
+        Self::Conversation,
     ];
 }
 
