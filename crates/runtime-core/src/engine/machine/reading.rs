@@ -1,0 +1,79 @@
+//! What single entries and whole logs say, for the machine and for whoever reads without one.
+
+use std::collections::HashSet;
+
+use runtime_traits::content::{Digest, Payload};
+use runtime_traits::log::{
+    DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, StepDecided, StepUnknown,
+    UnknownCause, Verdict, WaitClosed, WaitOn, WaitOpened,
+};
+
+/// The most bytes of a failure or a reason in words.
+const MAX_MESSAGE: usize = 4 * 1024;
+
+pub(super) fn plus(a: Price, b: Price) -> Price {
+    let micros = match (a.micros, b.micros) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+    };
+    Price { micros, wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros) }
+}
+
+/// What somebody said, cut to a length that the log takes.
+pub fn shortened(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    message
+}
+
+pub(super) fn payload_digest(payload: &Payload) -> Digest {
+    match payload {
+        Payload::Inline(content) => content.digest(),
+        Payload::Blob { hash, .. } => *hash,
+    }
+}
+
+/// Whether an entry has to be committed before anything goes on. The others cause nothing outside.
+pub(super) fn is_urgent(kind: &EntryKind) -> bool {
+    !matches!(
+        kind,
+        EntryKind::StateSet(_)
+            | EntryKind::WaitClosed(WaitClosed { by: DecidedBy::Policy, .. })
+            | EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(_), .. })
+            | EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Dropped, .. })
+    )
+}
+
+/// The outcome of a run whose deadline has passed.
+pub fn too_late() -> Outcome {
+    let message = "the run was not over by its deadline".to_owned();
+    Outcome::Failed(RunFailure { kind: FailureKind::Deadline, message })
+}
+
+/// The session's state as a log leaves it, if it sets it.
+pub fn state_left(log: &[Entry]) -> Option<Payload> {
+    log.iter().rev().find_map(|entry| match &entry.kind {
+        EntryKind::StateSet(set) => Some(set.value.clone()),
+        _ => None,
+    })
+}
+
+/// The hashes of the contents that a log's payloads refer to and that are kept beside it.
+pub fn blobs_of(log: &[Entry]) -> HashSet<Digest> {
+    log.iter().filter_map(|entry| payload_of(&entry.kind)).filter_map(blob_of).collect()
+}
+
+/// The payload of an entry that a reader wants: input, result, state, output, answer.
+pub fn payload_of(kind: &EntryKind) -> Option<&Payload> {
+    match kind {
+        EntryKind::Accepted(accepted) => Some(&accepted.input),
+        EntryKind::StepSettled(settled) => settled.result.as_ref().ok(),
+        EntryKind::StepDecided(StepDecided { verdict: Verdict::Assume(value), .. }) => Some(value),
+        EntryKind::StateSet(set) => Some(&set.value),
+        EntryKind::Ended(Ended { outcome: Outcome::Completed(output), .. }) => Some(output),
+        _ => None,
+    }
+}
+
+fn blob_of(payload: &Payload) -> Option<Digest> {
+    if let Payload::Blob { hash, .. } = payload { Some(*hash) } else { None }
+}
