@@ -138,15 +138,12 @@ impl Transcript {
         self.close();
         self.answered = None;
         match self.messages.last_mut() {
+            None => {}
+            Some(_) if is_blank(&text) => {}
             Some(ChatMessage::Assistant { text: said, calls, .. }) if in_place && calls.is_empty() => {
-                if !is_blank(&text) {
-                    *said = text;
-                }
+                *said = text;
             }
-            Some(_) if !is_blank(&text) => {
-                self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None });
-            }
-            _ => {}
+            Some(_) => self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None }),
         }
     }
 
