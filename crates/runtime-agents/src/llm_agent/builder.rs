@@ -106,7 +106,7 @@ impl LlmAgentBuilder {
 
     /// [`LlmAgentBuilder::hand_off_to`], and when: "when the caller asks about an invoice".
     pub fn hand_off_when(mut self, agent: impl Into<String>, when: impl Into<String>) -> Self {
-        self.hands.push(Hand::HandOff { name: agent.into(), when: when.into() });
+        self.hands.push(Hand::Successor { name: agent.into(), when: when.into() });
         self
     }
 
@@ -159,9 +159,9 @@ impl LlmAgentBuilder {
         let name = Name::new(&self.name)?;
         self.check_numbers()?;
         for hand in &self.hands {
-            if let Hand::Agent { name: agent, .. } | Hand::HandOff { name: agent, .. } = hand {
+            if let Hand::Agent { name: agent, .. } | Hand::Successor { name: agent, .. } = hand {
                 let other = Name::new(agent)?;
-                if matches!(hand, Hand::HandOff { .. }) && other.folded() == name.folded() {
+                if matches!(hand, Hand::Successor { .. }) && other.folded() == name.folded() {
                     return Err(LlmAgentError::Itself { agent: agent.clone() });
                 }
             }

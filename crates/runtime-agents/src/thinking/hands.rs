@@ -18,7 +18,7 @@ pub(crate) enum Hand {
     /// Another agent does it, and this one goes on with its output.
     Agent { name: String, description: String },
     /// Another agent goes on with the conversation.
-    HandOff { name: String, when: String },
+    Successor { name: String, when: String },
     /// A person answers.
     Person,
 }
@@ -71,7 +71,7 @@ impl Hands {
 
     /// Whether a call hands the conversation over.
     pub(super) fn hands_off(&self, call: &ToolCall) -> bool {
-        matches!(self.find(&call.name), Some((Hand::HandOff { .. }, _)))
+        matches!(self.find(&call.name), Some((Hand::Successor { .. }, _)))
     }
 
     /// Checks a call. What is wrong with it is said in words for the model.
@@ -94,7 +94,7 @@ impl Hands {
                 Prepared::Tool(&**tool, raw.map_err(|error| error.to_string())?)
             }
             Hand::Agent { name, .. } => Prepared::Agent(name, said("input")),
-            Hand::HandOff { name, .. } => Prepared::HandOff(name, said("message")),
+            Hand::Successor { name, .. } => Prepared::HandOff(name, said("message")),
             Hand::Person => Prepared::Person(said("question")),
         })
     }
@@ -121,7 +121,7 @@ impl Hand {
                     "What it shall do. It knows nothing of this conversation.",
                 )
             }
-            Self::HandOff { name, when } => {
+            Self::Successor { name, when } => {
                 let when = if when.is_empty() { String::new() } else { format!(" Do so {when}.") };
                 let description =
                     format!("Hands the conversation over to the agent `{name}`, for good.{when}");
