@@ -8,6 +8,8 @@ mod answers;
 mod conversation;
 #[cfg(test)]
 mod folders;
+#[cfg(all(test, feature = "http"))]
+mod http;
 #[cfg(test)]
 mod librarian;
 #[cfg(all(test, feature = "llm"))]
@@ -24,5 +26,5 @@ mod reindexing;
 mod splitting;
 #[cfg(test)]
 mod support;
-#[cfg(all(test, feature = "llm"))]
+#[cfg(all(test, any(feature = "llm", feature = "http")))]
 mod wire;
