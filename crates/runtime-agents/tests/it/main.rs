@@ -1,6 +1,7 @@
 //! The tests of `runtime-agents`: one binary.
 
-#[cfg(all(test, feature = "llm"))]
+#[cfg(feature = "llm")]
+#[cfg(test)]
 mod aimock;
 #[cfg(test)]
 mod answers;
@@ -8,11 +9,13 @@ mod answers;
 mod conversation;
 #[cfg(test)]
 mod folders;
-#[cfg(all(test, feature = "http"))]
+#[cfg(feature = "http")]
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod librarian;
-#[cfg(all(test, feature = "llm"))]
+#[cfg(feature = "llm")]
+#[cfg(test)]
 mod llm;
 #[cfg(test)]
 mod port;
@@ -26,5 +29,6 @@ mod reindexing;
 mod splitting;
 #[cfg(test)]
 mod support;
-#[cfg(all(test, any(feature = "llm", feature = "http")))]
+#[cfg(any(feature = "llm", feature = "http"))]
+#[cfg(test)]
 mod wire;

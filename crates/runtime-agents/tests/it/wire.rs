@@ -92,7 +92,6 @@ impl Wire {
     }
 
     /// How many connections came.
-    #[cfg(feature = "http")]
     pub(crate) fn reached(&self) -> usize {
         self.reached.load(Ordering::SeqCst)
     }
