@@ -1,22 +1,36 @@
 //! The kinds of agents that this build hosts.
 
-#[cfg(feature = "documents")]
 mod placed;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use runtime_agents::LlmKind;
 use runtime_traits::AgentKind;
 
+use placed::Placed;
+
 /// The kinds of agents that this build hosts. Paths in their settings are taken from `folder`: that of the fleet file.
-#[cfg_attr(not(feature = "documents"), expect(unused_variables, reason = "no kind is left that has paths"))]
 pub fn kinds(folder: impl AsRef<Path>) -> Vec<Arc<dyn AgentKind>> {
+    let folder = folder.as_ref().to_owned();
     vec![
         #[cfg(feature = "documents")]
-        Arc::new(placed::Placed {
-            folder: folder.as_ref().to_owned(),
-            paths: &["documents"],
+        Arc::new(Placed {
+            folder: folder.clone(),
+            place: placed::documents,
             kind: runtime_agents::LibrarianKind,
         }),
+        Arc::new(Placed { folder, place: placed::tools_and_keys, kind: llm_kind() }),
     ]
+}
+
+/// Agents with models: with the providers and tools that this build has.
+pub fn llm_kind() -> LlmKind {
+    #[cfg(feature = "llm")]
+    let kind = LlmKind::new(runtime_agents::llm::GenaiModels);
+    #[cfg(not(feature = "llm"))]
+    let kind = LlmKind::new(runtime_agents::NoModels);
+    #[cfg(feature = "http")]
+    let kind = runtime_agents::http::with_web_tools(kind);
+    kind
 }

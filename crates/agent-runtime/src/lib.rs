@@ -8,10 +8,17 @@ pub mod prelude;
 #[cfg(feature = "service")]
 pub mod service;
 
-pub use kinds::kinds;
+pub use kinds::{kinds, llm_kind};
 pub use manager::{RuntimeManager, StartError};
+#[cfg(feature = "llm")]
+pub use runtime_agents::llm;
+pub use runtime_agents::schemars;
 #[cfg(feature = "documents")]
 pub use runtime_agents::{Librarian, LibrarianKind};
+pub use runtime_agents::{
+    LlmAgent, LlmAgentBuilder, LlmAgentError, LlmKind, ModelSettings, ModelSource, NoModels, Retrying,
+    ScriptedModel, Turn, tools,
+};
 pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;

@@ -9,6 +9,11 @@ pub use crate::RuntimeManager;
 pub use crate::service::AgentService;
 #[cfg(feature = "documents")]
 pub use runtime_agents::Librarian;
+#[cfg(feature = "llm")]
+pub use runtime_agents::llm::GenaiModel;
+pub use runtime_agents::tools::FnTool;
+pub use runtime_agents::{LlmAgent, ScriptedModel};
+pub use runtime_traits::agent::{Call, WaitFor};
 pub use runtime_traits::{
     Agent, AgentError, AgentId, AgentKind, AgentRef, AgentSpec, Content, Ctx, Effect, IdempotencyKey, Name,
     RunId, RunRequest, Runtime, RuntimeError, SessionName, SpecError, StateId, StepCall, StepError,

@@ -116,6 +116,10 @@ impl Agent for Boxed {
         self.0.spec()
     }
 
+    fn remembers(&self) -> usize {
+        self.0.remembers()
+    }
+
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
         self.0.run(ctx, input).await
     }

@@ -8,22 +8,33 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CodecError;
+use crate::old::{EndedV1, StepSettledV1};
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
 const WHAT: &str = "run log entry";
-const VERSION: u16 = 1;
+
+/// The version in which entries with this tag are written.
+const fn version(tag: u16) -> u16 {
+    match tag {
+        SETTLED | ENDED => 2,
+        _ => 1,
+    }
+}
+
+const SETTLED: u16 = 5;
+const ENDED: u16 = 13;
 
 /// Writes an entry; its number is its place in the log.
 pub fn encode_entry(entry: &Entry) -> Bytes {
     fn with<T: Serialize>(tag: u16, entry: &Entry, body: &T) -> Bytes {
-        encode_as(tag, VERSION, MUST_UNDERSTAND, &(entry.at, entry.attempt, entry.epoch, body))
+        encode_as(tag, version(tag), MUST_UNDERSTAND, &(entry.at, entry.attempt, entry.epoch, body))
     }
     match &entry.kind {
         EntryKind::Accepted(body) => with(1, entry, body.as_ref()),
         EntryKind::Started(body) => with(2, entry, body),
         EntryKind::StepOpened(body) => with(3, entry, body),
         EntryKind::StepDispatched(body) => with(4, entry, body),
-        EntryKind::StepSettled(body) => with(5, entry, body),
+        EntryKind::StepSettled(body) => with(SETTLED, entry, body),
         EntryKind::StepUnknown(body) => with(6, entry, body),
         EntryKind::StepDecided(body) => with(7, entry, body),
         EntryKind::StateSet(body) => with(8, entry, body),
@@ -31,9 +42,9 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
         EntryKind::WaitClosed(body) => with(10, entry, body),
         EntryKind::AttemptEnded(body) => with(11, entry, body),
         EntryKind::CancelRequested(body) => with(12, entry, body),
-        EntryKind::Ended(body) => with(13, entry, body),
+        EntryKind::Ended(body) => with(ENDED, entry, body),
         EntryKind::Unrecognised { tag } => {
-            encode_as(*tag, VERSION, 0, &(entry.at, entry.attempt, entry.epoch))
+            encode_as(*tag, version(*tag), 0, &(entry.at, entry.attempt, entry.epoch))
         }
     }
 }
@@ -54,7 +65,7 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
     }
     let head = head(WHAT, bytes)?;
     let body = &bytes[HEAD..];
-    let known = (1..=13).contains(&head.tag) && head.is_known(VERSION);
+    let known = (1..=13).contains(&head.tag) && head.is_known(version(head.tag));
     if !known {
         if head.flags & MUST_UNDERSTAND != 0 {
             return Err(CodecError::Newer { what: WHAT, version: head.version });
@@ -62,19 +73,21 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         let kind = EntryKind::Unrecognised { tag: head.tag };
         return Ok(Entry { seq, at: UnixMillis::default(), attempt: 0, epoch: 0, kind });
     }
-    match head.tag {
-        1 => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
-        2 => with(seq, body, EntryKind::Started),
-        3 => with(seq, body, EntryKind::StepOpened),
-        4 => with(seq, body, EntryKind::StepDispatched),
-        5 => with(seq, body, EntryKind::StepSettled),
-        6 => with(seq, body, EntryKind::StepUnknown),
-        7 => with(seq, body, EntryKind::StepDecided),
-        8 => with(seq, body, EntryKind::StateSet),
-        9 => with(seq, body, EntryKind::WaitOpened),
-        10 => with(seq, body, EntryKind::WaitClosed),
-        11 => with(seq, body, EntryKind::AttemptEnded),
-        12 => with(seq, body, EntryKind::CancelRequested),
+    match (head.tag, head.version) {
+        (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
+        (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
+        (1, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
+        (2, _) => with(seq, body, EntryKind::Started),
+        (3, _) => with(seq, body, EntryKind::StepOpened),
+        (4, _) => with(seq, body, EntryKind::StepDispatched),
+        (SETTLED, _) => with(seq, body, EntryKind::StepSettled),
+        (6, _) => with(seq, body, EntryKind::StepUnknown),
+        (7, _) => with(seq, body, EntryKind::StepDecided),
+        (8, _) => with(seq, body, EntryKind::StateSet),
+        (9, _) => with(seq, body, EntryKind::WaitOpened),
+        (10, _) => with(seq, body, EntryKind::WaitClosed),
+        (11, _) => with(seq, body, EntryKind::AttemptEnded),
+        (12, _) => with(seq, body, EntryKind::CancelRequested),
         _ => with(seq, body, EntryKind::Ended),
     }
 }

@@ -7,11 +7,14 @@
 
 mod entries;
 mod error;
+mod mail;
+mod old;
 mod record;
 mod records;
 
 pub use entries::{decode_entry, encode_entry};
 pub use error::CodecError;
+pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use record::{Record, decode, encode};
 pub use records::{
     Due, EndedRun, IdemRecord, Manifest, NameRecord, OpenRun, OwnerRecord, Segment, SegmentRef,

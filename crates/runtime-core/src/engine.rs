@@ -2,14 +2,20 @@
 //!
 //! - [`machine`] works one attempt of one run, by the replay rule;
 //! - [`claim`] says what a new owner appends to a log that it finds;
+//! - [`answer`] says what somebody's word appends to the log of a run that waits for it;
+//! - [`mail`] says what leaves a run for other partitions;
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
+//! - [`fork`] says what of a log goes into a copy of its run;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
 //! - [`session`] keeps the order of a conversation;
 //! - [`keys`] is the keyspace.
 
+pub mod answer;
 pub mod batches;
 pub mod claim;
 pub mod decide;
+pub mod fork;
 pub mod keys;
 pub mod machine;
+pub mod mail;
 pub mod session;

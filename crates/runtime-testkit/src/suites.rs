@@ -2,3 +2,4 @@
 
 pub mod runtime;
 pub mod state_store;
+pub mod transcript;

@@ -6,6 +6,7 @@ mod request;
 mod transcript;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -33,6 +34,17 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ModelError`].
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError>;
+}
+
+#[async_trait]
+impl<M: Model + ?Sized> Model for Arc<M> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
+        (**self).reply(request, deltas).await
+    }
 }
 
 /// Where a model shows its reply as it comes. What is shown may get lost; the reply says it again.

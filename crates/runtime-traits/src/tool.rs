@@ -1,6 +1,7 @@
 //! Tools: what a model can have done.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -47,6 +48,33 @@ pub trait Tool: fmt::Debug + Send + Sync + 'static {
     /// What kept it from asking; then a person decides.
     async fn reconcile(&self, _call: &StepCall, _arguments: &str) -> Result<Reconciled<String>, AgentError> {
         Ok(Reconciled::Unknown)
+    }
+}
+
+#[async_trait]
+impl<T: Tool + ?Sized> Tool for Arc<T> {
+    fn spec(&self) -> &ToolSpec {
+        (**self).spec()
+    }
+
+    fn effect(&self) -> Effect {
+        (**self).effect()
+    }
+
+    fn within(&self) -> Duration {
+        (**self).within()
+    }
+
+    fn needs_approval(&self, arguments: &str) -> bool {
+        (**self).needs_approval(arguments)
+    }
+
+    async fn call(&self, call: &StepCall, arguments: &str) -> Result<String, AgentError> {
+        (**self).call(call, arguments).await
+    }
+
+    async fn reconcile(&self, call: &StepCall, arguments: &str) -> Result<Reconciled<String>, AgentError> {
+        (**self).reconcile(call, arguments).await
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn waits_for(on: &WaitOn) -> String {
         WaitOn::Approval(step) => format!("an approval of `{step}`"),
         WaitOn::Answer(step) => format!("an answer to `{step}`"),
         WaitOn::Budget(step) => format!("room in a budget, for `{step}`"),
-        WaitOn::Child(step) => format!("the run that `{step}` started"),
+        WaitOn::Child { step, .. } => format!("the run that `{step}` started"),
         WaitOn::Time(step) => format!("its time (`{step}`)"),
         WaitOn::Event(step) => format!("an event (`{step}`)"),
         WaitOn::Decision(step) => format!("a decision on `{step}`"),
@@ -81,7 +81,7 @@ pub(crate) fn needs_somebody(on: &WaitOn) -> bool {
         | WaitOn::Kind(_)
         | WaitOn::CodeVersion(_)
         | WaitOn::Operator => true,
-        WaitOn::Budget(_) | WaitOn::Child(_) | WaitOn::Time(_) | WaitOn::Event(_) => false,
+        WaitOn::Budget(_) | WaitOn::Child { .. } | WaitOn::Time(_) | WaitOn::Event(_) => false,
     }
 }
 

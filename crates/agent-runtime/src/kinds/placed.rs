@@ -1,9 +1,10 @@
 //! Settings that are paths, taken from the folder of the fleet file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
+use serde_json::{Map, Value};
 
 /// A kind some of whose settings are paths, taken from a folder.
 ///
@@ -12,26 +13,18 @@ use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
 pub(super) struct Placed<K> {
     /// The folder.
     pub(super) folder: PathBuf,
-    /// Which settings are paths.
-    pub(super) paths: &'static [&'static str],
+    /// Puts the paths among the settings into place.
+    pub(super) place: fn(&Path, &mut Map<String, Value>),
     /// The kind itself.
     pub(super) kind: K,
 }
 
 impl<K> Placed<K> {
     fn place(&self, spec: &AgentSpec) -> AgentSpec {
-        let config = serde_json::from_str(spec.config.get());
-        let Ok(serde_json::Value::Object(mut config)) = config else {
+        let Ok(Value::Object(mut config)) = serde_json::from_str(spec.config.get()) else {
             return spec.clone();
         };
-        for name in self.paths {
-            if let Some(serde_json::Value::String(path)) = config.get_mut(*name) {
-                // An empty path is no path, and the kind says so.
-                if !path.is_empty() {
-                    *path = self.folder.join(&*path).to_string_lossy().into_owned();
-                }
-            }
-        }
+        (self.place)(&self.folder, &mut config);
         spec.clone().configured(&config).unwrap_or_else(|_| spec.clone())
     }
 }
@@ -51,5 +44,34 @@ impl<K: AgentKind> AgentKind for Placed<K> {
 
     fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
         self.kind.build(&self.place(spec))
+    }
+}
+
+/// Settings with the path `documents`.
+pub(super) fn documents(folder: &Path, settings: &mut Map<String, Value>) {
+    if let Some(Value::String(path)) = settings.get_mut("documents")
+        // An empty path is no path, and the kind says so.
+        && !path.is_empty()
+    {
+        *path = folder.join(&*path).to_string_lossy().into_owned();
+    }
+}
+
+/// Settings of agents with models: the documents of their tools, and keys in files.
+pub(super) fn tools_and_keys(folder: &Path, settings: &mut Map<String, Value>) {
+    let tables: Vec<&mut Value> = match settings.get_mut("tools") {
+        Some(Value::Array(tools)) => tools.iter_mut().collect(),
+        Some(Value::Object(tools)) => tools.values_mut().collect(),
+        _ => Vec::new(),
+    };
+    for table in tables {
+        if let Value::Object(table) = table {
+            documents(folder, table);
+        }
+    }
+    if let Some(Value::String(key)) = settings.get_mut("key")
+        && let Some(path) = key.strip_prefix("file:").filter(|path| !path.is_empty())
+    {
+        *key = format!("file:{}", folder.join(path).display());
     }
 }

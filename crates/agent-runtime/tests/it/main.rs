@@ -2,5 +2,6 @@
 
 mod depth;
 mod fleet_file;
+mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;

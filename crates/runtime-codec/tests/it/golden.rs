@@ -1,11 +1,14 @@
-//! The bytes that version 1 writes, for ever.
+//! The bytes that every version wrote, for ever.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::samples::all;
 
-const V1: &str = include_str!("../golden/v1.txt");
+const GOLDEN: &str = include_str!("../golden/all.txt");
+
+/// Before the names of what only earlier versions wrote.
+const OLD: &str = "v1:";
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -21,19 +24,19 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 
 /// The golden bytes by their names.
 fn golden() -> BTreeMap<&'static str, Vec<u8>> {
-    let lines = V1.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = GOLDEN.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let parts = lines.map(|line| line.split_once(' ').expect("a line is a name and bytes"));
     parts.map(|(name, bytes)| (name, unhex(bytes))).collect()
 }
 
 #[test]
-fn what_version_1_wrote_is_read_as_what_it_was_and_written_alike() {
+fn what_is_written_is_read_as_what_it_was_and_written_alike() {
     let golden = golden();
     let mut wrong = Vec::new();
     for sample in all() {
         let name = &sample.name;
         match golden.get(name.as_str()).map(|bytes| (bytes, sample.is_read_from(bytes))) {
-            None => wrong.push(format!("tests/golden/v1.txt lacks:\n{name} {}", hex(&sample.bytes))),
+            None => wrong.push(format!("tests/golden/all.txt lacks:\n{name} {}", hex(&sample.bytes))),
             Some((_, Err(error))) => wrong.push(format!("{name}: {error}")),
             Some((_, Ok(false))) if !name.starts_with("entry.unrecognised") => {
                 wrong.push(format!("{name} is read as something else"));
@@ -48,9 +51,23 @@ fn what_version_1_wrote_is_read_as_what_it_was_and_written_alike() {
 }
 
 #[test]
+fn what_earlier_versions_wrote_is_read_as_what_it_was() {
+    let (samples, golden) = (all(), golden());
+    let old: Vec<_> =
+        golden.iter().filter_map(|(name, bytes)| Some((name.strip_prefix(OLD)?, bytes))).collect();
+    assert!(!old.is_empty());
+    for (name, bytes) in old {
+        let sample = samples.iter().find(|sample| sample.name == name).expect(name);
+        assert!(sample.is_read_from(bytes).expect(name), "{name} is read as something else");
+        assert_ne!(*bytes, sample.bytes.to_vec(), "{name} is written alike");
+    }
+}
+
+#[test]
 fn everything_in_the_golden_file_is_known() {
     let known: Vec<String> = all().into_iter().map(|sample| sample.name).collect();
-    let unknown: Vec<_> = golden().into_keys().filter(|name| !known.iter().any(|k| k == name)).collect();
+    let named = golden().into_keys().map(|name| name.strip_prefix(OLD).unwrap_or(name));
+    let unknown: Vec<_> = named.filter(|name| !known.iter().any(|k| k == name)).collect();
     assert_eq!(unknown, [""; 0]);
     let mut names = known.clone();
     names.sort();

@@ -70,7 +70,10 @@ fn at() -> impl Strategy<Value = UnixMillis> {
 fn usage() -> impl Strategy<Value = (Usage, Price)> {
     let parts = (any::<[u64; 3]>(), any::<[u32; 2]>(), any::<Option<u64>>());
     parts.prop_map(|([input_tokens, output_tokens, wasted_micros], [model_calls, tool_calls], micros)| {
-        (Usage { input_tokens, output_tokens, model_calls, tool_calls }, Price { micros, wasted_micros })
+        (
+            Usage { input_tokens, output_tokens, model_calls, tool_calls, estimated_tokens: 0 },
+            Price { micros, wasted_micros },
+        )
     })
 }
 
@@ -166,7 +169,7 @@ fn waits() -> impl Strategy<Value = EntryKind> {
         key().prop_map(WaitOn::Approval),
         key().prop_map(WaitOn::Answer),
         key().prop_map(WaitOn::Budget),
-        key().prop_map(WaitOn::Child),
+        (key(), run()).prop_map(|(step, run)| WaitOn::Child { step, run }),
         key().prop_map(WaitOn::Time),
         key().prop_map(WaitOn::Event),
         key().prop_map(WaitOn::Decision),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    CodecError, Due, EndedRun, IdemRecord, Manifest, NameRecord, OpenRun, OwnerRecord, Record, Segment,
-    SegmentRef, SessionManifest, SpecRecord, StateRecord, WantRecord, decode, decode_entry, encode,
-    encode_entry,
+    Child, CodecError, Cursor, Due, EndedRun, IdemRecord, InboxMail, Mail, Manifest, NameRecord, OpenRun,
+    OutboxMail, OwnerRecord, Record, Segment, SegmentRef, SessionManifest, SpecRecord, StateRecord,
+    WantRecord, decode, decode_entry, encode, encode_entry,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
@@ -73,6 +73,7 @@ pub(crate) fn all() -> Vec<Sample> {
     samples.extend(waits());
     samples.extend(ends());
     samples.extend(records());
+    samples.extend(mails());
     samples
 }
 
@@ -114,7 +115,7 @@ fn blob() -> Payload {
 }
 
 fn usage() -> Usage {
-    Usage { input_tokens: 70_000, output_tokens: 300, model_calls: 2, tool_calls: 1 }
+    Usage { input_tokens: 70_000, output_tokens: 300, model_calls: 2, tool_calls: 1, estimated_tokens: 0 }
 }
 
 fn price() -> Price {
@@ -225,8 +226,11 @@ fn steps() -> Vec<Sample> {
         ..settled.clone()
     };
     samples.push(Sample::entry("step-settled.full", EntryKind::StepSettled(full)));
-    let failures = [StepFailureKind::Work, StepFailureKind::TimedOut, StepFailureKind::Decided];
-    for (name, kind) in ["work", "timed-out", "decided"].into_iter().zip(failures) {
+    let estimated = StepSettled { usage: Usage { estimated_tokens: 40, ..usage() }, ..settled.clone() };
+    samples.push(Sample::entry("step-settled.estimated", EntryKind::StepSettled(estimated)));
+    let failures =
+        [StepFailureKind::Work, StepFailureKind::TimedOut, StepFailureKind::Decided, StepFailureKind::Denied];
+    for (name, kind) in ["work", "timed-out", "decided", "denied"].into_iter().zip(failures) {
         let result = Err(StepFailure { kind, message: "no luck".to_owned() });
         let kind = EntryKind::StepSettled(StepSettled { result, ..settled.clone() });
         samples.push(Sample::entry(format!("step-settled.{name}"), kind));
@@ -256,7 +260,7 @@ fn waits() -> Vec<Sample> {
         ("approval", WaitOn::Approval(step())),
         ("answer", WaitOn::Answer(step())),
         ("budget", WaitOn::Budget(step())),
-        ("child", WaitOn::Child(step())),
+        ("child", WaitOn::Child { step: step(), run: run(4) }),
         ("time", WaitOn::Time(step())),
         ("event", WaitOn::Event(step())),
         ("decision", WaitOn::Decision(step())),
@@ -345,6 +349,8 @@ fn records() -> Vec<Sample> {
         Sample::record("state.blob", StateRecord { value: blob() }),
         Sample::record("message.caller", message(Author::Caller, None)),
         Sample::record("message.agent", message(Author::Agent, Some(Seq(300)))),
+        Sample::record("message.model", message(Author::Model, Some(Seq(1)))),
+        Sample::record("message.tool", message(Author::Tool, Some(Seq(2)))),
         Sample::record("due.wake", Due::Wake { run: run(1) }),
         Sample::record("due.forget-key", Due::ForgetKey { cell: b"t/acme/idem/x".to_vec() }),
         Sample::record("due.unnamed", Due::Unnamed { tenant, agent: agent(), name: "Basho".to_owned() }),
@@ -354,6 +360,37 @@ fn records() -> Vec<Sample> {
     ];
     for (name, want) in [("active", Want::Active), ("paused", Want::Paused), ("stopped", Want::Stopped)] {
         samples.push(Sample::record(&format!("want.{name}"), WantRecord { want, generation: 5 }));
+    }
+    samples
+}
+
+fn mails() -> Vec<Sample> {
+    let child = Child {
+        tenant: Tenant::new("acme").expect("a good name"),
+        agent: agent(),
+        run: run(4),
+        session: session(),
+        input: blob(),
+        parent: run(1),
+        step: key("team/call#2"),
+        deadline: Some(UnixMillis(1_764_000_060_000)),
+        principal: Some("alice".to_owned()),
+        trace: None,
+    };
+    let over = |result| Mail::Over { parent: run(1), step: key("call"), run: run(4), result, usage: usage() };
+    let failure = StepFailure { kind: StepFailureKind::Work, message: "no luck".to_owned() };
+    let mails = [
+        ("start", Mail::Start(Box::new(child))),
+        ("cancel", Mail::Cancel { run: run(4) }),
+        ("over.output", over(Ok(text()))),
+        ("over.failed", over(Err(failure))),
+    ];
+    let mut samples = vec![Sample::record("cursor", Cursor { done: 300 })];
+    for (name, mail) in mails {
+        let sent = OutboxMail { to: partition(), mail: mail.clone() };
+        samples.push(Sample::record(&format!("outbox.{name}"), sent));
+        let come = InboxMail { from: partition(), number: 300, mail };
+        samples.push(Sample::record(&format!("inbox.{name}"), come));
     }
     samples
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use runtime_codec::IdemRecord;
 use runtime_traits::agent::Agent;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Accepted, Entry, EntryKind};
+use runtime_traits::log::{Accepted, Entry, EntryKind, StepKey};
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
 use runtime_traits::store::{Seq, StateError};
@@ -24,6 +25,18 @@ use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
+
+/// Where a run comes from, if it is not simply a caller's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// Its id, where somebody gave it one.
+    pub(super) run: Option<RunId>,
+    pub(super) parent: Option<(RunId, StepKey)>,
+    pub(super) copied_from: Option<RunId>,
+    pub(super) deadline: Option<UnixMillis>,
+    pub(super) principal: Option<String>,
+    pub(super) trace: Option<String>,
+}
 
 /// A run that has its place in the order of its session, and is not committed yet.
 struct Reserved {
@@ -49,11 +62,16 @@ impl Inner {
             return Err(RuntimeError::WrongState { agent: agent.to_string(), action, reason });
         }
         let id = self.find(tenant, agent).await?;
+        if request.policy == Some(SessionPolicy::Answer)
+            && let Some(answered) = Box::pin(self.answer_with(tenant, &id, &request)).await?
+        {
+            return Ok((answered, false));
+        }
         loop {
             if let Some(run) = self.repeated(tenant, &id, &request).await? {
                 return Ok((run, true));
             }
-            let reserved = self.reserve(tenant, agent, &id, &request).await?;
+            let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
             // outcome lends its own task until the run has to wait for the first time, for that may be its end.
@@ -65,20 +83,32 @@ impl Inner {
             } else {
                 self.tasks.spawn(work);
             }
-            let refused = slot
-                .until(|stage| match stage {
-                    Stage::Accepting => None,
-                    Stage::Left(error) => Some(Some(error.clone())),
-                    _ => Some(None),
-                })
-                .await;
-            match refused {
+            match slot.until_accepted().await {
                 None => return Ok((slot, false)),
                 // The same key was taken at the same time: the next look finds its run.
                 Some(RuntimeError::Store(StateError::Conflict { .. }))
                     if request.idempotency_key.is_some() => {}
                 Some(error) => return Err(error),
             }
+        }
+    }
+
+    /// Accepts a run that comes from somewhere; it is worked in a task of its own.
+    pub(super) async fn submit_of(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        agent: &AgentRef,
+        request: RunRequest,
+        origin: Origin,
+    ) -> Result<Arc<RunSlot>, RuntimeError> {
+        self.check(&request)?;
+        let id = self.find(tenant, agent).await?;
+        let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
+        let slot = Arc::clone(&reserved.slot);
+        self.tasks.spawn(Arc::clone(self).accept(reserved));
+        match slot.until_accepted().await {
+            None => Ok(slot),
+            Some(error) => Err(error),
         }
     }
 
@@ -155,9 +185,11 @@ impl Inner {
         called: &AgentRef,
         agent: &AgentId,
         request: &RunRequest,
+        origin: Origin,
     ) -> Result<Reserved, RuntimeError> {
         let now = self.clock.now();
-        let run = RunId::mint(agent.partition(), self.clock.as_ref(), self.entropy.as_ref());
+        let mint = || RunId::mint(agent.partition(), self.clock.as_ref(), self.entropy.as_ref());
+        let run = origin.run.unwrap_or_else(mint);
         let place = Place { tenant: tenant.clone(), agent: *agent, session: request.session.clone(), run };
         let mut accepted = Box::new(Accepted {
             agent: *agent,
@@ -167,11 +199,11 @@ impl Inner {
             input: Payload::of(&request.input),
             digest: request.input.digest(),
             idempotency_key: request.idempotency_key.clone(),
-            parent: None,
-            copied_from: None,
-            principal: None,
-            trace: None,
-            deadline: request.deadline.map(|within| now.after(within)),
+            parent: origin.parent,
+            copied_from: origin.copied_from,
+            principal: origin.principal,
+            trace: origin.trace,
+            deadline: origin.deadline.or(request.deadline.map(|within| now.after(within))),
             priority: 0,
             labels: request.labels.clone(),
         });
@@ -220,6 +252,9 @@ impl Inner {
                     self.in_session(&slot.place, |session| session.accepted(&slot.place.run));
                     slot.set_queued();
                     self.begin_next(&slot.place);
+                    if let Some(accepted) = accepted_of(&log) {
+                        self.displace(&slot.place, accepted.policy).await;
+                    }
                 }
             },
         }
@@ -292,8 +327,9 @@ fn admit(
     let waits_for = runs.get(&run).and_then(|slot| waits_for(slot));
     let refuses = match request.policy {
         Some(SessionPolicy::Reject) => true,
-        Some(SessionPolicy::Enqueue) => false,
-        None => waits_for.is_some(),
+        Some(SessionPolicy::Enqueue | SessionPolicy::Interrupt | SessionPolicy::Rollback) => false,
+        // What waits for an answer was given the input before.
+        Some(SessionPolicy::Answer) | None => waits_for.is_some(),
     };
     if refuses {
         return Err(RuntimeError::SessionBusy { session: request.session.to_string(), run, waits_for });

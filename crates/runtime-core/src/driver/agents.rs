@@ -146,7 +146,7 @@ impl Inner {
         if want != record.want {
             let when = vec![When::Revision(cell.clone(), before.revision)];
             let then = vec![Then::Put(cell, encode(&WantRecord { want, generation }))];
-            self.commit_now(agent.partition(), Writes { when, then }).await?;
+            self.commit_now(agent.partition(), Writes::of(when, then)).await?;
         }
         let runs: Vec<Arc<RunSlot>> = {
             let mut state = lock(&home.state);

@@ -7,18 +7,23 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure};
+use runtime_traits::model::Spoken;
 use runtime_traits::runtime::{RuntimeError, Want};
-use runtime_traits::store::StateError;
+use runtime_traits::store::{Seq, StateError};
 
 use super::finish::accepted_of;
 use super::inner::Inner;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::batches::Conversation;
 use crate::engine::machine::{Over, RunMachine};
 
 /// How long to wait before what could not be read is read again.
@@ -32,7 +37,12 @@ struct Read {
     input: Content,
     contents: HashMap<Digest, Content>,
     state: Option<Content>,
+    conversation: Conversation,
+    said: HashMap<Seq, Content>,
+    history: Arc<[Spoken]>,
 }
+
+type Found = (Slot, Result<(AgentId, RunId), String>);
 
 /// An attempt under way.
 struct Attempt {
@@ -41,6 +51,8 @@ struct Attempt {
     machine: Arc<Mutex<RunMachine>>,
     agent: Option<Work>,
     commit: Option<Commit>,
+    /// Agents that steps call are looked up.
+    finding: FuturesUnordered<BoxFuture<'static, Found>>,
     sleep: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
     /// Since when nothing moved, and how long the log was then.
     still: Option<(UnixMillis, usize)>,
@@ -49,14 +61,15 @@ struct Attempt {
 impl Inner {
     /// Works a run whose log ends with the `Started` of this attempt, until the attempt or the run is over.
     pub(super) async fn work(self: Arc<Self>, slot: Arc<RunSlot>, log: Vec<Entry>, agent: Arc<dyn Agent>) {
-        let mut read = self.read_for(&slot, &log).await;
+        let remembers = agent.remembers();
+        let mut read = self.read_for(&slot, &log, remembers).await;
         while let Err(RuntimeError::Store(error)) = &read
             && error.is_transient()
             && !self.ending.is_cancelled()
         {
             tracing::warn!(run = %slot.place.run, %error, "the run cannot be read yet; it is read again");
             tokio::time::sleep(READ_AGAIN_AFTER).await;
-            read = self.read_for(&slot, &log).await;
+            read = self.read_for(&slot, &log, remembers).await;
         }
         let attempt = match read {
             Ok(read) => self.prepare(&slot, log, agent, read),
@@ -76,19 +89,27 @@ impl Inner {
         }
     }
 
-    /// What an attempt needs beside the log: its input, the contents kept beside it, the session's state.
-    async fn read_for(&self, slot: &RunSlot, log: &[Entry]) -> Result<Read, RuntimeError> {
+    /// What an attempt needs beside the log: its input, the contents kept beside it, what was said in the session, and
+    /// the session's state.
+    async fn read_for(&self, slot: &RunSlot, log: &[Entry], remembers: usize) -> Result<Read, RuntimeError> {
         let place = &slot.place;
         let partition = place.run.partition();
         let accepted = accepted_of(log)
             .ok_or_else(|| RuntimeError::Damaged { what: format!("the log of `{}`", place.run) })?;
         let input = self.resolve(&place.tenant, partition, &accepted.input).await?;
         let contents = self.contents(&place.tenant, partition, log).await?;
-        let state = match self.known_session(place).await?.state {
+        let known = self.known_session(place).await?;
+        let conversation = known.conversation;
+        let said = Box::pin(self.said_in(place, log)).await?;
+        let history = match conversation.head {
+            Some(head) if remembers > 0 => Box::pin(self.history(place, head.last, remembers)).await?,
+            _ => Arc::default(),
+        };
+        let state = match known.state {
             Some(payload) => Some(self.resolve(&place.tenant, partition, &payload).await?),
             None => None,
         };
-        Ok(Read { input, contents, state })
+        Ok(Read { input, contents, state, conversation, said, history })
     }
 
     fn prepare(
@@ -104,7 +125,7 @@ impl Inner {
             return Err(RuntimeError::UnknownRun { run: place.run });
         };
         let fence = FenceMark { partition, epoch: *epoch, attempt: *attempt };
-        let Read { input, contents, state } = read;
+        let Read { input, contents, state, conversation, said, history } = read;
         let facts = Facts {
             tenant: place.tenant.clone(),
             agent: place.agent,
@@ -113,19 +134,21 @@ impl Inner {
             fence,
         };
         let entries = log.len() as u64;
-        let machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
+        let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
+        machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
         slot.committed(entries);
         // From here on whoever pauses finds the machine. What was wanted before is read under the lock under which it
         // is changed, so that no change is missed and none is undone.
         self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
-        let clock = Arc::clone(&self.clock);
-        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot), clock };
+        let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot), clock, entropy };
         let ctx = Ctx::new(Arc::new(port));
         let agent = Some(isolated(agent, ctx, input));
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
-        Ok(Attempt { inner, slot, machine, agent, commit: None, sleep: None, still: None })
+        let finding = FuturesUnordered::new();
+        Ok(Attempt { inner, slot, machine, agent, commit: None, finding, sleep: None, still: None })
     }
 }
 
@@ -150,7 +173,7 @@ impl Attempt {
         loop {
             let now = self.inner.clock.now();
             self.poll_agent(now, cx);
-            let signalled = self.slot.signal.poll(cx);
+            let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx);
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
@@ -170,6 +193,24 @@ impl Attempt {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Looks the agents up that steps call. Whether one was found, or found not to be there.
+    fn poll_finding(&mut self, cx: &mut Context<'_>) -> bool {
+        for (slot, call) in lock(&self.machine).take_seeking() {
+            let (inner, tenant) = (Arc::clone(&self.inner), self.slot.place.tenant.clone());
+            let find = inner.place_call(tenant, call.agent);
+            self.finding.push(Box::pin(async move { (slot, find.await) }));
+        }
+        let mut found = false;
+        while !self.finding.is_empty() {
+            let Poll::Ready(Some((slot, place))) = self.finding.poll_next_unpin(cx) else { break };
+            let mut machine = lock(&self.machine);
+            machine.pass(self.inner.clock.now());
+            machine.placed(slot, place);
+            found = true;
+        }
+        found
     }
 
     fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {

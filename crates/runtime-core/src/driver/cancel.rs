@@ -20,10 +20,19 @@ use crate::engine::machine::{Over, RunMachine, shortened};
 /// How long after its time a run may take to be shut out, when its agent does not pause.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long somebody else may take to move a run before this gives up.
-const MOVES_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const MOVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a run is to be ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// What it said stays.
+    Cancelled,
+    /// As if it had not been.
+    RolledBack,
+}
 
 /// Who asked, as long as there are no credentials.
-fn caller() -> DecidedBy {
+pub(super) fn caller() -> DecidedBy {
     DecidedBy::Principal("caller".to_owned())
 }
 
@@ -41,21 +50,32 @@ impl Inner {
             let unknown = RuntimeError::UnknownRun { run: *run };
             return view.outcome.map(CancelReceipt::AlreadyEnded).ok_or(unknown);
         };
+        self.end_early(&slot, reason, within, Wish::Cancelled).await
+    }
+
+    /// Ends a run in memory early.
+    pub(super) async fn end_early(
+        self: &Arc<Self>,
+        slot: &Arc<RunSlot>,
+        reason: &str,
+        within: Duration,
+        wish: Wish,
+    ) -> Result<CancelReceipt, RuntimeError> {
         loop {
             match slot.stage() {
                 Stage::Left(error) => return Err(error),
                 Stage::Ended(finished) => return Ok(receipt(&finished.outcome)),
-                Stage::Working(machine) => self.cancel_working(&slot, &machine, reason, within).await?,
+                Stage::Working(machine) => self.end_working(slot, &machine, reason, within, wish).await?,
                 Stage::Parked(_) => {
                     let Some(waited_for) = slot.take_parked() else { continue };
-                    let answer = self.cancel_still(&slot, reason, within).await;
+                    let answer = self.end_still(slot, reason, within, wish).await;
                     return answer.inspect_err(|_| slot.park_again(waited_for));
                 }
-                Stage::Queued if self.take_queued(&slot) => {
-                    let answer = self.cancel_still(&slot, reason, within).await;
-                    return answer.inspect_err(|_| self.queue_again(&slot));
+                Stage::Queued if self.take_queued(slot) => {
+                    let answer = self.end_still(slot, reason, within, wish).await;
+                    return answer.inspect_err(|_| self.queue_again(slot));
                 }
-                Stage::Accepting | Stage::Moving | Stage::Queued => self.until_moved(&slot).await?,
+                Stage::Accepting | Stage::Moving | Stage::Queued => self.until_moved(slot).await?,
             }
         }
     }
@@ -81,7 +101,7 @@ impl Inner {
         self.begin_next(&slot.place);
     }
 
-    async fn until_moved(&self, slot: &RunSlot) -> Result<(), RuntimeError> {
+    pub(super) async fn until_moved(&self, slot: &RunSlot) -> Result<(), RuntimeError> {
         let moved = slot.until(|stage| match stage {
             Stage::Working(_) | Stage::Ended(_) | Stage::Left(_) | Stage::Parked(_) => Some(()),
             Stage::Accepting | Stage::Moving | Stage::Queued => None,
@@ -96,17 +116,21 @@ impl Inner {
 
     /// Asks an attempt to end, and shuts it out when it does not. Afterwards the run is somewhere else: it has its
     /// outcome, or its attempt was over before and it is still.
-    async fn cancel_working(
+    async fn end_working(
         self: &Arc<Self>,
         slot: &Arc<RunSlot>,
         machine: &Arc<Mutex<RunMachine>>,
         reason: &str,
         within: Duration,
+        wish: Wish,
     ) -> Result<(), RuntimeError> {
         {
             let mut machine = lock(machine);
             machine.tick(self.clock.now());
-            machine.cancel(caller(), reason.to_owned(), within);
+            match wish {
+                Wish::Cancelled => machine.cancel(caller(), reason.to_owned(), within),
+                Wish::RolledBack => machine.roll_back(),
+            }
         }
         slot.signal.raise();
         if tokio::time::timeout(within.saturating_add(GRACE), leaves(slot, machine)).await.is_ok() {
@@ -145,15 +169,19 @@ impl Inner {
     }
 
     /// Ends a run that has no attempt.
-    async fn cancel_still(
+    async fn end_still(
         self: &Arc<Self>,
         slot: &Arc<RunSlot>,
         reason: &str,
         within: Duration,
+        wish: Wish,
     ) -> Result<CancelReceipt, RuntimeError> {
         let (log, view) = self.run_log(&slot.place.run).await?;
         let unknown = engine::claim::unknown_steps(&view);
-        let outcome = Outcome::Cancelled(Receipt { stopped: Stopped::Complete, unknown });
+        let outcome = match wish {
+            Wish::Cancelled => Outcome::Cancelled(Receipt { stopped: Stopped::Complete, unknown }),
+            Wish::RolledBack => Outcome::RolledBack,
+        };
         let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let kinds = vec![
             EntryKind::CancelRequested(CancelRequested {
@@ -237,7 +265,7 @@ impl Inner {
     }
 
     /// Waits until the log has this many entries: a verdict that was given to a running attempt is among them.
-    async fn until_recorded(&self, slot: &RunSlot, entries: u64) -> Result<(), RuntimeError> {
+    pub(super) async fn until_recorded(&self, slot: &RunSlot, entries: u64) -> Result<(), RuntimeError> {
         loop {
             let seen = slot.entries();
             if seen >= entries {
@@ -285,7 +313,7 @@ impl Inner {
 }
 
 /// Waits until a run is no longer worked by this machine.
-async fn leaves(slot: &RunSlot, machine: &Arc<Mutex<RunMachine>>) {
+pub(super) async fn leaves(slot: &RunSlot, machine: &Arc<Mutex<RunMachine>>) {
     slot.until(|stage| match stage {
         Stage::Working(other) if Arc::ptr_eq(other, machine) => None,
         _ => Some(()),

@@ -87,12 +87,17 @@ impl Inner {
         writes: Writes,
         patience: Patience,
     ) -> Result<Committed, StateError> {
+        let sends = writes.sends;
         let batch = self.fenced(partition, writes).await?;
         let until = match patience {
             Patience::OfCaller => Some(self.clock.now().after(PATIENCE)),
             Patience::OfRun => None,
         };
-        self.submit_batch(batch, until).await
+        let committed = self.submit_batch(batch, until).await?;
+        if sends {
+            self.post.ring(partition);
+        }
+        Ok(committed)
     }
 
     /// Commits what needs no owner: names, and claims.
@@ -113,7 +118,7 @@ impl Inner {
 
     /// In a box, so that the futures that hold it are small.
     fn batch(&self, partition: Partition, fence: Option<Fence>, writes: Writes) -> Box<Batch> {
-        let Writes { when, then } = writes;
+        let Writes { when, then, .. } = writes;
         Box::new(Batch { id: self.batch_id(), partition, fence, when, then, durability: self.durability })
     }
 

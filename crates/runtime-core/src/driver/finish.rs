@@ -4,23 +4,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use runtime_traits::clock::UnixMillis;
-use runtime_traits::content::Payload;
+use runtime_codec::Mail;
+use runtime_traits::content::Content;
 use runtime_traits::error::Cause;
-use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Ended, Entry, EntryKind, Outcome, Phase, RunView,
-};
+use runtime_traits::id::RunId;
+use runtime_traits::log::{Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Outcome, Phase, RunView};
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
-use super::run_slot::{RunSlot, Stage, lock};
+use super::run_slot::{RunSlot, Shown, Stage, lock};
+use super::succeed::Successor;
 use super::wake::{other_version, reason};
-use crate::engine::batches::{Place, Writes, closed_timers, fitting, open_timers};
+use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
 use crate::engine::claim::{Next, after_park, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
+use crate::engine::mail::{dropped_children, start as start_of};
 use crate::engine::session::{Known, Session};
 
 /// Sessions of one agent above which idle ones are no longer kept in memory.
@@ -44,23 +45,36 @@ impl Inner {
             _ => None,
         };
         let mut writes = Writes::append(place, &outgoing.entries);
+        writes.say(place, &outgoing.messages);
         // Never the machine's lock and the partition's at once: others take them the other way round.
-        let (timers, state) = {
+        let log = {
             let machine = lock(&machine);
-            writes.undue(&place.run, closed_timers(machine.log(), &outgoing.entries));
-            let timers = if ended.is_some() { open_timers(machine.log()) } else { Vec::new() };
-            (timers, machine.state_left())
+            let log = machine.log();
+            writes.undue(&place.run, closed_timers(log, &outgoing.entries));
+            leave_for(&mut writes, place, log, &outgoing);
+            if ended.is_some() { log.to_vec() } else { Vec::new() }
         };
         let mut known = None;
-        if let Some(ended) = ended {
-            writes.undue(&place.run, timers);
+        if let (Some((ended, at)), Some(accepted)) = (ended, accepted_of(&log)) {
+            writes.undue(&place.run, open_timers(&log));
             let before = self.known_session(place).await.map_err(store_error)?;
-            let accepted = accepted_of(lock(&machine).log()).cloned();
-            known = accepted.map(|accepted| self.ride(&mut writes, place, &accepted, ended, state, before));
+            let end = End { log: &log, accepted, ended, at, state: state_left(&log) };
+            known = Some(self.ride(&mut writes, place, end, before, outgoing.successor));
         }
         self.commit(partition, writes).await?;
-        if let Some(known) = known {
+        if let Some((known, successor)) = known {
             self.in_session(place, |session| session.known = Some(known));
+            if let Some(successor) = successor {
+                self.seat_successor(place, successor);
+            }
+        }
+        for entry in &outgoing.entries {
+            // What was shown of the try before will be shown again.
+            if let EntryKind::StepDispatched(dispatched) = &entry.kind
+                && dispatched.try_no > 1
+            {
+                slot.show(|| Shown::Retracted(dispatched.key.clone()));
+            }
         }
         let durable = {
             let mut machine = lock(&machine);
@@ -76,13 +90,22 @@ impl Inner {
         &self,
         writes: &mut Writes,
         place: &Place,
-        accepted: &Accepted,
-        ended: (&Ended, UnixMillis),
-        state: Option<Payload>,
+        end: End<'_>,
         before: Known,
-    ) -> Known {
-        let kept = state.clone().or(before.state);
-        let after = writes.end(place, accepted, ended, state, Some(before.conversation));
+        successor: Option<(RunId, Content)>,
+    ) -> (Known, Option<Successor>) {
+        let kept = match &end.ended.outcome {
+            Outcome::RolledBack => before.state,
+            _ => end.state.clone().or(before.state),
+        };
+        let (accepted, at) = (end.accepted, end.at);
+        let after = writes.end(place, end, Some(before.conversation));
+        let conversation = after.unwrap_or(before.conversation);
+        let known = Known { conversation, state: kept };
+        if let Some((run, input)) = successor {
+            let successor = self.succeed(writes, place, accepted, run, &input, at);
+            return (known, Some(successor));
+        }
         if let Some(version) = self.begins_with(place)
             && let Some(Some(next)) = self.in_session(place, Session::promise_next)
         {
@@ -92,11 +115,11 @@ impl Inner {
             writes.when.extend(begin.when);
             writes.then.extend(begin.then);
         }
-        Known { conversation: after.unwrap_or(before.conversation), state: kept }
+        (known, None)
     }
 
     /// The version of the kind with which the session's next run begins, if it may.
-    fn begins_with(&self, place: &Place) -> Option<u32> {
+    pub(super) fn begins_with(&self, place: &Place) -> Option<u32> {
         if self.is_draining() || self.config.at_rest {
             return None;
         }
@@ -365,7 +388,7 @@ impl Inner {
         let place = &slot.place;
         let mut done = known;
         while done < log.len() {
-            let upto = done + fitting(&log[done..]);
+            let upto = done + fitting(&log[done..], |_| 0);
             let entries = &log[done..upto];
             let mut writes = Writes::append(place, entries);
             writes.undue(&place.run, closed_timers(log, entries));
@@ -374,13 +397,17 @@ impl Inner {
                 (entries.last(), accepted_of(log))
             {
                 writes.undue(&place.run, open_timers(log));
+                for run in dropped_children(log, entries) {
+                    writes.send(place.run.partition(), run.partition(), Mail::Cancel { run });
+                }
+                let end = End { log, accepted, ended, at: *at, state: state_left(log) };
                 if begun {
                     let before = self.known_session(place).await?;
-                    after =
-                        Some(self.ride(&mut writes, place, accepted, (ended, *at), state_left(log), before));
+                    let (known, _) = self.ride(&mut writes, place, end, before, None);
+                    after = Some(known);
                 } else {
                     // It never was its turn: the conversation is another run's to write.
-                    writes.end(place, accepted, (ended, *at), None, None);
+                    writes.end(place, end, None);
                 }
             }
             self.commit(place.run.partition(), writes).await?;
@@ -423,6 +450,19 @@ pub(super) fn accepted_of(log: &[Entry]) -> Option<&Accepted> {
     match &log.first()?.kind {
         EntryKind::Accepted(accepted) => Some(accepted),
         _ => None,
+    }
+}
+
+/// Adds what leaves for other partitions with these entries: runs that are asked for, and runs no longer wanted.
+fn leave_for(writes: &mut Writes, place: &Place, log: &[Entry], outgoing: &Outgoing) {
+    let from = place.run.partition();
+    if let (Some(accepted), Some(last)) = (accepted_of(log), outgoing.entries.last()) {
+        for calling in &outgoing.calls {
+            writes.send(from, calling.agent.partition(), start_of(place, accepted, calling, last.at));
+        }
+    }
+    for run in dropped_children(log, &outgoing.entries) {
+        writes.send(from, run.partition(), Mail::Cancel { run });
     }
 }
 

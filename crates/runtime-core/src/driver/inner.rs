@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::commit::Backlog;
 use super::config::Config;
 use super::id_map::IdMap;
+use super::post::Post;
 use super::run_slot::RunSlot;
 use super::sweep::Ended;
 use super::wake::Timers;
@@ -56,6 +57,7 @@ pub(super) struct Inner {
     pub(super) store_failed: Mutex<Option<Cause>>,
     pub(super) backlog: Mutex<Backlog>,
     pub(super) timers: Timers,
+    pub(super) post: Post,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
 }

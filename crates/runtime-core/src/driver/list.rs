@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use runtime_codec::{NameRecord, SpecRecord};
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, RunView, WaitOn};
+use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, StepKey, WaitOn};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
@@ -44,6 +45,20 @@ impl Inner {
         }
     }
 
+    /// The outcome of a run's last successor, or its own.
+    pub(super) async fn last_outcome(
+        &self,
+        tenant: &Tenant,
+        mut finished: Arc<Finished>,
+    ) -> Result<Arc<Finished>, RuntimeError> {
+        while let Outcome::Continued(next) = finished.outcome {
+            let joined = Box::pin(self.join(tenant, &next, Duration::MAX)).await?;
+            let Joined::Ended(ended) = joined else { return Err(RuntimeError::UnknownRun { run: next }) };
+            finished = Arc::new(ended);
+        }
+        Ok(finished)
+    }
+
     /// A run's log, if the run is the tenant's: its agent says whose it is.
     pub(super) async fn tenant_log(
         &self,
@@ -55,14 +70,19 @@ impl Inner {
         if spec[0].is_none() {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
-        self.explain(tenant, &mut view).await?;
+        self.explain(tenant, &mut view, &log).await?;
         Ok((log, view))
     }
 
-    /// Adds what the log does not say of its waits: which version of its kind is here instead.
-    async fn explain(&self, tenant: &Tenant, view: &mut RunView) -> Result<(), RuntimeError> {
+    /// Adds what the fold does not say of its waits: what they ask, and which version of its kind is here instead.
+    async fn explain(&self, tenant: &Tenant, view: &mut RunView, log: &[Entry]) -> Result<(), RuntimeError> {
         let agent = view.agent;
+        let partition = view.run.partition();
         for wait in &mut view.waits {
+            let request = wait.on.step().and_then(|step| request_of(log, step));
+            if let Some(request) = request.filter(|_| !matches!(wait.on, WaitOn::Time(_))) {
+                wait.asks = Some(self.resolve(tenant, partition, request).await?);
+            }
             if let WaitOn::CodeVersion(needed) = wait.on {
                 let here =
                     self.with_agent(tenant, &agent, |slot, _| slot.agent.as_ref().map(|_| slot.kind_version));
@@ -266,4 +286,12 @@ fn cursor(inner: &Inner, after: Option<&str>) -> Result<(u16, Option<Key>), Runt
 
 fn written(cell: &Key) -> String {
     format!("{}/{}", cell.partition, String::from_utf8_lossy(cell.path.as_bytes()))
+}
+
+/// What a step asks, as its run's log has it.
+fn request_of<'a>(log: &'a [Entry], step: &StepKey) -> Option<&'a Payload> {
+    log.iter().find_map(|entry| match &entry.kind {
+        EntryKind::StepOpened(opened) if opened.key == *step => Some(&opened.request),
+        _ => None,
+    })
 }

@@ -58,6 +58,16 @@ impl Inner {
         }
     }
 
+    /// The first entries of a run's log.
+    pub(super) async fn entries_upto(&self, run: &RunId, most: u32) -> Result<Vec<Entry>, RuntimeError> {
+        let log = keys::run_log(run);
+        let tail = self.store.read(&log, Seq::FIRST, most).await?;
+        let entries = tail.entries.iter().zip(tail.first.0..);
+        entries
+            .map(|(bytes, seq)| decode_entry(Seq(seq), bytes).map_err(|error| unreadable(&log, &error)))
+            .collect()
+    }
+
     /// A run's log and what it says.
     pub(super) async fn run_log(&self, run: &RunId) -> Result<(Vec<Entry>, RunView), RuntimeError> {
         if !self.checked(run.partition()) {

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::inner::{Inner, OwnedPartition, PartitionState};
+use super::post::Post;
 use super::run_slot::{RunSlot, lock};
 use super::sweep::Ended;
 use super::wake::Timers;
@@ -81,6 +82,7 @@ impl RuntimeManager {
             store_failed: Mutex::new(None),
             backlog: Mutex::new(Backlog::default()),
             timers: Timers::default(),
+            post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             store,
@@ -97,6 +99,9 @@ impl RuntimeManager {
         inner.tasks.spawn(Arc::clone(&inner).keep_time());
         inner.tasks.spawn(Arc::clone(&inner).keep_due());
         inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
+        if !inner.config.at_rest {
+            inner.tasks.spawn(Arc::clone(&inner).keep_post());
+        }
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })
     }
@@ -176,6 +181,7 @@ impl RuntimeManager {
         let (slot, _) = self.inner.submit(&self.tenant, &agent.into(), request.into(), true).await?;
         let finished = self.inner.outcome(&slot).await?;
         drop(slot);
+        let finished = self.inner.last_outcome(&self.tenant, finished).await?;
         Arc::unwrap_or_clone(finished).into_result()
     }
 

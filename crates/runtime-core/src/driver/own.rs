@@ -34,7 +34,7 @@ impl Inner {
             None => When::Absent(own.clone()),
             Some(cell) => When::Revision(own.clone(), cell.revision),
         };
-        let writes = Writes { when: vec![when], then: vec![Then::Put(own, value.into())] };
+        let writes = Writes::of(vec![when], vec![Then::Put(own, value.into())]);
         self.commit_unfenced(partition, writes).await?;
         Ok(Owner { token: Token(token), epoch })
     }

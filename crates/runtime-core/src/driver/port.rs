@@ -5,12 +5,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use runtime_traits::agent::{Ask, Facts, Given, RunPort, SetStateError, Slot, StepError};
-use runtime_traits::clock::{Clock, UnixMillis};
+use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::content::Content;
+use runtime_traits::id::RunId;
 use runtime_traits::log::{StepFailure, StepKey, Usage};
+use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
+use runtime_traits::tool::Reconciled;
 
-use super::run_slot::{RunSlot, lock};
+use super::run_slot::{RunSlot, Shown, lock};
 use crate::engine::machine::RunMachine;
 
 /// The agent's side of a machine.
@@ -19,6 +22,7 @@ pub(super) struct Port {
     pub(super) machine: Arc<Mutex<RunMachine>>,
     pub(super) slot: Arc<RunSlot>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
 }
 
 impl RunPort for Port {
@@ -78,11 +82,34 @@ impl RunPort for Port {
         lock(&self.machine).set_state(value)
     }
 
-    fn preview(&self, text: &str) {
+    fn reconciled(&self, slot: Slot, what: Reconciled<Content>) {
+        let now = self.clock.now();
+        let mut machine = lock(&self.machine);
+        machine.pass(now);
+        machine.reconciled(slot, what);
+    }
+
+    fn history(&self) -> Arc<[Spoken]> {
+        lock(&self.machine).history()
+    }
+
+    fn continue_as(&self, input: Content) {
+        let partition = self.facts.run.partition();
+        let run = RunId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
+        lock(&self.machine).continue_as(run, input);
+    }
+
+    fn preview(&self, slot: Option<Slot>, text: &str) {
+        let machine = lock(&self.machine);
         // What a replay says again has been said.
-        if lock(&self.machine).is_live() {
-            self.slot.preview(text);
+        if machine.is_live() {
+            self.slot.show(|| Shown::Piece(slot.map(|slot| machine.key(slot).clone()), text.to_owned()));
         }
+    }
+
+    fn retract(&self, slot: Slot) {
+        let machine = lock(&self.machine);
+        self.slot.show(|| Shown::Retracted(machine.key(slot).clone()));
     }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {

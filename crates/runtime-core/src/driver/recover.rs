@@ -25,12 +25,12 @@ use crate::engine::keys;
 const AT_ONCE: usize = 64;
 
 /// A run that was found open.
-struct Found {
-    place: Place,
+pub(super) struct Found {
+    pub(super) place: Place,
     /// The commit that accepted it: the order of its session.
-    accepted_by: Revision,
-    log: Vec<Entry>,
-    view: RunView,
+    pub(super) accepted_by: Revision,
+    pub(super) log: Vec<Entry>,
+    pub(super) view: RunView,
 }
 
 impl Inner {
@@ -51,7 +51,14 @@ impl Inner {
         }
         let mut firsts: HashMap<(AgentId, SessionName), RunId> = HashMap::new();
         let mut claims = Vec::new();
+        let mut displacing = Vec::new();
         for found in found {
+            if found.view.phase == Phase::Queued
+                && let Some(accepted) = accepted_of(&found.log)
+                && !self.config.at_rest
+            {
+                displacing.push((found.place.clone(), accepted.policy));
+            }
             claims.extend(self.seat(found, &mut firsts).await?);
         }
         let results = stream::iter(claims)
@@ -64,7 +71,12 @@ impl Inner {
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
-        results.await.into_iter().collect()
+        results.await.into_iter().collect::<Result<(), _>>()?;
+        // Whoever was to take the place of another run may not have come to it.
+        for (place, policy) in displacing {
+            self.displace(&place, policy).await;
+        }
+        Ok(())
     }
 
     /// A run that cannot go on keeps no other from it, unless it is the store that fails.
@@ -79,6 +91,7 @@ impl Inner {
 
     async fn find_open(&self, partition: Partition) -> Result<Vec<Found>, RuntimeError> {
         self.own(partition).await?;
+        self.post.ring(partition);
         let cells = self.cells(&keys::open_all(partition)).await?;
         let found = stream::iter(cells).map(|(key, cell)| async move {
             let record: OpenRun = read(&key, &cell)?;
@@ -94,7 +107,7 @@ impl Inner {
     }
 
     /// Puts a run into its session's order. The first of a session is claimed; the others wait for their turn.
-    async fn seat(
+    pub(super) async fn seat(
         self: &Arc<Self>,
         found: Found,
         firsts: &mut HashMap<(AgentId, SessionName), RunId>,

@@ -98,15 +98,15 @@ impl Inner {
         let due = Due::Unnamed { tenant: tenant.clone(), agent: *agent, name: spec.name.to_string() };
         let cell = keys::due(agent.partition(), now.after(NAMED_WITHIN), &unnamed(agent));
         let first = keys::spec(tenant, agent);
-        let writes = Writes {
-            when: vec![When::Absent(first.clone())],
-            then: vec![
+        let writes = Writes::of(
+            vec![When::Absent(first.clone())],
+            vec![
                 Then::Put(first, encode(&record)),
                 Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
                 Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
                 Then::Put(cell, encode(&due)),
             ],
-        };
+        );
         self.commit_now(agent.partition(), writes).await?;
         Ok(())
     }
@@ -120,10 +120,8 @@ impl Inner {
     ) -> Result<bool, RuntimeError> {
         let cell = keys::name(self.pool, tenant, name);
         let record = NameRecord { agent: *agent, name: name.to_string() };
-        let writes = Writes {
-            when: vec![When::Absent(cell.clone())],
-            then: vec![Then::Put(cell.clone(), encode(&record))],
-        };
+        let writes =
+            Writes::of(vec![When::Absent(cell.clone())], vec![Then::Put(cell.clone(), encode(&record))]);
         match self.commit_unfenced(cell.partition, writes).await {
             Ok(_) => Ok(true),
             Err(StateError::Conflict { .. }) => Ok(false),
@@ -154,10 +152,10 @@ impl Inner {
         }
         let record = self.spec_record(record.revision + 1, spec)?;
         let revision = keys::spec_revision(tenant, agent, record.revision);
-        let writes = Writes {
-            when: vec![When::Revision(cell.clone(), before.revision)],
-            then: vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
-        };
+        let writes = Writes::of(
+            vec![When::Revision(cell.clone(), before.revision)],
+            vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
+        );
         self.commit_now(agent.partition(), writes).await?;
         Ok(())
     }

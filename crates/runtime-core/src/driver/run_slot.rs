@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use runtime_traits::log::StepKey;
 use runtime_traits::runtime::{Finished, RuntimeError};
 use tokio::sync::{Notify, broadcast};
 
@@ -25,7 +26,7 @@ pub(super) struct RunSlot {
     moved: Notify,
     /// Tells the attempt that somebody changed its machine.
     pub(super) signal: Signal,
-    previews: Mutex<Option<broadcast::Sender<String>>>,
+    previews: Mutex<Option<broadcast::Sender<Shown>>>,
 }
 
 /// Wakes one task; a signal that comes while it is awake is not lost.
@@ -33,6 +34,15 @@ pub(super) struct RunSlot {
 pub(super) struct Signal {
     raised: AtomicBool,
     waker: AtomicWaker,
+}
+
+/// What is shown before it is recorded.
+#[derive(Clone, Debug)]
+pub(super) enum Shown {
+    /// A piece of a step's value, or of the output.
+    Piece(Option<StepKey>, String),
+    /// What was shown of the step's value does not count.
+    Retracted(StepKey),
 }
 
 /// Where a run is.
@@ -150,6 +160,16 @@ impl RunSlot {
         }
     }
 
+    /// Waits until its acceptance is committed, or refused with this error.
+    pub(super) async fn until_accepted(&self) -> Option<RuntimeError> {
+        self.until(|stage| match stage {
+            Stage::Accepting => None,
+            Stage::Left(error) => Some(Some(error.clone())),
+            _ => Some(None),
+        })
+        .await
+    }
+
     /// Waits until it moves.
     pub(super) async fn moves(&self, seen: u64) {
         let moved = self.moved.notified();
@@ -160,14 +180,14 @@ impl RunSlot {
         }
     }
 
-    pub(super) fn preview(&self, text: &str) {
+    pub(super) fn show(&self, shown: impl FnOnce() -> Shown) {
         if let Some(previews) = &*lock(&self.previews) {
             // Nobody listening is no failure: a preview may get lost.
-            let _ = previews.send(text.to_owned());
+            let _ = previews.send(shown());
         }
     }
 
-    pub(super) fn previews(&self) -> broadcast::Receiver<String> {
+    pub(super) fn previews(&self) -> broadcast::Receiver<Shown> {
         lock(&self.previews).get_or_insert_with(|| broadcast::channel(PREVIEWS).0).subscribe()
     }
 }

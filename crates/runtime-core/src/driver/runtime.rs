@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
-use runtime_traits::name::{Name, Tenant};
+use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::runtime::{
-    AgentRef, AgentStatus, CancelReceipt, Decision, Finished, Joined, NodeStatus, Page, RunFilter,
-    RunRequest, RunStream, Runtime, RuntimeError, Submitted, Want,
+    AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
+    RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, Submitted, Want,
 };
 use runtime_traits::store::Seq;
 
@@ -88,7 +88,8 @@ impl Runtime for RuntimeManager {
 
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
         let (slot, _) = self.inner.submit(&self.tenant, agent, request, true).await?;
-        self.inner.outcome(&slot).await.map(|finished| (*finished).clone())
+        let finished = self.inner.outcome(&slot).await?;
+        self.inner.last_outcome(&self.tenant, finished).await.map(Arc::unwrap_or_clone)
     }
 
     async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {
@@ -108,6 +109,26 @@ impl Runtime for RuntimeManager {
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
         let (run, step) = (*run, step.clone());
         self.whole(|inner, tenant| async move { inner.decide(&tenant, &run, &step, decision).await }).await
+    }
+
+    async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
+        let (run, step) = (*run, step.clone());
+        self.whole(|inner, tenant| async move { inner.answer(&tenant, &run, &step, reply).await }).await
+    }
+
+    async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
+        let run = *run;
+        self.whole(|inner, tenant| async move { inner.fork(&tenant, &run, request).await }).await
+    }
+
+    async fn messages(
+        &self,
+        agent: &AgentRef,
+        session: &SessionName,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Said>, RuntimeError> {
+        self.inner.messages(&self.tenant, agent, session, before, limit).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

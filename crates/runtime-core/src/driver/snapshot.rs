@@ -57,7 +57,7 @@ impl Inner {
             let what = format!("the snapshot of `{agent}`");
             return Err(RuntimeError::TooLarge { what, size: bytes.len() as u64, limit });
         }
-        let writes = Writes { when: vec![When::Absent(cell.clone())], then: vec![Then::Put(cell, bytes)] };
+        let writes = Writes::of(vec![When::Absent(cell.clone())], vec![Then::Put(cell, bytes)]);
         self.commit_now(id.partition(), writes).await?;
         Ok(state)
     }
@@ -234,7 +234,7 @@ impl Inner {
         let after = Seq(next.0 + messages.len() as u64);
         let when = vec![When::Next(log.clone(), next)];
         let then = vec![Then::Append(log.clone(), messages)];
-        self.commit_now(log.partition, Writes { when, then }).await?;
+        self.commit_now(log.partition, Writes::of(when, then)).await?;
         Ok(after)
     }
 

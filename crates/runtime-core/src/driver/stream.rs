@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::stream;
 use runtime_traits::content::Payload;
 use runtime_traits::id::RunId;
-use runtime_traits::log::{Entry, EntryKind};
+use runtime_traits::log::{Entry, EntryKind, StepSettled};
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{RunStream, RuntimeError, StreamItem};
 use runtime_traits::store::Seq;
@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::inner::Inner;
-use super::run_slot::{RunSlot, Stage};
+use super::run_slot::{RunSlot, Shown, Stage};
 use crate::engine::machine::payload_of;
 
 /// A reader's place in a run.
@@ -24,7 +24,7 @@ struct Tail {
     next: Seq,
     ready: std::collections::VecDeque<Entry>,
     slot: Option<Arc<RunSlot>>,
-    previews: Option<broadcast::Receiver<String>>,
+    previews: Option<broadcast::Receiver<Shown>>,
     over: bool,
 }
 
@@ -90,14 +90,16 @@ impl Tail {
                 Stage::Left(error) => return Some(Err(self.ends_with(error))),
                 _ => {}
             }
-            if let Some(text) = self.preview_or_move(&slot, seen).await {
-                return Some(Ok(StreamItem::Preview(text)));
+            match self.preview_or_move(&slot, seen).await {
+                Some(Shown::Piece(step, text)) => return Some(Ok(StreamItem::Preview { step, text })),
+                Some(Shown::Retracted(step)) => return Some(Ok(StreamItem::Retracted { step })),
+                None => {}
             }
         }
     }
 
     /// The next preview, or `None` when the log has grown.
-    async fn preview_or_move(&mut self, slot: &RunSlot, seen: u64) -> Option<String> {
+    async fn preview_or_move(&mut self, slot: &RunSlot, seen: u64) -> Option<Shown> {
         let ending = self.inner.ending.clone();
         let previews = async {
             match &mut self.previews {
@@ -109,7 +111,7 @@ impl Tail {
             // A preview is older than the entry that says it again.
             biased;
             received = previews => match received {
-                Ok(text) => Some(text),
+                Ok(shown) => Some(shown),
                 Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => { self.previews = None; None }
             },
@@ -124,6 +126,11 @@ impl Tail {
     }
 
     async fn with_content(&mut self, entry: Entry) -> Result<StreamItem, RuntimeError> {
+        if let EntryKind::StepSettled(StepSettled { messages: Some((_, end)), .. }) = &entry.kind {
+            let said = self.inner.said_by(&self.tenant, &self.run, *end).await;
+            let content = said.map_err(|error| self.ends_with(error))?;
+            return Ok(StreamItem::Entry { entry: Box::new(entry), content });
+        }
         let content = match payload_of(&entry.kind) {
             Some(payload @ Payload::Blob { .. }) => {
                 let resolved = self.inner.resolve(&self.tenant, self.run.partition(), payload).await;

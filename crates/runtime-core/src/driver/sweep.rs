@@ -117,7 +117,7 @@ impl Inner {
         }
         let Some(written) = &found[2] else { return Ok(()) };
         let when = vec![When::Revision(cell.clone(), written.revision)];
-        let writes = Writes { when, then: vec![Then::Delete(cell.clone())] };
+        let writes = Writes::of(when, vec![Then::Delete(cell.clone())]);
         if read::<runtime_codec::IdemRecord>(cell, written)?.run != *run {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Inner {
         {
             let when = vec![When::Revision(alias.clone(), written.revision)];
             let then = vec![Then::Delete(alias.clone())];
-            self.commit_unfenced(alias.partition, Writes { when, then }).await?;
+            self.commit_unfenced(alias.partition, Writes::of(when, then)).await?;
         }
         lock(&self.names).remove(&(tenant.clone(), name.folded()));
         Ok(())
@@ -196,10 +196,10 @@ impl Inner {
         let due = runtime_codec::Due::Unnamed { tenant: tenant.clone(), agent: *id, name: name.to_string() };
         let due_cell =
             keys::due(id.partition(), self.clock.now(), &format!("unnamed/{}", id.unique().simple()));
-        let writes = Writes {
-            when: vec![When::Revision(cell.clone(), written.revision)],
-            then: vec![Then::Delete(cell), Then::Put(due_cell, runtime_codec::encode(&due))],
-        };
+        let writes = Writes::of(
+            vec![When::Revision(cell.clone(), written.revision)],
+            vec![Then::Delete(cell), Then::Put(due_cell, runtime_codec::encode(&due))],
+        );
         self.commit_now(id.partition(), writes).await?;
         lock(&home.state).agents.remove(&id.unique());
         Ok(())
@@ -231,7 +231,7 @@ impl Inner {
             logs = self.store.logs(&under, Some(&last), PAGE).await?;
         }
         for group in then.chunks(GROUP) {
-            self.commit_now(agent.partition(), Writes { when: Vec::new(), then: group.to_vec() }).await?;
+            self.commit_now(agent.partition(), Writes::of(Vec::new(), group.to_vec())).await?;
         }
         Ok(())
     }

@@ -179,10 +179,8 @@ impl Inner {
 
     /// What is written because a cell fell due, its own end included.
     async fn effect_of(&self, partition: Partition, key: &Key, cell: &Cell) -> Result<Writes, RuntimeError> {
-        let mut writes = Writes {
-            when: vec![When::Revision(key.clone(), cell.revision)],
-            then: vec![Then::Delete(key.clone())],
-        };
+        let mut writes =
+            Writes::of(vec![When::Revision(key.clone(), cell.revision)], vec![Then::Delete(key.clone())]);
         match read::<Due>(key, cell)? {
             Due::Wake { run } => {
                 // The cell goes in the batch of the wait's end; until then the timer in memory sees to it.
@@ -246,7 +244,7 @@ pub(super) fn reason(log: &[Entry]) -> String {
         Some(WaitOn::Approval(step)) => format!("consent to `{step}`"),
         Some(WaitOn::Answer(step)) => format!("an answer to `{step}`"),
         Some(WaitOn::Budget(step)) => format!("room in the budget for `{step}`"),
-        Some(WaitOn::Child(step)) => format!("the run that `{step}` started"),
+        Some(WaitOn::Child { step, .. }) => format!("the run that `{step}` started"),
         Some(WaitOn::Event(step)) => format!("the event of `{step}`"),
     }
 }

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use runtime_codec::{Due, EndedRun, IdemRecord, OpenRun, StateRecord, encode, encode_entry};
+use runtime_codec::{
+    Due, EndedRun, IdemRecord, Mail, OpenRun, OutboxMail, StateRecord, encode, encode_entry,
+};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
-    Accepted, Author, Ended, Entry, EntryKind, Head, Message, Outcome, Usage, WaitId, WaitOn,
+    Accepted, Author, Ended, Entry, EntryKind, Head, Message, Outcome, UnknownCause, Usage, WaitId, WaitOn,
 };
 use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::partition::Partition;
 use runtime_traits::store::{Seq, Then, When};
 
 use super::keys;
 use super::machine::payload_of;
+use super::machine::said::said_in;
+use super::mail::{over, own_usage};
 
 /// How long an idempotency key is kept after its run's outcome.
 pub const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,6 +49,27 @@ pub struct Conversation {
     pub next: Seq,
 }
 
+impl Default for Conversation {
+    fn default() -> Self {
+        Self { head: None, next: Seq::FIRST }
+    }
+}
+
+/// The end of a run, and what its log says of what rides with it.
+#[derive(Clone, Debug)]
+pub struct End<'a> {
+    /// The run's log, its end included.
+    pub log: &'a [Entry],
+    /// Its first entry.
+    pub accepted: &'a Accepted,
+    /// Its end.
+    pub ended: &'a Ended,
+    /// When it ended.
+    pub at: UnixMillis,
+    /// The session's state as the run leaves it, if it set it.
+    pub state: Option<Payload>,
+}
+
 /// Conditions and writes of a batch.
 #[derive(Debug, Default)]
 pub struct Writes {
@@ -51,15 +77,21 @@ pub struct Writes {
     pub when: Vec<When>,
     /// The writes.
     pub then: Vec<Then>,
+    /// Whether something of it leaves for another partition.
+    pub sends: bool,
 }
 
 impl Writes {
+    /// These conditions and writes; nothing of them leaves.
+    pub fn of(when: Vec<When>, then: Vec<Then>) -> Self {
+        Self { when, then, sends: false }
+    }
+
     /// The first batch of a run: its log begins, it is open, and its key is taken.
     pub fn accept(place: &Place, accepted: &Accepted, entries: &[Entry]) -> Self {
         let mut writes = Self::append(place, entries);
+        writes.open(place);
         let Place { tenant, agent, session, run } = place;
-        let open = OpenRun { tenant: tenant.clone(), agent: *agent, session: session.clone() };
-        writes.then.push(Then::Put(keys::open(run), encode(&open)));
         if let Some(key) = &accepted.idempotency_key {
             let cell = keys::idem(tenant, agent, session, key);
             writes.when.push(When::Absent(cell.clone()));
@@ -68,12 +100,19 @@ impl Writes {
         writes
     }
 
+    /// Adds that the run is open: recovery finds it from here on.
+    pub fn open(&mut self, place: &Place) {
+        let Place { tenant, agent, session, run } = place;
+        let open = OpenRun { tenant: tenant.clone(), agent: *agent, session: session.clone() };
+        self.then.push(Then::Put(keys::open(run), encode(&open)));
+    }
+
     /// Appends entries to a run's log. Moments at which a wait ends by itself become cells in the same batch.
     pub fn append(place: &Place, entries: &[Entry]) -> Self {
         let run = &place.run;
         let log = keys::run_log(run);
         // The last batch of a run without steps has six writes and two conditions.
-        let mut writes = Self { when: Vec::with_capacity(2), then: Vec::with_capacity(6) };
+        let mut writes = Self { when: Vec::with_capacity(2), then: Vec::with_capacity(6), sends: false };
         let Some(first) = entries.first() else {
             return writes;
         };
@@ -103,22 +142,27 @@ impl Writes {
     pub fn end(
         &mut self,
         place: &Place,
-        accepted: &Accepted,
-        ended: (&Ended, UnixMillis),
-        state: Option<Payload>,
+        end: End<'_>,
         conversation: Option<Conversation>,
     ) -> Option<Conversation> {
         let Place { tenant, agent, session, run } = place;
-        let (ended, at) = ended;
+        let End { log, accepted, ended, at, ref state } = end;
         let mut after = conversation;
-        if let Some(conversation) = conversation
-            && ended.outcome != Outcome::RolledBack
-        {
-            after = Some(self.messages(place, accepted, &ended.outcome, at, conversation));
-            if let Some(value) = state {
-                let cell = keys::state(tenant, agent, session);
-                self.then.push(Then::Put(cell, encode(&StateRecord { value })));
+        if let Some(conversation) = conversation {
+            if ended.outcome == Outcome::RolledBack {
+                // What it said stays, and comes after nothing.
+                let next = said_in(log).map_or(conversation.next, |(_, end)| end);
+                after = Some(Conversation { next, ..conversation });
+            } else {
+                after = Some(self.messages(place, &end, conversation));
+                if let Some(value) = state.clone() {
+                    let cell = keys::state(tenant, agent, session);
+                    self.then.push(Then::Put(cell, encode(&StateRecord { value })));
+                }
             }
+        }
+        if let Some((parent, mail)) = over(*run, accepted, &ended.outcome, ended.usage) {
+            self.send(run.partition(), parent.partition(), mail);
         }
         let cell = keys::ended(tenant, agent, run);
         self.then.push(Then::Put(cell, encode(&EndedRun { session: session.clone(), at })));
@@ -130,36 +174,59 @@ impl Writes {
                 keys::due(run.partition(), at.after(KEY_KEPT), &format!("key/{}", run.unique().simple()));
             self.then.push(Then::Put(cell, encode(&forget)));
         }
-        self.usage(place, ended.usage);
+        self.usage(place, own_usage(log, ended.usage));
         after
     }
 
-    fn messages(
-        &mut self,
-        place: &Place,
-        accepted: &Accepted,
-        outcome: &Outcome,
-        at: UnixMillis,
-        conversation: Conversation,
-    ) -> Conversation {
+    fn messages(&mut self, place: &Place, end: &End<'_>, conversation: Conversation) -> Conversation {
+        let End { log, accepted, ended, at, .. } = end;
+        let at = *at;
+        let said = said_in(log);
         let Place { tenant, agent, session, run } = place;
         let log = keys::messages(tenant, agent, session);
+        let before = conversation.head.map(|head| head.last);
+        let next = said.map_or(conversation.next, |(_, end)| end);
         let message = |author, content: &Payload, after| {
             encode(&Message { author, content: content.clone(), run: *run, at, after })
         };
-        let mut last = conversation.next;
-        let before = conversation.head.map(|head| head.last);
-        let mut messages = vec![message(Author::Caller, &accepted.input, before)];
-        if let Outcome::Completed(output) = outcome {
-            messages.push(message(Author::Agent, output, Some(last)));
-            last = last.next();
+        let mut messages = Vec::with_capacity(2);
+        if said.is_none() {
+            messages.push(message(Author::Caller, &accepted.input, before));
         }
-        let count = conversation.head.map_or(0, |head| head.messages) + messages.len() as u64;
-        let head = Head { last, messages: count, run: *run, at };
-        self.when.push(When::Next(log.clone(), conversation.next));
-        self.then.push(Then::Append(log, messages));
+        if let Outcome::Completed(output) = &ended.outcome {
+            // The number of the message before it.
+            let after = Seq(next.0 + messages.len() as u64 - 1);
+            messages.push(message(Author::Agent, output, Some(after)));
+        }
+        let end = Seq(next.0 + messages.len() as u64);
+        let own = end.0 - said.map_or(next, |(first, _)| first).0;
+        let count = conversation.head.map_or(0, |head| head.messages) + own;
+        let head = Head { last: Seq(end.0 - 1), messages: count, run: *run, at };
+        // What was said in this very batch has a condition of its own.
+        let said_now = self.when.iter().any(|when| matches!(when, When::Next(of, _) if *of == log));
+        if !said_now {
+            self.when.push(When::Next(log.clone(), next));
+        }
+        if !messages.is_empty() {
+            self.then.push(Then::Append(log, messages));
+        }
         self.then.push(Then::Put(keys::head(tenant, agent, session), encode(&head)));
-        Conversation { head: Some(head), next: last.next() }
+        Conversation { head: Some(head), next: end }
+    }
+
+    /// Adds messages that a run says while it is worked, with their numbers.
+    pub fn say(&mut self, place: &Place, messages: &[(Seq, Message)]) {
+        let Some((first, _)) = messages.first() else { return };
+        let log = keys::messages(&place.tenant, &place.agent, &place.session);
+        self.when.push(When::Next(log.clone(), *first));
+        let messages = messages.iter().map(|(_, message)| encode(message)).collect();
+        self.then.push(Then::Append(log, messages));
+    }
+
+    /// Adds what leaves for another partition.
+    pub fn send(&mut self, from: Partition, to: Partition, mail: Mail) {
+        self.sends = true;
+        self.then.push(Then::Append(keys::outbox(from), vec![encode(&OutboxMail { to, mail })]));
     }
 
     fn usage(&mut self, place: &Place, usage: Usage) {
@@ -218,24 +285,29 @@ fn timer_set_for(log: &[Entry], wait: WaitId) -> Option<UnixMillis> {
 
 /// How many of `entries` go into one batch: with at most one cell for each, and those that ride with the run's end, they
 /// are fewer than the 256 writes and less than the 1 MiB that a store takes.
-pub fn fitting(entries: &[Entry]) -> usize {
-    const ENTRIES: usize = 80;
+///
+/// `said` tells how many bytes the messages of an entry add.
+pub fn fitting(entries: &[Entry], said: impl Fn(&Entry) -> u64) -> usize {
+    const ENTRIES: usize = 64;
     const BYTES: u64 = 512 * 1024;
     let mut bytes = 0;
     let fits = entries.iter().take(ENTRIES).take_while(|entry| {
-        bytes += 256 + inline_bytes(&entry.kind);
+        bytes += 256 + inline_bytes(&entry.kind) + said(entry);
         bytes <= BYTES
     });
     let fits = fits.count().max(1);
-    let joined = entries[fits - 1..].iter().take_while(|entry| is_first_of_two(&entry.kind));
-    (fits + joined.count()).min(entries.len())
+    let joined = entries[fits - 1..].windows(2).take_while(|pair| are_one(&pair[0].kind, &pair[1].kind));
+    fits + joined.count()
 }
 
-/// Whether an entry says nothing without the next one.
-fn is_first_of_two(kind: &EntryKind) -> bool {
-    match kind {
-        EntryKind::StepDecided(_) => true,
-        EntryKind::WaitOpened(opened) => matches!(opened.on, WaitOn::Diverged { .. }),
+/// Whether an entry says nothing without the one that follows it.
+fn are_one(entry: &EntryKind, next: &EntryKind) -> bool {
+    match (entry, next) {
+        (EntryKind::StepDecided(_), _) => true,
+        (EntryKind::StepOpened(opened), _) => !opened.dispatched,
+        (EntryKind::WaitOpened(opened), _) => matches!(opened.on, WaitOn::Diverged { .. }),
+        (EntryKind::WaitClosed(_), EntryKind::StepSettled(_)) => true,
+        (EntryKind::StepUnknown(unknown), EntryKind::WaitClosed(_)) => unknown.cause == UnknownCause::Dropped,
         _ => false,
     }
 }

@@ -63,6 +63,31 @@ pub fn run_log(run: &RunId) -> Log {
     log(run.partition(), &["run/", Hex::of(run.unique()).as_str()])
 }
 
+/// What leaves the partition.
+pub fn outbox(partition: Partition) -> Log {
+    log(partition, &["outbox"])
+}
+
+/// What comes into the partition.
+pub fn inbox(partition: Partition) -> Log {
+    log(partition, &["inbox"])
+}
+
+/// How far what leaves the partition has been sent.
+pub fn sent(partition: Partition) -> Key {
+    key(partition, &["c/outbox"])
+}
+
+/// How far what came into the partition has been taken.
+pub fn taken(partition: Partition) -> Key {
+    key(partition, &["c/inbox"])
+}
+
+/// Up to which number of its outbox another partition's mail has been taken.
+pub fn taken_from(partition: Partition, from: Partition) -> Key {
+    key(partition, &["c/from/", &from.to_string()])
+}
+
 /// What is to be done later in the partition, soonest first.
 pub fn due_all(partition: Partition) -> Key {
     key(partition, &["due/"])

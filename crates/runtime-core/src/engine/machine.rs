@@ -7,25 +7,32 @@
 
 pub mod asks;
 mod give;
+pub mod outside;
+pub mod said;
 mod slot;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use runtime_traits::agent::Facts;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
+use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome,
-    Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause, Usage,
-    Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Message,
+    Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
+    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
+use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
 use runtime_traits::store::Seq;
 
-use super::batches::fitting;
+use super::batches::{Conversation, fitting};
 use super::claim::unknown_steps;
+use outside::Calling;
+use said::{Said, said_in};
 use slot::{Phase, Recorded, SlotState};
 
 /// The most entries of a run's log. A run that needs more fails; the rest of the room is for its end.
@@ -60,6 +67,13 @@ pub struct RunMachine {
     counts: HashMap<(Vec<Name>, Name), u32>,
     draws: HashMap<Vec<Name>, u64>,
     contents: HashMap<Digest, Content>,
+    said: Said,
+    history_of_session: Arc<[Spoken]>,
+    /// Steps whose agents are to be looked up.
+    seeking: Vec<usize>,
+    /// Calls whose steps are not committed yet.
+    calling: Vec<Calling>,
+    continuing: Option<(RunId, Content)>,
     unwritten: Vec<Content>,
     state: Option<Content>,
     states_set: usize,
@@ -94,6 +108,12 @@ pub struct Outgoing {
     pub entries: Vec<Entry>,
     /// Contents to be written before that batch, under their hashes.
     pub blobs: Vec<Content>,
+    /// Messages to append to the session's log in that batch, with their numbers.
+    pub messages: Vec<(Seq, Message)>,
+    /// Runs of other agents that are asked for in that batch.
+    pub calls: Vec<Calling>,
+    /// The run that goes on, and its input, if the batch ends this one so.
+    pub successor: Option<(RunId, Content)>,
 }
 
 impl RunMachine {
@@ -111,6 +131,7 @@ impl RunMachine {
             Some(EntryKind::Accepted(accepted)) => accepted.deadline,
             _ => None,
         };
+        let said = Said::of(facts.run, &log, Conversation::default(), HashMap::new());
         let mut machine = Self {
             facts,
             now,
@@ -128,6 +149,11 @@ impl RunMachine {
             counts: HashMap::new(),
             draws: HashMap::new(),
             contents,
+            said,
+            history_of_session: Arc::default(),
+            seeking: Vec::new(),
+            calling: Vec::new(),
+            continuing: None,
             unwritten: Vec::new(),
             state,
             states_set: 0,
@@ -147,6 +173,28 @@ impl RunMachine {
         machine.index_history();
         machine.pass_begin();
         machine
+    }
+
+    /// Tells what is said in the session: where it goes on, what this run has said before, and what was said before this
+    /// run.
+    pub fn conversing(
+        &mut self,
+        conversation: Conversation,
+        said: HashMap<Seq, Content>,
+        history: Arc<[Spoken]>,
+    ) {
+        self.said = Said::of(self.facts.run, &self.log, conversation, said);
+        self.history_of_session = history;
+    }
+
+    /// What was said in the session before this run.
+    pub fn history(&self) -> Arc<[Spoken]> {
+        Arc::clone(&self.history_of_session)
+    }
+
+    /// Lets the run go on as `run`, with this input, once its agent ends.
+    pub fn continue_as(&mut self, run: RunId, input: Content) {
+        self.continuing = Some((run, input));
     }
 
     /// Folds what the log of earlier attempts knows of each step.
@@ -195,11 +243,23 @@ impl RunMachine {
                         deciding.insert(*wait, key.clone());
                     }
                 }
+                EntryKind::WaitOpened(WaitOpened { wait, on, .. })
+                    if matches!(on, WaitOn::Approval(_) | WaitOn::Answer(_) | WaitOn::Child { .. }) =>
+                {
+                    let key = on.step().cloned();
+                    if let Some(key) = key
+                        && let Some(recorded) = self.recorded.get_mut(&key)
+                    {
+                        recorded.waiting = Some(*wait);
+                        deciding.insert(*wait, key);
+                    }
+                }
                 EntryKind::WaitClosed(closed) => {
                     self.closed_waits.insert(closed.wait);
                     let key = deciding.remove(&closed.wait);
                     if let Some(recorded) = key.and_then(|key| self.recorded.get_mut(&key)) {
                         recorded.deciding = None;
+                        recorded.waiting = None;
                     }
                 }
                 EntryKind::StateSet(set) => self.states_recorded.push(payload_digest(&set.value)),
@@ -283,9 +343,19 @@ impl RunMachine {
         if self.sent > self.durable || !news.iter().any(|entry| is_urgent(&entry.kind)) {
             return None;
         }
-        self.sent = self.durable + fitting(&self.log[self.durable..]);
+        let said = |entry: &Entry| self.said.bytes(entry);
+        self.sent = self.durable + fitting(&self.log[self.durable..], said);
         let entries = self.log[self.durable..self.sent].to_vec();
-        Some(Outgoing { entries, blobs: std::mem::take(&mut self.unwritten) })
+        let messages = self.said.take(said_in(&entries).map(|(_, end)| end));
+        let opened = |calling: &mut Calling| {
+            entries.iter().any(|entry| matches!(&entry.kind, EntryKind::WaitOpened(opened) if opened.on.step() == Some(&calling.step)))
+        };
+        let calls = self.calling.extract_if(.., opened).collect();
+        let continues = |entry: &Entry| {
+            matches!(&entry.kind, EntryKind::Ended(Ended { outcome: Outcome::Continued(_), .. }))
+        };
+        let successor = if entries.last().is_some_and(continues) { self.continuing.take() } else { None };
+        Some(Outgoing { entries, blobs: std::mem::take(&mut self.unwritten), messages, calls, successor })
     }
 
     /// The batch taken last is committed.
@@ -306,6 +376,14 @@ impl RunMachine {
             reason: shortened(reason),
             within_millis,
         }));
+    }
+
+    /// Ends the run as if it had not been.
+    pub fn roll_back(&mut self) {
+        if self.over == Over::No {
+            self.give_up_steps(UnknownCause::Cancelled);
+            self.end(Outcome::RolledBack);
+        }
     }
 
     /// Ends a cancelled run whose agent did not end by itself.
@@ -362,9 +440,13 @@ impl RunMachine {
         if self.cancel_by.is_some() {
             return self.stop_cancelled(Stopped::Complete);
         }
-        let outcome = match result {
-            Ok(output) => Outcome::Completed(self.keep(&output)),
-            Err(RunFailure { kind, message }) => {
+        let outcome = match (result, self.continuing.clone()) {
+            (Ok(_), Some((run, input))) => {
+                self.keep(&input);
+                Outcome::Continued(run)
+            }
+            (Ok(output), None) => Outcome::Completed(self.keep(&output)),
+            (Err(RunFailure { kind, message }), _) => {
                 let message = shortened(message);
                 Outcome::Failed(RunFailure { kind, message })
             }
@@ -521,7 +603,7 @@ fn is_urgent(kind: &EntryKind) -> bool {
     !matches!(
         kind,
         EntryKind::StateSet(_)
-            | EntryKind::WaitClosed(_)
+            | EntryKind::WaitClosed(WaitClosed { by: DecidedBy::Policy, .. })
             | EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(_), .. })
             | EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Dropped, .. })
     )

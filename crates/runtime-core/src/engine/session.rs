@@ -67,6 +67,15 @@ impl Session {
         self.promised
     }
 
+    /// Lets a run that goes on from the one at work have the next turn. `begun`: its begin is on its way.
+    pub fn succeed(&mut self, run: RunId, begun: bool) {
+        if begun && self.promised.is_none() {
+            self.promised = Some(run);
+        } else {
+            self.queue.push_front(Queued { run, accepted: true });
+        }
+    }
+
     /// Puts the next run to work, if none is and its acceptance is committed.
     pub fn begin_next(&mut self) -> Option<RunId> {
         if self.at_work.is_some() {
@@ -100,6 +109,11 @@ impl Session {
     /// The run that the session works on, or that is the next to be worked on.
     pub fn busy_with(&self) -> Option<RunId> {
         self.at_work.or(self.promised).or_else(|| self.queue.front().map(|queued| queued.run))
+    }
+
+    /// The run at work.
+    pub fn at_work(&self) -> Option<RunId> {
+        self.at_work
     }
 
     /// How many runs wait for their turn.

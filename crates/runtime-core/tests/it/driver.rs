@@ -1,11 +1,13 @@
 //! The driver over a store that a test can make fail.
 
 mod bounds;
+mod calls;
 mod decisions;
 mod edges;
 mod house;
 mod lifecycle;
 mod recovery;
 mod regressions;
+mod said;
 mod versions;
 mod waits;

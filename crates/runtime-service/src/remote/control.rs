@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::unfold;
 use reqwest::{Method, Request};
-use runtime_traits::log::StepKey;
+use runtime_traits::log::{Outcome, StepKey};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
     RunStream, Said, Submitted,
@@ -91,12 +91,13 @@ impl Runtime for RemoteRuntime {
     }
 
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
-        let submitted = self.submit(agent, request).await?;
+        let mut run = self.submit(agent, request).await?.run;
         loop {
-            if let Joined::Ended(finished) = self.join_once(&submitted.run, WAIT_AT_ONCE).await? {
-                return Ok(finished);
+            match self.join_once(&run, WAIT_AT_ONCE).await? {
+                Joined::Ended(Finished { outcome: Outcome::Continued(next), .. }) => run = next,
+                Joined::Ended(finished) => return Ok(finished),
+                Joined::Open(_) => sleep(BETWEEN_WAITS).await,
             }
-            sleep(BETWEEN_WAITS).await;
         }
     }
 

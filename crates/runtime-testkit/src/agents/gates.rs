@@ -58,6 +58,12 @@ impl Gates {
         self.until(|state| state.arrivals.iter().any(|arrival| arrival == name)).await;
     }
 
+    /// Waits until somebody has come to a gate for the `times`-th time.
+    pub async fn arrived_times(&self, name: &str, times: usize) {
+        let here = |state: &State| state.arrivals.iter().filter(|arrival| *arrival == name).count();
+        self.until(|state| here(state) >= times).await;
+    }
+
     /// Who has come where, in order.
     pub fn arrivals(&self) -> Vec<String> {
         self.state.borrow().arrivals.clone()

@@ -1,7 +1,12 @@
 //! What the agents of the testkit do.
 
 use async_trait::async_trait;
-use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx, Effect, Usage};
+use runtime_traits::agent::{Call, WaitFor};
+use runtime_traits::log::{Author, StepSort};
+use runtime_traits::model::{Spoken, ToolCall, ToolResult};
+use runtime_traits::{
+    Agent, AgentError, AgentSpec, Content, Ctx, Effect, ModelReply, StepError, StepOptions, Usage,
+};
 
 use crate::agents::Gates;
 
@@ -26,6 +31,18 @@ pub enum Play {
     Forever,
     /// Gives as many bytes as its input says.
     Big,
+    /// Asks its input, and gives the answer.
+    Ask,
+    /// Writes itself down at the gate that its input names, in a step that somebody has to consent to.
+    Consent,
+    /// Calls the agent that its input names first with the rest, and gives its output.
+    Call,
+    /// Says something as a model, passes the gate that its input names, and says something as a tool.
+    Talk,
+    /// Gives the inputs among the last ten messages before its own, and the authors of the others.
+    Recall,
+    /// Goes on in a successor as often as its input says.
+    Relay,
 }
 
 /// An agent that does what its [`Play`] says.
@@ -38,7 +55,7 @@ pub struct Player {
 
 impl Play {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Echo,
         Self::Shout,
         Self::Gate,
@@ -48,6 +65,12 @@ impl Play {
         Self::Panic,
         Self::Forever,
         Self::Big,
+        Self::Ask,
+        Self::Consent,
+        Self::Call,
+        Self::Talk,
+        Self::Recall,
+        Self::Relay,
     ];
 
     /// The name of its kind.
@@ -62,6 +85,12 @@ impl Play {
             Self::Panic => "panic",
             Self::Forever => "forever",
             Self::Big => "big",
+            Self::Ask => "ask",
+            Self::Consent => "consent",
+            Self::Call => "call",
+            Self::Talk => "talk",
+            Self::Recall => "recall",
+            Self::Relay => "relay",
         }
     }
 }
@@ -106,6 +135,59 @@ impl Player {
         Ok(Content::json(&list)?)
     }
 
+    async fn consent(&self, ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
+        let gate = input.as_text()?;
+        let options = StepOptions::new("act", Effect::AtMostOnce).with_approval(true);
+        let acting = ctx.step_with(options, gate, |_| async move {
+            self.gates.arrive(gate);
+            Ok(gate.to_owned())
+        });
+        match acting.await {
+            Ok(done) => Ok(Content::text(done)),
+            Err(StepError::Failed { failure, .. }) => Ok(Content::text(failure.message)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn call(ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
+        let (agent, rest) = input.as_text()?.split_once(' ').unwrap_or_default();
+        match ctx.call(Call::to(agent, rest)).await {
+            Ok(output) => Ok(output),
+            Err(StepError::Failed { failure, .. }) => Ok(Content::text(failure.message)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn talk(&self, ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
+        let gate = input.as_text()?;
+        let call = ToolCall { id: "1".to_owned(), name: "gate".to_owned(), arguments: "{}".to_owned() };
+        let reply = ModelReply { text: format!("to {gate}"), calls: vec![call], ..ModelReply::default() };
+        let thought = StepOptions::new("model", Effect::Repeatable).calls(StepSort::Model).said();
+        let _: ModelReply = ctx.step_with(thought, gate, |_| async move { Ok(reply) }).await?;
+        let done = StepOptions::new("tool", Effect::Repeatable).calls(StepSort::Tool).said();
+        let done = ctx.step_with(done, gate, |_| async move {
+            self.gates.pass(gate).await;
+            Ok(ToolResult { call: "1".to_owned(), text: format!("past {gate}"), failed: false })
+        });
+        let ToolResult { text, .. } = done.await?;
+        Ok(Content::text(text))
+    }
+
+    fn recall(ctx: &Ctx) -> Content {
+        let said = |spoken: &Spoken| match spoken.author {
+            Author::Caller => spoken.content.to_string(),
+            author => format!("({author:?})"),
+        };
+        Content::text(ctx.history().iter().map(said).collect::<Vec<_>>().join(" "))
+    }
+
+    fn relay(ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
+        match input.as_text()?.parse::<u32>()? {
+            0 => Ok(Content::text("arrived")),
+            left => ctx.continue_as((left - 1).to_string()),
+        }
+    }
+
     async fn wait_forever(&self, input: &Content) -> Result<Content, AgentError> {
         self.gates.arrive(input.as_text()?);
         std::future::pending().await
@@ -118,6 +200,10 @@ impl Agent for Player {
         self.spec.clone()
     }
 
+    fn remembers(&self) -> usize {
+        if self.play == Play::Recall { 10 } else { 0 }
+    }
+
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
         match self.play {
             Play::Echo => Ok(input),
@@ -128,6 +214,12 @@ impl Agent for Player {
             Play::Fail => Err(AgentError::says(input.as_text()?)),
             Play::Panic => fall_over(input.as_text()?),
             Play::Forever => self.wait_forever(&input).await,
+            Play::Ask => Ok(ctx.wait_for(WaitFor::answer(input)).await?),
+            Play::Consent => self.consent(&ctx, &input).await,
+            Play::Call => Self::call(&ctx, &input).await,
+            Play::Talk => self.talk(&ctx, &input).await,
+            Play::Recall => Ok(Self::recall(&ctx)),
+            Play::Relay => Self::relay(&ctx, &input),
             Play::Big => Ok(Content::text("x".repeat(input.as_text()?.parse()?))),
         }
     }

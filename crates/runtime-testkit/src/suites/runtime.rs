@@ -7,6 +7,7 @@ mod agents;
 mod bad_input;
 mod identity;
 mod lifecycle;
+mod people;
 mod runs;
 mod scene;
 mod streams;
@@ -26,6 +27,10 @@ pub use bad_input::{
 };
 pub use identity::{not_started_is_refused, rejected_when_busy, same_key_same_run, sessions_in_order};
 pub use lifecycle::{pause_holds_steps, stop_drains};
+pub use people::{
+    answer_is_given, answered_once, consent_is_for_one_call, fork_leaves_the_original, interrupt_keeps,
+    rollback_forgets,
+};
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
 pub use streams::stream_is_the_log;
 
@@ -74,6 +79,12 @@ macro_rules! for_each_runtime_case {
                 stop_drains "stop-drains",
                 pause_holds_steps "pause-holds-steps",
                 restored_remembers "restored-remembers",
+                answered_once "answered-once",
+                consent_is_for_one_call "consent-is-for-one-call",
+                interrupt_keeps "interrupt-keeps",
+                rollback_forgets "rollback-forgets",
+                answer_is_given "answer-is-given",
+                fork_leaves_the_original "fork-leaves-the-original",
                 unknown_is_said "unknown-is-said",
             }
             bad_input {

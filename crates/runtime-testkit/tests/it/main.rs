@@ -7,4 +7,5 @@ mod clock;
 mod faulty_store;
 mod fixture;
 mod map_store;
+mod transcripts;
 mod wrong_stores;

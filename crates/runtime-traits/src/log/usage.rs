@@ -28,6 +28,18 @@ pub struct Price {
 }
 
 impl Usage {
+    /// What is left of a usage without a part of it; saturates.
+    #[must_use]
+    pub fn minus(self, part: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(part.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(part.output_tokens),
+            model_calls: self.model_calls.saturating_sub(part.model_calls),
+            tool_calls: self.tool_calls.saturating_sub(part.tool_calls),
+            estimated_tokens: self.estimated_tokens.saturating_sub(part.estimated_tokens),
+        }
+    }
+
     /// The sum of two usages; saturates.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

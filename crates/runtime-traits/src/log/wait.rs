@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::RunId;
 use crate::log::step::StepKey;
 use crate::name::Name;
 
@@ -21,7 +22,12 @@ pub enum WaitOn {
     /// Room in a budget.
     Budget(StepKey),
     /// The outcome of a run that this one started.
-    Child(StepKey),
+    Child {
+        /// The step that waits for it.
+        step: StepKey,
+        /// That run.
+        run: RunId,
+    },
     /// A moment.
     Time(StepKey),
     /// A message on a topic.
@@ -50,7 +56,7 @@ impl WaitOn {
             Self::Approval(key)
             | Self::Answer(key)
             | Self::Budget(key)
-            | Self::Child(key)
+            | Self::Child { step: key, .. }
             | Self::Time(key)
             | Self::Event(key)
             | Self::Decision(key) => Some(key),

@@ -1,5 +1,9 @@
 //! From what was said in a session to what a model is sent: a pure fold, total on every prefix.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Content, Media};
@@ -96,7 +100,7 @@ impl Transcript {
     pub fn user(&mut self, text: String) {
         self.close();
         self.answered = None;
-        if !text.is_empty() {
+        if !is_blank(&text) {
             self.messages.push(ChatMessage::User(text));
         }
     }
@@ -107,14 +111,12 @@ impl Transcript {
         let open: Vec<OpenCall> = reply.calls.iter().map(|call| self.opened(call)).collect();
         self.answered = open.is_empty().then_some(run);
         // The first word is a caller's, also where the beginning of a conversation was let go.
-        if self.messages.is_empty() || (reply.text.is_empty() && open.is_empty()) {
+        if self.messages.is_empty() || (is_blank(&reply.text) && open.is_empty()) {
             return;
         }
-        let calls = open
-            .iter()
-            .zip(&reply.calls)
-            .map(|(open, call)| ToolCall { id: open.id.clone(), ..call.clone() });
-        let (text, calls, state) = (reply.text.clone(), calls.collect(), reply.state.clone());
+        let calls = open.iter().zip(&reply.calls).map(|(open, call)| sendable(&open.id, call)).collect();
+        let text = if is_blank(&reply.text) { String::new() } else { reply.text.clone() };
+        let state = reply.state.clone();
         self.messages.push(ChatMessage::Assistant { text, calls, state });
         self.open = open;
     }
@@ -122,7 +124,7 @@ impl Transcript {
     /// Takes what a call came to.
     pub fn result(&mut self, result: ToolResult) {
         let ToolResult { call, text, .. } = result;
-        let text = if text.is_empty() { "(nothing)".to_owned() } else { text };
+        let text = if is_blank(&text) { "(nothing)".to_owned() } else { text };
         match self.open.iter_mut().find(|open| open.named == call && open.result.is_none()) {
             Some(open) => open.result = Some(text),
             None => self.late.push(format!("The result of the earlier call `{call}`: {text}")),
@@ -135,16 +137,15 @@ impl Transcript {
         let in_place = self.answered == Some(run);
         self.close();
         self.answered = None;
+        if is_blank(&text) {
+            return;
+        }
         match self.messages.last_mut() {
             Some(ChatMessage::Assistant { text: said, calls, .. }) if in_place && calls.is_empty() => {
-                if !text.is_empty() {
-                    *said = text;
-                }
+                *said = text
             }
-            Some(_) if !text.is_empty() => {
-                self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None });
-            }
-            _ => {}
+            Some(_) => self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None }),
+            None => {}
         }
     }
 
@@ -170,7 +171,26 @@ impl Transcript {
             self.messages.push(ChatMessage::Tool { call: id, text });
         }
         let begun = !self.messages.is_empty();
-        self.messages.extend(self.late.drain(..).filter(|_| begun).map(ChatMessage::User));
+        let late = self.late.drain(..).filter(|text| begun && !is_blank(text));
+        self.messages.extend(late.map(ChatMessage::User));
+    }
+}
+
+/// Providers refuse what is nothing but white space, too.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+/// A call as every provider takes it back: one that a model got wrong must not spoil the conversation for good. What was
+/// wrong with it stands in its result.
+fn sendable(id: &str, call: &ToolCall) -> ToolCall {
+    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = call.name.chars().take(64).map(letter).collect();
+    let is_object = serde_json::from_str::<HashMap<Cow<'_, str>, IgnoredAny>>(&call.arguments).is_ok();
+    ToolCall {
+        id: id.to_owned(),
+        name: if name.is_empty() { "unknown".to_owned() } else { name },
+        arguments: if is_object { call.arguments.clone() } else { "{}".to_owned() },
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
-use crate::log::{RunView, StepKey};
+use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
@@ -91,15 +91,17 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownRun`].
     async fn join(&self, run: &RunId, within: Duration) -> Result<Joined, RuntimeError>;
 
-    /// Accepts a run and waits for its outcome.
+    /// Accepts a run and waits for its outcome: that of its last successor, where it goes on in others.
     ///
     /// # Errors
     /// As [`Runtime::submit`]. An outcome that is no success is no error here: see [`Finished::into_result`].
     async fn run(&self, agent: &AgentRef, request: RunRequest) -> Result<Finished, RuntimeError> {
-        let submitted = self.submit(agent, request).await?;
+        let mut run = self.submit(agent, request).await?.run;
         loop {
-            if let Joined::Ended(finished) = self.join(&submitted.run, Duration::from_secs(60)).await? {
-                return Ok(finished);
+            match self.join(&run, Duration::from_secs(60)).await? {
+                Joined::Ended(Finished { outcome: Outcome::Continued(next), .. }) => run = next,
+                Joined::Ended(finished) => return Ok(finished),
+                Joined::Open(_) => {}
             }
         }
     }

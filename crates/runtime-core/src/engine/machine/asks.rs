@@ -13,7 +13,8 @@ use runtime_traits::log::{
 use runtime_traits::name::Name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::slot::{Phase, SlotState, What};
+use super::said::said_elsewhere;
+use super::slot::{AskedStep, Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, RunMachine, shortened};
 
 /// The most bytes of an input, a request, a value, a state or an output.
@@ -42,7 +43,7 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask { key, sort, effect, request, within } = ask;
+        let Ask { key, sort, effect, request, within, says, approval, reconciles, outside } = ask;
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {
@@ -57,7 +58,7 @@ impl RunMachine {
         if self.recorded_timers.contains_key(&key) {
             recorded = Some(Some("a step instead of a timer".to_owned()));
         }
-        let request = if recorded.is_none() && effect != runtime_traits::Effect::Pure {
+        let request = if recorded.is_none() && (effect != runtime_traits::Effect::Pure || approval) {
             self.keep(&request)
         } else {
             runtime_traits::Payload::Inline(Content::text(""))
@@ -66,8 +67,8 @@ impl RunMachine {
         if let Some(Some(difference)) = recorded {
             self.diverged(format!("step `{key}`"), format!("`{key}` with {difference}"));
         }
-        let what = What::Step { sort, effect, request, within };
-        Ok(self.put(SlotState::new(key, what, digest, phase)))
+        let step = AskedStep { sort, effect, request, within, says, approval, reconciles, outside };
+        Ok(self.put(SlotState::new(key, What::Step(Box::new(step)), digest, phase)))
     }
 
     /// Asks to be woken.
@@ -108,11 +109,14 @@ impl RunMachine {
         let state = &mut self.slots[slot.0];
         match state.phase {
             Phase::Execute { try_no } if !over => {
-                let What::Step { within, .. } = state.what else {
-                    return Poll::Pending;
-                };
-                state.phase = Phase::Executing { try_no, until: within.map(|within| now.after(within)) };
+                let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
+                state.phase = Phase::Executing { try_no, until };
                 Poll::Ready(Given::Execute { try_no })
+            }
+            Phase::Reconcile { try_no } if !over => {
+                let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
+                state.phase = Phase::Reconciling { until };
+                Poll::Ready(Given::Reconcile { try_no })
             }
             Phase::Done(_) => {
                 let Phase::Done(given) = std::mem::replace(&mut state.phase, Phase::Gone) else {
@@ -131,7 +135,7 @@ impl RunMachine {
     /// Ready when the work of a step is no longer wanted.
     pub fn poll_given_up(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
         let state = &mut self.slots[slot.0];
-        if matches!(state.phase, Phase::Executing { .. }) {
+        if matches!(state.phase, Phase::Executing { .. } | Phase::Reconciling { .. }) {
             state.wait_with(cx.waker());
             return Poll::Pending;
         }
@@ -156,8 +160,16 @@ impl RunMachine {
                 kind: runtime_traits::log::StepFailureKind::Work,
                 message: format!("its value has {} bytes; the limit is {MAX_CONTENT}", content.bytes.len()),
             }),
-            Ok(content) => Ok(self.keep(&content)),
+            Ok(content) => Ok(content),
             Err(StepFailure { kind, message }) => Err(StepFailure { kind, message: shortened(message) }),
+        };
+        let (result, messages) = match result {
+            Ok(content) if self.slots[slot.0].step().is_some_and(|step| step.says) => {
+                let sort = self.slots[slot.0].step().map(|step| step.sort);
+                (Ok(said_elsewhere()), Some(self.say(sort, content)))
+            }
+            Ok(content) => (Ok(self.keep(&content)), None),
+            Err(failure) => (Err(failure), None),
         };
         self.slots[slot.0].phase = Phase::Settling;
         self.usage = self.usage.plus(usage);
@@ -168,7 +180,7 @@ impl RunMachine {
             digest: self.slots[slot.0].digest,
             usage,
             price: Price::default(),
-            messages: None,
+            messages,
         };
         self.append(EntryKind::StepSettled(settled));
     }
@@ -183,7 +195,12 @@ impl RunMachine {
         }
         let open = self.recorded.get(&self.slots[at].key).filter(|recorded| !recorded.closed);
         match phase {
-            Phase::Recorded | Phase::Again { .. } | Phase::Deciding => {
+            Phase::Recorded
+            | Phase::Again { .. }
+            | Phase::Deciding
+            | Phase::Waiting
+            | Phase::Reconcile { .. }
+            | Phase::Reconciling { .. } => {
                 if let Some(tries) = open.map(|recorded| recorded.tries) {
                     self.drop_step(at, tries);
                 }
@@ -206,7 +223,7 @@ impl RunMachine {
         let recorded = self.recorded.get_mut(&key);
         let deciding = recorded.and_then(|recorded| {
             recorded.closed = true;
-            recorded.deciding.take()
+            recorded.deciding.take().or(recorded.waiting.take())
         });
         self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause: UnknownCause::Dropped }));
         if let Some(wait) = deciding {

@@ -1,14 +1,16 @@
 //! Giving out what the log says, in its order, and beginning what it does not hold yet.
 
-use runtime_traits::agent::{Given, Slot};
+use runtime_traits::agent::{Given, Outside, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
     Effect, EntryKind, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown, UnknownCause,
     Usage, Verdict, WaitId, WaitOn, WaitOpened,
 };
+use runtime_traits::tool::Reconciled;
 
 use super::asks::{DROPPED, ELAPSED};
+use super::outside::given;
 use super::slot::{Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, is_urgent};
 
@@ -58,10 +60,14 @@ impl RunMachine {
             let slot = &self.slots[**slot];
             let recorded = self.recorded.get(&slot.key);
             match slot.phase {
-                Phase::Asked => matches!(slot.what, What::Step { .. }),
-                Phase::Recorded | Phase::Again { .. } | Phase::Deciding => {
-                    recorded.is_some_and(|recorded| !recorded.closed)
-                }
+                Phase::Asked => matches!(slot.what, What::Step(_)),
+                Phase::Finding => true,
+                Phase::Recorded
+                | Phase::Again { .. }
+                | Phase::Deciding
+                | Phase::Waiting
+                | Phase::Reconcile { .. }
+                | Phase::Reconciling { .. } => recorded.is_some_and(|recorded| !recorded.closed),
                 _ => false,
             }
         };
@@ -70,7 +76,8 @@ impl RunMachine {
             return false;
         };
         let recorded = self.recorded.get_mut(&self.slots[slot].key);
-        if let Some(wait) = recorded.and_then(|recorded| recorded.deciding.take()) {
+        if let Some(wait) = recorded.and_then(|recorded| recorded.deciding.take().or(recorded.waiting.take()))
+        {
             self.close(wait, DROPPED);
         }
         self.slots[slot].phase = Phase::Done(Given::Cancelled);
@@ -130,9 +137,10 @@ impl RunMachine {
                 let Some(slot) = self.by_key.get(&settled.key).copied() else {
                     return Step::NotYet;
                 };
-                let result = match &settled.result {
-                    Ok(payload) => Ok(self.resolve(payload)),
-                    Err(failure) => Err(failure.clone()),
+                let result = match (&settled.result, settled.messages) {
+                    (Ok(_), Some((_, end))) => Ok(self.said.content(end)),
+                    (Ok(payload), None) => Ok(self.resolve(payload)),
+                    (Err(failure), _) => Err(failure.clone()),
                 };
                 self.done(slot, Given::Result(result))
             }
@@ -272,14 +280,8 @@ impl RunMachine {
             }
             seen |= match self.slots[slot].phase {
                 Phase::Asked => self.begin_new(slot),
-                Phase::Recorded => {
-                    self.begin_recorded(slot);
-                    false
-                }
-                Phase::Again { not_before } if not_before <= self.now => {
-                    self.begin_recorded(slot);
-                    false
-                }
+                Phase::Recorded => self.begin_recorded(slot),
+                Phase::Again { not_before } if not_before <= self.now => self.begin_recorded(slot),
                 _ => false,
             };
         }
@@ -305,41 +307,72 @@ impl RunMachine {
                 self.append(EntryKind::WaitOpened(opened));
                 false
             }
-            What::Step { .. } if self.paused || self.cancel_by.is_some() => false,
-            What::Step { effect: Effect::Pure, .. } => {
+            What::Step(_) if self.paused || self.cancel_by.is_some() => false,
+            What::Step(step) if matches!(step.outside, Some(Outside::Call(_))) => {
+                // An agent's name is looked up first: nothing here knows it.
+                self.slots[slot].phase = Phase::Finding;
+                self.seeking.push(slot);
+                false
+            }
+            What::Step(step) if step.approval || step.outside.is_some() => {
+                let answer = matches!(step.outside, Some(Outside::Answer));
+                let on = if answer { WaitOn::Answer(key) } else { WaitOn::Approval(key) };
+                self.open_wait(slot, on);
+                false
+            }
+            What::Step(_) if state.is_pure() => {
                 self.slots[slot].phase = Phase::Execute { try_no: 1 };
                 self.slots[slot].wake();
                 true
             }
-            What::Step { sort, effect, request, .. } => {
-                let (sort, effect, request) = (*sort, *effect, request.clone());
+            What::Step(_) => {
+                self.open_step(slot, true);
                 self.slots[slot].phase = Phase::Opening { try_no: 1 };
-                let opened = StepOpened { key, sort, effect, request, digest, reserved: 0, dispatched: true };
-                self.append(EntryKind::StepOpened(opened));
                 false
             }
         }
     }
 
     /// The log knows that the step began, and not how it ended: its effect rules.
-    fn begin_recorded(&mut self, slot: usize) {
+    /// `true`: the agent has something to see.
+    fn begin_recorded(&mut self, slot: usize) -> bool {
         let state = &mut self.slots[slot];
         // Its time may have come while it may not begin: then it has no time any more.
         state.phase = Phase::Recorded;
         let recorded = self.recorded.get_mut(&state.key);
         let Some(recorded) = recorded.filter(|recorded| !recorded.closed) else {
-            return;
+            return false;
         };
         if self.cancel_by.is_some() {
-            return;
+            return false;
         }
+        if recorded.waiting.is_some() {
+            state.phase = Phase::Waiting;
+            return false;
+        }
+        if recorded.tries == 0 && state.step().is_some_and(|step| step.outside.is_some()) {
+            // The consent itself was asked for, and is there.
+            self.settle_outside(slot, Ok(given(Content::text(""))), Usage::default());
+            return false;
+        }
+        // Consent is there, and nothing was dispatched.
+        let consented = recorded.tries == 0;
         let may_repeat = match state.effect() {
             Some(Effect::Pure | Effect::Repeatable) => true,
             Some(Effect::Idempotent { window }) => self.now < recorded.opened_at.after(window),
             Some(Effect::AtMostOnce) | None => false,
         };
         // Once a person is asked, only the answer counts: another owner's clock may see the window open again.
-        if !recorded.repeat && (recorded.deciding.is_some() || !may_repeat) {
+        if !consented && !recorded.repeat && (recorded.deciding.is_some() || !may_repeat) {
+            let reconciles = state.step().is_some_and(|step| step.reconciles);
+            if reconciles && recorded.deciding.is_none() && !recorded.reconciled {
+                if self.paused {
+                    return false;
+                }
+                state.phase = Phase::Reconcile { try_no: recorded.tries };
+                state.wake();
+                return true;
+            }
             state.phase = Phase::Deciding;
             if recorded.deciding.is_none() {
                 let wait = WaitId(self.log.len() as u64 + 1);
@@ -353,26 +386,25 @@ impl RunMachine {
                 };
                 self.append(EntryKind::WaitOpened(opened));
             }
-            return;
+            return false;
         }
         if self.paused {
-            return;
+            return false;
         }
         // An older dispatch of an idempotent step may still be under way until its deadline.
-        let within = match state.what {
-            What::Step { effect: Effect::Idempotent { .. }, within, .. } => within,
-            _ => None,
-        };
+        let idempotent = matches!(state.effect(), Some(Effect::Idempotent { .. })) && !consented;
+        let within = state.step().filter(|_| idempotent).and_then(|step| step.within);
         let older = within.map(|within| recorded.dispatched_at.after(within));
         if let Some(not_before) = older.filter(|end| *end > self.now) {
             state.phase = Phase::Again { not_before };
-            return;
+            return false;
         }
         recorded.tries += 1;
         recorded.dispatched_at = self.now;
         let (key, try_no) = (state.key.clone(), recorded.tries);
         state.phase = Phase::Opening { try_no };
         self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));
+        false
     }
 
     /// Lets timers run out and ends steps whose deadline has passed, in the order of their moments.
@@ -398,6 +430,11 @@ impl RunMachine {
                     // Nothing in the log has opened it: its result is its only entry.
                     state.wake();
                     self.settle(Slot(slot), Err(timed_out()), Usage::default());
+                    fired = true;
+                }
+                Phase::Reconciling { .. } => {
+                    state.wake();
+                    self.reconciled(Slot(slot), Reconciled::Unknown);
                     fired = true;
                 }
                 Phase::Executing { try_no, .. } => {

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use runtime_traits::agent::Given;
+use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{Effect, StepKey, StepOpened, StepSort, WaitId};
@@ -21,8 +21,21 @@ pub(super) struct SlotState {
 /// What was asked for.
 #[derive(Debug)]
 pub(super) enum What {
-    Step { sort: StepSort, effect: Effect, request: Payload, within: Option<Duration> },
+    Step(Box<AskedStep>),
     Timer { after: Duration },
+}
+
+/// A step that was asked for.
+#[derive(Debug)]
+pub(super) struct AskedStep {
+    pub(super) sort: StepSort,
+    pub(super) effect: Effect,
+    pub(super) request: Payload,
+    pub(super) within: Option<Duration>,
+    pub(super) says: bool,
+    pub(super) approval: bool,
+    pub(super) reconciles: bool,
+    pub(super) outside: Option<Outside>,
 }
 
 /// Where it is.
@@ -32,6 +45,14 @@ pub(super) enum Phase {
     Asked,
     /// In the log from an earlier attempt: what the log says of it comes.
     Recorded,
+    /// It is being found out which agent it calls.
+    Finding,
+    /// Somebody outside has to answer or consent, or another run to end.
+    Waiting,
+    /// The other side may be asked what became of a dispatch.
+    Reconcile { try_no: u32 },
+    /// The other side is asked.
+    Reconciling { until: Option<UnixMillis> },
     /// Its dispatch is appended, and begins when that is committed.
     Opening { try_no: u32 },
     /// Its next dispatch has to wait until the older one can no longer be under way.
@@ -71,6 +92,10 @@ pub(super) struct Recorded {
     pub(super) repeat: bool,
     /// The open wait for a verdict.
     pub(super) deciding: Option<WaitId>,
+    /// The open wait for an answer, for consent, or for another run.
+    pub(super) waiting: Option<WaitId>,
+    /// The other side was asked, and could not say.
+    pub(super) reconciled: bool,
 }
 
 impl SlotState {
@@ -90,17 +115,22 @@ impl SlotState {
         }
     }
 
-    pub(super) fn effect(&self) -> Option<Effect> {
-        if let What::Step { effect, .. } = self.what { Some(effect) } else { None }
+    pub(super) fn step(&self) -> Option<&AskedStep> {
+        if let What::Step(step) = &self.what { Some(step) } else { None }
     }
 
+    pub(super) fn effect(&self) -> Option<Effect> {
+        self.step().map(|step| step.effect)
+    }
+
+    /// Whether its result is its only entry.
     pub(super) fn is_pure(&self) -> bool {
-        self.effect() == Some(Effect::Pure)
+        self.step().is_some_and(|step| step.effect == Effect::Pure && !step.approval)
     }
 
     /// Whether it waits for what ends a wait in the log.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.phase, Phase::Deciding | Phase::Running { .. })
+        matches!(self.phase, Phase::Deciding | Phase::Waiting | Phase::Running { .. })
     }
 
     /// Whether it has not begun, or not again, so that a pause holds it.
@@ -123,7 +153,7 @@ impl SlotState {
     /// When time moves it.
     pub(super) fn wake_at(&self) -> Option<UnixMillis> {
         match self.phase {
-            Phase::Executing { until, .. } => until,
+            Phase::Executing { until, .. } | Phase::Reconciling { until } => until,
             Phase::Running { wake_at, .. } => Some(wake_at),
             Phase::Again { not_before } => Some(not_before),
             _ => None,
@@ -151,6 +181,8 @@ impl Recorded {
             closed: true,
             repeat: false,
             deciding: None,
+            waiting: None,
+            reconciled: false,
         }
     }
 

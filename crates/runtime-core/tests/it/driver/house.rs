@@ -9,10 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runtime_core::{Builder, RuntimeManager};
 use runtime_testkit::fakes::MapStore;
-use runtime_traits::agent::{Agent, AgentKind, SpecError};
+use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::StateStore;
-use runtime_traits::{AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError};
+use runtime_traits::tool::Reconciled;
+use runtime_traits::{
+    AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError, StepOptions, Usage,
+};
 use tokio::sync::Semaphore;
 
 /// The world outside: it counts what is done to it, and holds work back until a test lets it go on.
@@ -134,6 +137,60 @@ impl Agent for Scripted {
                 "fail" => return Err(AgentError::says(what)),
                 "panic" => panic!("{what}"),
                 "cancelled" => ctx.cancelled().await,
+                // `call:b/held:x` calls the agent `b` with `held:x`.
+                "call" | "call-here" => {
+                    let (agent, rest) = what.split_once('/').unwrap_or((what, ""));
+                    let mut call = Call::to(agent, rest.replace(',', " "));
+                    if verb == "call-here" {
+                        call = call.in_session(ctx.facts().session.clone());
+                    }
+                    match ctx.call(call).await {
+                        Ok(output) => said.push(format!("[{output}]")),
+                        Err(StepError::Failed { failure, .. }) => said.push(format!("<{}>", failure.message)),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                // Whoever is called has two seconds of the log's time, and is then dropped.
+                "call-briefly" => {
+                    let (agent, rest) = what.split_once('/').unwrap_or((what, ""));
+                    let call = ctx.call(Call::to(agent, rest.replace(',', " ")));
+                    let called = ctx.timeout(Duration::from_millis(50), call).await;
+                    said.push(if called.is_some() { "in time" } else { "too late" }.to_owned());
+                }
+                "used" => {
+                    let used = Usage { input_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
+                    ctx.step("used", Effect::Repeatable, what, |call| async move {
+                        call.used(used);
+                        Ok(())
+                    })
+                    .await?;
+                }
+                "relay" => match what.parse::<u32>()? {
+                    0 => said.push("arrived".to_owned()),
+                    left => return ctx.continue_as(format!("relay:{}", left - 1)),
+                },
+                "reconcile-done" | "reconcile-not" | "reconcile-unknown" => {
+                    let world = &self.world;
+                    let options = StepOptions::new(what, Effect::AtMostOnce);
+                    let doing = ctx.step_or_reconcile(
+                        options,
+                        what,
+                        |_| async move {
+                            world.begin(what);
+                            world.pass(what).await;
+                            Ok("done now".to_owned())
+                        },
+                        |_| async move {
+                            world.begin(&format!("asked {what}"));
+                            Ok(match verb {
+                                "reconcile-done" => Reconciled::Done("done before".to_owned()),
+                                "reconcile-not" => Reconciled::NotDone,
+                                _ => Reconciled::Unknown,
+                            })
+                        },
+                    );
+                    said.push(doing.await?);
+                }
                 "bomb" => {
                     let _bomb = Bomb;
                     self.world.begin("bomb");
@@ -187,6 +244,14 @@ impl House {
     /// Opens a runtime. One that was open before is as good as dead: it no longer owns anything.
     pub(crate) async fn open(&self) -> RuntimeManager {
         self.builder().open().await.unwrap()
+    }
+
+    /// Opens a runtime with started agents `a` and `b`.
+    pub(crate) async fn with_two(&self) -> (RuntimeManager, AgentId, AgentId) {
+        let (runtime, a) = self.with_agent().await;
+        let b = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+        runtime.start_agent(b).await.unwrap();
+        (runtime, a, b)
     }
 
     /// Opens a runtime with a started agent `a`.

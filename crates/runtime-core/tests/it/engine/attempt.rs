@@ -13,6 +13,8 @@ use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{Entry, FailureKind, RunFailure, StepFailure, StepKey, Usage};
+use runtime_traits::model::Spoken;
+use runtime_traits::tool::Reconciled;
 use runtime_traits::{AgentId, Ctx, Name, Partition, Pool, RunId, StepError, Tenant};
 use uuid::Uuid;
 
@@ -230,7 +232,7 @@ impl RunPort for Port {
                 self.hand(Seen::Result(self.key(slot), result));
             }
             Poll::Ready(Given::Cancelled) => self.hand(Seen::Refused(self.key(slot))),
-            Poll::Ready(Given::Execute { .. }) | Poll::Pending => {}
+            Poll::Ready(Given::Execute { .. } | Given::Reconcile { .. }) | Poll::Pending => {}
         }
         given
     }
@@ -293,7 +295,8 @@ impl RunPort for Port {
     }
 
     fn continue_as(&self, input: Content) {
-        lock(&self.machine).continue_as(input);
+        let run = self.facts.run;
+        lock(&self.machine).continue_as(run, input);
     }
 
     fn preview(&self, _slot: Option<Slot>, _text: &str) {}

@@ -241,4 +241,5 @@ fn payload(kind: &EntryKind) -> Option<&Payload> {
 }
 
 /// What a dispatch reports as used.
-pub(crate) const USED: Usage = Usage { input_tokens: 3, output_tokens: 2, model_calls: 1, tool_calls: 1 };
+pub(crate) const USED: Usage =
+    Usage { input_tokens: 3, output_tokens: 2, model_calls: 1, tool_calls: 1, estimated_tokens: 0 };

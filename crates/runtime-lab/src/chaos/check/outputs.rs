@@ -51,7 +51,7 @@ impl Case<'_> {
                                 work.fails && failure.message == format!("{} fails", work.key)
                             }
                             StepFailureKind::TimedOut => work.within.is_some(),
-                            StepFailureKind::Decided => false,
+                            StepFailureKind::Decided | StepFailureKind::Denied => false,
                         },
                     });
                     self.hold(Law::Output, right, || {

@@ -24,7 +24,8 @@ use crate::chaos::script::{Act, Kept, Output, Script, Sort, Work, piece};
 use crate::chaos::violation::Law;
 
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 3 };
-const PAID: Usage = Usage { input_tokens: 0, output_tokens: 0, model_calls: 0, tool_calls: 1 };
+const PAID: Usage =
+    Usage { input_tokens: 0, output_tokens: 0, model_calls: 0, tool_calls: 1, estimated_tokens: 0 };
 
 /// Two runs of one session, each with one step that was executed once.
 struct Scene {

@@ -43,6 +43,18 @@ pub enum Flaw {
     PausesNothing,
     /// A restored agent is a new one.
     RestoresNothing,
+    /// Whoever answers too late is told that all is well.
+    AnswersTwice,
+    /// Consent to one call is taken for another.
+    ConsentsToAll,
+    /// What takes the place of a run forgets it.
+    InterruptForgets,
+    /// What takes the place of a run keeps it.
+    RollbackKeeps,
+    /// An answer is a run of its own.
+    AnswerQueues,
+    /// A forked run ends.
+    ForkEnds,
     /// An unknown run is said to be over.
     HidesTheUnknown,
 }
@@ -65,7 +77,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -77,6 +89,12 @@ impl Flaw {
         (Self::StopsTheQueue, "stop-drains"),
         (Self::PausesNothing, "pause-holds-steps"),
         (Self::RestoresNothing, "restored-remembers"),
+        (Self::AnswersTwice, "answered-once"),
+        (Self::ConsentsToAll, "consent-is-for-one-call"),
+        (Self::InterruptForgets, "interrupt-keeps"),
+        (Self::RollbackKeeps, "rollback-forgets"),
+        (Self::AnswerQueues, "answer-is-given"),
+        (Self::ForkEnds, "fork-leaves-the-original"),
         (Self::HidesTheUnknown, "unknown-is-said"),
     ];
 }
@@ -180,7 +198,18 @@ impl Runtime for WrongRuntime {
             Flaw::StartsByItself => self.start_by_itself(agent).await?,
             Flaw::ForgetsKeys => request.idempotency_key = None,
             Flaw::BranchesOff => self.branch_off(agent, &mut request).await?,
-            Flaw::NeverRejects => request.policy = Some(SessionPolicy::Enqueue),
+            Flaw::NeverRejects if request.policy == Some(SessionPolicy::Reject) => {
+                request.policy = Some(SessionPolicy::Enqueue);
+            }
+            Flaw::InterruptForgets if request.policy == Some(SessionPolicy::Interrupt) => {
+                request.policy = Some(SessionPolicy::Rollback);
+            }
+            Flaw::RollbackKeeps if request.policy == Some(SessionPolicy::Rollback) => {
+                request.policy = Some(SessionPolicy::Interrupt);
+            }
+            Flaw::AnswerQueues if request.policy == Some(SessionPolicy::Answer) => {
+                request.policy = Some(SessionPolicy::Enqueue);
+            }
             Flaw::LosesRuns if self.submitted.fetch_add(1, Ordering::Relaxed) == 11 => {
                 let id = self.id_of(agent).await?;
                 let run = RunId::from_parts(id.partition(), id.unique());
@@ -224,11 +253,26 @@ impl Runtime for WrongRuntime {
     }
 
     async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
-        self.right.answer(run, step, reply).await
+        let reply = match reply {
+            Reply::Approve { .. } if self.has(Flaw::ConsentsToAll) => {
+                let view = self.right.run_status(run).await?;
+                let wait = view.waits.iter().find(|wait| wait.on.step() == Some(step));
+                wait.map_or(reply, |wait| Reply::Approve { digest: wait.digest })
+            }
+            reply => reply,
+        };
+        match self.right.answer(run, step, reply).await {
+            Err(RuntimeError::RunOver { .. }) if self.has(Flaw::AnswersTwice) => Ok(()),
+            answered => answered,
+        }
     }
 
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
-        self.right.fork(run, request).await
+        let fork = self.right.fork(run, request).await?;
+        if self.has(Flaw::ForkEnds) {
+            self.right.cancel(run, "forked", Duration::ZERO).await?;
+        }
+        Ok(fork)
     }
 
     async fn messages(

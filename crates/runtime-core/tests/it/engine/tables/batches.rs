@@ -4,7 +4,7 @@ use runtime_codec::{
     Due, EndedRun, IdemRecord, OpenRun, Record, StateRecord, decode, decode_entry, encode_entry,
 };
 use runtime_core::engine::batches::{
-    Conversation, KEY_KEPT, Place, Writes, closed_timers, fitting, open_timers,
+    Conversation, End, KEY_KEPT, Place, Writes, closed_timers, fitting, open_timers,
 };
 use runtime_core::engine::keys;
 use runtime_traits::content::Payload;
@@ -131,8 +131,9 @@ fn the_last_batch_closes_the_run_and_keeps_the_conversation() {
     let mut writes = Writes::default();
     let completed = ended(Outcome::Completed(text("42")), USED);
 
-    let after =
-        writes.end(&place(), &accepted(Some("k-1")), (&completed, at(90)), Some(text("{}")), Some(before));
+    let begin = accepted(Some("k-1"));
+    let end = End { log: &[], accepted: &begin, ended: &completed, at: at(90), state: Some(text("{}")) };
+    let after = writes.end(&place(), end, Some(before));
 
     let tenant = Tenant::default();
     let session = SessionName::default();
@@ -170,7 +171,9 @@ fn what_a_run_leaves_depends_on_how_it_ended() {
     let keeps = |outcome, conversation| {
         let mut writes = Writes::default();
         let ended = ended(outcome, Usage::default());
-        let after = writes.end(&place(), &accepted(None), (&ended, at(9)), Some(text("{}")), conversation);
+        let begin = accepted(None);
+        let end = End { log: &[], accepted: &begin, ended: &ended, at: at(9), state: Some(text("{}")) };
+        let after = writes.end(&place(), end, conversation);
         let state = keys::state(&Tenant::default(), &agent(), &SessionName::default());
         let has_state = put::<StateRecord>(&writes, &state).is_some();
         assert!(deletes(&writes, &keys::open(&run())), "it is over in any case");
@@ -186,14 +189,14 @@ fn what_a_run_leaves_depends_on_how_it_ended() {
 #[test]
 fn a_batch_is_never_cut_between_two_entries_that_belong_together() {
     let timers = |count: u64| (0..count).map(|at| waits(at + 2, time("a"), Some(9))).collect::<Vec<_>>();
-    let most = fitting(&log(None, timers(300)));
+    let most = fitting(&log(None, timers(300)), |_| 0);
     assert!((40..=100).contains(&most), "{most}");
     for last in [decided("a", Verdict::Fail), waits(9, diverged(), None)] {
         let mut kinds = timers(most as u64 - 2);
         kinds.extend([last, waited(9), waited(9)]);
-        assert_eq!(fitting(&log(None, kinds)), most + 1);
+        assert_eq!(fitting(&log(None, kinds), |_| 0), most + 1);
     }
-    assert_eq!(fitting(&log(None, timers(3))), 4);
+    assert_eq!(fitting(&log(None, timers(3)), |_| 0), 4);
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn a_batch_of_large_entries_has_fewer_of_them() {
         value: text(&"x".repeat(Payload::INLINE_LIMIT)),
     });
     let log = log(None, vec![large; 200]);
-    let fits = fitting(&log);
+    let fits = fitting(&log, |_| 0);
     let bytes: usize = log[..fits].iter().map(|entry| encode_entry(entry).len()).sum();
     assert!(fits > 30 && bytes <= 640 * 1024, "{fits} entries, {bytes} bytes");
     let read = decode_entry(Seq(1), &encode_entry(&log[0]));

@@ -1,0 +1,53 @@
+//! Shapes that earlier versions wrote. They are read, and never written again.
+
+use runtime_traits::content::{Digest, Payload};
+use runtime_traits::log::{Ended, Outcome, Price, StepFailure, StepKey, StepSettled, Usage};
+use runtime_traits::store::Seq;
+use serde::Deserialize;
+
+/// Before tokens could be estimated.
+#[derive(Deserialize)]
+struct UsageV1 {
+    input_tokens: u64,
+    output_tokens: u64,
+    model_calls: u32,
+    tool_calls: u32,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StepSettledV1 {
+    key: StepKey,
+    try_no: u32,
+    result: Result<Payload, StepFailure>,
+    digest: Digest,
+    usage: UsageV1,
+    price: Price,
+    messages: Option<(Seq, Seq)>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct EndedV1 {
+    outcome: Outcome,
+    usage: UsageV1,
+    price: Price,
+}
+
+impl From<UsageV1> for Usage {
+    fn from(old: UsageV1) -> Self {
+        let UsageV1 { input_tokens, output_tokens, model_calls, tool_calls } = old;
+        Self { input_tokens, output_tokens, model_calls, tool_calls, estimated_tokens: 0 }
+    }
+}
+
+impl From<StepSettledV1> for StepSettled {
+    fn from(old: StepSettledV1) -> Self {
+        let StepSettledV1 { key, try_no, result, digest, usage, price, messages } = old;
+        Self { key, try_no, result, digest, usage: usage.into(), price, messages }
+    }
+}
+
+impl From<EndedV1> for Ended {
+    fn from(old: EndedV1) -> Self {
+        Self { outcome: old.outcome, usage: old.usage.into(), price: old.price }
+    }
+}

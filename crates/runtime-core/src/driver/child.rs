@@ -1,0 +1,127 @@
+//! Runs that steps of other runs ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_codec::{Child, Mail};
+use runtime_traits::content::{Content, Payload};
+use runtime_traits::id::RunId;
+use runtime_traits::log::{EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage};
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError};
+use runtime_traits::store::StateError;
+
+use super::accept::Origin;
+use super::answer::Word;
+use super::inner::Inner;
+use crate::engine::mail::over;
+
+impl Inner {
+    /// Accepts a run that a step of another one asks for. What is answered at once: it was refused, or is over already.
+    pub(super) async fn start_child(
+        self: &Arc<Self>,
+        from: Partition,
+        child: Child,
+    ) -> Result<Option<Mail>, RuntimeError> {
+        let Child { tenant, agent, run, session, input, parent, step, deadline, principal, trace } = child;
+        if self.run_slot(&run).is_some() {
+            return Ok(None);
+        }
+        match self.run_log(&run).await {
+            // It was asked for before.
+            Ok((log, _)) => return Ok(ended_child(run, &log)),
+            Err(RuntimeError::UnknownRun { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let refused = |message: String| {
+            let failure = StepFailure { kind: StepFailureKind::Work, message };
+            let (step, usage) = (step.clone(), Usage::default());
+            Ok(Some(Mail::Over { parent, step, run, result: Err(failure), usage }))
+        };
+        let request = RunRequest::new(self.resolve(&tenant, from, &input).await?).in_session(session);
+        let origin = Origin {
+            run: Some(run),
+            parent: Some((parent, step.clone())),
+            copied_from: None,
+            deadline,
+            principal,
+            trace,
+        };
+        match self.submit_of(&tenant, &AgentRef::Id(agent), request, origin).await {
+            Ok(_) | Err(RuntimeError::Store(StateError::Conflict { .. })) => Ok(None),
+            Err(RuntimeError::ShuttingDown) => Err(RuntimeError::ShuttingDown),
+            Err(RuntimeError::Store(error)) => Err(error.into()),
+            Err(error) => refused(error.to_string()),
+        }
+    }
+
+    /// Ends a run whose caller no longer wants it.
+    pub(super) async fn cancel_child(self: &Arc<Self>, run: &RunId) -> Result<(), RuntimeError> {
+        let mut run = *run;
+        let slot = loop {
+            if let Some(slot) = self.run_slot(&run) {
+                break slot;
+            }
+            // It may have gone on in a successor.
+            match self.run_log(&run).await {
+                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
+                Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        };
+        let tenant = slot.place.tenant.clone();
+        match self.cancel(&tenant, &run, "the run that asked for it no longer does", Duration::ZERO).await {
+            // It may be just ending.
+            Ok(_) | Err(RuntimeError::UnknownRun { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells a step that the run it waits for is over.
+    pub(super) async fn child_over(
+        self: &Arc<Self>,
+        from: Partition,
+        parent: &RunId,
+        step: StepKey,
+        result: Result<Payload, StepFailure>,
+        usage: Usage,
+    ) -> Result<(), RuntimeError> {
+        let Some(slot) = self.run_slot(parent) else { return Ok(()) };
+        let result = match result {
+            Ok(output) => Ok(self.resolve(&slot.place.tenant, from, &output).await?),
+            Err(failure) => Err(failure),
+        };
+        match self.tell(&slot, Word::Over { step, result, usage }).await {
+            // It waits for it no longer.
+            Ok(_) | Err(RuntimeError::RunOver { .. } | RuntimeError::NothingToAnswer { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds the agent that a step calls, and gives the run an id.
+    pub(super) async fn place_call(
+        self: Arc<Self>,
+        tenant: Tenant,
+        agent: String,
+    ) -> Result<(runtime_traits::AgentId, RunId), String> {
+        let called: AgentRef = agent.parse().map_err(|error: runtime_traits::NameError| error.to_string())?;
+        let found = self.find(&tenant, &called).await.map_err(|error| error.to_string())?;
+        let run = RunId::mint(found.partition(), self.clock.as_ref(), self.entropy.as_ref());
+        Ok((found, run))
+    }
+}
+
+/// What a run that is over says to the step that asked for it.
+fn ended_child(run: RunId, log: &[runtime_traits::Entry]) -> Option<Mail> {
+    let accepted = super::finish::accepted_of(log)?;
+    match &log.last()?.kind {
+        EntryKind::Ended(ended) => over(run, accepted, &ended.outcome, ended.usage).map(|(_, mail)| mail),
+        _ => None,
+    }
+}
+
+/// The content that a step's result is kept as, to be written beside the log if it is large.
+pub(super) fn large(contents: Vec<Content>) -> Vec<Content> {
+    contents.into_iter().filter(|content| matches!(Payload::of(content), Payload::Blob { .. })).collect()
+}

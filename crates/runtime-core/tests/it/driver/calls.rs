@@ -1,0 +1,242 @@
+//! Agents that call agents, runs that go on in successors, effects whose other side is asked.
+
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
+use std::time::Duration;
+
+use runtime_core::RuntimeManager;
+use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
+use runtime_traits::runtime::{AgentRef, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::{AgentId, RunId, SessionName, Usage};
+
+use super::house::{House, output, submit, until_phase};
+
+/// The one run of an agent.
+async fn run_of(runtime: &RuntimeManager, agent: AgentId) -> RunId {
+    loop {
+        let filter = RunFilter { agent: Some(agent), ..RunFilter::default() };
+        if let Some(view) = runtime.runs(filter).await.unwrap().items.first() {
+            return view.run;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_gives_the_output_of_the_other_agent() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+
+    let run = submit(&runtime, a, "call:b/once:x call:b/pure:y").await;
+
+    assert_eq!(output(&runtime, run).await, "[x!] [y!]");
+    assert_eq!(house.world.times("x"), 1);
+    let children = runtime.runs(RunFilter { agent: Some(b), ..RunFilter::default() }).await.unwrap().items;
+    assert_eq!(children.len(), 2);
+    assert_ne!(children[0].session, children[1].session, "each has a conversation of its own");
+}
+
+#[tokio::test]
+async fn a_call_that_comes_to_nothing_is_a_failure_that_the_caller_can_use() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+
+    let failed = submit(&runtime, a, "call:b/fail:badly").await;
+    assert_eq!(output(&runtime, failed).await, "<badly>");
+    let nobody = submit(&runtime, a, "call:nobody/x").await;
+    assert!(output(&runtime, nobody).await.contains("there is no agent `nobody`"));
+    let nameless = submit(&runtime, a, "call:?!/x").await;
+    assert!(output(&runtime, nameless).await.contains("is no"), "it names the rule");
+    runtime.stop_agent(b).await.unwrap();
+    let stopped = submit(&runtime, a, "call:b/x").await;
+    assert!(output(&runtime, stopped).await.contains("start it first"));
+}
+
+#[tokio::test]
+async fn a_run_that_calls_into_its_own_conversation_is_told_and_does_not_wait_for_itself() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+
+    let run = submit(&runtime, a, "call-here:a/pure:x").await;
+
+    assert!(output(&runtime, run).await.contains("is busy with"));
+}
+
+#[tokio::test]
+async fn what_is_called_is_billed_to_the_caller_and_counted_once_for_each_agent() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+
+    let run = submit(&runtime, a, "used:10 call:b/used:5").await;
+
+    let Joined::Ended(finished) = runtime.join(&run, Duration::from_secs(20)).await.unwrap() else {
+        unreachable!("it ends")
+    };
+    let all = Usage { input_tokens: 15, model_calls: 2, ..Usage::default() };
+    assert_eq!(finished.usage, all);
+}
+
+#[tokio::test]
+async fn whoever_is_called_ends_when_its_caller_is_cancelled() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+    let run = submit(&runtime, a, "call:b/held:door").await;
+    house.world.began("door").await;
+    let child = run_of(&runtime, b).await;
+
+    runtime.cancel(&run, "enough", Duration::from_secs(1)).await.unwrap();
+
+    let joined = runtime.join(&child, Duration::from_secs(20)).await.unwrap();
+    let Joined::Ended(finished) = joined else { unreachable!("{joined:?}") };
+    assert!(matches!(finished.outcome, Outcome::Cancelled(_)), "{:?}", finished.outcome);
+}
+
+#[tokio::test]
+async fn whoever_is_called_ends_when_its_call_is_dropped() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+
+    let run = submit(&runtime, a, "call-briefly:b/held:door held:end").await;
+    house.world.began("end").await;
+    let child = run_of(&runtime, b).await;
+    let joined = runtime.join(&child, Duration::from_secs(20)).await.unwrap();
+    assert!(matches!(joined, Joined::Ended(_)), "{joined:?}");
+
+    house.world.open("end");
+    assert_eq!(output(&runtime, run).await, "too late end!");
+}
+
+#[tokio::test]
+async fn a_call_survives_the_death_of_its_process() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+    let run = submit(&runtime, a, "once:before call:b/again:first,held:door").await;
+    house.world.began("door").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    let child = run_of(&runtime, b).await;
+
+    // Whoever opens the store next owns it.
+    let next = house.open().await;
+    house.world.began("door").await;
+    house.world.open("door");
+    house.world.open("door");
+
+    assert_eq!(output(&next, run).await, "before! [first! door!]");
+    assert_eq!((house.world.times("before"), house.world.times("first")), (1, 1));
+    assert!(matches!(next.join(&child, Duration::ZERO).await.unwrap(), Joined::Ended(_)));
+    let runs = next.runs(RunFilter { agent: Some(b), ..RunFilter::default() }).await.unwrap().items;
+    assert_eq!(runs.len(), 1, "it was called once");
+}
+
+#[tokio::test]
+async fn large_contents_pass_between_agents() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+
+    let run = submit(&runtime, a, "call:b/big:100000").await;
+
+    assert_eq!(output(&runtime, run).await.len(), 100_002);
+    let input = "y".repeat(20_000);
+    let run = submit(&runtime, a, &format!("call:b/{input}")).await;
+    assert_eq!(output(&runtime, run).await, format!("[{input}]"));
+}
+
+#[tokio::test]
+async fn a_run_goes_on_in_successors_and_its_caller_is_given_the_last_outcome() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+
+    let result = runtime.run_agent(a, "relay:3").await.unwrap();
+
+    assert_eq!(result.output.to_string(), "arrived");
+    let runs = runtime.runs(RunFilter { agent: Some(a), ..RunFilter::default() }).await.unwrap().items;
+    assert_eq!(runs.len(), 4);
+    let continued = runs.iter().filter(|view| matches!(view.outcome, Some(Outcome::Continued(_)))).count();
+    assert_eq!(continued, 3);
+    assert!(runs.iter().all(|view| view.session == SessionName::default()));
+    let run = submit(&runtime, a, "call:b/relay:2").await;
+    assert_eq!(output(&runtime, run).await, "[arrived]", "whoever calls it waits for the last one");
+}
+
+#[tokio::test]
+async fn a_successor_goes_before_runs_that_wait_for_their_turn() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let first = submit(&runtime, a, "held:door relay:1").await;
+    house.world.began("door").await;
+    let queued = submit(&runtime, a, "pure:late").await;
+
+    house.world.open("door");
+    output(&runtime, queued).await;
+
+    let view = runtime.run_status(&first).await.unwrap();
+    let Some(Outcome::Continued(next)) = view.outcome else { unreachable!("{view:?}") };
+    let (next, queued) =
+        (runtime.run_status(&next).await.unwrap(), runtime.run_status(&queued).await.unwrap());
+    assert_eq!(next.phase, Phase::Ended);
+    assert!(next.last_at <= queued.last_at);
+    let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
+    let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
+    assert_eq!(said, ["held:door relay:1", "relay:0", "arrived", "pure:late", "late!"]);
+}
+
+/// Leaves a step of unknown end behind, and opens the store anew.
+async fn crashed(house: &House, script: &str) -> (RuntimeManager, RunId) {
+    let (runtime, agent) = house.with_agent().await;
+    let run = submit(&runtime, agent, script).await;
+    house.world.began("pay").await;
+    (house.open().await, run)
+}
+
+#[tokio::test]
+async fn what_the_other_side_says_was_done_is_not_done_again() {
+    let house = House::new();
+    let (runtime, run) = crashed(&house, "reconcile-done:pay").await;
+
+    assert_eq!(output(&runtime, run).await, "done before");
+    assert_eq!((house.world.times("pay"), house.world.times("asked pay")), (1, 1));
+}
+
+#[tokio::test]
+async fn what_the_other_side_says_was_not_done_is_done() {
+    let house = House::new();
+    let (runtime, run) = crashed(&house, "reconcile-not:pay").await;
+    house.world.began("pay").await;
+    house.world.open("pay");
+    house.world.open("pay");
+
+    assert_eq!(output(&runtime, run).await, "done now");
+    assert_eq!((house.world.times("pay"), house.world.times("asked pay")), (2, 1));
+}
+
+#[tokio::test]
+async fn what_the_other_side_does_not_know_a_person_decides() {
+    let house = House::new();
+    let (runtime, run) = crashed(&house, "reconcile-unknown:pay").await;
+    house.world.began("asked pay").await;
+    until_phase(&runtime, run, Phase::Waiting).await;
+
+    let view = runtime.run_status(&run).await.unwrap();
+    assert!(matches!(&view.waits[0].on, WaitOn::Decision(step) if step.name.as_str() == "pay"));
+    assert!(view.steps.iter().any(|step| matches!(step.phase, StepPhase::Unknown(_))));
+    assert_eq!(house.world.times("pay"), 1);
+}
+
+#[tokio::test]
+async fn mail_that_was_taken_leaves_nothing_behind() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let run = submit(&runtime, a, "call:b/pure:x").await;
+    output(&runtime, run).await;
+    runtime.shutdown(Duration::from_secs(5)).await.unwrap();
+
+    for partition in house.store.partitions().await.unwrap() {
+        for log in ["inbox", "outbox"] {
+            let log = runtime_traits::store::Log::new(partition, log.as_bytes().to_vec()).unwrap();
+            let tail = house.store.read(&log, runtime_traits::store::Seq::FIRST, 10).await.unwrap();
+            assert!(tail.entries.is_empty(), "{log}: {tail:?}");
+        }
+    }
+    let request = RunRequest::new("pure:z");
+    drop((runtime, request));
+}
