@@ -6,6 +6,8 @@
 
 #[cfg(feature = "documents")]
 pub mod documents;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "documents")]
 mod librarian;
 #[cfg(feature = "llm")]

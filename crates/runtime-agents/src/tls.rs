@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runtime_traits::Cause;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// The TLS of a client. HTTP/1.1 only: a dropped call closes its connection, and the other side notices.
@@ -22,7 +22,7 @@ pub(crate) fn config() -> Result<ClientConfig, Cause> {
 /// What kept it from being made.
 #[cfg(feature = "llm")]
 pub(crate) fn none() -> Result<ClientConfig, Cause> {
-    Ok(begun()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(begun()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 fn begun() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Cause> {

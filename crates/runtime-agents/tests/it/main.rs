@@ -1,6 +1,7 @@
 //! The tests of `runtime-agents`: one binary.
 
-#[cfg(all(test, feature = "llm"))]
+#[cfg(feature = "llm")]
+#[cfg(test)]
 mod aimock;
 #[cfg(test)]
 mod answers;
@@ -10,9 +11,13 @@ mod calculator;
 mod conversation;
 #[cfg(test)]
 mod folders;
+#[cfg(feature = "http")]
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod librarian;
-#[cfg(all(test, feature = "llm"))]
+#[cfg(feature = "llm")]
+#[cfg(test)]
 mod llm;
 #[cfg(test)]
 mod llm_kind;
@@ -46,5 +51,6 @@ mod thinking;
 mod tools;
 #[cfg(test)]
 mod transcripts;
-#[cfg(all(test, feature = "llm"))]
+#[cfg(any(feature = "llm", feature = "http"))]
+#[cfg(test)]
 mod wire;

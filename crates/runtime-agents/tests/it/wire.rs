@@ -1,6 +1,7 @@
 //! A server on this machine that says what it was told to say, byte by byte, and keeps what it was asked.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,6 +43,7 @@ impl Asked {
 #[derive(Debug)]
 pub(crate) struct Wire {
     port: u16,
+    reached: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<Asked>>>,
     closed: watch::Receiver<usize>,
     _serving: JoinSet<()>,
@@ -50,16 +52,24 @@ pub(crate) struct Wire {
 impl Wire {
     /// Gives the answers one after the other, and the last one again and again.
     pub(crate) async fn says(answers: impl IntoIterator<Item = String>, then: Then) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0", answers, then).await
+    }
+
+    /// The same at an address.
+    pub(crate) async fn at(address: &str, answers: impl IntoIterator<Item = String>, then: Then) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (closing, closed) = watch::channel(0);
         let closing = Arc::new(closing);
         let mut answers: VecDeque<String> = answers.into_iter().collect();
         let (kept, mut serving) = (asked.clone(), JoinSet::new());
+        let reached: Arc<AtomicUsize> = Arc::default();
+        let count = reached.clone();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let last = answers.len() == 1;
                 let answer = if last { answers.front().cloned() } else { answers.pop_front() };
                 let (kept, closing) = (kept.clone(), closing.clone());
@@ -69,15 +79,21 @@ impl Wire {
                 });
             }
         });
-        Self { port, asked, closed, _serving: serving }
+        Self { port, reached, asked, closed, _serving: serving }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many connections came.
+    pub(crate) fn reached(&self) -> usize {
+        self.reached.load(Ordering::SeqCst)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {

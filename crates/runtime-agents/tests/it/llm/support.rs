@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime_agents::llm::{GenaiModel, Provider};
@@ -17,11 +18,15 @@ pub(crate) const KEY: &str = "sk-test-0123456789";
 
 /// Keeps what is shown, as it is put together.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(Mutex<Vec<String>>);
+pub(crate) struct Shown(Mutex<Vec<String>>, AtomicUsize);
 
 impl Shown {
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().concat()
+    }
+
+    pub(crate) fn retractions(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
     }
 
     pub(crate) fn pieces(&self) -> usize {
@@ -36,6 +41,7 @@ impl Deltas for Shown {
 
     fn retract(&self) {
         self.0.lock().unwrap().clear();
+        self.1.fetch_add(1, Ordering::SeqCst);
     }
 }
 

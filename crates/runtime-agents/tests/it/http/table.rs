@@ -1,0 +1,150 @@
+//! Addresses and tricks, none of which may lead anywhere. `P` is the port of a server that counts who reaches it.
+
+/// Addresses that are not public, as they are.
+pub(crate) const PLAIN: &[&str] = &[
+    "http://127.0.0.1:P/",
+    "http://127.255.255.254:P/",
+    "http://0.0.0.0:P/",
+    "http://0.1.2.3:P/",
+    "http://10.0.0.1:P/",
+    "http://10.255.255.255:P/",
+    "http://100.64.0.1:P/",
+    "http://100.127.255.255:P/",
+    "http://100.100.100.200/latest/meta-data/",
+    "http://168.63.129.16/machine",
+    "http://169.254.0.1:P/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://169.254.170.2/v2/credentials",
+    "http://172.16.0.1:P/",
+    "http://172.31.255.255:P/",
+    "http://192.0.0.1:P/",
+    "http://192.0.0.192/opc/v2/",
+    "http://192.0.2.1:P/",
+    "http://192.31.196.1:P/",
+    "http://192.52.193.1:P/",
+    "http://192.88.99.1:P/",
+    "http://192.168.0.1:P/",
+    "http://192.168.255.255:P/",
+    "http://192.175.48.1:P/",
+    "http://198.18.0.1:P/",
+    "http://198.19.255.255:P/",
+    "http://198.51.100.1:P/",
+    "http://203.0.113.1:P/",
+    "http://224.0.0.1:P/",
+    "http://239.255.255.255:P/",
+    "http://240.0.0.1:P/",
+    "http://255.255.255.255:P/",
+];
+
+/// Spellings of this machine: without a guard, every one of them reaches it.
+pub(crate) const SPELT: &[&str] = &[
+    "http://127.1:P/",
+    "http://127.0.1:P/",
+    "http://2130706433:P/",
+    "http://0x7f000001:P/",
+    "http://0X7F.1:P/",
+    "http://0x7f.0x0.0x0.0x1:P/",
+    "http://017700000001:P/",
+    "http://0177.0.0.1:P/",
+    "http://0177.1:P/",
+    "http://00000177.0.0.01:P/",
+    "http://127.0x0.0.1:P/",
+    "http://127.0.0.1.:P/",
+    "http://0:P/",
+    "http://0x0:P/",
+    "http://%31%32%37.0.0.1:P/",
+    "http://127.0.0%2e1:P/",
+    "http://１２７.０.０.１:P/",
+    "http://127。0。0。1:P/",
+    "http://①②⑦.0.0.1:P/",
+    "http:127.0.0.1:P/",
+    "http:\\\\127.0.0.1:P\\",
+    "http:////127.0.0.1:P/",
+    "  http://127.0.0.1:P/  ",
+    "ht\ntp://127.0.\t0.1:P/",
+    "HTTP://127.0.0.1:P/",
+    "http://127.0.0.1:P\\@example.com/",
+    "http://127.0.0.1:P/?@example.com/#example.com",
+];
+
+/// The clouds' credentials, spelt.
+pub(crate) const CLOUD: &[&str] =
+    &["http://2852039166/", "http://0xa9fea9fe/", "http://0251.0376.0251.0376/", "http://169.254.43518/"];
+
+/// IPv6 that is not public, or leads into IPv4.
+pub(crate) const SIX: &[&str] = &[
+    "http://[::1]:P/",
+    "http://[0:0:0:0:0:0:0:1]:P/",
+    "http://[::]:P/",
+    "http://[::ffff:127.0.0.1]:P/",
+    "http://[::FFFF:7F00:1]:P/",
+    "http://[::ffff:0:127.0.0.1]:P/",
+    "http://[::ffff:8.8.8.8]:P/",
+    "http://[::127.0.0.1]:P/",
+    "http://[64:ff9b::127.0.0.1]:P/",
+    "http://[64:ff9b::a9fe:a9fe]/",
+    "http://[64:ff9b:1::1]:P/",
+    "http://[2002:7f00:1::]:P/",
+    "http://[2002:a9fe:a9fe::1]:P/",
+    "http://[2001::1]:P/",
+    "http://[2001:0:4136:e378:8000:63bf:3fff:fdd2]:P/",
+    "http://[2001:20::1]:P/",
+    "http://[2001:db8::1]:P/",
+    "http://[3fff:fff::1]:P/",
+    "http://[fc00::1]:P/",
+    "http://[fd00:ec2::254]/latest/",
+    "http://[fe80::1]:P/",
+    "http://[fec0::1]:P/",
+    "http://[ff02::1]:P/",
+    "http://[100::1]:P/",
+    "http://[5f00::1]:P/",
+];
+
+/// What is no address of the web, or one with more in it than an address.
+pub(crate) const NOT_WEB: &[(&str, &str)] = &[
+    ("file:///etc/passwd", "`file` addresses"),
+    ("ftp://127.0.0.1:P/", "`ftp` addresses"),
+    ("gopher://127.0.0.1:P/_x", "`gopher` addresses"),
+    ("ws://127.0.0.1:P/", "`ws` addresses"),
+    ("data:text/plain,x", "`data` addresses"),
+    ("unix:/run/docker.sock", "`unix` addresses"),
+    ("127.0.0.1:P/", "is no address"),
+    ("//127.0.0.1:P/", "is no address"),
+    ("http://[fe80::1%25lo]:P/", "is no address"),
+    ("http://[::1", "is no address"),
+    ("http://256.256.256.256:P/", "is no address"),
+    ("http://me:pass@127.0.0.1:P/", "a name or a password"),
+    ("http://8.8.8.8@127.0.0.1:P/", "a name or a password"),
+    ("http://8.8.8.8:22/", "port 22"),
+    ("https://8.8.8.8:6379/", "port 6379"),
+];
+
+/// Hosts that are where nobody may go: all of their addresses, and why.
+pub(crate) const NAMED: &[(&str, &[&str], &str)] = &[
+    ("localhost", &["127.0.0.1", "::1"], "127.0.0.1 is this machine"),
+    ("localhost.", &["127.0.0.1"], "127.0.0.1 is this machine"),
+    ("six.example", &["::1"], "::1 is not of the public part"),
+    ("mapped.example", &["::ffff:127.0.0.1"], "is not of the public part"),
+    ("mixed.example", &["8.8.8.8", "127.0.0.1"], "127.0.0.1 is this machine"),
+    ("mixed6.example", &["2606:4700::1111", "fd00::1"], "fd00::1 is not of the public part"),
+    ("metadata.google.internal", &["169.254.169.254"], "where clouds keep credentials"),
+    ("carrier.example", &["100.64.0.1"], "shared by a carrier"),
+    ("nobody.example", &[], "is not found"),
+];
+
+/// Where a server that may be asked sends on to.
+pub(crate) const SENT_ON: &[(&str, &str)] = &[
+    ("http://127.0.0.1:P/", "127.0.0.1 is this machine"),
+    ("//127.0.0.1:P/", "127.0.0.1 is this machine"),
+    ("http://2130706433:P/", "127.0.0.1 is this machine"),
+    ("http://[::1]:P/", "::1 is not of the public part"),
+    ("http://[::ffff:7f00:1]:P/", "is not of the public part"),
+    ("http://localhost:P/", "127.0.0.1 is this machine"),
+    ("http://169.254.169.254/latest/meta-data/", "where clouds keep credentials"),
+    ("file:///etc/passwd", "`file` addresses"),
+    ("gopher://127.0.0.1:P/", "`gopher` addresses"),
+    ("http://127.0.0.2:22/", "port 22"),
+    ("http://a:b@127.0.0.2:P/", "a name or a password"),
+    ("http://[", "is no address"),
+    ("/again", "redirected more than 5 times"),
+];
