@@ -5,6 +5,8 @@ mod answers;
 #[cfg(test)]
 mod calculator;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod conversation;
 #[cfg(test)]
 mod folders;
