@@ -5,12 +5,10 @@ use std::time::Duration;
 use agent_runtime::log::{AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict};
 use agent_runtime::{Content, Entry, EntryKind, Outcome, Payload, UnixMillis};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
 use super::answer::visible;
 use super::style::Paint;
 use super::time::duration;
-use super::words::waits_for;
+use super::words::{cut, waits_for};
 
 /// How many characters the name of what happened has.
 const NAME: usize = 15;
@@ -126,19 +124,6 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
         }
     };
     (what.to_owned(), more)
-}
-
-/// Text that fits into `width`.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut left = width.saturating_sub(1);
-    let fits = |c: &char| {
-        let wide = c.width().unwrap_or(0);
-        left.checked_sub(wide).map(|rest| left = rest).is_some()
-    };
-    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// The first line of a content.
