@@ -49,7 +49,13 @@ impl Mind {
             Ok(Prepared::Tool(tool, arguments)) => {
                 match use_tool(ctx, index, call, tool, &arguments).await {
                     // It is recorded as a message already.
-                    Ok(Answer(result)) => return Ok(ToolResult { call: call.id.clone(), ..result }),
+                    Ok(Answer(result)) if !result.call.is_empty() => {
+                        return Ok(ToolResult { call: call.id.clone(), ..result });
+                    }
+                    // Somebody else said what became of it, and that is no message yet.
+                    Ok(Answer(result)) => {
+                        return say(ctx, index, ToolResult { call: call.id.clone(), ..result }).await;
+                    }
                     Err(error) => Err(unsaid(error)?),
                 }
             }
@@ -139,7 +145,7 @@ async fn use_tool(
     let reconcile = |step: StepCall| async move {
         let said = AssertUnwindSafe(async { tool.reconcile(&step, text).await }).catch_unwind().await;
         Ok(match said {
-            Ok(Ok(Reconciled::Done(said))) => Reconciled::Done(Answer(result(&call.id, Ok(said)))),
+            Ok(Ok(Reconciled::Done(said))) => Reconciled::Done(Answer(result("", Ok(said)))),
             Ok(Ok(Reconciled::NotDone)) => Reconciled::NotDone,
             // Who cannot be asked has not said anything.
             Ok(Ok(Reconciled::Unknown) | Err(_)) | Err(_) => Reconciled::Unknown,

@@ -399,8 +399,7 @@ impl RunMachine {
             state.phase = Phase::Again { not_before };
             return false;
         }
-        recorded.tries += 1;
-        recorded.dispatched_at = self.now;
+        recorded.dispatched(recorded.tries + 1, self.now);
         let (key, try_no) = (state.key.clone(), recorded.tries);
         state.phase = Phase::Opening { try_no };
         self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));

@@ -171,6 +171,15 @@ impl Recorded {
         }
     }
 
+    /// It is dispatched for the how-many-eth time. What it waited for before the first one does not count.
+    pub(super) fn dispatched(&mut self, try_no: u32, at: UnixMillis) {
+        if self.tries == 0 {
+            self.opened_at = at;
+        }
+        self.tries = try_no;
+        self.dispatched_at = at;
+    }
+
     pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {
         Self {
             digest,
