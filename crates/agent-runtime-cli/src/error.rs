@@ -200,7 +200,7 @@ impl CliError {
             Self::NoRuns => Exit::NotFound,
             Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } | Self::NothingAsked { .. } => {
                 Exit::Refused
-            },
+            }
             Self::Open(_)
             | Self::NotYours { .. }
             | Self::Listen(_)

@@ -68,7 +68,12 @@ impl Keyboard {
     ///
     /// # Errors
     /// [`CliError::Input`].
-    pub(crate) async fn ask(&mut self, prompt: &str, keep: bool, signals: &mut Signals) -> Result<Line, CliError> {
+    pub(crate) async fn ask(
+        &mut self,
+        prompt: &str,
+        keep: bool,
+        signals: &mut Signals,
+    ) -> Result<Line, CliError> {
         let Some(mut editor) = self.editor.take() else { return Ok(Line::End) };
         let prompt = prompt.to_owned();
         let reading = tokio::task::spawn_blocking(move || {

@@ -104,7 +104,8 @@ impl Plain<'_> {
                     };
                     match self.runtime.answer(&asked.run, &asked.step, Reply::Answer(text.into())).await {
                         // Somebody else was faster.
-                        Ok(()) | Err(RuntimeError::NothingToAnswer { .. } | RuntimeError::RunOver { .. }) => {}
+                        Ok(()) | Err(RuntimeError::NothingToAnswer { .. } | RuntimeError::RunOver { .. }) => {
+                        }
                         Err(error) => return Err(error.into()),
                     }
                 }

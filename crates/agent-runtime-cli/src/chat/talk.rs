@@ -191,7 +191,8 @@ impl<'a> Talk<'a> {
     }
 
     async fn greet(&mut self) -> Result<(), CliError> {
-        let server = if self.desk.served.is_some() { "" } else { " · no server: runs are worked while this is open" };
+        let server =
+            if self.desk.served.is_some() { "" } else { " · no server: runs are worked while this is open" };
         self.note(format!("{} · session {} · /help{server}", self.name, self.session))?;
         let said = last(self.runtime, &self.agent.into(), &self.session, BEFORE).await?;
         if !said.is_empty() {
@@ -214,11 +215,15 @@ impl<'a> Talk<'a> {
         for (name, takes, does) in ORDERS {
             self.note(format!("{:<16}  {does}", format!("{name} {takes}")))?;
         }
-        self.note("A line that ends with \\ goes on in the next one. Ctrl-C ends an answer that is being made.")
+        self.note(
+            "A line that ends with \\ goes on in the next one. Ctrl-C ends an answer that is being made.",
+        )
     }
 
     pub(super) fn unknown(&mut self, word: &str) -> Result<(), CliError> {
-        self.note(format!("there is no {word}: see /help, or type a second slash before it to say it to the agent"))
+        self.note(format!(
+            "there is no {word}: see /help, or type a second slash before it to say it to the agent"
+        ))
     }
 
     /// Says how to come back.

@@ -18,8 +18,10 @@ impl Tty {
     /// # Errors
     /// [`CliError::System`].
     pub(crate) fn found() -> Result<Self, CliError> {
-        let found = tcgetattr(io::stdin())
-            .map_err(|errno| CliError::System { what: "to tell the terminal's settings", source: errno.into() })?;
+        let found = tcgetattr(io::stdin()).map_err(|errno| CliError::System {
+            what: "to tell the terminal's settings",
+            source: errno.into(),
+        })?;
         Ok(Self { found })
     }
 

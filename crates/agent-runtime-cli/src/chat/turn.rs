@@ -199,7 +199,11 @@ impl Talk<'_> {
             }
             Some(Outcome::Failed(failure)) => {
                 self.stage.withdraw()?;
-                let line = format!("{} {}", self.desk.screen.paint().bad("✗ failed:"), visible(&failure.to_string()));
+                let line = format!(
+                    "{} {}",
+                    self.desk.screen.paint().bad("✗ failed:"),
+                    visible(&failure.to_string())
+                );
                 self.stage.line(line)?;
             }
             Some(Outcome::Cancelled(_) | Outcome::RolledBack) => {

@@ -29,7 +29,11 @@ pub(crate) async fn answer(desk: &Desk, runtime: &dyn Runtime, args: &AnswerArgs
 }
 
 /// Consents to a call, which is shown first, or named by its hash.
-pub(crate) async fn approve(desk: &Desk, runtime: &dyn Runtime, args: &ApproveArgs) -> Result<Exit, CliError> {
+pub(crate) async fn approve(
+    desk: &Desk,
+    runtime: &dyn Runtime,
+    args: &ApproveArgs,
+) -> Result<Exit, CliError> {
     let asked = the_one(runtime, args.run, args.step.as_ref(), |asked| !asked.is_question()).await?;
     let screen = &desk.screen;
     match &args.digest {

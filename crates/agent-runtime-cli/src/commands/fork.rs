@@ -24,10 +24,7 @@ pub(crate) async fn fork(desk: &Desk, runtime: &dyn Runtime, args: &ForkArgs) ->
         screen.line(run.to_string())?;
         let agent = name_of(runtime, view.agent).await;
         screen.say(screen.paint_err().dim(format!("a copy of {of}, in session {}", view.session)));
-        screen.hint(&[
-            format!("log --follow {run}"),
-            format!("chat {agent} --session {}", view.session),
-        ]);
+        screen.hint(&[format!("log --follow {run}"), format!("chat {agent} --session {}", view.session)]);
     }
     Ok(Exit::Done)
 }

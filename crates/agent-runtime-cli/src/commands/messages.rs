@@ -13,7 +13,11 @@ use crate::render::said;
 const PAGE: u32 = 500;
 
 /// Shows the last messages of a conversation, oldest first.
-pub(crate) async fn messages(desk: &Desk, runtime: &dyn Runtime, args: &MessagesArgs) -> Result<Exit, CliError> {
+pub(crate) async fn messages(
+    desk: &Desk,
+    runtime: &dyn Runtime,
+    args: &MessagesArgs,
+) -> Result<Exit, CliError> {
     let messages = last(runtime, &args.agent, &args.session, args.limit).await?;
     let screen = &desk.screen;
     if screen.lists_as_json() {

@@ -11,7 +11,11 @@ pub(crate) fn lines(asked: &Asked, paint: Paint) -> Vec<String> {
         What::Question(question) => {
             let mark = paint.warn("?");
             for (number, line) in question.lines().enumerate() {
-                lines.push(if number == 0 { format!("{mark} {}", paint.bold(line)) } else { format!("  {line}") });
+                lines.push(if number == 0 {
+                    format!("{mark} {}", paint.bold(line))
+                } else {
+                    format!("  {line}")
+                });
             }
             if question.is_empty() {
                 lines.push(format!("{mark} {}", paint.bold(format!("step `{}` asks", asked.step))));

@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_tool_is_named_with_its_arguments() {
-        let request = Content::json(&json!({ "tool": "search", "arguments": { "n": 3, "q": "leases" } })).unwrap();
+        let request =
+            Content::json(&json!({ "tool": "search", "arguments": { "n": 3, "q": "leases" } })).unwrap();
         let called = Called::of(StepSort::Tool, &key("turn-1/0.search"), Some(&request));
 
         assert_eq!(called.short(80), "search  n: 3, q: \"leases\"");

@@ -99,6 +99,9 @@ mod tests {
 
     #[test]
     fn nothing_hides_in_what_somebody_consents_to() {
-        assert_eq!(exact("pay\u{202e}001\u{200b}\r\u{1b}[2J\n\té你"), "pay\\u{202e}001\\u{200b}\\u{d}\\u{1b}[2J\n\té你");
+        assert_eq!(
+            exact("pay\u{202e}001\u{200b}\r\u{1b}[2J\n\té你"),
+            "pay\\u{202e}001\\u{200b}\\u{d}\\u{1b}[2J\n\té你"
+        );
     }
 }

@@ -27,11 +27,21 @@ pub(crate) fn lines(messages: &[Said], width: usize, paint: Paint) -> Vec<String
 pub(crate) fn typed(text: &str, paint: Paint) -> Vec<String> {
     let begin = |number: usize| if number == 0 { paint.place("›") } else { " ".to_owned() };
     let lines = visible(text);
-    lines.lines().enumerate().map(|(number, line)| format!("{} {}", begin(number), paint.bold(line))).collect()
+    lines
+        .lines()
+        .enumerate()
+        .map(|(number, line)| format!("{} {}", begin(number), paint.bold(line)))
+        .collect()
 }
 
 /// A call with what came of it: `✓ search  query: "leases"  1.2 s`, or why it failed.
-pub(crate) fn call(called: &Called, end: Option<Result<(), &str>>, took: &str, width: usize, paint: Paint) -> String {
+pub(crate) fn call(
+    called: &Called,
+    end: Option<Result<(), &str>>,
+    took: &str,
+    width: usize,
+    paint: Paint,
+) -> String {
     let mark = match end {
         None => paint.dim("·"),
         Some(Ok(())) => paint.good("✓"),
@@ -94,7 +104,9 @@ impl Page {
     }
 
     fn result(&mut self, said: &Said) {
-        let Ok(result) = said.content.parse::<ToolResult>() else { return self.text(&said.content.to_string()) };
+        let Ok(result) = said.content.parse::<ToolResult>() else {
+            return self.text(&said.content.to_string());
+        };
         let at = self.open.iter().position(|(id, _)| *id == result.call);
         let called = match at {
             Some(at) => self.open.remove(at).1,
