@@ -68,7 +68,8 @@ impl Before {
 
     fn settled(&self, settled: &StepSettled, content: Option<&Content>) -> Option<String> {
         let Ok(value) = &settled.result else { return None };
-        let value = inline(value, content)?;
+        // What was said is kept with the messages.
+        let value = if settled.messages.is_some() { content? } else { inline(value, content)? };
         let key = &settled.key;
         match self.steps.get(key) {
             Some((StepSort::Model, _)) => {

@@ -19,7 +19,7 @@ fn command<'a>(err: &'a str, begin: &str) -> Vec<&'a str> {
     let line = err
         .lines()
         .find_map(|line| line.strip_prefix("agent-runtime ").filter(|line| line.starts_with(begin)));
-    line.unwrap_or_else(|| panic!("no `{begin}` in: {err}")).split(' ').collect()
+    line.expect("the command is named").split(' ').collect()
 }
 
 fn output(home: &Home, run: usize) -> Value {
