@@ -27,7 +27,7 @@ Exit codes:
 
 Without a server, a command opens the store itself for as long as it takes.
 With one (`serve`), it asks the server over the unix socket beside the store.
-A store in memory is for `run` and `serve` only.
+A store in memory is for `run`, `chat` and `serve` only.
 
 AGENT_RUNTIME_FLEET and AGENT_RUNTIME_STORE stand for --fleet and --store.
 AGENT_RUNTIME_LOG=info tells more on the standard error; NO_COLOR takes colours away.";
@@ -51,8 +51,8 @@ pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
-    /// The store, instead of the fleet file's: redb:PATH or memory:. Without --fleet, fleet.toml is then read by `run`
-    /// and `serve` only
+    /// The store, instead of the fleet file's: redb:PATH or memory:. Without --fleet, fleet.toml is then read by `run`,
+    /// `chat` and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
     /// Print JSON, also on a terminal

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod ask;
+mod before;
 pub(crate) mod call;
 mod entry;
 mod exact;
@@ -12,6 +13,7 @@ mod table;
 pub(crate) mod time;
 mod words;
 
+pub(crate) use before::Before;
 pub(crate) use entry::{Lines, steps_under_way};
 pub(crate) use fault::faults;
 pub(crate) use style::Paint;

@@ -39,6 +39,7 @@ pub(crate) enum Line {
 pub(crate) struct Keyboard {
     editor: Option<Editor<Manners, DefaultHistory>>,
     file: Option<PathBuf>,
+    paint: Paint,
 }
 
 impl Keyboard {
@@ -47,24 +48,16 @@ impl Keyboard {
     /// # Errors
     /// [`CliError::Input`].
     pub(crate) fn new(paint: Paint) -> Result<Self, CliError> {
-        let config = Config::builder()
-            .max_history_size(REMEMBERED)
-            .and_then(|config| config.history_ignore_dups(true))
-            .map_err(broken)?
-            .history_ignore_space(true)
-            .completion_type(CompletionType::List)
-            .build();
-        let mut editor = Editor::with_config(config).map_err(broken)?;
-        editor.set_helper(Some(Manners { paint }));
+        let mut editor = editor(paint)?;
         let file = remembered_in().filter(|file| make(file).is_ok());
         if let Some(file) = &file {
             // A damaged file is no reason not to talk.
             let _ = editor.load_history(file);
         }
-        Ok(Self { editor: Some(editor), file })
+        Ok(Self { editor: Some(editor), file, paint })
     }
 
-    /// Asks for a line. With `keep` it is remembered for the next time.
+    /// Asks for a line. With `keep` it is remembered for the next time; without, nothing that was typed before counts.
     ///
     /// # Errors
     /// [`CliError::Input`].
@@ -74,7 +67,9 @@ impl Keyboard {
         keep: bool,
         signals: &mut Signals,
     ) -> Result<Line, CliError> {
-        let Some(mut editor) = self.editor.take() else { return Ok(Line::End) };
+        // An editor may have read ahead: what was typed for the agent must not answer a question.
+        let editor = if keep { self.editor.take() } else { Some(editor(self.paint)?) };
+        let Some(mut editor) = editor else { return Ok(Line::End) };
         let prompt = prompt.to_owned();
         let reading = tokio::task::spawn_blocking(move || {
             let read = editor.readline(&prompt);
@@ -97,9 +92,24 @@ impl Keyboard {
             Err(ReadlineError::Eof) => Line::End,
             Err(error) => return Err(broken(error)),
         };
-        self.editor = Some(editor);
+        if keep {
+            self.editor = Some(editor);
+        }
         Ok(line)
     }
+}
+
+fn editor(paint: Paint) -> Result<Editor<Manners, DefaultHistory>, CliError> {
+    let config = Config::builder()
+        .max_history_size(REMEMBERED)
+        .and_then(|config| config.history_ignore_dups(true))
+        .map_err(broken)?
+        .history_ignore_space(true)
+        .completion_type(CompletionType::List)
+        .build();
+    let mut editor = Editor::with_config(config).map_err(broken)?;
+    editor.set_helper(Some(Manners { paint }));
+    Ok(editor)
 }
 
 fn broken(error: ReadlineError) -> CliError {

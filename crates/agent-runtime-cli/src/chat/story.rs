@@ -134,7 +134,11 @@ impl Story {
 
     fn settled(&mut self, at: UnixMillis, settled: &StepSettled, content: Option<Content>) -> Vec<Act> {
         let key = &settled.key;
-        let value = settled.result.as_ref().ok().and_then(|payload| inline(payload, content));
+        let value = settled.result.as_ref().ok().and_then(|payload| match settled.messages {
+            // What was said is kept with the messages.
+            Some(_) => content,
+            None => inline(payload, content),
+        });
         if self.sorts.get(key) == Some(&StepSort::Model) {
             return self.reply(key, value.and_then(|value| value.parse().ok()));
         }
@@ -144,7 +148,7 @@ impl Story {
             let Call { called, since, .. } = self.calls.remove(at_call);
             let end = match (&settled.result, failed) {
                 (Err(StepFailure { message, .. }), _) => Err(message.clone()),
-                (Ok(_), Some(why)) => Err(without_mark(why)),
+                (Ok(_), Some(why)) => Err(why),
                 (Ok(_), None) => Ok(()),
             };
             return vec![Act::Done { called, end, took: at.since(since) }];
@@ -154,7 +158,7 @@ impl Story {
             (Some(result), Some(why)) if number(key).is_some_and(|number| !self.made.contains(&number)) => {
                 let called = self.wanted.remove(&result.call);
                 let called = called.unwrap_or_else(|| Called::by_request(key, None));
-                vec![Act::Done { called, end: Err(without_mark(why)), took: Duration::ZERO }]
+                vec![Act::Done { called, end: Err(why), took: Duration::ZERO }]
             }
             _ => Vec::new(),
         }
@@ -222,14 +226,175 @@ fn number(key: &StepKey) -> Option<(Vec<String>, String)> {
     number.bytes().all(|b| b.is_ascii_digit()).then(|| (scope, number.to_owned()))
 }
 
-/// What failed says so by its mark.
-fn without_mark(why: String) -> String {
-    why.strip_prefix("Error: ").map(str::to_owned).unwrap_or(why)
-}
-
 fn inline(payload: &Payload, content: Option<Content>) -> Option<Content> {
     match payload {
         Payload::Inline(content) => Some(content.clone()),
         Payload::Blob { .. } => content,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_runtime::log::{
+        Accepted, Ended, Outcome, Price, StepDispatched, StepOpened, StepSettled, Usage,
+    };
+    use agent_runtime::model::{ModelReply, ToolCall, ToolResult};
+    use agent_runtime::runtime::{SessionPolicy, StreamItem};
+    use agent_runtime::store::Seq;
+    use agent_runtime::{Content, Effect, Entry, EntryKind, Payload, StepKey, StepSort, UnixMillis};
+    use runtime_testkit::fakes::runtime::FakeRuntime;
+    use serde_json::json;
+
+    use super::{Act, Story};
+
+    /// A story, and the number of its next entry.
+    struct Told(Story, u64);
+
+    impl Told {
+        fn begin() -> Self {
+            let runtime = FakeRuntime::new();
+            let samples = runtime.samples();
+            let input = Content::text("go");
+            let accepted = Accepted {
+                agent: samples.agent,
+                spec_rev: 1,
+                session: "default".parse().unwrap(),
+                policy: SessionPolicy::Enqueue,
+                digest: input.digest(),
+                input: Payload::of(&input),
+                idempotency_key: None,
+                parent: None,
+                copied_from: None,
+                principal: None,
+                trace: None,
+                deadline: None,
+                priority: 0,
+                labels: std::collections::BTreeMap::new(),
+            };
+            let mut told = Self(Story::new(samples.run), 1);
+            assert_eq!(told.entry(EntryKind::Accepted(Box::new(accepted)), None), []);
+            told
+        }
+
+        fn entry(&mut self, kind: EntryKind, content: Option<Content>) -> Vec<Act> {
+            let at = UnixMillis(1_000 * self.1);
+            let entry = Box::new(Entry { seq: Seq(self.1), at, attempt: 1, epoch: 1, kind });
+            self.1 += 1;
+            self.0.take(StreamItem::Entry { entry, content })
+        }
+
+        fn opens(&mut self, step: &str, sort: StepSort, request: &serde_json::Value) -> Vec<Act> {
+            let request = Content::json(request).unwrap();
+            let opened = StepOpened {
+                key: key(step),
+                sort,
+                effect: Effect::Repeatable,
+                digest: request.digest(),
+                request: Payload::of(&request),
+                reserved: 0,
+                dispatched: true,
+            };
+            self.entry(EntryKind::StepOpened(opened), None)
+        }
+
+        /// The step says something: that is kept with the messages, and comes beside the entry.
+        fn says<T: serde::Serialize>(&mut self, step: &str, value: &T) -> Vec<Act> {
+            let value = Content::json(value).unwrap();
+            let settled = StepSettled {
+                key: key(step),
+                try_no: 1,
+                result: Ok(Payload::Inline(Content::text(""))),
+                digest: value.digest(),
+                usage: Usage::default(),
+                price: Price::default(),
+                messages: Some((Seq(1), Seq(2))),
+            };
+            self.entry(EntryKind::StepSettled(settled), Some(value))
+        }
+
+        fn shows(&mut self, step: &str, text: &str) -> Vec<Act> {
+            self.0.take(StreamItem::Preview { step: Some(key(step)), text: text.to_owned() })
+        }
+    }
+
+    fn key(text: &str) -> StepKey {
+        text.parse().unwrap()
+    }
+
+    fn reply(text: &str, calls: &[(&str, &str)]) -> ModelReply {
+        let call = |(id, name): &(&str, &str)| ToolCall {
+            id: (*id).to_owned(),
+            name: (*name).to_owned(),
+            arguments: "{}".to_owned(),
+        };
+        ModelReply { text: text.to_owned(), calls: calls.iter().map(call).collect(), ..ModelReply::default() }
+    }
+
+    fn piece(text: &str) -> Act {
+        Act::Piece(text.to_owned())
+    }
+
+    #[test]
+    fn what_a_model_said_stays_and_is_not_withdrawn_for_what_comes_then() {
+        let mut told = Told::begin();
+        told.opens("turn-1/model", StepSort::Model, &json!({}));
+        assert_eq!(told.shows("turn-1/model", "Let "), [piece("Let ")]);
+
+        assert_eq!(
+            told.says("turn-1/model", &reply("Let me see.", &[])),
+            [Act::Text("Let me see.".to_owned())]
+        );
+        assert_eq!(told.shows("turn-2/model", "It"), [piece("It")]);
+    }
+
+    #[test]
+    fn what_is_made_again_and_what_another_step_says_takes_the_place_of_what_was_shown() {
+        let mut told = Told::begin();
+        told.opens("a", StepSort::Model, &json!({}));
+        told.shows("a", "One");
+
+        assert_eq!(told.0.take(StreamItem::Retracted { step: key("b") }), [], "that one has shown nothing");
+        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [Act::Withdraw]);
+        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [], "once");
+        assert_eq!(told.shows("a", "Two"), [piece("Two")]);
+        assert_eq!(told.shows("b", "Three"), [Act::Withdraw, piece("Three")]);
+        let again = StepDispatched { key: key("b"), try_no: 2 };
+        assert_eq!(told.entry(EntryKind::StepDispatched(again), None), [Act::Withdraw]);
+    }
+
+    #[test]
+    fn a_call_is_shown_once_with_its_end_and_its_time() {
+        let mut told = Told::begin();
+        told.opens("turn-1/model", StepSort::Model, &json!({}));
+        told.says("turn-1/model", &reply("", &[("call_1_0", "search"), ("call_1_1", "nonsense")]));
+        told.opens(
+            "turn-1/0.search",
+            StepSort::Tool,
+            &json!({ "tool": "search", "arguments": { "q": "x" } }),
+        );
+        let under_way: Vec<String> =
+            told.0.calls(UnixMillis(0)).map(|(called, _)| called.short(80)).collect();
+        assert_eq!(under_way, ["search  q: \"x\""]);
+
+        let result = |call: &str, failed| ToolResult { call: call.to_owned(), text: "no".to_owned(), failed };
+        let acts = told.says("turn-1/0.search", &result("call_1_0", false));
+
+        let [Act::Done { called, end: Ok(()), took }] = acts.as_slice() else { unreachable!("{acts:?}") };
+        assert_eq!((called.name.as_str(), took.as_secs()), ("search", 1));
+        assert_eq!(told.0.calls(UnixMillis(0)).count(), 0);
+        assert_eq!(told.says("turn-1/0.said", &result("call_1_0", true)), [], "it was shown");
+        let acts = told.says("turn-1/1.said", &result("call_1_1", true));
+        let [Act::Done { called, end: Err(_), .. }] = acts.as_slice() else { unreachable!("{acts:?}") };
+        assert_eq!(called.name, "nonsense", "the model wanted it, and no step made it");
+    }
+
+    #[test]
+    fn the_end_is_the_end() {
+        let mut told = Told::begin();
+        let outcome = Outcome::Completed(Payload::Inline(Content::text("done")));
+        let ended = Ended { outcome, usage: Usage::default(), price: Price::default() };
+
+        assert_eq!(told.entry(EntryKind::Ended(ended), None), [Act::Over(None)]);
+        assert_eq!(told.0.next, Seq(3));
     }
 }

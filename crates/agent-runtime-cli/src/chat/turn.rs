@@ -129,9 +129,10 @@ impl Talk<'_> {
             Act::Text(text) => self.stage.recorded(&text),
             Act::Done { called, end, took: time } => {
                 let width = self.stage.width();
-                let end = end.as_ref().map(|()| ()).map_err(String::as_str);
+                let end = end.as_ref().copied().map_err(String::as_str);
                 let paint = self.desk.screen.paint();
-                let time = crate::render::time::duration(time);
+                // A copy has the calls of its original, which take no time.
+                let time = if time.is_zero() { String::new() } else { crate::render::time::duration(time) };
                 self.stage.line(said::call(&called, Some(end), &time, width, paint))
             }
             Act::Over(_) => Ok(()),

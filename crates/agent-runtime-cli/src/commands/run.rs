@@ -43,6 +43,8 @@ pub(crate) async fn run(
             Ok(Exit::Done)
         }
         Left::Waits(view) => {
+            // What was said before it asked is no answer.
+            teller.withdraw()?;
             say_waits(desk, &view);
             Ok(Exit::Waits)
         }

@@ -5,6 +5,8 @@ use agent_runtime::log::Author;
 use agent_runtime::model::{ModelReply, ToolResult};
 use agent_runtime::runtime::Said;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::answer::visible;
 use super::call::Called;
 use super::style::Paint;
@@ -50,8 +52,10 @@ pub(crate) fn call(
     let room = width.saturating_sub(INDENT + took.len() + 2);
     let more = match end {
         Some(Err(why)) => {
-            let short = called.short((room / 2).max(8));
+            // Its mark says that it is an error.
+            let why = why.strip_prefix("Error: ").unwrap_or(why);
             let why = visible(why).replace(['\n', '\t'], " ");
+            let short = called.short(room.saturating_sub(2 + why.width().min(room / 2)));
             cut(&format!("{short}  {why}"), room)
         }
         _ => called.short(room),
