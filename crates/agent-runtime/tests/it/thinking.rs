@@ -177,7 +177,7 @@ async fn agents_of_a_fleet_file_hand_over_to_each_other_and_work_as_teams() {
         kind = "llm"
         model = "scripted/desk"
         hand_off_to = "billing"
-        replies = [{ calls = [{ name = "hand_off_to_billing", arguments = { message = "an invoice" } }] }]
+        replies = [{ calls = [{ tool = "hand_off_to_billing", arguments = { message = "an invoice" } }] }]
         [agents.billing]
         kind = "llm"
         model = "scripted/billing"
