@@ -1,6 +1,7 @@
 //! One interleaving, from its seed.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,14 +38,12 @@ pub(super) fn play(seed: u64) -> Seen {
     let executor =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let world = World::new(seed);
-    let played = Arc::clone(&world);
-    executor.block_on(async move {
-        if let Err(panic) = tokio::spawn(played_from(seed, played)).await {
-            panic!("seed {seed}: {panic}");
-        }
-    });
-    let seen = *world.seen.lock().unwrap();
-    seen
+    let playing = AssertUnwindSafe(|| executor.block_on(played_from(seed, Arc::clone(&world))));
+    if let Err(panic) = catch_unwind(playing) {
+        eprintln!("the seed is {seed}");
+        resume_unwind(panic);
+    }
+    world.seen()
 }
 
 async fn open(world: &Arc<World>, store: &Arc<dyn StateStore>, begun: Instant, seed: u64) -> Process {
@@ -68,7 +67,7 @@ async fn open(world: &Arc<World>, store: &Arc<dyn StateStore>, begun: Instant, s
 
 async fn played_from(seed: u64, world: Arc<World>) {
     let mut chance = Chance::new(seed);
-    let begun = Instant::now();
+    let begun = begin();
     let store: Arc<dyn StateStore> = Arc::new(MapStore::new());
     let mut process = open(&world, &store, begun, seed).await;
     let mut runs: Vec<(RunId, String)> = Vec::new();
@@ -97,6 +96,11 @@ async fn played_from(seed: u64, world: Arc<World>) {
         ended_well(&process, &run, &world).await;
     }
     process.runtime.shutdown(Duration::ZERO).await.unwrap();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the simulated clock begins where the executor's does")]
+fn begin() -> Instant {
+    Instant::now()
 }
 
 async fn submit(process: &Process, chance: &mut Chance, runs: &mut Vec<(RunId, String)>) {

@@ -58,6 +58,10 @@ impl World {
         Arc::new(Self { chance: Mutex::new(Some(Chance::new(seed ^ 0x5eed))), ..Self::default() })
     }
 
+    pub(super) fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap()
+    }
+
     pub(super) fn below(&self, end: u64) -> u64 {
         self.chance.lock().unwrap().as_mut().unwrap().below(end)
     }
