@@ -38,7 +38,7 @@ async fn text_is_answered_with_text() {
             "run_id": samples.run.to_string(),
             "session": "default",
             "output": "HELLO",
-            "usage": {"input_tokens": 5, "output_tokens": 5, "model_calls": 1, "tool_calls": 0},
+            "usage": {"input_tokens": 5, "output_tokens": 5, "model_calls": 1, "tool_calls": 0, "estimated_tokens": 0},
         })
     );
     let calls = place.runtime.calls();

@@ -52,7 +52,7 @@ async fn a_question_is_answered_with_events_when_asked_so() {
     assert_eq!(events.len(), 5, "{answer:?}");
     assert!(events[1].contains("event: entry\n") && events[1].contains("id: 1\n"));
     assert!(events[1].contains(r#""content":{"text":"hello"}"#));
-    assert_eq!(events[3], "event: preview\ndata: \"HE\\nL\"");
+    assert_eq!(events[3], "event: preview\ndata: {\"text\":\"HE\\nL\"}");
     assert!(events[4].contains("id: 3\n") && events[4].contains(r#""content":{"text":"HELLO"}"#));
 }
 
