@@ -48,8 +48,11 @@ impl Mind {
             Err(why) => Err(why),
             Ok(Prepared::Tool(tool, arguments)) => {
                 match use_tool(ctx, index, call, tool, &arguments).await {
-                    // It is recorded as a message already.
-                    Ok(Answer(result)) => return Ok(ToolResult { call: call.id.clone(), ..result }),
+                    // It is a message already, unless somebody said what to take for it: then it names no call.
+                    Ok(Answer(result)) if result.call == call.id => return Ok(result),
+                    Ok(Answer(result)) => {
+                        return say(ctx, index, ToolResult { call: call.id.clone(), ..result }).await;
+                    }
                     Err(error) => Err(unsaid(error)?),
                 }
             }
@@ -139,7 +142,7 @@ async fn use_tool(
     let reconcile = |step: StepCall| async move {
         let said = AssertUnwindSafe(async { tool.reconcile(&step, text).await }).catch_unwind().await;
         Ok(match said {
-            Ok(Ok(Reconciled::Done(said))) => Reconciled::Done(Answer(result(&call.id, Ok(said)))),
+            Ok(Ok(Reconciled::Done(said))) => Reconciled::Done(Answer(result("", Ok(said)))),
             Ok(Ok(Reconciled::NotDone)) => Reconciled::NotDone,
             // Who cannot be asked has not said anything.
             Ok(Ok(Reconciled::Unknown) | Err(_)) | Err(_) => Reconciled::Unknown,
