@@ -109,6 +109,9 @@ impl Case<'_> {
                 format!("`{key}` of {run} paid {} calls of its model, not {calls}", usage.model_calls)
             });
         } else if let Some(order) = talk.order(key).filter(|_| !is_said(key)) {
+            if failed == Some(StepFailureKind::TimedOut) {
+                return;
+            }
             let denied = failed == Some(StepFailureKind::Denied) && order.deed.consent;
             let done = failed.is_none() && done(false);
             self.hold(Law::Dispatch, done || denied, || {

@@ -12,6 +12,10 @@ use crate::chaos::effects::Begun;
 use crate::chaos::script::Sort;
 use crate::chaos::talk::{Order, call_step};
 
+/// How long a call may take: many times as long as any takes, and short beside a campaign, for the next dispatch of a step
+/// that may be repeated waits until the one before is over.
+const WITHIN: Duration = Duration::from_secs(1);
+
 /// A tool that does deeds of one sort.
 #[derive(Debug)]
 pub(super) struct DeedTool {
@@ -41,6 +45,10 @@ impl Tool for DeedTool {
 
     fn effect(&self) -> Effect {
         self.sort.effect()
+    }
+
+    fn within(&self) -> Duration {
+        WITHIN
     }
 
     fn needs_approval(&self, arguments: &str) -> bool {
