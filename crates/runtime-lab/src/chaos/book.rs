@@ -146,9 +146,8 @@ impl Pages {
     pub(super) fn ask(&mut self, script: u64) -> RunRequest {
         let asked = &mut self.asked[script as usize];
         asked.times += 1;
-        let mut request = RunRequest::new(asked.input.content())
-            .in_session(asked.session.clone())
-            .when_busy(asked.policy);
+        let mut request =
+            RunRequest::new(asked.input.content()).in_session(asked.session.clone()).when_busy(asked.policy);
         request.idempotency_key = asked.key.clone();
         request
     }

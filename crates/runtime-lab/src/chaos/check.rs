@@ -8,9 +8,11 @@ mod outputs;
 mod said;
 mod sessions;
 mod steps;
-mod thoughts;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thinking_tests;
+mod thoughts;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -179,9 +181,9 @@ impl Case<'_> {
             denials: closed(b"denied"),
             answers: closed(b"answered"),
             children: self.evidence.runs.values().filter_map(|log| accepted(log)?.parent.as_ref()).count(),
-            rolled_back: count(
-                |kind| matches!(kind, EntryKind::Ended(Ended { outcome: Outcome::RolledBack, .. })),
-            ),
+            rolled_back: count(|kind| {
+                matches!(kind, EntryKind::Ended(Ended { outcome: Outcome::RolledBack, .. }))
+            }),
             said: messages.filter(|message| matches!(message.author, Author::Model | Author::Tool)).count(),
             mails: self.evidence.boxes.values().map(|boxes| boxes.inbox.written).sum(),
         }

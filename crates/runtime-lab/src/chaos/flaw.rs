@@ -69,7 +69,8 @@ impl StateStore for FlawedStore {
             Flaw::Lies if self.commits.fetch_add(1, Ordering::SeqCst) % 40 == 39 => Ok(lie(&batch)),
             Flaw::Lies => self.inner.commit(batch).await,
             Flaw::LosesMail => {
-                let sends = |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes() == b"outbox");
+                let sends =
+                    |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes() == b"outbox");
                 if batch.then.iter().any(sends) && self.commits.fetch_add(1, Ordering::SeqCst) % 4 == 3 {
                     batch.then.retain(|then| !sends(then));
                 }

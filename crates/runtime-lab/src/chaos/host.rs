@@ -96,7 +96,8 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
         store = Arc::new(FlawedStore::new(store, flaw));
     }
     let witness = Arc::new(Witness::new(args.counter, args.life));
-    let kinds: Vec<Arc<dyn AgentKind>> = vec![Arc::new(Scripted { witness: Arc::clone(&witness) }), Arc::new(Thinking::new(witness))];
+    let kinds: Vec<Arc<dyn AgentKind>> =
+        vec![Arc::new(Scripted { witness: Arc::clone(&witness) }), Arc::new(Thinking::new(witness))];
     let fleet = Fleet::check(&fleet_file(args.agents), &kinds).map_err(HostError::Fleet)?;
     let server = Server {
         store: Arc::new(TrappedStore::new(store, args.trap)),

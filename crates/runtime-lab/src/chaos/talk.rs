@@ -119,7 +119,11 @@ impl Order {
     pub(super) fn said(&self) -> Result<String, String> {
         let Self { talk, turn, call, deed } = self;
         let what = format!("call {call} of turn {turn} of {talk}");
-        if deed.fails { Err(format!("{what} fails")) } else { Ok(format!("{what}{}", ".".repeat(deed.bytes))) }
+        if deed.fails {
+            Err(format!("{what} fails"))
+        } else {
+            Ok(format!("{what}{}", ".".repeat(deed.bytes)))
+        }
     }
 }
 

@@ -99,10 +99,9 @@ impl AgentKind for Thinking {
     }
 
     fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
-        let agent = self.agent(spec).map_err(|error| SpecError::Config {
-            agent: spec.name.to_string(),
-            cause: Cause::of(&error),
-        })?;
+        let agent = self
+            .agent(spec)
+            .map_err(|error| SpecError::Config { agent: spec.name.to_string(), cause: Cause::of(&error) })?;
         Ok(Arc::new(Thinker { spec: spec.clone(), agent, stage: Arc::clone(&self.stage) }))
     }
 }

@@ -27,7 +27,9 @@ impl Case<'_> {
             self.hold(Law::Called, asked, || format!("`{step}` of {parent} did not call {run}"));
             let wanted = self.talks.get(parent).and_then(|talk| talk.wish(step)?.2.talk());
             let right = wanted.is_some() && wanted == self.talks.get(run);
-            self.hold(Law::Called, right, || format!("{run} has an input that `{step}` of {parent} does not"));
+            self.hold(Law::Called, right, || {
+                format!("{run} has an input that `{step}` of {parent} does not")
+            });
         }
         for (run, log) in &evidence.runs {
             for entry in log {

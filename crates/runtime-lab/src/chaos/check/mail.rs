@@ -18,7 +18,9 @@ impl Case<'_> {
             for (which, mailbox) in [("inbox", boxes.inbox), ("outbox", boxes.outbox)] {
                 let Mailbox { written, left, done } = mailbox;
                 self.hold(Law::Mail, left == 0 && done == written, || {
-                    format!("the {which} of {partition} had {written} mails, {done} are done, {left} are left")
+                    format!(
+                        "the {which} of {partition} had {written} mails, {done} are done, {left} are left"
+                    )
                 });
             }
             for (from, taken) in &boxes.taken_from {

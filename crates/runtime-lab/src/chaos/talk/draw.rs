@@ -5,8 +5,7 @@ use crate::chaos::dice::Dice;
 use crate::chaos::script::Sort;
 
 /// The sorts of wishes, as often as they come.
-const WISHES: [&str; 10] =
-    ["do", "do", "do", "do", "do", "consent", "consent", "ask", "person", "nonsense"];
+const WISHES: [&str; 10] = ["do", "do", "do", "do", "do", "consent", "consent", "ask", "person", "nonsense"];
 
 /// The talk of this submission.
 pub(crate) fn draw(seed: u64, id: u64) -> Talk {
@@ -92,7 +91,10 @@ mod tests {
         let talks: Vec<Talk> = (0..300).map(|id| draw(3, id)).collect();
 
         for sort in [Sort::Pure, Sort::Repeatable, Sort::Idempotent, Sort::Fleeting, Sort::AtMostOnce] {
-            assert!(wishes(&talks).any(|wish| matches!(wish, Wish::Do(deed) if deed.sort == sort)), "{sort:?}");
+            assert!(
+                wishes(&talks).any(|wish| matches!(wish, Wish::Do(deed) if deed.sort == sort)),
+                "{sort:?}"
+            );
         }
         assert!(wishes(&talks).any(|wish| matches!(wish, Wish::Do(deed) if deed.consent)));
         assert!(wishes(&talks).any(|wish| matches!(wish, Wish::Ask(_))));
