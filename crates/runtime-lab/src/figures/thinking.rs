@@ -74,7 +74,7 @@ pub(crate) async fn one_call(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {
     }
     let (idle, agents) = house::with_agents(Arc::new(MemoryStore::new()), 1).await?;
     let Some(noop) = agents.first().copied() else { return Ok(Vec::new()) };
-    let runs = plan.sized(RUNS * 10).min(RUNS).max(20);
+    let runs = plan.sized(RUNS * 10).clamp(20, RUNS);
     let ours = async || per_run(&runtime, agent, runs).await;
     let baseline = async || per_run(&idle, noop, runs).await;
     let (with, without) = take_turns(plan.rounds, ours, baseline).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use runtime_traits::content::Digest;
-use runtime_traits::log::{Entry, EntryKind, StepFailureKind, StepSettled, WaitId, WaitOn};
+use runtime_traits::log::{Entry, EntryKind, StepFailureKind, StepSettled, UnknownCause, WaitId, WaitOn};
 use runtime_traits::{Content, RunId, StepKey};
 
 use super::{Case, answer_of};
@@ -51,6 +51,7 @@ impl Case<'_> {
         let needs = |key: &StepKey| talk.order(key).is_some_and(|order| order.deed.consent);
         let mut asked: HashMap<&StepKey, Digest> = HashMap::new();
         let mut consented: Vec<&StepKey> = Vec::new();
+        let mut dispatched: HashMap<&StepKey, (u32, u64, u32)> = HashMap::new();
         let waits = waits(log);
         for entry in log {
             match &entry.kind {
@@ -74,6 +75,18 @@ impl Case<'_> {
                 EntryKind::StepDispatched(begun) if needs(&begun.key) => {
                     self.hold(Law::Consent, consented.contains(&&begun.key), || {
                         format!("`{}` of {run} was dispatched without consent", begun.key)
+                    });
+                    dispatched.insert(&begun.key, (entry.attempt, entry.epoch, begun.try_no));
+                }
+                EntryKind::StepUnknown(unknown) if unknown.cause == UnknownCause::Crash => {
+                    // Nobody died: who dispatched it did not do it.
+                    let now = (entry.attempt, entry.epoch, unknown.try_no);
+                    let given_up = dispatched.get(&unknown.key) == Some(&now);
+                    let done = self.executions.get(run).into_iter().flatten().any(|execution| {
+                        execution.begun.key == unknown.key && execution.begun.try_no == unknown.try_no
+                    });
+                    self.hold(Law::Consent, !given_up || done, || {
+                        format!("`{}` of {run} was consented to, and given up before it began", unknown.key)
                     });
                 }
                 _ => {}

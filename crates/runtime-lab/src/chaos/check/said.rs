@@ -168,7 +168,7 @@ fn said_by(log: &[Entry]) -> Vec<(Seq, Author)> {
         else {
             continue;
         };
-        let model = key.scope.first().is_some() && *key == Talk::model_step(turn_of(key));
+        let model = !key.scope.is_empty() && *key == Talk::model_step(turn_of(key));
         let author = if model { Author::Model } else { Author::Tool };
         if said.is_empty() {
             said.push((*first, Author::Caller));

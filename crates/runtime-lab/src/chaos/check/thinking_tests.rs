@@ -7,7 +7,8 @@ use std::time::Duration;
 use runtime_traits::Digest;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Author, CancelRequested, DecidedBy, EntryKind, Message, Outcome, Receipt, StepDispatched, Stopped, WaitOn,
+    Author, CancelRequested, DecidedBy, EntryKind, Message, Outcome, Receipt, StepDispatched, StepUnknown,
+    Stopped, UnknownCause, WaitOn,
 };
 use runtime_traits::store::Seq;
 
@@ -105,6 +106,11 @@ fn every_law_about_consents_is_named_when_it_is_broken() {
         (Law::Log, "dispatched twice with one consent", |scene| {
             let again = EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 2 });
             scene.insert(PARENT, 13, again);
+        }),
+        (Law::Consent, "given up before it began", |scene| {
+            scene.executions.retain(|execution| execution.begun.key != pay());
+            let unknown = StepUnknown { key: pay(), try_no: 1, cause: UnknownCause::Crash };
+            scene.insert(PARENT, 13, EntryKind::StepUnknown(unknown));
         }),
         (Law::Consent, "begun without a question", |scene| {
             let EntryKind::StepOpened(opened) = &mut scene.entry(PARENT, 5).kind else { panic!("it opens") };
