@@ -212,6 +212,9 @@ impl RunMachine {
                     if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
                         recorded.tries = dispatched.try_no;
                         recorded.dispatched_at = entry.at;
+                        if dispatched.try_no == 1 {
+                            recorded.first_at = entry.at;
+                        }
                         recorded.repeat = false;
                     }
                 }

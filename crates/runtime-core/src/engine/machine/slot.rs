@@ -83,7 +83,8 @@ pub(super) struct Recorded {
     pub(super) digest: Digest,
     /// Sort and effect; a pure step has only its result in the log.
     pub(super) opened: Option<(StepSort, Effect)>,
-    pub(super) opened_at: UnixMillis,
+    /// When it was dispatched first; when it was asked for, if it was not.
+    pub(super) first_at: UnixMillis,
     pub(super) dispatched_at: UnixMillis,
     pub(super) tries: u32,
     /// It has an end in the log: a result, a verdict that stands for one, a time-out, or it was dropped.
@@ -175,7 +176,7 @@ impl Recorded {
         Self {
             digest,
             opened: None,
-            opened_at: at,
+            first_at: at,
             dispatched_at: at,
             tries: 1,
             closed: true,
