@@ -27,8 +27,7 @@ fn three_kills_violate_nothing() {
     // It looked at something.
     let looked = told.lines().find(|line| line.starts_with("looked ")).expect(&told);
     let scripted = ["accepted", "executions", "repeats", "verdicts", "handed_over"];
-    let thinking =
-        ["model_calls", "tool_calls", "consents", "denials", "answers", "children", "said", "mails"];
+    let thinking = ["model_calls", "tool_calls", "consents", "answers", "children", "said", "mails"];
     for what in scripted.into_iter().chain(thinking) {
         assert!(!looked.contains(&format!(" {what}=0 ")), "{looked}");
     }
