@@ -66,7 +66,15 @@ pub(crate) fn tools(place: &Place) -> Result<Vec<(&'static str, String)>, Failur
             println!("xtask: Node.js {version} is here");
             PathBuf::from("node")
         }
-        None => install(&tools, &RUNNER, &format!("Node.js {}.{} or later", OLDEST_NODE.0, OLDEST_NODE.1))?,
+        None => {
+            let node =
+                install(&tools, &RUNNER, &format!("Node.js {}.{} or later", OLDEST_NODE.0, OLDEST_NODE.1))?;
+            if said(Command::new(&node).arg("--version")).is_none() {
+                let why = format!("{} does not run; install a Node.js of your system", node.display());
+                return Err(Failure::Tool { name: RUNNER.name, why });
+            }
+            node
+        }
     };
     let server = install(&tools, &SERVER, "the model server of the tests")?;
     Ok(vec![(NODE, node.display().to_string()), (AIMOCK, server.display().to_string())])

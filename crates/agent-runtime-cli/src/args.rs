@@ -1,11 +1,16 @@
 //! What people type.
 
+mod people;
+
 use std::path::PathBuf;
 
 use agent_runtime::fleet::{StoreUri, loopback};
+use agent_runtime::runtime::SessionPolicy;
 use agent_runtime::{AgentRef, IdempotencyKey, Name, RunId, SessionName, StateId, StepKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+
+pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
 
 const AFTER: &str = "\
 Exit codes:
@@ -16,12 +21,13 @@ Exit codes:
   4  refused: not started, busy, wrong state, name or key taken, store in use
   5  the store or the connection to a server failed;
      an address cannot be listened on
-  6  the run waits for somebody: see `log`, `decide` and `cancel`
+  6  the run waits for somebody: see `log`, `answer`, `approve`,
+     `decide` and `cancel`
   128 + n  ended by signal n (130: Ctrl-C)
 
 Without a server, a command opens the store itself for as long as it takes.
 With one (`serve`), it asks the server over the unix socket beside the store.
-A store in memory is for `run` and `serve` only.
+A store in memory is for `run`, `chat` and `serve` only.
 
 AGENT_RUNTIME_FLEET and AGENT_RUNTIME_STORE stand for --fleet and --store.
 AGENT_RUNTIME_LOG=info tells more on the standard error; NO_COLOR takes colours away.";
@@ -45,8 +51,8 @@ pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
-    /// The store, instead of the fleet file's: redb:PATH or memory:. Without --fleet, fleet.toml is then read by `run`
-    /// and `serve` only
+    /// The store, instead of the fleet file's: redb:PATH or memory:. Without --fleet, fleet.toml is then read by `run`,
+    /// `chat` and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
     /// Print JSON, also on a terminal
@@ -59,6 +65,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Give an agent an input and show its answer as it comes
     Run(RunArgs),
+    /// Talk with an agent
+    Chat(ChatArgs),
     /// Host the agents: work their runs, listen for HTTP and for the other commands
     Serve(ServeArgs),
     /// Say everything that is wrong with a fleet file
@@ -103,6 +111,17 @@ pub(crate) enum Command {
     },
     /// Say what becomes of a step that a crash left with an unknown end
     Decide(DecideArgs),
+    /// Answer what a run asks
+    Answer(AnswerArgs),
+    /// Consent to a call that a run asks consent for
+    Approve(ApproveArgs),
+    /// Refuse consent to a call
+    Deny(DenyArgs),
+    /// Copy a run into a new conversation, where it goes on
+    Fork(ForkArgs),
+    /// Show what was said in a conversation
+    #[command(visible_alias = "history")]
+    Messages(MessagesArgs),
     /// Freeze an agent's conversations and state
     Save {
         /// The agent: its name or its id
@@ -133,6 +152,36 @@ pub(crate) struct RunArgs {
     /// The same key gives the same run, also when it is asked for again
     #[arg(long, value_parser = key)]
     pub(crate) key: Option<IdempotencyKey>,
+    /// What to do if the conversation is busy [default: enqueue behind a run at work, reject behind one that waits]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) when_busy: Option<WhenBusy>,
+}
+
+/// What to do with a run whose conversation is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenBusy {
+    /// Work it after the others
+    Enqueue,
+    /// Refuse it
+    Reject,
+    /// Cancel the run at work, and keep what it has said so far
+    Interrupt,
+    /// Cancel the run at work; the conversation goes on as if it had not been
+    Rollback,
+    /// Take the input as the answer that the run at work waits for
+    Answer,
+}
+
+impl From<WhenBusy> for SessionPolicy {
+    fn from(when: WhenBusy) -> Self {
+        match when {
+            WhenBusy::Enqueue => Self::Enqueue,
+            WhenBusy::Reject => Self::Reject,
+            WhenBusy::Interrupt => Self::Interrupt,
+            WhenBusy::Rollback => Self::Rollback,
+            WhenBusy::Answer => Self::Answer,
+        }
+    }
 }
 
 /// `serve`.

@@ -1,10 +1,13 @@
 //! The commands, each against any [`Runtime`](agent_runtime::Runtime).
 
 pub(crate) mod agents;
+pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod decide;
+pub(crate) mod fork;
 pub(crate) mod log;
+pub(crate) mod messages;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod state;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use agent_runtime::fleet::Faults;
 use agent_runtime::service::{ListenError, PlaceError};
-use agent_runtime::{OpenError, RunId, RuntimeError};
+use agent_runtime::{OpenError, RunId, RuntimeError, StepKey};
 use thiserror::Error;
 
 use crate::exit::Exit;
@@ -122,6 +122,33 @@ pub enum CliError {
     /// There are no runs, and `last` was asked for.
     #[error("there are no runs yet: begin one with `agent-runtime run AGENT \"…\"`")]
     NoRuns,
+    /// The run asks nobody.
+    #[error("`{run}` waits for nobody's answer or consent: see what it does with `agent-runtime log {run}`")]
+    NothingAsked {
+        /// The run.
+        run: RunId,
+    },
+    /// Several steps of the run ask.
+    #[error("several steps of `{run}` wait: name one of {}", named(.steps))]
+    WhichStep {
+        /// The run.
+        run: RunId,
+        /// The steps.
+        steps: Vec<StepKey>,
+    },
+    /// Consent was given without saying to what, and nobody can be shown it.
+    #[error(
+        "which call is consented to? look at it with `agent-runtime log {run}`, then say so with its hash: \
+         `agent-runtime approve {run} {step} --digest {mark}`"
+    )]
+    WhichCall {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The first digits of the hash.
+        mark: String,
+    },
     /// The decision's value is no JSON.
     #[error("`{given}` is no JSON: put texts into quotation marks, as in '\"done\"'")]
     NoJson {
@@ -166,10 +193,14 @@ impl CliError {
             | Self::Faulty { .. }
             | Self::NoJson { .. }
             | Self::NeedlessValue { .. }
+            | Self::WhichStep { .. }
+            | Self::WhichCall { .. }
             | Self::Input(_)
             | Self::Open(OpenError::UnknownScheme { .. }) => Exit::BadInput,
             Self::NoRuns => Exit::NotFound,
-            Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } => Exit::Refused,
+            Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } | Self::NothingAsked { .. } => {
+                Exit::Refused
+            }
             Self::Open(_)
             | Self::NotYours { .. }
             | Self::Listen(_)
@@ -199,12 +230,20 @@ impl CliError {
             Self::WentAway { .. } => "went-away",
             Self::Socket { .. } | Self::SocketName { .. } => "no-socket",
             Self::NoRuns => "no-runs",
+            Self::NothingAsked { .. } => "nothing-to-answer",
+            Self::WhichStep { .. } => "which-step",
+            Self::WhichCall { .. } => "which-call",
             Self::NoJson { .. } | Self::NeedlessValue { .. } => "bad-value",
             Self::Input(_) => "no-input",
             Self::Output(_) => "no-output",
             Self::System { .. } => "system",
         }
     }
+}
+
+fn named(steps: &[StepKey]) -> String {
+    let names: Vec<String> = steps.iter().map(|step| format!("`{step}`")).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -45,9 +45,12 @@ impl Exit {
         use RuntimeError as E;
         match error {
             E::RunFailed { .. } | E::RunCancelled { .. } | E::RunContinues { .. } => Self::RunFailed,
-            E::UnknownKind { .. } | E::Spec(_) | E::Name(_) | E::EmptyInput | E::TooLarge { .. } => {
-                Self::BadInput
-            }
+            E::UnknownKind { .. }
+            | E::Spec(_)
+            | E::Name(_)
+            | E::EmptyInput
+            | E::AnswerWithKey
+            | E::TooLarge { .. } => Self::BadInput,
             E::UnknownAgent { .. } | E::UnknownRun { .. } | E::UnknownState { .. } => Self::NotFound,
             E::NotStarted { .. }
             | E::WrongState { .. }

@@ -2,10 +2,13 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod asks;
+mod chat;
 mod commands;
 mod desk;
 mod error;
 mod exit;
+mod input;
 mod open;
 mod place;
 mod progress;
@@ -27,7 +30,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, ServeArgs};
-use commands::{agents, cancel, check, decide, log, run, runs, state, status};
+use commands::{agents, answer, cancel, check, decide, fork, log, messages, run, runs, state, status};
 use desk::Desk;
 use open::Opened;
 use place::{FleetFile, Place};
@@ -101,7 +104,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
     }
     let mut signals = Signals::listen()?;
-    let makes = matches!(command, Command::Run(_) | Command::Serve(_));
+    let makes = matches!(command, Command::Run(_) | Command::Chat(_) | Command::Serve(_));
     let place = Place::find(&global, makes)?;
     if place.store == StoreUri::Memory && !makes {
         return Err(CliError::InMemory);
@@ -114,6 +117,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     let runtime = reached.runtime();
     let done = match command {
         Command::Run(args) => run::run(&desk, runtime, &args, &mut signals).await,
+        Command::Chat(args) => chat::chat(&desk, runtime, &args, &mut signals).await,
         Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
         Command::Runs { agent, open } => runs::runs(&desk, runtime, agent.as_ref(), open).await,
         Command::Log { run, follow } => log::log(&desk, runtime, run, follow).await,
@@ -122,6 +126,11 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
             cancel::cancel(&desk, runtime, run, &reason, within).await
         }
         Command::Decide(args) => decide::decide(&desk, runtime, &args).await,
+        Command::Answer(args) => answer::answer(&desk, runtime, &args).await,
+        Command::Approve(args) => answer::approve(&desk, runtime, &args).await,
+        Command::Deny(args) => answer::deny(&desk, runtime, &args).await,
+        Command::Fork(args) => fork::fork(&desk, runtime, &args).await,
+        Command::Messages(args) => messages::messages(&desk, runtime, &args).await,
         Command::Save { agent } => state::save(&desk, runtime, &agent).await,
         Command::Restore { state, name } => state::restore(&desk, runtime, &state, name).await,
         Command::Status => status::status(&desk, runtime).await,
@@ -135,7 +144,10 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
 
 /// Whether a command works runs where nobody serves. All others leave them as they are.
 fn works(command: &Command) -> bool {
-    matches!(command, Command::Run(_) | Command::Log { follow: true, .. })
+    matches!(
+        command,
+        Command::Run(_) | Command::Chat(_) | Command::Fork(_) | Command::Log { follow: true, .. }
+    )
 }
 
 async fn serve_place(

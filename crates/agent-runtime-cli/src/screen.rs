@@ -10,7 +10,7 @@ use rustix::termios::{tcgetpgrp, tcgetwinsize};
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::render::answer::visible;
+use crate::render::answer::{rows, visible};
 use crate::render::{Paint, faults};
 
 /// What is known of the two outputs: asked once, when the program begins.
@@ -91,6 +91,24 @@ impl Screen {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)
     }
 
+    /// Takes a text away that was written last, up to the row in which it began.
+    ///
+    /// # Errors
+    /// [`CliError::Output`].
+    pub(crate) fn take_away(&self, text: &str) -> Result<(), CliError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let rows = rows(text, self.terminal.width.into());
+        if rows > usize::from(self.terminal.height) {
+            // Its beginning has left the screen and cannot be taken away.
+            return self.piece("\n\n");
+        }
+        // To the first column, up to its first row, and clear from there.
+        let up = if rows > 1 { format!("\u{1b}[{}A", rows - 1) } else { String::new() };
+        self.piece(&format!("\r{up}\u{1b}[J"))
+    }
+
     /// Writes JSON to the standard output: in many lines for people, in one for programs.
     ///
     /// # Errors
@@ -116,6 +134,12 @@ impl Screen {
     /// Says something to whoever runs the command. A standard error that nobody takes is no reason to stop.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    }
+
+    /// Asks whoever runs the command for a line, on the same line.
+    pub(crate) fn ask(&self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{text}").and_then(|()| err.flush());
     }
 
     /// Says why a command did not do as asked.

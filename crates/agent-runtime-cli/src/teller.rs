@@ -6,7 +6,7 @@ use agent_runtime::{Content, Media};
 
 use crate::error::CliError;
 use crate::progress::Progress;
-use crate::render::answer::{Rest, Shown, rows, visible};
+use crate::render::answer::{Rest, Shown, visible};
 use crate::screen::Screen;
 
 /// Shows an answer while it is made.
@@ -57,7 +57,7 @@ impl Teller {
     /// [`CliError::Output`].
     pub(crate) fn withdraw(&mut self) -> Result<(), CliError> {
         let gone = self.shown.withdraw();
-        self.take_away(&gone)
+        self.screen.take_away(&gone)
     }
 
     /// Shows what is left of the recorded answer.
@@ -78,7 +78,7 @@ impl Teller {
         match self.shown.rest(&whole) {
             Rest::Tail(tail) => self.screen.piece(tail)?,
             Rest::Instead(gone) => {
-                self.take_away(&gone)?;
+                self.screen.take_away(&gone)?;
                 self.screen.piece(&whole)?;
             }
         }
@@ -98,19 +98,5 @@ impl Teller {
         }
         let mut out = io::stdout().lock();
         out.write_all(&output.bytes).and_then(|()| out.flush()).map_err(CliError::Output)
-    }
-
-    fn take_away(&self, text: &str) -> Result<(), CliError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let rows = rows(text, self.screen.terminal.width.into());
-        if rows > usize::from(self.screen.terminal.height) {
-            // Its beginning has left the screen and cannot be taken away.
-            return self.screen.piece("\n\n");
-        }
-        // To the first column, up to its first row, and clear from there.
-        let up = if rows > 1 { format!("\u{1b}[{}A", rows - 1) } else { String::new() };
-        self.screen.piece(&format!("\r{up}\u{1b}[J"))
     }
 }

@@ -8,6 +8,7 @@ use agent_runtime::store::Seq;
 use agent_runtime::{Content, Entry, Outcome, RunId, Runtime, RuntimeError};
 use futures_util::StreamExt;
 
+use crate::asks::who_waits;
 use crate::error::CliError;
 use crate::render::{awaited, needs_somebody, steps_under_way};
 use crate::signals::Signals;
@@ -65,8 +66,8 @@ async fn watch_one(
             item = items.next() => item.ok_or(CliError::WentAway { run })??,
             signal = signals.next() => return Ok(Left::Interrupted(run, signal)),
             () = tokio::time::sleep(QUIET) => {
-                if let Some(view) = &view && let Some(wait) = unhosted(runtime, view).await {
-                    return Ok(Left::Unhosted(run, wait));
+                if let Some(left) = held_up(runtime, view.as_ref()).await? {
+                    return Ok(left);
                 }
                 continue;
             }
@@ -112,7 +113,7 @@ async fn watch_one(
 }
 
 /// Whether an attempt or a call begins again: its previews will come again.
-fn is_begun_again(entry: &Entry) -> bool {
+pub(crate) fn is_begun_again(entry: &Entry) -> bool {
     match &entry.kind {
         EntryKind::Started(_) => entry.attempt > 1,
         EntryKind::StepDispatched(dispatched) => dispatched.try_no > 1,
@@ -120,8 +121,20 @@ fn is_begun_again(entry: &Entry) -> bool {
     }
 }
 
+/// Why a run that has been quiet does not move: nobody hosts its kind, or a run that it called waits for somebody.
+async fn held_up(runtime: &dyn Runtime, view: Option<&RunView>) -> Result<Option<Left>, CliError> {
+    let Some(view) = view else { return Ok(None) };
+    if let Some(wait) = unhosted(runtime, view).await {
+        return Ok(Some(Left::Unhosted(view.run, wait)));
+    }
+    if !view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Child { .. })) {
+        return Ok(None);
+    }
+    Ok(who_waits(runtime, &view.run).await?.map(|waiting| Left::Waits(Box::new(waiting))))
+}
+
 /// The run as it is now, if it waits for somebody. A wait that is being read may be over: the log's end counts.
-async fn waits(runtime: &dyn Runtime, view: &RunView) -> Result<Option<RunView>, CliError> {
+pub(crate) async fn waits(runtime: &dyn Runtime, view: &RunView) -> Result<Option<RunView>, CliError> {
     let waits = |view: &RunView| view.waits.iter().any(|wait| needs_somebody(&wait.on));
     if !waits(view) {
         return Ok(None);

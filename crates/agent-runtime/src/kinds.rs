@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runtime_agents::LlmKind;
+use runtime_agents::teams::TeamKind;
 use runtime_traits::AgentKind;
 
 use placed::Placed;
@@ -13,7 +14,7 @@ use placed::Placed;
 /// The kinds of agents that this build hosts. Paths in their settings are taken from `folder`: that of the fleet file.
 pub fn kinds(folder: impl AsRef<Path>) -> Vec<Arc<dyn AgentKind>> {
     let folder = folder.as_ref().to_owned();
-    vec![
+    let mut kinds: Vec<Arc<dyn AgentKind>> = vec![
         #[cfg(feature = "documents")]
         Arc::new(Placed {
             folder: folder.clone(),
@@ -21,7 +22,9 @@ pub fn kinds(folder: impl AsRef<Path>) -> Vec<Arc<dyn AgentKind>> {
             kind: runtime_agents::LibrarianKind,
         }),
         Arc::new(Placed { folder, place: placed::tools_and_keys, kind: llm_kind() }),
-    ]
+    ];
+    kinds.extend(TeamKind::ALL.map(|kind| Arc::new(kind) as Arc<dyn AgentKind>));
+    kinds
 }
 
 /// Agents with models: with the providers and tools that this build has.

@@ -17,7 +17,7 @@ pub use runtime_agents::schemars;
 pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_agents::{
     LlmAgent, LlmAgentBuilder, LlmAgentError, LlmKind, ModelSettings, ModelSource, NoModels, Retrying,
-    ScriptedModel, Turn, tools,
+    ScriptedModel, Turn, teams, tools,
 };
 pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
 #[cfg(feature = "redb")]

@@ -16,11 +16,14 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        SETTLED | ENDED => 2,
+        ACCEPTED | SETTLED | ENDED => 2,
         _ => 1,
     }
 }
 
+/// Version 2: more policies for a busy session.
+const ACCEPTED: u16 = 1;
+/// Version 2: tokens may be estimated.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
 
@@ -30,7 +33,7 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
         encode_as(tag, version(tag), MUST_UNDERSTAND, &(entry.at, entry.attempt, entry.epoch, body))
     }
     match &entry.kind {
-        EntryKind::Accepted(body) => with(1, entry, body.as_ref()),
+        EntryKind::Accepted(body) => with(ACCEPTED, entry, body.as_ref()),
         EntryKind::Started(body) => with(2, entry, body),
         EntryKind::StepOpened(body) => with(3, entry, body),
         EntryKind::StepDispatched(body) => with(4, entry, body),

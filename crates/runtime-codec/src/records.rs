@@ -105,7 +105,12 @@ pub struct StateRecord {
 }
 record!(StateRecord, 109, "session state");
 
-record!(Message, 110, "message");
+impl Record for Message {
+    const TAG: u16 = 110;
+    /// Version 2: more authors.
+    const VERSION: u16 = 2;
+    const WHAT: &'static str = "message";
+}
 
 /// `due/<ms>/<what>`: what is to be done then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

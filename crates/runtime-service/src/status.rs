@@ -25,7 +25,10 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::RunCancelled { .. }
         | RuntimeError::RunContinues { .. } => 409,
         RuntimeError::TooLarge { .. } => 413,
-        RuntimeError::UnknownKind { .. } | RuntimeError::Spec(_) | RuntimeError::EmptyInput => 422,
+        RuntimeError::UnknownKind { .. }
+        | RuntimeError::Spec(_)
+        | RuntimeError::EmptyInput
+        | RuntimeError::AnswerWithKey => 422,
         RuntimeError::Busy { .. } => 429,
         RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Deadline => 504,
         RuntimeError::RunFailed { .. } | RuntimeError::Damaged { .. } | RuntimeError::Newer { .. } => 500,

@@ -10,10 +10,11 @@ use tokio::time::timeout;
 
 use super::{name_of, run_of};
 use crate::args::RunArg;
+use crate::asks::Asked;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Lines, awaited, phase, time, waits_for};
+use crate::render::{Before, Lines, ask, awaited, phase, time, waits_for};
 use crate::watch::{QUIET, unhosted};
 
 /// An entry, as programs read it: one to a line.
@@ -36,7 +37,8 @@ pub(crate) async fn log(
     let view = runtime.run_status(&run).await?;
     let screen = &desk.screen;
     let json = screen.lists_as_json();
-    let lines = Lines { begin: view.accepted_at, width: screen.terminal.width, paint: screen.paint() };
+    let (width, paint) = (screen.terminal.width, screen.paint());
+    let mut lines = Lines { begin: view.accepted_at, width, paint, before: Before::default() };
     if !json {
         let paint = screen.paint();
         let agent = name_of(runtime, view.agent).await;
@@ -85,5 +87,10 @@ fn hint(desk: &Desk, view: &RunView, unhosted: Option<WaitOn>) {
     let state = phase(view.phase, None).0;
     let state = if waits.is_empty() { state } else { format!("waiting for {}", waits.join(", ")) };
     screen.say(screen.paint_err().warn(format!("the run is {state}")));
+    for asked in Asked::all(view) {
+        for line in ask::lines(&asked, screen.paint_err()) {
+            screen.say(line);
+        }
+    }
     screen.hint(&super::run::next_of(view));
 }

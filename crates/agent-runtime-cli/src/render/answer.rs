@@ -51,6 +51,17 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().filter(harmless).collect()
 }
 
+/// Text without the codes that paint it.
+pub(crate) fn unpainted(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split("\u{1b}[");
+    plain.extend(parts.next());
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+    }
+    plain
+}
+
 /// How many lines of a terminal that is `width` wide the text has begun, the cursor's own included.
 pub(crate) fn rows(text: &str, width: usize) -> usize {
     let wraps = |line: &str| line.width().saturating_sub(1) / width.max(1);

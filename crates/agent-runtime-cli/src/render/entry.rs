@@ -5,20 +5,19 @@ use std::time::Duration;
 use agent_runtime::log::{AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict};
 use agent_runtime::{Content, Entry, EntryKind, Outcome, Payload, UnixMillis};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
 use super::answer::visible;
+use super::before::Before;
 use super::style::Paint;
 use super::time::duration;
-use super::words::waits_for;
+use super::words::{cut, waits_for};
 
 /// How many characters the name of what happened has.
 const NAME: usize = 15;
 /// How many characters stand before the details.
 const BEFORE: usize = 4 + 2 + 8 + 2 + NAME + 2;
 
-/// How the entries of one run are written.
-#[derive(Clone, Copy, Debug)]
+/// How the entries of one run are written, one after the other.
+#[derive(Clone, Debug)]
 pub(crate) struct Lines {
     /// When the run was accepted.
     pub(crate) begin: UnixMillis,
@@ -26,14 +25,17 @@ pub(crate) struct Lines {
     pub(crate) width: u16,
     /// Colours.
     pub(crate) paint: Paint,
+    /// What the entries before said.
+    pub(crate) before: Before,
 }
 
 impl Lines {
     /// An entry as one line: its number, when it was made, what happened.
-    pub(crate) fn line(self, entry: &Entry, content: Option<&Content>) -> String {
+    pub(crate) fn line(&mut self, entry: &Entry, content: Option<&Content>) -> String {
         let after = format!("+{}", duration(entry.at.since(self.begin)));
         let number = self.paint.dim(format!("{:>4}  {after:>8}", entry.seq.0));
-        let (what, more) = what_of(&entry.kind, content);
+        let (what, more) =
+            self.before.told(&entry.kind, content).unwrap_or_else(|| what_of(&entry.kind, content));
         let name = paint_for(&entry.kind, self.paint, &what);
         // What fits is padded before it is painted: escape codes have no width.
         let pad = " ".repeat(NAME.saturating_sub(what.chars().count()));
@@ -128,21 +130,8 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
     (what.to_owned(), more)
 }
 
-/// Text that fits into `width`.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut left = width.saturating_sub(1);
-    let fits = |c: &char| {
-        let wide = c.width().unwrap_or(0);
-        left.checked_sub(wide).map(|rest| left = rest).is_some()
-    };
-    text.chars().take_while(fits).chain(['…']).collect()
-}
-
 /// The first line of a content.
-fn said(payload: &Payload, content: Option<&Content>) -> String {
+pub(super) fn said(payload: &Payload, content: Option<&Content>) -> String {
     let content = match (payload, content) {
         (Payload::Inline(content), _) | (Payload::Blob { .. }, Some(content)) => content,
         (Payload::Blob { len, .. }, None) => return format!("{len} B"),
@@ -154,7 +143,7 @@ fn said(payload: &Payload, content: Option<&Content>) -> String {
     }
 }
 
-fn effect(effect: Effect) -> &'static str {
+pub(super) fn effect(effect: Effect) -> &'static str {
     match effect {
         Effect::Pure => "pure",
         Effect::Repeatable => "repeatable",
@@ -163,7 +152,7 @@ fn effect(effect: Effect) -> &'static str {
     }
 }
 
-fn by(by: &DecidedBy) -> String {
+pub(super) fn by(by: &DecidedBy) -> String {
     match by {
         DecidedBy::Policy => "its rule".to_owned(),
         DecidedBy::Reconcile => "its own check".to_owned(),

@@ -3,6 +3,8 @@
 use agent_runtime::log::{Outcome, Phase, WaitOn, WaitView};
 use agent_runtime::runtime::{Readiness, Want};
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::table::Tone;
 
 /// `1 run`, `3 runs`.
@@ -92,4 +94,17 @@ pub(crate) fn readiness(readiness: &Readiness) -> (String, Tone) {
         Readiness::Draining => ("draining".to_owned(), Tone::Warn),
         Readiness::StoreFailed(why) => (format!("the store failed: {why}"), Tone::Bad),
     }
+}
+
+/// Text that fits into `width`.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |c: &char| {
+        let wide = c.width().unwrap_or(0);
+        left.checked_sub(wide).map(|rest| left = rest).is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }

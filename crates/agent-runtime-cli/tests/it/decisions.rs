@@ -6,14 +6,11 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
-use agent_runtime::fleet::Fleet;
 use agent_runtime::prelude::*;
-use agent_runtime_cli::{Screen, Server, Signals, SocketPath, Terminal, serve};
 use tokio::runtime::Runtime as Executor;
 
-use crate::home::Home;
+use crate::hosted::{home, serve_kinds};
 
 /// Hosts agents that charge a card, at most once; some get stuck while they do.
 #[derive(Debug)]
@@ -60,36 +57,14 @@ impl AgentKind for Till {
     }
 }
 
-/// Serves in this process. When what it gives back is dropped, all its tasks are, as when a process dies.
 fn serve_till(folder: &Path, stuck: bool) -> Executor {
-    let path = folder.join("till.redb");
-    let server = Server {
-        store: agent_runtime::open_store(&format!("redb:{}", path.display())).expect("nobody has it open"),
-        store_name: "till".to_owned(),
-        kinds: vec![Arc::new(Till { stuck })],
-        fleet: Fleet::parse("[agents.cashier]\nkind = \"till\"\n").expect("it is faultless"),
-        http: None,
-        socket: Some(SocketPath::beside(&path).expect("its folder is there")),
-        drain: Duration::ZERO,
-    };
-    let executor = Executor::new().expect("there are threads");
-    executor.spawn(async move {
-        let terminal = Terminal { out: false, err: false, ..Terminal::ask() };
-        let screen = Screen::new(terminal, true);
-        serve(server, &screen, &mut Signals::listen()?).await
-    });
-    executor
+    serve_kinds(folder, vec![Arc::new(Till { stuck })], "[agents.cashier]\nkind = \"till\"\n")
 }
 
 #[test]
 fn a_step_that_may_not_be_done_twice_waits_for_a_decision() {
-    let home = Home::new();
-    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let home = home();
     let stuck = serve_till(home.path(), true);
-    let socket = home.path().join("till.redb.sock");
-    while !socket.exists() {
-        std::thread::yield_now();
-    }
     let mut command = home.command(&["run", "cashier", "a kettle"]);
     let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built");
     home.until(&["runs", "--open"], |runs| runs[0]["steps"][0]["phase"] == "dispatched");
@@ -111,24 +86,16 @@ fn a_step_that_may_not_be_done_twice_waits_for_a_decision() {
 
 #[test]
 fn a_run_that_fails_ends_with_1() {
-    let home = Home::new();
-    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let home = home();
     let _server = serve_till(home.path(), false);
-    while !home.path().join("till.redb.sock").exists() {
-        std::thread::yield_now();
-    }
 
     home.run(&["run", "cashier", "a kettle"]).is(1, &["failed", "the card was charged twice"]);
 }
 
 #[test]
 fn a_run_whose_kind_nobody_hosts_says_so_and_waits() {
-    let home = Home::new();
-    home.write("fleet.toml", "store = \"redb:till.redb\"\n");
+    let home = home();
     let till = serve_till(home.path(), false);
-    while !home.path().join("till.redb.sock").exists() {
-        std::thread::yield_now();
-    }
     home.until(&["agents"], |agents| agents[0]["want"] == "active");
     drop(till);
 

@@ -1,8 +1,12 @@
 //! The command line, from outside: the real program, each time in a folder of its own.
 
 mod bad_input;
+mod chat;
+mod clerk;
 mod decisions;
 mod home;
+mod hosted;
+mod people;
 mod readme;
 mod runs;
 mod server;

@@ -10,24 +10,29 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::home::Home;
 
-/// Runs the program on a terminal of 100 columns; gives back its exit code and all that was written there.
-fn on_a_terminal(mut command: Command) -> (i32, String) {
+/// A terminal: the side of who looks at it, and the side of the program.
+pub(crate) fn pair(columns: u16) -> (File, File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are pseudo-terminals");
     grantpt(&terminal).expect("it is ours");
     unlockpt(&terminal).expect("it is ours");
-    let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).expect("it is a terminal");
     let name = ptsname(&terminal, Vec::new()).expect("it has a name");
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let side = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).expect("it is there");
-    let side = File::from(side);
+    (File::from(terminal), File::from(side))
+}
+
+/// Runs the program on a terminal of 100 columns; gives back its exit code and all that was written there.
+pub(crate) fn on_a_terminal(mut command: Command) -> (i32, String) {
+    let (mut terminal, side) = pair(100);
     let (out, err) = (side.try_clone().expect("a descriptor"), side);
     let mut child = command.stdout(out).stderr(err).spawn().expect("the program was built");
     // The command holds the other side open.
     drop(command);
     let mut shown = Vec::new();
     // The end of a terminal is an error: nobody is on its other side any more.
-    drop(File::from(terminal).read_to_end(&mut shown));
+    drop(terminal.read_to_end(&mut shown));
     let code = child.wait().expect("it was started").code().expect("no signal ended it");
     (code, String::from_utf8(shown).expect("it writes text").replace("\r\n", "\n"))
 }

@@ -116,7 +116,7 @@ fn settings_of(spec: &AgentSpec) -> Option<serde_json::Map<String, serde_json::V
 }
 
 fn without(spec: &AgentSpec, setting: &str) -> Option<AgentSpec> {
-    let mut config = settings_of(spec)?;
-    config.remove(setting);
-    spec.clone().configured(&config).ok()
+    // The others stay in their order, whatever order the map keeps: a kind objects to the first first.
+    let rest = settings_of(spec)?.into_iter().filter(|(name, _)| name != setting);
+    spec.clone().configured(&rest.collect::<serde_json::Map<_, _>>()).ok()
 }

@@ -5,3 +5,4 @@ mod fleet_file;
 mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;
+mod thinking;

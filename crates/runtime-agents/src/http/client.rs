@@ -47,11 +47,8 @@ impl WebClient {
             .dns_resolver(CheckedLookup(rules.clone()))
             .redirect(Policy::none())
             .no_proxy()
-            .referer(false)
             .user_agent(NAME)
             .connect_timeout(CONNECT_WITHIN)
-            // An address is checked when it is connected to, so every question connects.
-            .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| failed(Cause::of(&error)))?;
         Ok(Self { rules, client, headers: Vec::new() })

@@ -18,6 +18,7 @@ mod address;
 mod ask;
 mod body;
 mod client;
+mod declared;
 mod error;
 mod get;
 mod lookup;
@@ -26,6 +27,7 @@ mod post;
 mod rules;
 mod spec;
 
+pub use declared::with_web_tools;
 pub use error::WebError;
 pub use get::HttpGet;
 pub use lookup::Lookup;

@@ -52,6 +52,8 @@ impl GenaiModelBuilder {
     }
 
     /// The address of the server, up to what its documentation calls the version: `http://127.0.0.1:8000/v1`.
+    ///
+    /// It is asked through the proxies of the environment, unless it is on this machine.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());

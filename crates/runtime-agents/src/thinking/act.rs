@@ -48,8 +48,11 @@ impl Mind {
             Err(why) => Err(why),
             Ok(Prepared::Tool(tool, arguments)) => {
                 match use_tool(ctx, index, call, tool, &arguments).await {
-                    // It is a message already, unless somebody said what to take for it: then it names no call.
-                    Ok(Answer(result)) if result.call == call.id => return Ok(result),
+                    // It is recorded as a message already.
+                    Ok(Answer(result)) if !result.call.is_empty() => {
+                        return Ok(ToolResult { call: call.id.clone(), ..result });
+                    }
+                    // Somebody else said what became of it, and that is no message yet.
                     Ok(Answer(result)) => {
                         return say(ctx, index, ToolResult { call: call.id.clone(), ..result }).await;
                     }

@@ -8,6 +8,8 @@ mod answers;
 #[cfg(test)]
 mod calculator;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod conversation;
 #[cfg(test)]
 mod folders;

@@ -80,6 +80,7 @@ async fn a_conversation_that_is_handed_over_ends_with_the_others_output() {
     let session = Session::default();
     session.answer("turn-1/0.hand_off_to_billing", Ok(Content::text("I changed it.")));
     session.answer("turn-1/2.ask_x", Ok(Content::text("x!")));
+    session.answer("turn-1/1.hand_off_to_sales", Ok(Content::text("never asked")));
     assert_eq!(session.run(&agent, "my invoice").await.unwrap(), "I changed it.");
     assert_eq!(model.asked(), 1);
     // The other calls are made before; the first agent that it is handed to has it.

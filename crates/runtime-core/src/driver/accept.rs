@@ -45,6 +45,8 @@ struct Reserved {
     input: Content,
     /// It may begin with its acceptance.
     begins: Option<(Arc<dyn Agent>, u32)>,
+    /// What is at work before it.
+    behind: Option<RunId>,
 }
 
 impl Inner {
@@ -62,10 +64,15 @@ impl Inner {
             return Err(RuntimeError::WrongState { agent: agent.to_string(), action, reason });
         }
         let id = self.find(tenant, agent).await?;
-        if request.policy == Some(SessionPolicy::Answer)
-            && let Some(answered) = Box::pin(self.answer_with(tenant, &id, &request)).await?
-        {
-            return Ok((answered, false));
+        if request.policy == Some(SessionPolicy::Answer) {
+            if request.idempotency_key.is_some() {
+                return Err(RuntimeError::AnswerWithKey);
+            }
+            // A caller that goes away leaves nothing half done.
+            let answer = Arc::clone(self).answer_with(tenant.clone(), id, request.clone());
+            if let Some(answered) = Box::pin(self.whole(answer)).await? {
+                return Ok((answered, false));
+            }
         }
         loop {
             if let Some(run) = self.repeated(tenant, &id, &request).await? {
@@ -207,29 +214,53 @@ impl Inner {
             priority: 0,
             labels: request.labels.clone(),
         });
-        let slot = RunSlot::new(place, Stage::Accepting);
+        let parent = accepted.parent.as_ref().map(|(parent, _)| *parent);
+        let ancestors = self.ancestors(parent);
+        let slot = RunSlot::called_by(parent, place, Stage::Accepting);
         let max_queued = self.config.max_queued;
         let reserved = self
             .with_agent(tenant, agent, |found, runs| {
+                if let Some(busy) = found.session(&request.session).busy_with()
+                    && ancestors.contains(&busy)
+                {
+                    let session = request.session.to_string();
+                    let waits_for = Some("this very call".to_owned());
+                    return Err(RuntimeError::SessionBusy { session, run: busy, waits_for });
+                }
                 if found.want == Want::Stopped {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
                 admit(found, runs, request, max_queued)?;
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
-                let begins = found.session(&request.session).admit(run, hosted.is_some());
+                let session = found.session(&request.session);
+                let behind = session.at_work();
+                let begins = session.admit(run, hosted.is_some());
                 runs.insert(run, Arc::clone(&slot));
                 accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);
-                Ok(Reserved { slot, accepted, input: request.input.clone(), begins })
+                Ok(Reserved { slot, accepted, input: request.input.clone(), begins, behind })
             })
             .await??;
         Ok(reserved)
     }
 
+    /// The open runs that wait for a run which this one asks for.
+    fn ancestors(&self, parent: Option<RunId>) -> Vec<RunId> {
+        let mut ancestors = Vec::new();
+        let mut next = parent;
+        while let Some(run) = next
+            && !ancestors.contains(&run)
+        {
+            ancestors.push(run);
+            next = self.run_slot(&run).and_then(|slot| slot.parent);
+        }
+        ancestors
+    }
+
     /// Commits the acceptance, and works the run if it is its turn.
     async fn accept(self: Arc<Self>, reserved: Reserved) {
-        let Reserved { slot, accepted, input, begins } = reserved;
+        let Reserved { slot, accepted, input, begins, behind } = reserved;
         match self
             .commit_acceptance(&slot, accepted, &input, begins.as_ref().map(|(_, version)| *version))
             .await
@@ -252,8 +283,8 @@ impl Inner {
                     self.in_session(&slot.place, |session| session.accepted(&slot.place.run));
                     slot.set_queued();
                     self.begin_next(&slot.place);
-                    if let Some(accepted) = accepted_of(&log) {
-                        self.displace(&slot.place, accepted.policy).await;
+                    if let (Some(accepted), Some(behind)) = (accepted_of(&log), behind) {
+                        self.displace(&slot.place, accepted.policy, behind).await;
                     }
                 }
             },

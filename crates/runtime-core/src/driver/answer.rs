@@ -12,10 +12,11 @@ use runtime_traits::runtime::{Reply, RuntimeError};
 use super::cancel::{MOVES_WITHIN, caller, leaves};
 use super::child::large;
 use super::commit::Patience;
+use super::finish::accepted_of;
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::answer::{Unanswered, answer_parked, child_over_parked};
-use crate::engine::claim::Next;
+use crate::engine::claim::{Next, is_for_a_person};
 use crate::engine::machine::asks::MAX_CONTENT;
 use crate::engine::machine::{Over, RunMachine};
 
@@ -117,7 +118,12 @@ impl Inner {
                             slot.signal.raise();
                             return self.until_recorded(slot, entries).await;
                         }
-                        Some(Err(why)) => return Err(refused(why)),
+                        Some(Err(why)) => {
+                            // What was told before may be on its way: only what is recorded counts as told.
+                            let entries = lock(&machine).log().len() as u64;
+                            self.until_recorded(slot, entries).await?;
+                            return Err(refused(why));
+                        }
                         None => self.until_left(slot, &machine).await?,
                     }
                 }
@@ -161,7 +167,13 @@ impl Inner {
         let contents = large(contents.into_iter().flatten().collect());
         let place = &slot.place;
         self.write_blobs(&place.tenant, place.run.partition(), &contents, Patience::OfCaller).await?;
-        self.go_on(slot, log, &view, kinds, Next::Start).await?;
+        // A run that waits for a person as a whole goes on waiting.
+        let next = if view.waits.iter().any(|wait| is_for_a_person(&wait.on)) {
+            Next::Wait { until: accepted_of(&log).and_then(|accepted| accepted.deadline) }
+        } else {
+            Next::Start
+        };
+        self.go_on(slot, log, &view, kinds, next).await?;
         Ok(Ok(()))
     }
 }

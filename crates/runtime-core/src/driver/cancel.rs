@@ -23,10 +23,10 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) const MOVES_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a run is to be ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// What it said stays.
-    Cancelled,
+    /// What it said stays; by whose wish.
+    Cancelled(DecidedBy),
     /// As if it had not been.
     RolledBack,
 }
@@ -45,14 +45,33 @@ impl Inner {
         reason: &str,
         within: Duration,
     ) -> Result<CancelReceipt, RuntimeError> {
-        let Some(slot) = self.open_slot(tenant, run)? else {
-            let (_, view) = self.tenant_log(tenant, run).await?;
-            let unknown = RuntimeError::UnknownRun { run: *run };
-            return view.outcome.map(CancelReceipt::AlreadyEnded).ok_or(unknown);
-        };
-        self.end_early(&slot, reason, within, Wish::Cancelled).await
+        self.cancel_as(tenant, *run, reason, within, Wish::Cancelled(caller())).await
     }
 
+    /// Ends a run early, or the last successor in which it goes on.
+    pub(super) async fn cancel_as(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        mut run: RunId,
+        reason: &str,
+        within: Duration,
+        wish: Wish,
+    ) -> Result<CancelReceipt, RuntimeError> {
+        loop {
+            let receipt = match self.open_slot(tenant, &run)? {
+                Some(slot) => self.end_early(&slot, reason, within, wish.clone()).await?,
+                None => {
+                    let (_, view) = self.tenant_log(tenant, &run).await?;
+                    let outcome = view.outcome.ok_or(RuntimeError::UnknownRun { run })?;
+                    CancelReceipt::AlreadyEnded(outcome)
+                }
+            };
+            match receipt {
+                CancelReceipt::AlreadyEnded(Outcome::Continued(next)) => run = next,
+                receipt => return Ok(receipt),
+            }
+        }
+    }
     /// Ends a run in memory early.
     pub(super) async fn end_early(
         self: &Arc<Self>,
@@ -65,14 +84,16 @@ impl Inner {
             match slot.stage() {
                 Stage::Left(error) => return Err(error),
                 Stage::Ended(finished) => return Ok(receipt(&finished.outcome)),
-                Stage::Working(machine) => self.end_working(slot, &machine, reason, within, wish).await?,
+                Stage::Working(machine) => {
+                    self.end_working(slot, &machine, reason, within, wish.clone()).await?
+                }
                 Stage::Parked(_) => {
                     let Some(waited_for) = slot.take_parked() else { continue };
-                    let answer = self.end_still(slot, reason, within, wish).await;
+                    let answer = self.end_still(slot, reason, within, wish.clone()).await;
                     return answer.inspect_err(|_| slot.park_again(waited_for));
                 }
                 Stage::Queued if self.take_queued(slot) => {
-                    let answer = self.end_still(slot, reason, within, wish).await;
+                    let answer = self.end_still(slot, reason, within, wish.clone()).await;
                     return answer.inspect_err(|_| self.queue_again(slot));
                 }
                 Stage::Accepting | Stage::Moving | Stage::Queued => self.until_moved(slot).await?,
@@ -128,7 +149,7 @@ impl Inner {
             let mut machine = lock(machine);
             machine.tick(self.clock.now());
             match wish {
-                Wish::Cancelled => machine.cancel(caller(), reason.to_owned(), within),
+                Wish::Cancelled(by) => machine.cancel(by, reason.to_owned(), within),
                 Wish::RolledBack => machine.roll_back(),
             }
         }
@@ -178,14 +199,18 @@ impl Inner {
     ) -> Result<CancelReceipt, RuntimeError> {
         let (log, view) = self.run_log(&slot.place.run).await?;
         let unknown = engine::claim::unknown_steps(&view);
+        let by = match &wish {
+            Wish::Cancelled(by) => by.clone(),
+            Wish::RolledBack => DecidedBy::Policy,
+        };
         let outcome = match wish {
-            Wish::Cancelled => Outcome::Cancelled(Receipt { stopped: Stopped::Complete, unknown }),
+            Wish::Cancelled(_) => Outcome::Cancelled(Receipt { stopped: Stopped::Complete, unknown }),
             Wish::RolledBack => Outcome::RolledBack,
         };
         let within_millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let kinds = vec![
             EntryKind::CancelRequested(CancelRequested {
-                by: caller(),
+                by,
                 reason: shortened(reason.to_owned()),
                 within_millis,
             }),

@@ -6,24 +6,24 @@ use std::time::Duration;
 use runtime_codec::{Child, Mail};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
-use runtime_traits::log::{EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage};
+use runtime_traits::log::{
+    DecidedBy, EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage,
+};
 use runtime_traits::name::Tenant;
-use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError};
 use runtime_traits::store::StateError;
 
 use super::accept::Origin;
 use super::answer::Word;
+use super::attempt::READ_AGAIN_AFTER;
+use super::cancel::Wish;
 use super::inner::Inner;
+use super::run_slot::{RunSlot, Stage};
 use crate::engine::mail::over;
 
 impl Inner {
     /// Accepts a run that a step of another one asks for. What is answered at once: it was refused, or is over already.
-    pub(super) async fn start_child(
-        self: &Arc<Self>,
-        from: Partition,
-        child: Child,
-    ) -> Result<Option<Mail>, RuntimeError> {
+    pub(super) async fn start_child(self: &Arc<Self>, child: Child) -> Result<Option<Mail>, RuntimeError> {
         let Child { tenant, agent, run, session, input, parent, step, deadline, principal, trace } = child;
         if self.run_slot(&run).is_some() {
             return Ok(None);
@@ -39,7 +39,8 @@ impl Inner {
             let (step, usage) = (step.clone(), Usage::default());
             Ok(Some(Mail::Over { parent, step, run, result: Err(failure), usage }))
         };
-        let request = RunRequest::new(self.resolve(&tenant, from, &input).await?).in_session(session);
+        let request =
+            RunRequest::new(self.resolve(&tenant, parent.partition(), &input).await?).in_session(session);
         let origin = Origin {
             run: Some(run),
             parent: Some((parent, step.clone())),
@@ -59,11 +60,11 @@ impl Inner {
     /// Ends a run whose caller no longer wants it.
     pub(super) async fn cancel_child(self: &Arc<Self>, run: &RunId) -> Result<(), RuntimeError> {
         let mut run = *run;
+        // Whose it is is known of runs in memory: a run that is over may have gone on in one of them.
         let slot = loop {
             if let Some(slot) = self.run_slot(&run) {
                 break slot;
             }
-            // It may have gone on in a successor.
             match self.run_log(&run).await {
                 Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
                 Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(()),
@@ -71,7 +72,10 @@ impl Inner {
             }
         };
         let tenant = slot.place.tenant.clone();
-        match self.cancel(&tenant, &run, "the run that asked for it no longer does", Duration::ZERO).await {
+        let reason = "the run that asked for it no longer does";
+        let wish = Wish::Cancelled(DecidedBy::Policy);
+        match self.cancel_as(&tenant, run, reason, Duration::ZERO, wish).await {
+            Err(error) if matches!(slot.stage(), Stage::Left(_)) => Err(left(&slot, &error)),
             // It may be just ending.
             Ok(_) | Err(RuntimeError::UnknownRun { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -81,18 +85,20 @@ impl Inner {
     /// Tells a step that the run it waits for is over.
     pub(super) async fn child_over(
         self: &Arc<Self>,
-        from: Partition,
         parent: &RunId,
         step: StepKey,
+        run: &RunId,
         result: Result<Payload, StepFailure>,
         usage: Usage,
     ) -> Result<(), RuntimeError> {
         let Some(slot) = self.run_slot(parent) else { return Ok(()) };
         let result = match result {
-            Ok(output) => Ok(self.resolve(&slot.place.tenant, from, &output).await?),
+            Ok(output) => Ok(self.resolve(&slot.place.tenant, run.partition(), &output).await?),
             Err(failure) => Err(failure),
         };
         match self.tell(&slot, Word::Over { step, result, usage }).await {
+            // This process can no longer write it: the next one finds it as it was.
+            Err(error) if matches!(slot.stage(), Stage::Left(_)) => Err(left(&slot, &error)),
             // It waits for it no longer.
             Ok(_) | Err(RuntimeError::RunOver { .. } | RuntimeError::NothingToAnswer { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -106,7 +112,15 @@ impl Inner {
         agent: String,
     ) -> Result<(runtime_traits::AgentId, RunId), String> {
         let called: AgentRef = agent.parse().map_err(|error: runtime_traits::NameError| error.to_string())?;
-        let found = self.find(&tenant, &called).await.map_err(|error| error.to_string())?;
+        let mut found = self.find(&tenant, &called).await;
+        while let Err(RuntimeError::Store(error)) = &found
+            && error.is_transient()
+            && !self.ending.is_cancelled()
+        {
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
+            found = self.find(&tenant, &called).await;
+        }
+        let found = found.map_err(|error| error.to_string())?;
         let run = RunId::mint(found.partition(), self.clock.as_ref(), self.entropy.as_ref());
         Ok((found, run))
     }
@@ -119,6 +133,11 @@ fn ended_child(run: RunId, log: &[runtime_traits::Entry]) -> Option<Mail> {
         EntryKind::Ended(ended) => over(run, accepted, &ended.outcome, ended.usage).map(|(_, mail)| mail),
         _ => None,
     }
+}
+
+/// Why a run takes no mail that this process can no longer write. No trouble of the store's: the others go on.
+fn left(slot: &RunSlot, error: &RuntimeError) -> RuntimeError {
+    RuntimeError::Damaged { what: format!("`{}` ({error})", slot.place.run) }
 }
 
 /// The content that a step's result is kept as, to be written beside the log if it is large.

@@ -21,7 +21,7 @@ use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
 use crate::engine::claim::{Next, after_park, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
-use crate::engine::mail::{dropped_children, start as start_of};
+use crate::engine::mail::{drop_children, dropped_children, start as start_of};
 use crate::engine::session::{Known, Session};
 
 /// Sessions of one agent above which idle ones are no longer kept in memory.
@@ -334,8 +334,12 @@ impl Inner {
         let (at, known) = (self.clock.now(), log.len());
         let append = |log: &mut Vec<Entry>, kinds: Vec<EntryKind>| {
             for kind in kinds {
-                let seq = Seq(log.len() as u64 + 1);
-                log.push(Entry { seq, at, attempt: view.attempt, epoch, kind });
+                let ends = matches!(kind, EntryKind::Ended(_));
+                let children = if ends { drop_children(log) } else { Vec::new() };
+                for kind in children.into_iter().chain([kind]) {
+                    let seq = Seq(log.len() as u64 + 1);
+                    log.push(Entry { seq, at, attempt: view.attempt, epoch, kind });
+                }
             }
         };
         append(&mut log, kinds);
@@ -392,14 +396,14 @@ impl Inner {
             let entries = &log[done..upto];
             let mut writes = Writes::append(place, entries);
             writes.undue(&place.run, closed_timers(log, entries));
+            for run in dropped_children(log, entries) {
+                writes.send(place.run.partition(), run.partition(), Mail::Cancel { run });
+            }
             let mut after = None;
             if let (Some(Entry { kind: EntryKind::Ended(ended), at, .. }), Some(accepted)) =
                 (entries.last(), accepted_of(log))
             {
                 writes.undue(&place.run, open_timers(log));
-                for run in dropped_children(log, entries) {
-                    writes.send(place.run.partition(), run.partition(), Mail::Cancel { run });
-                }
                 let end = End { log, accepted, ended, at: *at, state: state_left(log) };
                 if begun {
                     let before = self.known_session(place).await?;

@@ -8,7 +8,7 @@ use runtime_traits::content::Content;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, EntryKind, Head, Message};
 use runtime_traits::model::Spoken;
-use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::name::{NameError, SessionName, Tenant};
 use runtime_traits::runtime::{AgentRef, Page, RuntimeError, Said};
 use runtime_traits::store::{Log, Seq};
 
@@ -156,7 +156,12 @@ impl Inner {
         let id = self.find(tenant, agent).await?;
         let limit = if limit == 0 { PAGE_DEFAULT } else { limit.min(1_000) } as usize;
         let last = match before {
-            Some(before) => before.parse().ok().map(Seq),
+            Some(before) => match before.parse() {
+                Ok(seq) => Some(Seq(seq)),
+                Err(_) => {
+                    return Err(NameError::new("page", before, "what the last page's `next` said").into());
+                }
+            },
             None => self.record::<Head>(&keys::head(tenant, &id, session)).await?.map(|head| head.last),
         };
         let Some(last) = last else { return Ok(Page { items: Vec::new(), next: None }) };

@@ -8,7 +8,7 @@ use runtime_codec::{NameRecord, SpecRecord};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, StepKey, WaitOn};
+use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, WaitOn};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
@@ -74,14 +74,28 @@ impl Inner {
         Ok((log, view))
     }
 
+    /// A run, with all that its waits ask, up to a megabyte each.
+    pub(super) async fn run_status(&self, tenant: &Tenant, run: &RunId) -> Result<RunView, RuntimeError> {
+        const MOST: u64 = 1024 * 1024;
+        let (log, mut view) = self.tenant_log(tenant, run).await?;
+        for wait in &mut view.waits {
+            if let Some(request) = asked(&log, &wait.on)
+                && wait.asks.is_none()
+                && request.len() <= MOST
+            {
+                wait.asks = Some(self.resolve(tenant, run.partition(), request).await?);
+            }
+        }
+        Ok(view)
+    }
+
     /// Adds what the fold does not say of its waits: what they ask, and which version of its kind is here instead.
     async fn explain(&self, tenant: &Tenant, view: &mut RunView, log: &[Entry]) -> Result<(), RuntimeError> {
         let agent = view.agent;
-        let partition = view.run.partition();
         for wait in &mut view.waits {
-            let request = wait.on.step().and_then(|step| request_of(log, step));
-            if let Some(request) = request.filter(|_| !matches!(wait.on, WaitOn::Time(_))) {
-                wait.asks = Some(self.resolve(tenant, partition, request).await?);
+            // What is kept beside the log is added where one run is looked at.
+            if let Some(Payload::Inline(request)) = asked(log, &wait.on) {
+                wait.asks = Some(request.clone());
             }
             if let WaitOn::CodeVersion(needed) = wait.on {
                 let here =
@@ -193,8 +207,10 @@ impl Inner {
             runs.sort();
             for run in runs.into_iter().filter(|run| after.is_none_or(|after| *run > after)) {
                 // A run that was let go since the page was read is no longer there.
-                if let Ok((_, view)) = self.tenant_log(tenant, &run).await {
-                    items.push(view);
+                match self.tenant_log(tenant, &run).await {
+                    Ok((_, view)) => items.push(view),
+                    Err(RuntimeError::UnknownRun { .. }) => {}
+                    Err(error) => return Err(error),
                 }
                 if items.len() == limit {
                     return Ok(Page { items, next: Some(run.to_string()) });
@@ -288,8 +304,9 @@ fn written(cell: &Key) -> String {
     format!("{}/{}", cell.partition, String::from_utf8_lossy(cell.path.as_bytes()))
 }
 
-/// What a step asks, as its run's log has it.
-fn request_of<'a>(log: &'a [Entry], step: &StepKey) -> Option<&'a Payload> {
+/// What the step asks that waits, as its run's log has it. A wait for a moment asks nothing.
+fn asked<'a>(log: &'a [Entry], on: &WaitOn) -> Option<&'a Payload> {
+    let step = on.step().filter(|_| !matches!(on, WaitOn::Time(_)))?;
     log.iter().find_map(|entry| match &entry.kind {
         EntryKind::StepOpened(opened) if opened.key == *step => Some(&opened.request),
         _ => None,

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use runtime_codec::{Cursor, InboxMail, Mail, OutboxMail, decode, encode};
+use runtime_traits::id::RunId;
+use runtime_traits::log::{StepFailure, StepFailureKind, Usage};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
-use runtime_traits::store::{Key, Log, Seq, Then, When};
+use runtime_traits::store::{Key, Log, Seq, StateError, Then, When};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::inner::Inner;
 use super::load::read;
@@ -19,6 +23,10 @@ use crate::engine::keys;
 
 /// Mails that are sent or taken together: with at most 8 KiB each, they fit into a batch.
 const GROUP: u32 = 48;
+/// The most mails that wait in an inbox; until some are taken, more are not sent.
+const MOST_MAIL: u32 = 65_536;
+/// How long a run may take to have a mail recorded, until it is tried again behind the others.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait before what could not be sent or taken is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -115,7 +123,8 @@ impl Inner {
             for (to, mails) in by_target {
                 let then = vec![Then::Append(keys::inbox(to), mails)];
                 // Once more after a crash: its owner drops what it has taken.
-                self.commit_unfenced(to, Writes::of(Vec::new(), then)).await?;
+                let room = When::BacklogBelow(keys::inbox(to), MOST_MAIL);
+                self.commit_unfenced(to, Writes::of(vec![room], then)).await?;
                 self.post.ring(to);
             }
             self.commit(partition, advance(at, &log, last)).await?;
@@ -131,16 +140,22 @@ impl Inner {
             let Some((last, _)) = mails.last() else { return Ok(()) };
             let mut writes = advance(at, &log, *last);
             let mut taken: HashMap<Partition, u64> = HashMap::new();
+            let mut fresh: BTreeMap<RunId, Vec<Mail>> = BTreeMap::new();
             for (_, InboxMail { from, number, mail }) in mails {
                 let before = match taken.get(&from) {
                     Some(before) => *before,
                     None => self.cursor(keys::taken_from(partition, from)).await?.done,
                 };
                 if number > before {
-                    if let Some((to, answer)) = self.take_mail(from, mail).await? {
-                        writes.send(partition, to, answer);
-                    }
+                    fresh.entry(concerned(&mail)).or_default().push(mail);
                     taken.insert(from, number);
+                }
+            }
+            // What concerns one run is done in its order, and different runs do not wait for each other.
+            let chains = fresh.into_values().map(|mails| self.take_mails(mails));
+            for answer in join_all(chains).await {
+                for (to, mail) in answer? {
+                    writes.send(partition, to, mail);
                 }
             }
             let seen = taken.into_iter();
@@ -153,20 +168,42 @@ impl Inner {
         }
     }
 
+    /// Does what mails to one run say. What is to be sent because of it.
+    ///
+    /// # Errors
+    /// What keeps everything from being done: the store is away, or the runtime ends. Whatever else goes wrong concerns
+    /// that run only, and keeps no other mail from being taken.
+    async fn take_mails(self: &Arc<Self>, mails: Vec<Mail>) -> Result<Vec<(Partition, Mail)>, RuntimeError> {
+        let mut answers = Vec::new();
+        for mail in mails {
+            let (inner, again) = (Arc::clone(self), mail.clone());
+            let (run, here) = (concerned(&mail), concerned(&mail).partition());
+            // A task of its own: what has begun with a run is seen through, whoever waits for it.
+            let taking = self.whole(async move { inner.take_mail(mail).await });
+            match timeout(TAKEN_WITHIN, taking).await {
+                Ok(Ok(answer)) => answers.extend(answer),
+                // It is tried again, behind the others.
+                Err(_) | Ok(Err(RuntimeError::Busy { .. })) => answers.push((here, again)),
+                Ok(Err(error)) if stops_all(&error) => return Err(error),
+                Ok(Err(error)) => {
+                    tracing::error!(%run, %error, "mail to a run could not be taken; it is dropped");
+                    answers.extend(refusal(&again, &error));
+                }
+            }
+        }
+        Ok(answers)
+    }
+
     /// Does what a mail says; it may be said again. What is to be answered, and to whom.
-    async fn take_mail(
-        self: &Arc<Self>,
-        from: Partition,
-        mail: Mail,
-    ) -> Result<Option<(Partition, Mail)>, RuntimeError> {
+    async fn take_mail(self: &Arc<Self>, mail: Mail) -> Result<Option<(Partition, Mail)>, RuntimeError> {
         match mail {
             Mail::Start(child) => {
                 let to = child.parent.partition();
-                Ok(self.start_child(from, *child).await?.map(|answer| (to, answer)))
+                Ok(self.start_child(*child).await?.map(|answer| (to, answer)))
             }
             Mail::Cancel { run } => self.cancel_child(&run).await.map(|()| None),
-            Mail::Over { parent, step, result, usage, .. } => {
-                self.child_over(from, &parent, step, result, usage).await.map(|()| None)
+            Mail::Over { parent, step, run, result, usage } => {
+                self.child_over(&parent, step, &run, result, usage).await.map(|()| None)
             }
         }
     }
@@ -198,4 +235,32 @@ impl Inner {
 fn advance(at: At, log: &Log, done: u64) -> Writes {
     let then = vec![Then::Put(at.key, encode(&Cursor { done })), Then::Trim(log.clone(), Seq(done + 1))];
     Writes::of(vec![at.when], then)
+}
+
+/// The run that a mail is about: mails to different runs may be taken in any order.
+fn concerned(mail: &Mail) -> RunId {
+    match mail {
+        Mail::Start(child) => child.run,
+        Mail::Cancel { run } => *run,
+        Mail::Over { parent, .. } => *parent,
+    }
+}
+
+/// Whether a failure is the store's, or the runtime ends: then nothing can be done for any run.
+fn stops_all(error: &RuntimeError) -> bool {
+    match error {
+        RuntimeError::Store(error) => !matches!(error, StateError::TooLarge { .. }),
+        error => matches!(error, RuntimeError::ShuttingDown),
+    }
+}
+
+/// What a step is told whose call could not be made.
+fn refusal(mail: &Mail, error: &RuntimeError) -> Option<(Partition, Mail)> {
+    let Mail::Start(child) = mail else { return None };
+    let failure = StepFailure { kind: StepFailureKind::Work, message: error.to_string() };
+    let (parent, step, run) = (child.parent, child.step.clone(), child.run);
+    Some((
+        parent.partition(),
+        Mail::Over { parent, step, run, result: Err(failure), usage: Usage::default() },
+    ))
 }

@@ -51,13 +51,16 @@ impl Inner {
         }
         let mut firsts: HashMap<(AgentId, SessionName), RunId> = HashMap::new();
         let mut claims = Vec::new();
+        let revisions: HashMap<RunId, Revision> =
+            found.iter().map(|found| (found.place.run, found.accepted_by)).collect();
         let mut displacing = Vec::new();
         for found in found {
             if found.view.phase == Phase::Queued
                 && let Some(accepted) = accepted_of(&found.log)
                 && !self.config.at_rest
             {
-                displacing.push((found.place.clone(), accepted.policy));
+                let accepted_at = (found.view.accepted_at, found.accepted_by);
+                displacing.push((found.place.clone(), accepted.policy, accepted_at));
             }
             claims.extend(self.seat(found, &mut firsts).await?);
         }
@@ -73,8 +76,8 @@ impl Inner {
             .collect::<Vec<_>>();
         results.await.into_iter().collect::<Result<(), _>>()?;
         // Whoever was to take the place of another run may not have come to it.
-        for (place, policy) in displacing {
-            self.displace(&place, policy).await;
+        for (place, policy, accepted) in displacing {
+            self.displace_again(&place, policy, accepted, &revisions).await?;
         }
         Ok(())
     }
@@ -114,7 +117,9 @@ impl Inner {
     ) -> Result<Option<(Arc<RunSlot>, Vec<Entry>, RunView, Claim)>, RuntimeError> {
         let Found { place, log, view, .. } = found;
         let mut claim = claim(&view, &log);
-        let slot = RunSlot::new(place.clone(), Stage::Queued);
+        let parent =
+            accepted_of(&log).and_then(|accepted| accepted.parent.as_ref()).map(|(parent, _)| *parent);
+        let slot = RunSlot::called_by(parent, place.clone(), Stage::Queued);
         slot.committed(log.len() as u64);
         lock(&self.home(place.run.partition()).state).runs.insert(place.run, Arc::clone(&slot));
         self.open_runs.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use runtime_traits::id::RunId;
 use runtime_traits::log::StepKey;
 use runtime_traits::runtime::{Finished, RuntimeError};
 use tokio::sync::{Notify, broadcast};
@@ -19,6 +20,8 @@ const PREVIEWS: usize = 256;
 #[derive(Debug)]
 pub(super) struct RunSlot {
     pub(super) place: Place,
+    /// The run that asked for it.
+    pub(super) parent: Option<RunId>,
     stage: Mutex<Stage>,
     /// How many entries are committed.
     entries: AtomicU64,
@@ -86,8 +89,13 @@ impl Stage {
 
 impl RunSlot {
     pub(super) fn new(place: Place, stage: Stage) -> Arc<Self> {
+        Self::called_by(None, place, stage)
+    }
+
+    pub(super) fn called_by(parent: Option<RunId>, place: Place, stage: Stage) -> Arc<Self> {
         Arc::new(Self {
             place,
+            parent,
             stage: Mutex::new(stage),
             entries: AtomicU64::new(0),
             moved: Notify::new(),

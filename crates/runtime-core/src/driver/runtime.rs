@@ -144,7 +144,7 @@ impl Runtime for RuntimeManager {
     }
 
     async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
-        self.inner.tenant_log(&self.tenant, run).await.map(|(_, view)| view)
+        self.inner.run_status(&self.tenant, run).await
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {

@@ -19,6 +19,8 @@ use crate::engine::batches::{Place, Writes};
 pub(super) struct Successor {
     run: RunId,
     entries: u64,
+    deadline: Option<UnixMillis>,
+    parent: Option<RunId>,
 }
 
 impl Inner {
@@ -50,16 +52,24 @@ impl Inner {
         let accept = Writes::accept(&next, &accepted, &log);
         writes.when.extend(accept.when);
         writes.then.extend(accept.then);
-        Successor { run, entries: log.len() as u64 }
+        Successor {
+            run,
+            entries: log.len() as u64,
+            deadline: accepted.deadline,
+            parent: accepted.parent.map(|(parent, _)| parent),
+        }
     }
 
     /// Gives such a run its turn, once it is committed.
     pub(super) fn seat_successor(&self, place: &Place, successor: Successor) {
-        let Successor { run, entries } = successor;
-        let slot = RunSlot::new(Place { run, ..place.clone() }, Stage::Queued);
+        let Successor { run, entries, deadline, parent } = successor;
+        let slot = RunSlot::called_by(parent, Place { run, ..place.clone() }, Stage::Queued);
         slot.committed(entries);
         lock(&self.home(run.partition()).state).runs.insert(run, Arc::clone(&slot));
         self.open_runs.fetch_add(1, Ordering::Relaxed);
         self.in_session(place, |session| session.succeed(run, entries > 1));
+        if let Some(deadline) = deadline {
+            self.timers.add(deadline, run);
+        }
     }
 }

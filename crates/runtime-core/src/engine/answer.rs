@@ -8,7 +8,7 @@ use runtime_traits::log::{
 use runtime_traits::runtime::Reply;
 use thiserror::Error;
 
-use super::machine::outside::given;
+use super::machine::outside::{OVER, given};
 use super::machine::shortened;
 
 /// Why nobody was answered.
@@ -82,7 +82,7 @@ pub fn child_over_parked(
     let is_this = |on: &WaitOn| matches!(on, WaitOn::Child { step, .. } if step == key);
     let wait = view.waits.iter().find(|wait| is_this(&wait.on))?;
     let on = wait.on.clone();
-    let answer = Payload::Inline(Content::text("over"));
+    let answer = Payload::Inline(Content::text(OVER));
     let closed = WaitClosed { wait: wait.wait, by: DecidedBy::Policy, answer };
     let opened = WaitOpened { wait: wait.wait, on, digest: wait.digest, wake_at: None, holds_session: true };
     let settled = settled(key, &opened, result.map(given), usage);

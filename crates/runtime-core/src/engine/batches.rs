@@ -303,7 +303,7 @@ pub fn fitting(entries: &[Entry], said: impl Fn(&Entry) -> u64) -> usize {
 /// Whether an entry says nothing without the one that follows it.
 fn are_one(entry: &EntryKind, next: &EntryKind) -> bool {
     match (entry, next) {
-        (EntryKind::StepDecided(_), _) => true,
+        (EntryKind::StepDecided(_), EntryKind::WaitClosed(_)) => true,
         (EntryKind::StepOpened(opened), _) => !opened.dispatched,
         (EntryKind::WaitOpened(opened), _) => matches!(opened.on, WaitOn::Diverged { .. }),
         (EntryKind::WaitClosed(_), EntryKind::StepSettled(_)) => true,
@@ -317,8 +317,15 @@ fn inline_bytes(kind: &EntryKind) -> u64 {
         EntryKind::StepOpened(opened) => Some(&opened.request),
         other => payload_of(other),
     };
-    match payload {
-        Some(Payload::Inline(content)) => content.bytes.len() as u64,
+    let words = match kind {
+        EntryKind::StepSettled(settled) => {
+            settled.result.as_ref().err().map_or(0, |failure| failure.message.len())
+        }
         _ => 0,
-    }
+    };
+    let content = match payload {
+        Some(Payload::Inline(content)) => content.bytes.len(),
+        _ => 0,
+    };
+    (words + content) as u64
 }

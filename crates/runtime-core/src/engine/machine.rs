@@ -32,8 +32,10 @@ use runtime_traits::store::Seq;
 
 use super::batches::{Conversation, fitting};
 use super::claim::unknown_steps;
+use super::mail::drop_children;
 pub use reading::{blobs_of, payload_of, shortened, state_left, too_late};
 
+use asks::MAX_CONTENT;
 use outside::Calling;
 use reading::{is_urgent, payload_digest, plus};
 use said::{Said, said_in};
@@ -76,6 +78,8 @@ pub struct RunMachine {
     /// Calls whose steps are not committed yet.
     calling: Vec<Calling>,
     continuing: Option<(RunId, Content)>,
+    /// Something of the news has to leave soon, though nothing here waits for it.
+    hurry: bool,
     unwritten: Vec<Content>,
     state: Option<Content>,
     states_set: usize,
@@ -156,6 +160,7 @@ impl RunMachine {
             seeking: Vec::new(),
             calling: Vec::new(),
             continuing: None,
+            hurry: false,
             unwritten: Vec::new(),
             state,
             states_set: 0,
@@ -210,11 +215,7 @@ impl RunMachine {
                 }
                 EntryKind::StepDispatched(dispatched) => {
                     if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
-                        recorded.tries = dispatched.try_no;
-                        recorded.dispatched_at = entry.at;
-                        if dispatched.try_no == 1 {
-                            recorded.first_at = entry.at;
-                        }
+                        recorded.dispatched(dispatched.try_no, entry.at);
                         recorded.repeat = false;
                     }
                 }
@@ -345,9 +346,11 @@ impl RunMachine {
     pub fn take_batch(&mut self) -> Option<Outgoing> {
         // The log of an attempt that is over may have been taken.
         let news = self.log.get(self.sent..).unwrap_or_default();
-        if self.sent > self.durable || !news.iter().any(|entry| is_urgent(&entry.kind)) {
+        let urgent = news.iter().any(|entry| is_urgent(&entry.kind)) || (self.hurry && !news.is_empty());
+        if self.sent > self.durable || !urgent {
             return None;
         }
+        self.hurry = false;
         let said = |entry: &Entry| self.said.bytes(entry);
         self.sent = self.durable + fitting(&self.log[self.durable..], said);
         let entries = self.log[self.durable..self.sent].to_vec();
@@ -446,10 +449,7 @@ impl RunMachine {
             return self.stop_cancelled(Stopped::Complete);
         }
         let outcome = match (result, self.continuing.clone()) {
-            (Ok(_), Some((run, input))) => {
-                self.keep(&input);
-                Outcome::Continued(run)
-            }
+            (Ok(_), Some((run, input))) => self.continued(run, &input),
             (Ok(output), None) => Outcome::Completed(self.keep(&output)),
             (Err(RunFailure { kind, message }), _) => {
                 let message = shortened(message);
@@ -457,6 +457,18 @@ impl RunMachine {
             }
         };
         self.end(outcome);
+    }
+
+    /// The outcome of a run that goes on in a successor with this input.
+    fn continued(&mut self, run: RunId, input: &Content) -> Outcome {
+        let len = input.bytes.len();
+        if len == 0 || len > MAX_CONTENT {
+            let message =
+                format!("the run cannot go on with an input of {len} bytes; it takes 1 to {MAX_CONTENT}");
+            return Outcome::Failed(RunFailure { kind: FailureKind::Agent, message });
+        }
+        self.keep(input);
+        Outcome::Continued(run)
     }
 
     /// The agent can go no further, and recorded results are left that it has not asked for.
@@ -550,6 +562,7 @@ impl RunMachine {
     }
 
     fn end(&mut self, outcome: Outcome) {
+        drop_children(&self.log).into_iter().for_each(|kind| self.append(kind));
         let (usage, price) = (self.usage, self.price);
         self.append(EntryKind::Ended(Ended { outcome, usage, price }));
         self.over = Over::Run;

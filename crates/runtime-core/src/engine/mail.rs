@@ -1,44 +1,53 @@
 //! What leaves a run for other partitions: pure reads of its log.
 
 use runtime_codec::{Child, Mail};
-use runtime_traits::content::Payload;
+use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, Entry, EntryKind, FailureKind, Outcome, StepFailure, StepFailureKind, StepKey, StepSort, Usage,
-    WaitOn,
+    Accepted, DecidedBy, Entry, EntryKind, FailureKind, Outcome, StepFailure, StepFailureKind, StepKey,
+    StepSort, Usage, WaitClosed, WaitId, WaitOn,
 };
 
 use super::batches::Place;
-use super::machine::outside::Calling;
+use super::machine::asks::DROPPED;
+use super::machine::outside::{Calling, OVER};
 
-/// The runs that were asked for on behalf of steps which no longer want them: those whose waits `entries` close without an
-/// end of theirs, and at the end of a run all that are open.
+/// The runs that were asked for on behalf of steps which no longer want them: those whose waits `entries` close before the
+/// runs are over.
 pub fn dropped_children(log: &[Entry], entries: &[Entry]) -> Vec<RunId> {
-    let opened_by =
-        |wait: u64| match log.get(usize::try_from(wait).ok()?.checked_sub(1)?).map(|entry| &entry.kind) {
+    let opened_by = |wait: WaitId| {
+        let at = usize::try_from(wait.0).ok()?.checked_sub(1)?;
+        match log.get(at).map(|entry| &entry.kind) {
             Some(EntryKind::WaitOpened(opened)) => child_of(&opened.on),
             _ => None,
-        };
-    let mut dropped: Vec<RunId> = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        match &entry.kind {
-            EntryKind::WaitClosed(closed) => {
-                let settles =
-                    matches!(entries.get(at + 1).map(|next| &next.kind), Some(EntryKind::StepSettled(_)));
-                dropped.extend(opened_by(closed.wait.0).filter(|_| !settles));
-            }
-            EntryKind::Ended(_) => dropped.extend(open_children(log)),
-            _ => {}
         }
-    }
-    dropped
+    };
+    let dropped = entries.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::WaitClosed(closed) if !is_over(&closed.answer) => opened_by(closed.wait),
+        _ => None,
+    });
+    dropped.collect()
+}
+
+/// What ends the waits for other runs that a log leaves open. Comes before the end of the run, so that a run that asked for
+/// many ends in as many batches as it takes to tell them.
+pub fn drop_children(log: &[Entry]) -> Vec<EntryKind> {
+    let dropped = |(wait, _)| {
+        let answer = Payload::Inline(Content::text(DROPPED));
+        EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Policy, answer })
+    };
+    open_children(log).into_iter().map(dropped).collect()
+}
+
+fn is_over(answer: &Payload) -> bool {
+    matches!(answer, Payload::Inline(content) if content.bytes == OVER.as_bytes())
 }
 
 fn child_of(on: &WaitOn) -> Option<RunId> {
     if let WaitOn::Child { run, .. } = on { Some(*run) } else { None }
 }
 
-fn open_children(log: &[Entry]) -> Vec<RunId> {
+fn open_children(log: &[Entry]) -> Vec<(WaitId, RunId)> {
     let mut open = Vec::new();
     for entry in log {
         match &entry.kind {
@@ -47,7 +56,7 @@ fn open_children(log: &[Entry]) -> Vec<RunId> {
             _ => {}
         }
     }
-    open.into_iter().map(|(_, run)| run).collect()
+    open
 }
 
 /// What asks another partition for a run.

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Url, redirect};
 use runtime_traits::Cause;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
 /// How long a connection may take to come about.
@@ -56,7 +59,10 @@ impl Place {
 
     /// A client for the place: no proxy, no redirects.
     pub(super) fn client(&self) -> Result<Client, PlaceError> {
+        let failed = |cause| PlaceError::Client { given: self.to_string(), cause };
+        let tls = no_tls().map_err(|error| failed(Cause::of(&error)))?;
         let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
@@ -65,10 +71,16 @@ impl Place {
         if let Self::Unix(path) = self {
             builder = builder.unix_socket(path.as_path());
         }
-        builder
-            .build()
-            .map_err(|error| PlaceError::Client { given: self.to_string(), cause: Cause::of(&error) })
+        builder.build().map_err(|error| failed(Cause::of(&error)))
     }
+}
+
+/// The TLS of a client that speaks none: it trusts nobody. A client has to be given some as soon as any crate of the
+/// build has TLS turned on; without it, making one panics.
+fn no_tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 impl FromStr for Place {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::support::{Answer, Place, any_port, client, scribe};
+use crate::support::{Answer, Place, any_port, client, client_builder, scribe};
 
 #[tokio::test]
 async fn a_port_in_use_is_named_with_the_remedy() {
@@ -44,7 +44,7 @@ async fn what_controls_the_runtime_answers_on_the_socket_only() {
     let runtime = Arc::new(FakeRuntime::new());
     let serving = AgentService::over(runtime.clone()).start(listeners);
     let address = serving.addresses()[0];
-    let over_socket = reqwest::Client::builder().unix_socket(socket.as_path()).build().expect("a client");
+    let over_socket = client_builder().unix_socket(socket.as_path()).build().expect("a client");
 
     for route in ROUTES {
         let path = route.path.replace("{agent}", "scribe").replace("{run}", "17").replace("{state}", "17");
@@ -84,7 +84,7 @@ async fn listeners_of_others_are_served() {
 
     let url = format!("http://{}/health", serving.addresses()[0]);
     assert_eq!(Answer::of(client().get(url)).await.status, 200);
-    let client = reqwest::Client::builder().unix_socket(path.as_path()).build();
+    let client = client_builder().unix_socket(path.as_path()).build();
     let request = client.expect("a client").get("http://localhost/health");
     assert_eq!(Answer::of(request).await.status, 200);
     serving.stop().await;

@@ -36,6 +36,7 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::Name(NameError::new("agent", "../x", "letters")), 400),
         (RuntimeError::NameTaken { name: named("scribe"), kind: named("echo") }, 409),
         (RuntimeError::EmptyInput, 422),
+        (RuntimeError::AnswerWithKey, 422),
         (RuntimeError::TooLarge { what: named("the input"), size: 2, limit: 1 }, 413),
         (
             RuntimeError::Busy {
@@ -142,6 +143,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 24);
+        assert_eq!(codes.len(), 28);
     }
 }

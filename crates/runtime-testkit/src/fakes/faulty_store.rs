@@ -31,6 +31,8 @@ pub enum Fault {
     UnknownAfter,
     /// Nothing is written, and the caller is told [`StateError::Unavailable`].
     Unavailable,
+    /// Nothing is written, and the caller is told [`StateError::TooLarge`]: for good.
+    TooLarge,
     /// It waits for [`FaultyStore::release`], and all later ones of its partition wait behind it.
     Hold,
     /// It is applied or refused, and the answer waits for [`FaultyStore::release`].
@@ -236,6 +238,7 @@ async fn apply(inner: Arc<dyn StateStore>, batch: Batch, fault: Fault) -> Answer
     match fault {
         Fault::Pass | Fault::Hold | Fault::HoldAnswer => inner.commit(batch).await,
         Fault::Unavailable => Err(unavailable()),
+        Fault::TooLarge => Err(StateError::TooLarge { what: "the batch".to_owned(), limit: 0 }),
         Fault::UnknownBefore => Err(StateError::Unknown { batch: id }),
         Fault::UnknownAfter => {
             // Whatever came of it, nobody will know.

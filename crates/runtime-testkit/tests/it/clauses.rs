@@ -1,8 +1,10 @@
 //! The suite and the contract name the same clauses.
 
+use runtime_testkit::suites::model;
 use runtime_testkit::suites::state_store::{CASES, LATER};
 
 const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
+const MODELS: &str = include_str!("../../../runtime-traits/src/model.rs");
 
 /// The names in the bullets under `# Contract`.
 fn clauses(doc: &str) -> Vec<&str> {
@@ -19,4 +21,10 @@ fn every_clause_of_the_store_contract_is_a_case_of_the_same_name() {
     cases.sort_unstable();
     clauses.sort_unstable();
     assert_eq!(cases, clauses);
+}
+
+#[test]
+fn every_clause_of_the_contract_of_models_is_a_case_of_the_same_name() {
+    let cases: Vec<_> = model::CASES.iter().map(|case| case.clause).collect();
+    assert_eq!(cases, clauses(MODELS));
 }

@@ -7,5 +7,6 @@ mod clock;
 mod faulty_store;
 mod fixture;
 mod map_store;
+mod models;
 mod transcripts;
 mod wrong_stores;

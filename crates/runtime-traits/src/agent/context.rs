@@ -260,7 +260,8 @@ impl Ctx {
     }
 
     /// Ends this run and goes on with `input` in a successor with a fresh log, in the same conversation. To be returned
-    /// by the agent: `return ctx.continue_as("the rest")`.
+    /// by the agent: `return ctx.continue_as("the rest")`. From this call on the run goes on so, whatever else the agent
+    /// returns, unless it fails.
     ///
     /// # Errors
     /// None; it is what [`Agent::run`](crate::agent::Agent::run) returns.

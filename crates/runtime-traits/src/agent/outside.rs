@@ -37,7 +37,7 @@ pub struct Call {
 /// What is asked of the other agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRequest {
-    /// Its name.
+    /// Its name, or its id.
     pub agent: String,
     /// The input of the run.
     pub input: Content,

@@ -90,6 +90,9 @@ pub enum RuntimeError {
         /// How large it may be.
         limit: u64,
     },
+    /// An answer was given an idempotency key.
+    #[error("an answer has no idempotency key; leave it out, or choose another policy")]
+    AnswerWithKey,
     /// A queue is full.
     #[error("{what} is full ({limit}); try again in {} s", .retry_after.as_secs().max(1))]
     Busy {
@@ -237,6 +240,7 @@ impl RuntimeError {
             Self::NameTaken { .. } => "name-taken",
             Self::EmptyInput => "empty-input",
             Self::TooLarge { .. } => "too-large",
+            Self::AnswerWithKey => "answer-with-key",
             Self::Busy { .. } => "busy",
             Self::SessionBusy { .. } => "session-busy",
             Self::KeyReused { .. } => "key-reused",

@@ -82,7 +82,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RuntimeError::NotStarted`], [`RuntimeError::EmptyInput`], [`RuntimeError::TooLarge`], [`RuntimeError::Busy`],
-    /// [`RuntimeError::SessionBusy`], [`RuntimeError::KeyReused`].
+    /// [`RuntimeError::SessionBusy`], [`RuntimeError::KeyReused`], [`RuntimeError::AnswerWithKey`].
     async fn submit(&self, agent: &AgentRef, request: RunRequest) -> Result<Submitted, RuntimeError>;
 
     /// Waits for a run's outcome, at most for `within`.
@@ -143,7 +143,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownRun`]; [`RuntimeError::CannotFork`], which says why not there.
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError>;
 
-    /// What was said in a session, the last `limit` messages before `before`, oldest first. The page's `next` leads to
+    /// What was said in a session: its last `limit` messages, oldest first. The page's `next`, given as `before`, leads to
     /// older ones.
     ///
     /// # Errors

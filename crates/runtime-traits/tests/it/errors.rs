@@ -55,6 +55,7 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::Name(name()),
         RuntimeError::NameTaken { name: text("poet"), kind: text("echo") },
         RuntimeError::EmptyInput,
+        RuntimeError::AnswerWithKey,
         RuntimeError::TooLarge { what: text("the input"), size: 20 << 20, limit: 16 << 20 },
         RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after: Duration::from_millis(300) },
         RuntimeError::SessionBusy { session: text("default"), run: run(), waits_for: None },
@@ -113,16 +114,17 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::NothingToAnswer { .. } => 24,
         RuntimeError::OtherCall { .. } => 25,
         RuntimeError::CannotFork { .. } => 26,
+        RuntimeError::AnswerWithKey => 27,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..27).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..28).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (27, 27));
+    assert_eq!((codes.len(), words.len()), (28, 28));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agent_runtime::log::{Author, Outcome, Receipt, Stopped, WaitOn};
-use agent_runtime::model::{Spoken, project};
+use agent_runtime::model::{ChatMessage, NO_RESULT, Spoken, project};
 use agent_runtime::runtime::{
     CancelReceipt, Decision, ForkRequest, Joined, Reply, RunFilter, RunRequest, SessionPolicy, StreamItem,
 };
@@ -207,6 +207,7 @@ async fn ended_well(process: &Process, view: &RunView, world: &Arc<World>) {
             Outcome::Failed(_) | Outcome::Continued(_) => {}
         }
     }
+    let completed = matches!(finished.outcome, Outcome::Completed(_));
     let mut spoken: Vec<Spoken> = Vec::new();
     let mut items = process.runtime.stream(&view.run, Seq::FIRST).await.unwrap();
     while let Some(item) = items.next().await {
@@ -227,4 +228,10 @@ async fn ended_well(process: &Process, view: &RunView, world: &Arc<World>) {
             assert!(check(&sent, rules).is_ok(), "{rules:?}: {:?}\n{sent:#?}", check(&sent, rules));
         }
     }
+    let unanswered =
+        |message: &ChatMessage| matches!(message, ChatMessage::Tool { text, .. } if text == NO_RESULT);
+    assert!(
+        !completed || !project(&spoken).iter().any(unanswered),
+        "a run that completed has told all: {spoken:#?}"
+    );
 }

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use runtime_traits::ModelError;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::llm::support::{KEY, data, openai_text, reply, stream};
-use crate::wire::answer;
+use crate::wire::{Then, Wire, answer};
 
 /// What providers say that have read the key and tell it.
 fn indiscretions() -> Vec<String> {
@@ -67,4 +68,15 @@ async fn what_providers_say_is_in_no_log() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("the log is read") && log.lines().count() == 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_key_does_not_go_where_a_server_points() {
+    let other = Wire::says([answer("200 OK", "", "")], Then::Closes).await;
+    for status in ["302 Found", "307 Temporary Redirect"] {
+        let points = answer(status, &format!("Location: {}\r\n", other.url("/v1/chat/completions")), "");
+        let error = reply("openai/a", points).await.unwrap_err();
+        assert!(matches!(error, ModelError::Refused { .. }), "{error}");
+    }
+    assert_eq!(other.reached(), 0);
 }

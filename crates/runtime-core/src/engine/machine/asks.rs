@@ -23,7 +23,7 @@ pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
 /// The answer of a timer that ran out.
 pub(super) const ELAPSED: &str = "elapsed";
 /// The answer of a wait whose future was dropped.
-pub(super) const DROPPED: &str = "dropped";
+pub(crate) const DROPPED: &str = "dropped";
 
 impl RunMachine {
     /// What is fixed for the attempt.
@@ -225,6 +225,8 @@ impl RunMachine {
             recorded.closed = true;
             recorded.deciding.take().or(recorded.waiting.take())
         });
+        // A run that was asked for is told.
+        self.hurry |= deciding.is_some();
         self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause: UnknownCause::Dropped }));
         if let Some(wait) = deciding {
             self.close(wait, DROPPED);

@@ -247,7 +247,7 @@ impl RunMachine {
         };
         self.recorded
             .get(&slot.key)
-            .is_some_and(|recorded| !recorded.repeat && self.now >= recorded.first_at.after(window))
+            .is_some_and(|recorded| !recorded.repeat && self.now >= recorded.opened_at.after(window))
     }
 
     fn done(&mut self, slot: usize, given: Given) -> Step {
@@ -359,7 +359,7 @@ impl RunMachine {
         let consented = recorded.tries == 0;
         let may_repeat = match state.effect() {
             Some(Effect::Pure | Effect::Repeatable) => true,
-            Some(Effect::Idempotent { window }) => self.now < recorded.first_at.after(window),
+            Some(Effect::Idempotent { window }) => self.now < recorded.opened_at.after(window),
             Some(Effect::AtMostOnce) | None => false,
         };
         // Once a person is asked, only the answer counts: another owner's clock may see the window open again.
@@ -399,11 +399,7 @@ impl RunMachine {
             state.phase = Phase::Again { not_before };
             return false;
         }
-        recorded.tries += 1;
-        recorded.dispatched_at = self.now;
-        if consented {
-            recorded.first_at = self.now;
-        }
+        recorded.dispatched(recorded.tries + 1, self.now);
         let (key, try_no) = (state.key.clone(), recorded.tries);
         state.phase = Phase::Opening { try_no };
         self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));

@@ -217,4 +217,4 @@ impl RunMachine {
 }
 
 /// The answer of a wait for another run that is over.
-const OVER: &str = "over";
+pub(crate) const OVER: &str = "over";

@@ -83,8 +83,7 @@ pub(super) struct Recorded {
     pub(super) digest: Digest,
     /// Sort and effect; a pure step has only its result in the log.
     pub(super) opened: Option<(StepSort, Effect)>,
-    /// When it was dispatched first; when it was asked for, if it was not.
-    pub(super) first_at: UnixMillis,
+    pub(super) opened_at: UnixMillis,
     pub(super) dispatched_at: UnixMillis,
     pub(super) tries: u32,
     /// It has an end in the log: a result, a verdict that stands for one, a time-out, or it was dropped.
@@ -172,11 +171,20 @@ impl Recorded {
         }
     }
 
+    /// It is dispatched for the how-many-eth time. What it waited for before the first one does not count.
+    pub(super) fn dispatched(&mut self, try_no: u32, at: UnixMillis) {
+        if self.tries == 0 {
+            self.opened_at = at;
+        }
+        self.tries = try_no;
+        self.dispatched_at = at;
+    }
+
     pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {
         Self {
             digest,
             opened: None,
-            first_at: at,
+            opened_at: at,
             dispatched_at: at,
             tries: 1,
             closed: true,

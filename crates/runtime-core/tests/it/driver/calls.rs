@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
-use runtime_traits::runtime::{AgentRef, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::store::{Batch, StateStore, Then};
 use runtime_traits::{AgentId, RunId, SessionName, Usage};
 
 use super::house::{House, output, submit, until_phase};
@@ -178,6 +181,104 @@ async fn a_successor_goes_before_runs_that_wait_for_their_turn() {
     let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
     let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
     assert_eq!(said, ["held:door relay:1", "relay:0", "arrived", "pure:late", "late!"]);
+}
+
+#[tokio::test]
+async fn whoever_is_called_ends_when_its_call_is_dropped_also_when_a_pure_step_follows() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+
+    let run = submit(&runtime, a, "call-briefly:b/held:door pure:x").await;
+    assert_eq!(output(&runtime, run).await, "too late x!");
+
+    let joined = runtime.join(&run_of(&runtime, b).await, Duration::from_secs(20)).await.unwrap();
+    let Joined::Ended(finished) = joined else { unreachable!("{joined:?}") };
+    assert!(matches!(finished.outcome, Outcome::Cancelled(_)));
+}
+
+#[tokio::test]
+async fn a_run_with_hundreds_of_open_calls_can_be_ended_and_so_are_they() {
+    let house = House::new();
+    let (runtime, a, b) = house.with_two().await;
+    let run = submit(&runtime, a, "calls:300").await;
+    house.world.began("n299").await;
+
+    let receipt = runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+
+    assert!(matches!(receipt, CancelReceipt::Cancelled(_)));
+    let children = RunFilter { agent: Some(b), limit: 1_000, ..RunFilter::default() };
+    let children = runtime.runs(children).await.unwrap().items;
+    assert_eq!(children.len(), 300);
+    for child in children {
+        let joined = runtime.join(&child.run, Duration::from_secs(20)).await.unwrap();
+        assert!(matches!(joined, Joined::Ended(_)), "{joined:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wish_to_end_a_run_follows_to_its_successor() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let run = submit(&runtime, a, "go-on:held/door").await;
+    house.world.began("door").await;
+
+    let receipt = runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+
+    assert!(matches!(receipt, CancelReceipt::Cancelled(_)), "{receipt:?}");
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
+}
+
+#[tokio::test]
+async fn whoever_is_called_ends_with_its_caller_also_in_its_successor() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let run = submit(&runtime, a, "call:b/go-on:held/door").await;
+    house.world.began("door").await;
+
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+
+    while runtime.status().await.unwrap().open_runs > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_into_ones_own_conversation_is_refused_also_while_another_branch_is_busy() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let run = submit(&runtime, a, "call-here-beside:a/pure:x").await;
+    house.world.began("beside").await;
+    let refused = |view: &runtime_traits::RunView| {
+        view.steps.iter().any(|step| step.key.name.as_str() == "call" && step.phase == StepPhase::Settled)
+    };
+    while !refused(&runtime.run_status(&run).await.unwrap()) {
+        tokio::task::yield_now().await;
+    }
+
+    house.world.open("beside");
+    assert!(output(&runtime, run).await.contains("is busy with"));
+}
+
+#[tokio::test]
+async fn a_run_that_takes_no_mail_keeps_it_from_no_other() {
+    let below = Arc::new(MapStore::new());
+    let store = Arc::new(FaultyStore::new(Arc::clone(&below) as Arc<dyn StateStore>, |_| Fault::Pass));
+    let house = House::over(Arc::clone(&store) as Arc<dyn StateStore>);
+    let (runtime, a, _) = house.with_two().await;
+    let lost = submit(&runtime, a, "call:b/held:first").await;
+    house.world.began("first").await;
+    // From now on nothing more of the first caller can be written, and this process gives it up.
+    let log = format!("run/{}", lost.unique().simple());
+    let is_of = move |batch: &Batch| {
+        batch.then.iter().any(|write| matches!(write, Then::Append(of, _) if of.path.to_string() == log))
+    };
+    store.decide_by(move |batch| if is_of(batch) { Fault::TooLarge } else { Fault::Pass });
+    house.world.open("first");
+
+    let request = RunRequest::new("call:b/pure:x").in_session(SessionName::new("other").unwrap());
+    let other = runtime.submit(&a.into(), request).await.unwrap().run;
+
+    assert_eq!(output(&runtime, other).await, "[x!]");
 }
 
 /// Leaves a step of unknown end behind, and opens the store anew.

@@ -165,6 +165,26 @@ impl Agent for Scripted {
                     })
                     .await?;
                 }
+                // Calls into its own conversation, while another branch is busy.
+                "call-here-beside" => {
+                    let (agent, rest) = what.split_once('/').unwrap_or((what, ""));
+                    let call = Call::to(agent, rest).in_session(ctx.facts().session.clone());
+                    let world = &self.world;
+                    let busy = ctx.step("beside", Effect::Repeatable, "beside", |_| async move {
+                        world.begin("beside");
+                        world.pass("beside").await;
+                        Ok(())
+                    });
+                    let (called, busy) = futures_util::join!(ctx.call(call), busy);
+                    busy?;
+                    said.push(called.map_or_else(|error| error.to_string(), |output| output.to_string()));
+                }
+                "calls" => {
+                    let count: u32 = what.parse()?;
+                    let calls = (0..count).map(|n| ctx.call(Call::to("b", format!("held:n{n}"))));
+                    futures_util::future::join_all(calls).await;
+                }
+                "go-on" => return ctx.continue_as(what.replace('/', ":").replace(',', " ")),
                 "relay" => match what.parse::<u32>()? {
                     0 => said.push("arrived".to_owned()),
                     left => return ctx.continue_as(format!("relay:{}", left - 1)),

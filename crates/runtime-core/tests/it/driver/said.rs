@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use runtime_core::RuntimeManager;
 use runtime_testkit::agents::{Gates, kinds};
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
-use runtime_traits::log::{Author, EntryKind, Outcome};
+use runtime_testkit::fakes::{Fault, FaultyStore, ManualClock, MapStore};
+use runtime_traits::log::{Author, EntryKind, Outcome, Phase};
 use runtime_traits::model::{Spoken, project};
 use runtime_traits::runtime::{
     AgentRef, ForkRequest, Joined, RunFilter, RunRequest, Runtime, Said, SessionPolicy, StreamItem,
 };
 use runtime_traits::store::{Batch, Seq, StateStore, Then};
-use runtime_traits::{AgentSpec, Content, RunId, SessionName};
+use runtime_traits::{AgentSpec, Clock, Content, RunId, RuntimeError, SessionName};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -229,4 +229,69 @@ async fn a_fork_outlives_a_crash() {
     for run in [run, fork] {
         assert_eq!(ended(&next, &run).await, Outcome::Completed(text("past door")));
     }
+}
+
+#[tokio::test]
+async fn a_restart_ends_no_run_that_began_after_the_one_that_takes_places() {
+    let house = House::new();
+    let clock = Arc::new(ManualClock::at(runtime_traits::UnixMillis(1_764_000_000_000)));
+    let builder =
+        RuntimeManager::builder(Arc::clone(&house.store)).clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let builder = kinds(&house.gates).into_iter().fold(builder, |builder, kind| builder.kind(kind));
+    let runtime = builder.open().await.unwrap();
+    let agent = runtime.register_spec(AgentSpec::new("talk", "talk").unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let agent = AgentRef::Id(agent);
+    let first = submit(&runtime, &agent, "first").await;
+    house.gates.arrived("first").await;
+    let second = submit(&runtime, &agent, "second").await;
+    // The third is accepted, and then the end of the first is held back for a moment of the clock.
+    let third = {
+        let request = RunRequest::new("third").when_busy(SessionPolicy::Rollback);
+        clock.advance(Duration::from_millis(5));
+        submit(&runtime, &agent, request).await
+    };
+    house.gates.arrived("second").await;
+    assert_eq!(ended(&runtime, &first).await, Outcome::RolledBack);
+
+    let next = house.open().await;
+    for gate in ["second", "third"] {
+        house.gates.open(gate);
+    }
+
+    assert_eq!(ended(&next, &second).await, Outcome::Completed(text("past second")));
+    assert_eq!(ended(&next, &third).await, Outcome::Completed(text("past third")));
+}
+
+#[tokio::test]
+async fn an_answer_by_input_takes_no_key_and_outlives_its_caller() {
+    let below = Arc::new(MapStore::new());
+    let store = Arc::new(FaultyStore::new(Arc::clone(&below) as Arc<dyn StateStore>, |_| Fault::Pass));
+    let house = House { store: Arc::clone(&store) as Arc<dyn StateStore>, gates: Gates::new() };
+    let (runtime, agent) = house.with("ask").await;
+    let run = submit(&runtime, &agent, "which size?").await;
+    while runtime.run_status(&run).await.unwrap().phase != Phase::Parked {
+        tokio::task::yield_now().await;
+    }
+    let answer = || RunRequest::new("L").when_busy(SessionPolicy::Answer);
+    let key = runtime_traits::IdempotencyKey::new("k").unwrap();
+    let refused = runtime.submit(&agent, answer().with_key(key)).await;
+    assert_eq!(refused, Err(RuntimeError::AnswerWithKey));
+
+    store.decide_by(|_| Fault::Hold);
+    {
+        let request = answer();
+        let answering = runtime.submit(&agent, request);
+        let mut answering = std::pin::pin!(answering);
+        tokio::select! {
+            biased;
+            _ = &mut answering => unreachable!("its commit is held"),
+            () = store.until_held(1) => {}
+        }
+    }
+    // The caller is gone.
+    store.decide_by(|_| Fault::Pass);
+    store.release().await;
+
+    assert_eq!(ended(&runtime, &run).await, Outcome::Completed(text("L")));
 }
