@@ -24,6 +24,8 @@ mod report;
 mod script;
 mod server;
 mod show;
+mod talk;
+mod thinker;
 mod trap;
 mod violation;
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::{Entry, EntryKind, Outcome};
 use runtime_traits::name::{IdempotencyKey, SessionName};
-use runtime_traits::runtime::{CancelReceipt, Decision, Finished, RunRequest};
+use runtime_traits::runtime::{CancelReceipt, Decision, Finished, RunRequest, SessionPolicy};
 use runtime_traits::{Content, RunId, StateId, StepKey};
 
 use super::script::Script;
+use super::talk::Talk;
 use super::violation::{Law, Violation};
 
 /// What the callers asked for and were told.
@@ -28,6 +29,7 @@ pub(super) struct Pages {
     /// How runs ended, as callers were told.
     pub(super) ended: HashMap<RunId, Told>,
     pub(super) decisions: Vec<Decided>,
+    pub(super) replies: Vec<Replied>,
     pub(super) cancels: Vec<Cancel>,
     pub(super) saves: Vec<StateId>,
     /// Entries that were seen in streams.
@@ -38,14 +40,26 @@ pub(super) struct Pages {
 /// A run that was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    pub(super) script: Script,
-    pub(super) agent: u32,
+    pub(super) input: Input,
+    /// Its name.
+    pub(super) agent: String,
     pub(super) session: SessionName,
+    /// What to do if the session is busy.
+    pub(super) policy: SessionPolicy,
     pub(super) key: Option<IdempotencyKey>,
     /// How often it was asked for.
     pub(super) times: u32,
     /// The run that was accepted for it.
     pub(super) run: Option<RunId>,
+}
+
+/// What a run is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// For an agent that plays scripts.
+    Script(Script),
+    /// For an agent with a model.
+    Talk(Talk),
 }
 
 /// How a run ended, as a caller was told.
@@ -65,12 +79,54 @@ pub(super) struct Decided {
     pub(super) recorded: bool,
 }
 
+/// What somebody said to a step that waits for it.
+#[derive(Clone, Debug)]
+pub(super) struct Replied {
+    pub(super) run: RunId,
+    pub(super) step: StepKey,
+    pub(super) word: Word,
+    /// Whether the answer said that it is recorded.
+    pub(super) recorded: bool,
+}
+
+/// What can be said to a step that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Word {
+    /// Consent.
+    Yes,
+    /// No consent.
+    No,
+    /// The answer to a question.
+    Answer,
+}
+
 /// A wish to end a run that was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Cancel {
     pub(super) run: RunId,
     /// The answer, when and in which life it came.
     pub(super) answer: Option<(CancelReceipt, UnixMillis, u32)>,
+}
+
+impl Input {
+    /// As it is submitted.
+    pub(super) fn content(&self) -> Content {
+        match self {
+            Self::Script(script) => Content::json(script).expect("a script is numbers and texts"),
+            Self::Talk(talk) => Content::json(talk).expect("a talk is numbers and texts"),
+        }
+    }
+}
+
+impl Word {
+    /// The answer of the wait that it ends.
+    pub(super) fn recorded_as(self) -> &'static str {
+        match self {
+            Self::Yes => "approved",
+            Self::No => "denied",
+            Self::Answer => "answered",
+        }
+    }
 }
 
 impl Book {
@@ -90,10 +146,8 @@ impl Pages {
     pub(super) fn ask(&mut self, script: u64) -> RunRequest {
         let asked = &mut self.asked[script as usize];
         asked.times += 1;
-        let input = Content::json(&asked.script).expect("a script is numbers and texts");
-        let mut request = RunRequest::new(input)
-            .in_session(asked.session.clone())
-            .when_busy(runtime_traits::runtime::SessionPolicy::Enqueue);
+        let mut request =
+            RunRequest::new(asked.input.content()).in_session(asked.session.clone()).when_busy(asked.policy);
         request.idempotency_key = asked.key.clone();
         request
     }

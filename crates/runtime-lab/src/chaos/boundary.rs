@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use runtime_codec::decode_entry;
+use runtime_traits::content::Payload;
 use runtime_traits::log::{AttemptEnding, EntryKind, WaitOn};
 use runtime_traits::store::{Batch, Seq, Then};
 use thiserror::Error;
@@ -49,6 +50,20 @@ pub(super) enum Boundary {
     Handed,
     /// A snapshot is written.
     Saved,
+    /// A step waits for consent, for an answer, or for another run.
+    Waits,
+    /// Somebody has consented to a step, or not, or has answered it.
+    Answered,
+    /// The run that a step waits for is over.
+    Over,
+    /// Something leaves for another partition.
+    Posted,
+    /// Something comes from another partition.
+    Received,
+    /// What left a partition is let go, or what came into it.
+    Moved,
+    /// A model or a tool says something.
+    Said,
 }
 
 /// A word that names no boundary.
@@ -58,7 +73,7 @@ pub(super) struct UnknownBoundary(String);
 
 impl Boundary {
     /// All of them, in the order in which they first come.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Own,
         Self::Declared,
         Self::Named,
@@ -78,6 +93,13 @@ impl Boundary {
         Self::Ended,
         Self::Handed,
         Self::Saved,
+        Self::Waits,
+        Self::Answered,
+        Self::Over,
+        Self::Posted,
+        Self::Received,
+        Self::Moved,
+        Self::Said,
     ];
 
     /// Whether it comes only while the agents of a fresh store are registered.
@@ -96,10 +118,15 @@ impl Boundary {
                         found.extend(decode_entry(Seq::FIRST, entry).ok().and_then(|e| of_entry(&e.kind)));
                     }
                 }
-                Then::Append(..) | Then::Add(..) | Then::Delete(_) | Then::Trim(..) | Then::Drop(_) => {}
+                Then::Append(log, _) => found.extend(of_log(log.path.as_bytes())),
+                Then::Add(..) | Then::Delete(_) | Then::Trim(..) | Then::Drop(_) => {}
             }
         }
         // In a takeover an attempt begins in the log that the last one has left; in a hand-over in another one.
+        // Every end writes messages; what is said before it is another matter.
+        if found.contains(&Self::Ended) {
+            found.retain(|sort| *sort != Self::Said);
+        }
         if found.contains(&Self::Ended) && found.contains(&Self::Started) {
             found.push(Self::Handed);
         }
@@ -111,8 +138,10 @@ impl Boundary {
 
 fn of_cell(path: &[u8]) -> Option<Boundary> {
     let path = std::str::from_utf8(path).ok()?;
-    if path == "own" {
-        return Some(Boundary::Own);
+    match path {
+        "own" => return Some(Boundary::Own),
+        "c/outbox" | "c/inbox" => return Some(Boundary::Moved),
+        _ => {}
     }
     // `t/<tenant>/<sort>/…`
     match path.split('/').nth(2)? {
@@ -122,6 +151,15 @@ fn of_cell(path: &[u8]) -> Option<Boundary> {
         "a" if path.ends_with("/spec") => Some(Boundary::Declared),
         "a" if path.ends_with("/want") => Some(Boundary::Wanted),
         _ => None,
+    }
+}
+
+fn of_log(path: &[u8]) -> Option<Boundary> {
+    match path {
+        b"outbox" => Some(Boundary::Posted),
+        b"inbox" => Some(Boundary::Received),
+        // `t/<tenant>/msg/…`
+        _ => (path.split(|byte| *byte == b'/').nth(2) == Some(b"msg")).then_some(Boundary::Said),
     }
 }
 
@@ -136,14 +174,27 @@ fn of_entry(kind: &EntryKind) -> Option<Boundary> {
         EntryKind::StepDecided(_) => Boundary::Decided,
         EntryKind::CancelRequested(_) => Boundary::Cancelled,
         EntryKind::WaitOpened(opened) if matches!(opened.on, WaitOn::Decision(_)) => Boundary::Asked,
+        EntryKind::WaitOpened(opened) => match opened.on {
+            WaitOn::Approval(_) | WaitOn::Answer(_) | WaitOn::Child { .. } => Boundary::Waits,
+            _ => return None,
+        },
+        EntryKind::WaitClosed(closed) => match closed.answer {
+            Payload::Inline(ref answer) => of_answer(&answer.bytes)?,
+            Payload::Blob { .. } => return None,
+        },
         EntryKind::AttemptEnded(ended) if ended.how == AttemptEnding::Lost => Boundary::Lost,
         EntryKind::AttemptEnded(_) => Boundary::Parked,
         EntryKind::Ended(_) => Boundary::Ended,
-        EntryKind::StateSet(_)
-        | EntryKind::WaitOpened(_)
-        | EntryKind::WaitClosed(_)
-        | EntryKind::Unrecognised { .. } => return None,
+        EntryKind::StateSet(_) | EntryKind::Unrecognised { .. } => return None,
     })
+}
+
+fn of_answer(answer: &[u8]) -> Option<Boundary> {
+    match answer {
+        b"approved" | b"denied" | b"answered" => Some(Boundary::Answered),
+        b"over" => Some(Boundary::Over),
+        _ => None,
+    }
 }
 
 impl fmt::Display for Boundary {

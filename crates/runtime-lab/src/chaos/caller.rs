@@ -6,17 +6,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use runtime_traits::log::EntryKind;
 use runtime_traits::name::{IdempotencyKey, SessionName};
-use runtime_traits::runtime::{Joined, StreamItem};
+use runtime_traits::runtime::{Joined, SessionPolicy, StreamItem};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentRef, Clock, RunId, Runtime, RuntimeError};
 use tokio::time::timeout;
 
-use super::book::{Asked, Book, Cancel};
+use super::book::{Asked, Book, Cancel, Input};
 use super::dice::Dice;
-use super::host::agent_name;
+use super::host::{THINKERS, agent_name, thinker_name};
 use super::lives::{Lives, Up, is_away};
-use super::script::draw;
 use super::violation::Law;
+use super::{script, talk};
 
 /// How long one request waits for an outcome.
 const JOIN: Duration = Duration::from_secs(5);
@@ -45,21 +45,40 @@ impl Caller {
         }
     }
 
-    /// Thinks of a run. Of five callers three have a session of their own; the others share some.
+    /// Thinks of a run. Of three callers one talks to agents with models.
     fn think(&self, dice: &mut Dice) -> u64 {
+        let mut pages = self.book.open();
+        let id = pages.asked.len() as u64;
+        let key = (!dice.one_in(3)).then(|| format!("key-{id}"));
+        let key = key.map(|key| IdempotencyKey::new(key).expect("letters, digits and hyphens make a key"));
+        let (agent, session) = if self.nth % 3 == 1 { self.talks_to() } else { self.plays_with() };
+        let session = SessionName::new(session).expect("letters, digits and hyphens make a name");
+        let (input, policy) = if self.nth % 3 == 1 {
+            let policies = [SessionPolicy::Enqueue, SessionPolicy::Interrupt, SessionPolicy::Rollback];
+            let policy = if dice.one_in(3) { *dice.pick(&policies) } else { SessionPolicy::Enqueue };
+            (Input::Talk(talk::draw(self.seed, id)), policy)
+        } else {
+            (Input::Script(script::draw(self.seed, id)), SessionPolicy::Enqueue)
+        };
+        pages.asked.push(Asked { input, agent, session, policy, key, times: 0, run: None });
+        id
+    }
+
+    /// Conversations of agents with models are shared by two.
+    fn talks_to(&self) -> (String, String) {
+        let pair = self.nth / 6;
+        (thinker_name(pair % THINKERS), format!("talk-{pair}"))
+    }
+
+    /// Of five callers three have a session of their own; the others share some.
+    fn plays_with(&self) -> (String, String) {
         let shared = self.nth % 5 >= 3;
         let (agent, session) = if shared {
             (self.nth % 4 % self.agents, format!("shared-{}", self.nth % 4))
         } else {
             (self.nth % self.agents, format!("own-{}", self.nth))
         };
-        let session = SessionName::new(session).expect("letters, digits and hyphens make a name");
-        let mut pages = self.book.open();
-        let id = pages.asked.len() as u64;
-        let key = (!dice.one_in(3)).then(|| format!("key-{id}"));
-        let key = key.map(|key| IdempotencyKey::new(key).expect("letters, digits and hyphens make a key"));
-        pages.asked.push(Asked { script: draw(self.seed, id), agent, session, key, times: 0, run: None });
-        id
+        (agent_name(agent), session)
     }
 
     /// Submits until there is an answer. Without a key it is submitted once: nobody knows what became of it.
@@ -79,9 +98,9 @@ impl Caller {
         let (agent, request) = {
             let mut pages = self.book.open();
             let request = pages.ask(script);
-            (pages.asked[script as usize].agent, request)
+            (pages.asked[script as usize].agent.clone(), request)
         };
-        let agent: AgentRef = agent_name(agent).parse().expect("it is a name");
+        let agent: AgentRef = agent.parse().expect("it is a name");
         let keyed = request.idempotency_key.is_some();
         match up.runtime.submit(&agent, request).await {
             Ok(submitted) => {

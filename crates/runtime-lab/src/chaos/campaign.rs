@@ -46,6 +46,8 @@ const QUIET: Duration = Duration::from_secs(15);
 const QUIET_ANYWAY: Duration = Duration::from_secs(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long the last mail may take.
+const POSTED: Duration = Duration::from_millis(500);
 /// How long the server may take to end in good order.
 const STOP: Duration = Duration::from_secs(20);
 
@@ -281,6 +283,8 @@ impl Campaign {
             }
             let open = self.open_runs().await;
             if callers.is_empty() && open == Some(0) {
+                // What runs that are over have sent to each other comes to nothing, but it arrives.
+                tokio::time::sleep(POSTED).await;
                 return;
             }
             let (told, wrong) = {

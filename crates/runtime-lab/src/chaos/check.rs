@@ -1,21 +1,30 @@
 //! Compares what is stored with what was executed and with what callers were told. Pure.
 
+mod called;
+mod consents;
 mod logs;
+mod mail;
 mod outputs;
+mod said;
 mod sessions;
 mod steps;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thinking_tests;
+mod thoughts;
 
 use std::collections::{BTreeMap, HashMap};
 
-use runtime_traits::log::{Accepted, Entry, EntryKind};
+use runtime_traits::content::Payload;
+use runtime_traits::log::{Accepted, Author, Ended, Entry, EntryKind, Outcome, WaitClosed};
 use runtime_traits::{NodeId, RunId};
 
 use super::book::Pages;
 use super::effects::Execution;
 use super::evidence::Evidence;
 use super::script::Script;
+use super::talk::Talk;
 use super::violation::{Law, Violation};
 
 /// Everything that is known of a campaign.
@@ -27,6 +36,8 @@ pub(super) struct Case<'a> {
     executions: BTreeMap<RunId, Vec<&'a Execution>>,
     /// What each run plays, by its input.
     scripts: HashMap<RunId, Script>,
+    /// The same of agents with models.
+    talks: HashMap<RunId, Talk>,
     /// Which process has which number, by the executions in it.
     lives: HashMap<NodeId, u32>,
     found: Vec<Violation>,
@@ -44,6 +55,19 @@ pub(super) struct Looked {
     pub(super) verdicts: usize,
     pub(super) cancelled: usize,
     pub(super) handed_over: usize,
+    /// Calls of models that were executed, and calls of their tools.
+    pub(super) model_calls: usize,
+    pub(super) tool_calls: usize,
+    pub(super) consents: usize,
+    pub(super) denials: usize,
+    pub(super) answers: usize,
+    /// Runs that steps of other runs asked for.
+    pub(super) children: usize,
+    pub(super) rolled_back: usize,
+    /// What models and tools said.
+    pub(super) said: usize,
+    /// What was sent between partitions.
+    pub(super) mails: u64,
 }
 
 /// Every violation, and what was looked at.
@@ -64,6 +88,7 @@ pub(super) fn check(
         pages,
         executions: by_run,
         scripts: HashMap::new(),
+        talks: HashMap::new(),
         lives: HashMap::new(),
         found: pages.violations.clone(),
     };
@@ -73,6 +98,9 @@ pub(super) fn check(
     case.check_steps();
     case.check_outputs();
     case.check_sessions();
+    case.check_consents();
+    case.check_called();
+    case.check_mail();
     case.found.sort();
     case.found.dedup();
     let looked = case.looked();
@@ -91,8 +119,11 @@ impl Case<'_> {
         for (run, log) in &self.evidence.runs {
             let Some(accepted) = accepted(log) else { continue };
             let input = self.evidence.content(run.partition(), &accepted.input);
-            if let Some(script) = input.and_then(|input| input.parse().ok()) {
+            let Some(input) = input else { continue };
+            if let Ok(script) = input.parse() {
                 self.scripts.insert(*run, script);
+            } else if let Ok(talk) = input.parse() {
+                self.talks.insert(*run, talk);
             }
         }
     }
@@ -126,6 +157,15 @@ impl Case<'_> {
             keys.dedup();
             keys.len()
         });
+        let thoughts = |of_model: bool| {
+            let runs = self.executions.iter().filter(|(run, _)| self.talks.contains_key(run));
+            let begun = runs.flat_map(|(_, executions)| executions).map(|execution| &execution.begun);
+            begun.filter(|begun| (begun.try_no == 0) == of_model).count()
+        };
+        let closed = |word: &[u8]| {
+            entries().filter(|entry| answer_of(&entry.kind).is_some_and(|answer| answer == word)).count()
+        };
+        let messages = self.evidence.sessions.values().flat_map(|conversation| &conversation.messages);
         Looked {
             runs: self.evidence.runs.len(),
             entries: entries().count(),
@@ -135,6 +175,17 @@ impl Case<'_> {
             verdicts: count(|kind| matches!(kind, EntryKind::StepDecided(_))),
             cancelled: count(|kind| matches!(kind, EntryKind::CancelRequested(_))),
             handed_over: count(|kind| matches!(kind, EntryKind::AttemptEnded(_))),
+            model_calls: thoughts(true),
+            tool_calls: thoughts(false),
+            consents: closed(b"approved"),
+            denials: closed(b"denied"),
+            answers: closed(b"answered"),
+            children: self.evidence.runs.values().filter_map(|log| accepted(log)?.parent.as_ref()).count(),
+            rolled_back: count(|kind| {
+                matches!(kind, EntryKind::Ended(Ended { outcome: Outcome::RolledBack, .. }))
+            }),
+            said: messages.filter(|message| matches!(message.author, Author::Model | Author::Tool)).count(),
+            mails: self.evidence.boxes.values().map(|boxes| boxes.inbox.written).sum(),
         }
     }
 }
@@ -142,6 +193,14 @@ impl Case<'_> {
 fn accepted(log: &[Entry]) -> Option<&Accepted> {
     match &log.first()?.kind {
         EntryKind::Accepted(accepted) => Some(accepted),
+        _ => None,
+    }
+}
+
+/// The words with which a wait was ended.
+fn answer_of(kind: &EntryKind) -> Option<&[u8]> {
+    match kind {
+        EntryKind::WaitClosed(WaitClosed { answer: Payload::Inline(answer), .. }) => Some(&answer.bytes),
         _ => None,
     }
 }

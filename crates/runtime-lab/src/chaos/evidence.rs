@@ -5,7 +5,7 @@ use std::path::Path;
 
 use agent_runtime::{OpenError, open_store};
 use bytes::Bytes;
-use runtime_codec::{CodecError, Manifest, NameRecord, StateRecord, decode, decode_entry};
+use runtime_codec::{CodecError, Cursor, Manifest, NameRecord, StateRecord, decode, decode_entry};
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{Entry, Head, Message};
 use runtime_traits::name::SessionName;
@@ -30,8 +30,31 @@ pub(super) struct Evidence {
     pub(super) names: BTreeMap<String, AgentId>,
     /// How many calls an agent's runs paid for.
     pub(super) tool_calls: BTreeMap<AgentId, u64>,
+    /// How many calls of models an agent's runs paid for.
+    pub(super) model_calls: BTreeMap<AgentId, u64>,
     pub(super) snapshots: BTreeMap<StateId, Manifest>,
+    /// What comes into partitions, and what leaves them.
+    pub(super) boxes: BTreeMap<Partition, Boxes>,
     blobs: HashMap<(Partition, Digest), BTreeMap<u32, Bytes>>,
+}
+
+/// The mail of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Boxes {
+    pub(super) inbox: Mailbox,
+    pub(super) outbox: Mailbox,
+    /// Up to which number the mail of each other partition has been taken.
+    pub(super) taken_from: BTreeMap<String, u64>,
+}
+
+/// A log of mail, and how far it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mailbox {
+    /// How many entries there ever were.
+    pub(super) written: u64,
+    /// How many are still there.
+    pub(super) left: u64,
+    pub(super) done: u64,
 }
 
 /// A session as it is stored.
@@ -147,10 +170,20 @@ impl Evidence {
                     _ => return Err(unknown()),
                 }
             }
-            ["t", _, "a", agent, "usage", "tool-calls"] => {
+            ["t", _, "a", agent, "usage", what @ ("tool-calls" | "model-calls")] => {
                 let calls = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                self.tool_calls
-                    .insert(AgentId::from_parts(partition, id(agent)?), calls.ok_or_else(unknown)?);
+                let sums = if *what == "tool-calls" { &mut self.tool_calls } else { &mut self.model_calls };
+                sums.insert(AgentId::from_parts(partition, id(agent)?), calls.ok_or_else(unknown)?);
+            }
+            ["c", which] | ["c", which @ "from", _] => {
+                let Cursor { done } = decode(value).map_err(record)?;
+                let boxes = self.boxes.entry(partition).or_default();
+                match (*which, parts.last()) {
+                    ("inbox", _) => boxes.inbox.done = done,
+                    ("outbox", _) => boxes.outbox.done = done,
+                    ("from", Some(from)) => drop(boxes.taken_from.insert((*from).to_owned(), done)),
+                    _ => return Err(unknown()),
+                }
             }
             ["t", _, "snap", state] => {
                 let manifest = decode(value).map_err(record)?;
@@ -174,6 +207,14 @@ impl Evidence {
             for extent in &page {
                 let log = &extent.log;
                 let unknown = || EvidenceError::Place(log.to_string());
+                if let which @ (b"inbox" | b"outbox") = log.path.as_bytes() {
+                    let tail = store.read(log, Seq::FIRST, PAGE).await?;
+                    let boxes = self.boxes.entry(partition).or_default();
+                    let mailbox = if which == b"inbox" { &mut boxes.inbox } else { &mut boxes.outbox };
+                    mailbox.written = tail.next.0 - 1;
+                    mailbox.left = tail.next.0 - tail.first.0;
+                    continue;
+                }
                 let entries = entries(store, log).await?;
                 let path = String::from_utf8_lossy(log.path.as_bytes()).into_owned();
                 let parts: Vec<&str> = path.split('/').collect();

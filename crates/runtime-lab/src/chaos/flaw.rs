@@ -18,6 +18,8 @@ pub(super) enum Flaw {
     Lies,
     /// It writes without looking at the conditions.
     Unconditional,
+    /// Of every four mails that leave a partition it loses one.
+    LosesMail,
 }
 
 /// A store that breaks its contract.
@@ -66,6 +68,14 @@ impl StateStore for FlawedStore {
             // The first ones claim and register: without them nothing begins.
             Flaw::Lies if self.commits.fetch_add(1, Ordering::SeqCst) % 40 == 39 => Ok(lie(&batch)),
             Flaw::Lies => self.inner.commit(batch).await,
+            Flaw::LosesMail => {
+                let sends =
+                    |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes() == b"outbox");
+                if batch.then.iter().any(sends) && self.commits.fetch_add(1, Ordering::SeqCst) % 4 == 3 {
+                    batch.then.retain(|then| !sends(then));
+                }
+                self.inner.commit(batch).await
+            }
             Flaw::Unconditional => {
                 batch.when.clear();
                 self.inner.commit(batch).await

@@ -1,4 +1,5 @@
-//! The process that gets killed: the serving code of the command line, with scripted agents and a trap in its store.
+//! The process that gets killed: the serving code of the command line, with scripted agents, agents with models, and a
+//! trap in its store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
-use super::agent::{KIND, Scripted};
+use super::agent::{self, Scripted};
 use super::effects::Witness;
 use super::flaw::{Flaw, FlawedStore};
+use super::talk::{HEIR, HELPER};
+use super::thinker::{self, Thinking};
 use super::trap::{Trap, TrapError, TrappedStore};
 
 /// The name of the hidden command.
@@ -68,6 +71,19 @@ pub(super) fn agent_name(nth: u32) -> String {
     format!("agent-{nth}")
 }
 
+/// How many agents with models callers talk to.
+pub(super) const THINKERS: u32 = 3;
+
+/// The names of the agents with models that callers talk to.
+pub(super) fn thinker_name(nth: u32) -> String {
+    format!("thinker-{nth}")
+}
+
+/// The names of all agents with models.
+pub(super) fn thinkers() -> impl Iterator<Item = String> {
+    (0..THINKERS).map(thinker_name).chain([HELPER, HEIR].map(str::to_owned))
+}
+
 /// Serves until it dies or is asked to end.
 pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
     // A parent that is killed itself leaves nobody behind.
@@ -80,7 +96,8 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
         store = Arc::new(FlawedStore::new(store, flaw));
     }
     let witness = Arc::new(Witness::new(args.counter, args.life));
-    let kinds: Vec<Arc<dyn AgentKind>> = vec![Arc::new(Scripted { witness })];
+    let kinds: Vec<Arc<dyn AgentKind>> =
+        vec![Arc::new(Scripted { witness: Arc::clone(&witness) }), Arc::new(Thinking::new(witness))];
     let fleet = Fleet::check(&fleet_file(args.agents), &kinds).map_err(HostError::Fleet)?;
     let server = Server {
         store: Arc::new(TrappedStore::new(store, args.trap)),
@@ -98,7 +115,10 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
 fn fleet_file(agents: u32) -> String {
     let mut text = "durability = \"disk\"\n".to_owned();
     for nth in 0..agents {
-        text.push_str(&format!("[agents.{}]\nkind = \"{KIND}\"\n", agent_name(nth)));
+        text.push_str(&format!("[agents.{}]\nkind = \"{}\"\n", agent_name(nth), agent::KIND));
+    }
+    for name in thinkers() {
+        text.push_str(&format!("[agents.{name}]\nkind = \"{}\"\n", thinker::KIND));
     }
     text
 }

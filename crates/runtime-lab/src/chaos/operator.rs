@@ -1,5 +1,7 @@
-//! The people around: one decides what runs wait for and looks after every restart whether all runs are there, the
-//! other one saves agents.
+//! The people around: one decides and answers what runs wait for and looks after every restart whether all runs are
+//! there, the other one saves agents.
+
+mod replies;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,9 +13,11 @@ use runtime_traits::log::{Phase, WaitOn};
 use runtime_traits::runtime::{Decision, RunFilter};
 use runtime_traits::{AgentRef, Clock, Content, Name, RunId, RunView, Runtime, RuntimeError, StepKey};
 
+pub(super) use replies::answer_to;
+
 use super::book::{Book, Decided};
 use super::dice::Dice;
-use super::host::agent_name;
+use super::host::{agent_name, thinkers};
 use super::lives::{Lives, Up, is_away};
 use super::script::assumed;
 use super::violation::Law;
@@ -86,14 +90,21 @@ impl Operator {
     }
 
     async fn decide_all(&mut self, up: &Up, open: &[RunView]) {
-        let mut due = Vec::new();
+        let (mut due, mut asks) = (Vec::new(), Vec::new());
         for view in open {
             for wait in &view.waits {
                 match &wait.on {
+                    WaitOn::Approval(step) | WaitOn::Answer(step) if self.is_due(view.run, step) => {
+                        asks.push((view.run, wait.clone()));
+                    }
                     WaitOn::Decision(step) if self.is_due(view.run, step) => {
                         due.push((view.run, step.clone()));
                     }
-                    WaitOn::Decision(_) | WaitOn::Time(_) => {}
+                    WaitOn::Decision(_)
+                    | WaitOn::Time(_)
+                    | WaitOn::Approval(_)
+                    | WaitOn::Answer(_)
+                    | WaitOn::Child { .. } => {}
                     other => {
                         let what = format!("{} waits for {other:?}", view.run);
                         self.book.violation(Law::Stuck, what);
@@ -102,6 +113,8 @@ impl Operator {
             }
         }
         let this = &*self;
+        let replies = asks.into_iter().map(|(run, wait)| this.reply(up, run, wait));
+        stream::iter(replies).buffer_unordered(AT_ONCE).collect::<()>().await;
         let decisions = due.into_iter().map(|(run, step)| this.decide(up, run, step));
         stream::iter(decisions).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
@@ -167,8 +180,9 @@ impl Operator {
 
 /// Saves one agent after the other until the campaign is over.
 pub(super) async fn save(book: Book, mut lives: Lives, agents: u32) {
-    for nth in (0..agents).cycle() {
-        let agent = Name::new(agent_name(nth)).expect("letters, digits and a hyphen make a name");
+    let names: Vec<String> = (0..agents).map(agent_name).chain(thinkers()).collect();
+    for name in names.into_iter().cycle() {
+        let agent = Name::new(name).expect("letters, digits and a hyphen make a name");
         let up = lives.up().await;
         match up.runtime.save_state(&AgentRef::from(agent)).await {
             Ok(state) => book.open().saves.push(state),

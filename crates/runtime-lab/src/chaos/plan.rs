@@ -66,7 +66,9 @@ fn every_sort(dice: &mut Dice) -> Vec<Trap> {
                 | Boundary::Own
                 | Boundary::Parked => 2,
                 Boundary::Saved | Boundary::Decided | Boundary::Cancelled | Boundary::Handed => 3,
-                Boundary::Lost | Boundary::Asked | Boundary::Dispatched => 8,
+                Boundary::Over => 4,
+                Boundary::Lost | Boundary::Asked | Boundary::Dispatched | Boundary::Answered => 8,
+                Boundary::Posted | Boundary::Received | Boundary::Moved | Boundary::Waits => 12,
                 _ => 40,
             };
             Trap { at: Some(at), side, nth: dice.between(1, most) }

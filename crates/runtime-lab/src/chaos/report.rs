@@ -52,7 +52,8 @@ impl fmt::Display for Details {
         writeln!(
             f,
             "looked submissions={} accepted={} runs={} entries={} attempts={} handed_over={} executions={} \
-             repeats={} verdicts={} cancels={} snapshots={}",
+             repeats={} verdicts={} cancels={} model_calls={} tool_calls={} consents={} denials={} answers={} \
+             children={} rolled_back={} said={} mails={} snapshots={}",
             self.submitted,
             self.accepted,
             looked.runs,
@@ -63,6 +64,15 @@ impl fmt::Display for Details {
             looked.repeats,
             looked.verdicts,
             looked.cancelled,
+            looked.model_calls,
+            looked.tool_calls,
+            looked.consents,
+            looked.denials,
+            looked.answers,
+            looked.children,
+            looked.rolled_back,
+            looked.said,
+            looked.mails,
             self.snapshots,
         )?;
         for (place, times) in &self.deaths {

@@ -44,6 +44,14 @@ pub(super) enum Law {
     Usage,
     /// Nothing is left of a run that is over: it is not open, and no timer is set for it.
     Left,
+    /// A consent that was answered is recorded once, and used once; without consent nothing is done.
+    Consent,
+    /// A call of another agent is one run; what that came to is what the call came to.
+    Called,
+    /// What was said stands once in its session, in an order that every provider takes.
+    Said,
+    /// What leaves a partition arrives, and nothing of it is left behind.
+    Mail,
     /// Nothing is there that nobody asked for.
     Invented,
     /// The server answers as its contract says, and ends only when it is killed or asked to.

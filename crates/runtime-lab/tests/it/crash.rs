@@ -1,4 +1,4 @@
-//! Small campaigns: one that finds nothing, and one over a store that lies.
+//! Small campaigns: one that finds nothing, and some over stores that break their contract.
 
 use std::process::{Command, Output};
 
@@ -26,7 +26,9 @@ fn three_kills_violate_nothing() {
     assert!(words[4].starts_with("p50=") && words[5].starts_with("p99=") && words[6] == "seed=7", "{told}");
     // It looked at something.
     let looked = told.lines().find(|line| line.starts_with("looked ")).expect(&told);
-    for what in ["accepted", "executions", "repeats", "verdicts", "handed_over"] {
+    let scripted = ["accepted", "executions", "repeats", "verdicts", "handed_over"];
+    let thinking = ["model_calls", "tool_calls", "consents", "answers", "children", "said", "mails"];
+    for what in scripted.into_iter().chain(thinking) {
         assert!(!looked.contains(&format!(" {what}=0 ")), "{looked}");
     }
 }
@@ -41,6 +43,16 @@ fn a_store_that_answers_without_writing_is_found_out() {
         assert!(told.contains(&format!("violation law={law} ")), "{told}");
     }
     assert!(!told.contains(" violations=0 "), "{told}");
+}
+
+#[test]
+fn a_store_that_loses_what_leaves_a_partition_is_found_out() {
+    let output = chaos(&["crash", "--n", "2", "--seed", "7", "--flaw", "loses-mail"]);
+
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let waits = |line: &str| line.starts_with("violation law=stuck ") && line.contains("Child");
+    assert!(told.lines().any(waits), "{told}");
 }
 
 #[test]

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
-use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, UnknownCause, Verdict};
-use runtime_traits::{RunId, StepKey};
+use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, UnknownCause, Verdict, WaitId, WaitOn};
+use runtime_traits::{RunId, StepKey, StepSort};
 
 use super::{Case, accepted};
-use crate::chaos::book::{called, mark};
-use crate::chaos::host::agent_name;
+use crate::chaos::book::{Input, called, mark};
 use crate::chaos::script::Output;
 use crate::chaos::violation::Law;
 
 /// What a log has said of a step so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
+    /// Asked for; what it waits for has not come.
+    Asked,
+    /// It waits for it no longer, and may be dispatched or settled.
+    Answered,
     Dispatched,
     Unknown,
     Repeat,
@@ -72,21 +75,28 @@ impl Case<'_> {
     /// A step is dispatched once, and again only after it was said that nobody knows its end; it ends once.
     fn check_steps_of(&mut self, run: &RunId, log: &[Entry]) {
         let mut steps: HashMap<&StepKey, (u32, Known)> = HashMap::new();
+        let mut waits: HashMap<WaitId, &StepKey> = HashMap::new();
         for entry in log {
             let (key, fits, next) = match &entry.kind {
                 EntryKind::StepOpened(opened) => {
-                    (&opened.key, !steps.contains_key(&opened.key), (1, Known::Dispatched))
+                    let next = if opened.dispatched { (1, Known::Dispatched) } else { (0, Known::Asked) };
+                    (&opened.key, !steps.contains_key(&opened.key), next)
                 }
                 EntryKind::StepDispatched(again) => {
                     let before = steps.get(&again.key);
                     let fits = before.is_some_and(|(tries, known)| {
-                        matches!(known, Known::Unknown | Known::Repeat) && again.try_no == tries + 1
+                        let begins = matches!(known, Known::Unknown | Known::Repeat | Known::Answered);
+                        begins && again.try_no == tries + 1
                     });
                     (&again.key, fits, (again.try_no, Known::Dispatched))
                 }
                 EntryKind::StepSettled(settled) => {
                     let before = steps.get(&settled.key);
-                    let fits = before.is_none_or(|before| *before == (settled.try_no, Known::Dispatched));
+                    let fits = before.is_none_or(|(tries, known)| {
+                        let first = is_call(log, &settled.key) && *known == Known::Asked;
+                        let ends = first || matches!(known, Known::Dispatched | Known::Answered);
+                        *tries == settled.try_no && ends
+                    });
                     (&settled.key, fits, (settled.try_no, Known::Ended))
                 }
                 EntryKind::StepUnknown(unknown) => {
@@ -100,6 +110,17 @@ impl Case<'_> {
                     let repeat = decided.verdict == Verdict::Repeat;
                     let next = (before.0, if repeat { Known::Repeat } else { Known::Ended });
                     (&decided.key, before.1 == Known::Unknown, next)
+                }
+                EntryKind::WaitOpened(opened) => {
+                    let Some(key) = asked_by(&opened.on) else { continue };
+                    waits.insert(opened.wait, key);
+                    (key, steps.get(key) == Some(&(0, Known::Asked)), (0, Known::Asked))
+                }
+                EntryKind::WaitClosed(closed) => {
+                    let Some(key) = waits.get(&closed.wait).copied() else { continue };
+                    // A step that was dropped has its end before.
+                    let Some((_, Known::Asked)) = steps.get(key) else { continue };
+                    (key, true, (0, Known::Answered))
                 }
                 _ => continue,
             };
@@ -135,12 +156,33 @@ impl Case<'_> {
         });
         if let Some(Outcome::Completed(output)) = outcome {
             let output = evidence.content(run.partition(), output);
-            let read = |content: &runtime_traits::Content| content.parse::<Output>().ok();
-            let (stored, told) = (output.as_ref().and_then(read), told.output.as_ref().and_then(read));
-            let same = stored.is_some() && stored == told;
+            let same = if self.scripts.contains_key(run) {
+                // People's JSON orders fields anew.
+                let read = |content: &runtime_traits::Content| content.parse::<Output>().ok();
+                let (stored, told) = (output.as_ref().and_then(read), told.output.as_ref().and_then(read));
+                stored.is_some() && stored == told
+            } else {
+                output.is_some() && output == told.output
+            };
             self.hold(Law::Told, same, || {
                 format!("{run}: the output that was told is not the one that is stored")
             });
+        }
+    }
+
+    /// The submission that a run's input belongs to, if it is the very input.
+    fn submission(&self, run: &RunId) -> Option<u64> {
+        let asked = |id: u64| self.pages.asked.get(id as usize).map(|asked| &asked.input);
+        match (self.scripts.get(run), self.talks.get(run)) {
+            (Some(script), _) => {
+                let same = asked(script.id) == Some(&Input::Script(script.clone()));
+                same.then_some(script.id)
+            }
+            (None, Some(talk)) => {
+                let id = talk.submission()?;
+                (asked(id) == Some(&Input::Talk(talk.clone()))).then_some(id)
+            }
+            (None, None) => None,
         }
     }
 
@@ -149,17 +191,20 @@ impl Case<'_> {
         let (evidence, pages) = (self.evidence, self.pages);
         let mut runs_of: HashMap<u64, Vec<RunId>> = HashMap::new();
         for (run, log) in &evidence.runs {
-            let script = self.scripts.get(run);
-            let asked = script.and_then(|script| pages.asked.get(script.id as usize));
-            let known = asked.is_some_and(|asked| Some(&asked.script) == script);
-            self.hold(Law::Invented, known, || format!("{run} has an input that nobody gave"));
-            let (Some(asked), Some(accepted)) = (asked, accepted(log)) else { continue };
-            let agent = evidence.names.get(&agent_name(asked.agent));
+            let Some(accepted) = accepted(log) else { continue };
+            // Law `Called` looks at those that other runs asked for.
+            if accepted.parent.is_some() {
+                continue;
+            }
+            let asked = self.submission(run).and_then(|id| Some((id, pages.asked.get(id as usize)?)));
+            self.hold(Law::Invented, asked.is_some(), || format!("{run} has an input that nobody gave"));
+            let Some((id, asked)) = asked else { continue };
+            let agent = evidence.names.get(&asked.agent);
             let place = agent == Some(&accepted.agent) && accepted.session == asked.session;
             self.hold(Law::Invented, place, || {
                 format!("{run} is of another agent or session than asked for")
             });
-            runs_of.entry(asked.script.id).or_default().push(*run);
+            runs_of.entry(id).or_default().push(*run);
         }
         for (script, runs) in runs_of {
             let asked = &pages.asked[script as usize];
@@ -169,6 +214,21 @@ impl Case<'_> {
             });
         }
     }
+}
+
+/// The step that asks somebody outside for something.
+fn asked_by(on: &WaitOn) -> Option<&StepKey> {
+    match on {
+        WaitOn::Approval(key) | WaitOn::Answer(key) | WaitOn::Child { step: key, .. } => Some(key),
+        _ => None,
+    }
+}
+
+/// Whether a step calls another agent. Where there is none of that name it waits for nothing.
+fn is_call(log: &[Entry], key: &StepKey) -> bool {
+    log.iter().any(|entry| {
+        matches!(&entry.kind, EntryKind::StepOpened(opened) if opened.key == *key && opened.sort == StepSort::Call)
+    })
 }
 
 pub(super) fn outcome(log: &[Entry]) -> Option<&Outcome> {

@@ -25,6 +25,8 @@ impl Case<'_> {
             if let Some(script) = self.scripts.get(run).cloned() {
                 let ends = self.read_ends(run, log, &script);
                 self.check_outcome(run, log, &script, &ends);
+            } else if let Some(talk) = self.talks.get(run).cloned() {
+                self.check_talk(run, log, &talk);
             }
             self.check_verdicts(run, log);
         }

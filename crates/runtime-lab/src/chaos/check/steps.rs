@@ -1,22 +1,22 @@
 //! What was executed is what the log allows: no settled step again, no `AtMostOnce` step twice, nothing undispatched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use runtime_traits::log::{Entry, EntryKind, StepFailureKind, StepSettled, Verdict};
-use runtime_traits::{Digest, RunId, StepKey, Usage};
+use runtime_traits::{AgentId, Digest, RunId, StepKey, StepSort, Usage};
 
 use super::{Case, node_of};
-use crate::chaos::effects::Execution;
-use crate::chaos::script::{Script, Sort};
+use crate::chaos::effects::{Begun, Execution};
+use crate::chaos::script::Sort;
 use crate::chaos::violation::Law;
 
 /// What a log says of its run's steps.
 #[derive(Debug, Default)]
-struct Steps<'a> {
+pub(super) struct Steps<'a> {
     /// Attempt and epoch of each dispatch.
-    dispatches: HashMap<(&'a StepKey, u32), (u32, u64)>,
-    settled: HashMap<&'a StepKey, (u32, &'a StepSettled)>,
-    repeats: HashMap<&'a StepKey, u64>,
+    pub(super) dispatches: HashMap<(&'a StepKey, u32), (u32, u64)>,
+    pub(super) settled: HashMap<&'a StepKey, (u32, &'a StepSettled)>,
+    pub(super) repeats: HashMap<&'a StepKey, u64>,
 }
 
 impl<'a> Steps<'a> {
@@ -50,8 +50,15 @@ impl Case<'_> {
         for (run, executions) in std::mem::take(&mut self.executions) {
             if let (Some(log), Some(script)) = (evidence.runs.get(&run), self.scripts.get(&run).cloned()) {
                 let steps = Steps::of(log);
-                self.check_counts(&run, log, &script, &steps, &executions);
-                self.check_order(&run, &script, &executions);
+                let sorts = script.steps().map(|(_, work)| (work.key.clone(), work.sort)).collect();
+                self.check_counts(&run, log, &sorts, &steps, &executions);
+                let acts: HashMap<_, _> = script.steps().map(|(at, work)| (&work.key, at)).collect();
+                self.check_order(&run, |key| acts.get(key).copied(), &executions);
+                self.check_marks(&run, &executions);
+            } else if let (Some(log), Some(talk)) = (evidence.runs.get(&run), self.talks.get(&run).cloned()) {
+                let steps = Steps::of(log);
+                self.check_thoughts(&run, log, &talk, &steps, &executions);
+                self.check_order(&run, |key| talk.moment(key), &executions);
                 self.check_marks(&run, &executions);
             } else {
                 let lost = self.pages.accepted.contains_key(&run);
@@ -59,35 +66,40 @@ impl Case<'_> {
             }
             self.executions.insert(run, executions);
         }
-        let mut paid: HashMap<_, u64> = HashMap::new();
+        let mut paid: HashMap<_, (u64, u64)> = HashMap::new();
         for (run, log) in &evidence.runs {
             self.check_settled(run, log);
             if let (Some(accepted), Some(usage)) = (super::accepted(log), ended_usage(log)) {
-                *paid.entry(accepted.agent).or_default() += u64::from(usage.tool_calls);
+                // What the runs that it called have paid for is theirs.
+                let own = usage.minus(called_usage(log));
+                let (tools, models) = paid.entry(accepted.agent).or_default();
+                *tools += u64::from(own.tool_calls);
+                *models += u64::from(own.model_calls);
             }
         }
         for (agent, paid) in paid {
-            let stored = evidence.tool_calls.get(&agent).copied().unwrap_or(0);
+            let of = |sums: &BTreeMap<AgentId, u64>| sums.get(&agent).copied().unwrap_or(0);
+            let stored = (of(&evidence.tool_calls), of(&evidence.model_calls));
             self.hold(Law::Usage, stored == paid, || {
-                format!("{agent} is said to have paid {stored} calls, and its runs paid {paid}")
+                format!("{agent} is said to have paid {stored:?} calls of tools and models, and its runs paid {paid:?}")
             });
         }
     }
 
     /// Counts against the log.
-    fn check_counts(
+    pub(super) fn check_counts(
         &mut self,
         run: &RunId,
         log: &[Entry],
-        script: &Script,
+        sorts: &HashMap<StepKey, Sort>,
         steps: &Steps<'_>,
         executions: &[&Execution],
     ) {
-        let sorts: HashMap<&StepKey, Sort> = script.steps().map(|(_, work)| (&work.key, work.sort)).collect();
         let mut of_dispatch: HashMap<(&StepKey, u32, u32), u32> = HashMap::new();
         let mut of_step: HashMap<&StepKey, u64> = HashMap::new();
         for Execution { begun, .. } in executions {
-            let (key, try_no, attempt, life) = (&begun.key, begun.try_no, begun.attempt, begun.life);
+            let Begun { key, try_no, attempt, life, .. } = begun;
+            let (try_no, attempt) = (*try_no, *attempt);
             let here = || format!("`{key}` of {run}, try {try_no} in attempt {attempt} and life {life}");
             let Some(sort) = sorts.get(key) else {
                 self.hold(Law::Invented, false, || format!("{}: its script has no such step", here()));
@@ -105,14 +117,10 @@ impl Case<'_> {
                 _ => steps.dispatches.get(&(key, try_no)) == Some(&(attempt, begun.epoch)),
             };
             self.hold(Law::Dispatch, dispatched, || format!("{}: the log has no such dispatch", here()));
-            if let Some((settled_in, _)) = steps.settled.get(key) {
-                let node = node_of(log, *settled_in);
-                let settled_life = node.and_then(|node| self.lives.get(&node)).copied();
-                let later = attempt > *settled_in || settled_life.is_some_and(|settled| life > settled);
-                self.hold(Law::Repeated, !later, || {
-                    format!("{}: it was settled in attempt {settled_in} and life {settled_life:?}", here())
-                });
-            }
+            let again = self.settled_before(log, steps, begun);
+            self.hold(Law::Repeated, again.is_none(), || {
+                format!("{}: it was settled in attempt and life {again:?}", here())
+            });
         }
         for (key, times) in of_step {
             let allowed = 1 + steps.repeats.get(key).copied().unwrap_or(0);
@@ -123,13 +131,30 @@ impl Case<'_> {
         }
     }
 
+    /// Where a step was settled, if that was before an execution of it: in an earlier attempt or process.
+    pub(super) fn settled_before(
+        &self,
+        log: &[Entry],
+        steps: &Steps<'_>,
+        begun: &Begun,
+    ) -> Option<(u32, Option<u32>)> {
+        let (settled_in, _) = steps.settled.get(&begun.key)?;
+        let life = node_of(log, *settled_in).and_then(|node| self.lives.get(&node)).copied();
+        let later = begun.attempt > *settled_in || life.is_some_and(|settled| begun.life > settled);
+        later.then_some((*settled_in, life))
+    }
+
     /// Without the log: once a later act has begun, an earlier one is over for good. Executions under way when their
     /// process died may be told in any order, so only those of different processes are compared.
-    fn check_order(&mut self, run: &RunId, script: &Script, executions: &[&Execution]) {
-        let acts: HashMap<&StepKey, usize> = script.steps().map(|(at, work)| (&work.key, at)).collect();
+    fn check_order(
+        &mut self,
+        run: &RunId,
+        act_of: impl Fn(&StepKey) -> Option<usize>,
+        executions: &[&Execution],
+    ) {
         let (mut furthest, mut in_life, mut life) = (0, 0, 0);
         for Execution { begun, .. } in executions {
-            let Some(act) = acts.get(&begun.key).copied() else { continue };
+            let Some(act) = act_of(&begun.key) else { continue };
             if begun.life != life {
                 (furthest, life) = (in_life, begun.life);
             }
@@ -147,8 +172,10 @@ impl Case<'_> {
     fn check_marks(&mut self, run: &RunId, executions: &[&Execution]) {
         let mut fence = (0, 0);
         for Execution { begun, .. } in executions {
+            // Models are told no key.
+            let of_model = begun.try_no == 0 && self.talks.contains_key(run);
             let key = Digest::of(format!("default/{run}/{}", begun.key).as_bytes()).to_string();
-            self.hold(Law::Key, key[..32] == begun.idempotency_key, || {
+            self.hold(Law::Key, of_model || key[..32] == begun.idempotency_key, || {
                 format!("`{}` of {run} has the idempotency key {}", begun.key, begun.idempotency_key)
             });
             let now = (begun.epoch, begun.attempt);
@@ -165,6 +192,9 @@ impl Case<'_> {
         for entry in log {
             let EntryKind::StepSettled(settled) = &entry.kind else { continue };
             sum = sum.plus(settled.usage);
+            if self.talks.contains_key(run) {
+                continue;
+            }
             let timed_out =
                 settled.result.as_ref().is_err_and(|failure| failure.kind == StepFailureKind::TimedOut);
             let executions = self.executions.get(run);
@@ -186,6 +216,20 @@ impl Case<'_> {
             self.hold(Law::Usage, usage == sum, || format!("{run} ends with {usage:?}, and settled {sum:?}"));
         }
     }
+}
+
+/// What the runs that a run called have used.
+fn called_usage(log: &[Entry]) -> Usage {
+    let mut calls: Vec<&StepKey> = Vec::new();
+    let mut sum = Usage::default();
+    for entry in log {
+        match &entry.kind {
+            EntryKind::StepOpened(opened) if opened.sort == StepSort::Call => calls.push(&opened.key),
+            EntryKind::StepSettled(settled) if calls.contains(&&settled.key) => sum = sum.plus(settled.usage),
+            _ => {}
+        }
+    }
+    sum
 }
 
 fn ended_usage(log: &[Entry]) -> Option<Usage> {

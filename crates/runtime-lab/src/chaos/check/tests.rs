@@ -16,7 +16,7 @@ use runtime_traits::{AgentId, Digest, NodeId, RunId, StateId, StepKey, StepSort,
 use uuid::Uuid;
 
 use super::check;
-use crate::chaos::book::{Asked, Cancel, Decided, Pages, Told};
+use crate::chaos::book::{Asked, Cancel, Decided, Input, Pages, Told};
 use crate::chaos::effects::{Begun, Execution};
 use crate::chaos::evidence::{Conversation, Evidence};
 use crate::chaos::host::agent_name;
@@ -153,7 +153,15 @@ impl Scene {
             saw = Some(script(id).kept(saw.as_ref(), 0));
             evidence.runs.insert(run, log);
             let (session, script) = (SessionName::default(), script(id));
-            pages.asked.push(Asked { script, agent: 0, session, key: None, times: 1, run: Some(run) });
+            pages.asked.push(Asked {
+                input: Input::Script(script),
+                agent: agent_name(0),
+                session,
+                policy: SessionPolicy::Enqueue,
+                key: None,
+                times: 1,
+                run: Some(run),
+            });
             pages.accepted.insert(run, id);
         }
         conversation.head = Some(Head { last: Seq(4), messages: 4, run: run(1), at: UnixMillis(1) });
@@ -289,7 +297,7 @@ fn every_law_that_is_broken_is_named() {
             scene.evidence.open.insert(run(0));
         }),
         (Law::Invented, "nobody asked for the run", |scene| {
-            scene.pages.asked[0].script.padding = "another input".to_owned();
+            scene.pages.asked[0].input = Input::Script(script(7));
         }),
     ];
     for (law, what, flaw) in flaws {
