@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod fakes;
+pub mod peers;
 pub mod suites;
 pub mod wrong;
 

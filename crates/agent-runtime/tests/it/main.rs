@@ -6,3 +6,5 @@ mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod thinking;
+#[cfg(feature = "llm")]
+mod wire;

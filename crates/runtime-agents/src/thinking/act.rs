@@ -49,7 +49,7 @@ impl Mind {
             Ok(Prepared::Tool(tool, arguments)) => {
                 match use_tool(ctx, index, call, tool, &arguments).await {
                     // It is recorded as a message already.
-                    Ok(Answer(result)) if !result.call.is_empty() => {
+                    Ok(Answer(result)) if result.call == call.id => {
                         return Ok(ToolResult { call: call.id.clone(), ..result });
                     }
                     // Somebody else said what became of it, and that is no message yet.

@@ -6,7 +6,9 @@ use runtime_traits::model::Phase;
 use runtime_traits::{Model, ModelError};
 use serde_json::json;
 
-use crate::aimock::server::{Aimock, FORMATS, says};
+use runtime_testkit::peers::Aimock;
+
+use crate::aimock::server::{FORMATS, model, patient, says};
 use crate::llm::support::Shown;
 
 const LONG: &str = "A text that is long enough to be broken off in its middle.";
@@ -30,7 +32,7 @@ fn server() -> Aimock {
 
 async fn failure(server: &Aimock, name: &str, on: &str) -> (ModelError, String) {
     let shown = Shown::default();
-    let error = server.patient(name).reply(&says(on), &shown).await.unwrap_err();
+    let error = patient(server, name).reply(&says(on), &shown).await.unwrap_err();
     (error, shown.text())
 }
 
@@ -76,7 +78,7 @@ async fn a_server_that_is_late_is_timed_out_in_the_phase_in_which_it_is() {
         for (on, first, between, phase) in
             [("late", short, long, Phase::FirstByte), ("slow", long, short, Phase::BetweenTokens)]
         {
-            let model = server.model(name, first, between);
+            let model = model(&server, name, first, between);
             let error = model.reply(&says(on), &Shown::default()).await.unwrap_err();
             assert_eq!(error, ModelError::TimedOut { model: name.to_owned(), phase, after: short }, "{on}");
         }

@@ -7,7 +7,9 @@ use runtime_traits::{Model, ModelRequest};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::aimock::server::{Aimock, FORMATS, says};
+use runtime_testkit::peers::Aimock;
+
+use crate::aimock::server::{FORMATS, patient, says};
 use crate::llm::support::Shown;
 
 const TEXT: &str = "Good mörning from a server that somebody else wrote: 早上好.";
@@ -45,7 +47,7 @@ async fn a_text_is_streamed_whole_and_its_usage_is_the_servers() {
     let server = server();
     for name in FORMATS {
         let shown = Shown::default();
-        let reply = server.patient(name).reply(&says("greet me"), &shown).await.unwrap();
+        let reply = patient(&server, name).reply(&says("greet me"), &shown).await.unwrap();
 
         assert_eq!((reply.text.as_str(), shown.text().as_str()), (TEXT, TEXT), "{name}");
         assert!(shown.pieces() > 3, "{name}: it comes in pieces");
@@ -59,7 +61,7 @@ async fn a_text_is_streamed_whole_and_its_usage_is_the_servers() {
 async fn parallel_calls_come_in_order_and_their_results_go_back() {
     let server = server();
     for name in FORMATS {
-        let model = server.patient(name);
+        let model = patient(&server, name);
         let parameters: Box<RawValue> = RawValue::from_string("{\"type\":\"object\"}".to_owned()).unwrap();
         let tool = |name: &str| ToolSpec {
             name: name.to_owned(),
@@ -97,7 +99,7 @@ async fn parallel_calls_come_in_order_and_their_results_go_back() {
 #[tokio::test]
 async fn two_hundred_calls_at_once_are_all_answered() {
     let server = server();
-    let models = FORMATS.map(|name| server.patient(name));
+    let models = FORMATS.map(|name| patient(&server, name));
     let request = says("greet me");
     let shown: Vec<Shown> = (0..200).map(|_| Shown::default()).collect();
     let calls = shown.iter().enumerate().map(|(at, shown)| models[at % 2].reply(&request, shown));
