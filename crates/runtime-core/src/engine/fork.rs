@@ -8,7 +8,8 @@ use runtime_traits::log::{
 };
 use runtime_traits::store::Seq;
 
-/// The last entry up to `upto` at which no step is open and nothing is waited for: the copy goes on from there.
+/// The last entry up to `upto` at which no step is open and nothing is waited for: the copy goes on from there. Nothing is
+/// copied from the wish to end the run on: what was given up for it has no result that an agent could be told.
 pub fn cut(log: &[Entry], upto: Seq) -> Seq {
     let mut open: HashSet<&StepKey> = HashSet::new();
     let mut waits: HashSet<WaitId> = HashSet::new();
@@ -21,7 +22,9 @@ pub fn cut(log: &[Entry], upto: Seq) -> Seq {
             EntryKind::StepSettled(settled) => {
                 open.remove(&settled.key);
             }
-            EntryKind::StepUnknown(unknown) if unknown.cause != UnknownCause::Crash => {
+            EntryKind::StepUnknown(unknown)
+                if matches!(unknown.cause, UnknownCause::Dropped | UnknownCause::TimedOut) =>
+            {
                 open.remove(&unknown.key);
             }
             EntryKind::StepDecided(decided) if decided.verdict != Verdict::Repeat => {
@@ -33,7 +36,7 @@ pub fn cut(log: &[Entry], upto: Seq) -> Seq {
             EntryKind::WaitClosed(closed) => {
                 waits.remove(&closed.wait);
             }
-            EntryKind::Ended(_) => break,
+            EntryKind::CancelRequested(_) | EntryKind::Ended(_) => break,
             _ => {}
         }
         if open.is_empty() && waits.is_empty() {
