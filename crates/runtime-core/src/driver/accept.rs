@@ -59,10 +59,7 @@ impl Inner {
         lend: bool,
     ) -> Result<(Arc<RunSlot>, bool), RuntimeError> {
         self.check(&request)?;
-        if self.config.at_rest {
-            let (action, reason) = ("run".to_owned(), "this runtime is at rest and works nothing".to_owned());
-            return Err(RuntimeError::WrongState { agent: agent.to_string(), action, reason });
-        }
+        self.check_awake(agent)?;
         let id = self.find(tenant, agent).await?;
         if request.policy == Some(SessionPolicy::Answer) {
             if request.idempotency_key.is_some() {
@@ -120,17 +117,10 @@ impl Inner {
     }
 
     fn check(&self, request: &RunRequest) -> Result<(), RuntimeError> {
-        let size = request.input.bytes.len();
         if self.is_draining() {
             return Err(RuntimeError::ShuttingDown);
         }
-        if size == 0 {
-            return Err(RuntimeError::EmptyInput);
-        }
-        if size > self.config.max_input {
-            let limit = self.config.max_input as u64;
-            return Err(RuntimeError::TooLarge { what: "the input".to_owned(), size: size as u64, limit });
-        }
+        self.check_input(&request.input)?;
         let labels: usize = request.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
         if labels > Payload::INLINE_LIMIT {
             let (size, limit) = (labels as u64, Payload::INLINE_LIMIT as u64);
@@ -139,8 +129,29 @@ impl Inner {
         Ok(())
     }
 
+    pub(super) fn check_input(&self, input: &Content) -> Result<(), RuntimeError> {
+        let size = input.bytes.len();
+        if size == 0 {
+            return Err(RuntimeError::EmptyInput);
+        }
+        if size > self.config.max_input {
+            let limit = self.config.max_input as u64;
+            return Err(RuntimeError::TooLarge { what: "the input".to_owned(), size: size as u64, limit });
+        }
+        Ok(())
+    }
+
+    /// Refuses what a runtime at rest does not do: to take a run.
+    pub(super) fn check_awake(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
+        if self.config.at_rest {
+            let (action, reason) = ("run".to_owned(), "this runtime is at rest and works nothing".to_owned());
+            return Err(RuntimeError::WrongState { agent: agent.to_string(), action, reason });
+        }
+        Ok(())
+    }
+
     /// Takes a place among the open runs.
-    fn count_open(&self) -> Result<(), RuntimeError> {
+    pub(super) fn count_open(&self) -> Result<(), RuntimeError> {
         let limit = self.config.max_open;
         let room = |open| (open < limit).then_some(open + 1);
         let counted = self.open_runs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);

@@ -268,7 +268,7 @@ impl Inner {
     }
 
     /// Gives a run that waited for its turn its first attempt. Its `Started` may be there already.
-    fn begin(self: Arc<Self>, slot: Arc<RunSlot>) -> BoxFuture<'static, ()> {
+    pub(super) fn begin(self: Arc<Self>, slot: Arc<RunSlot>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let run = slot.place.run;
             let mut result = self.begin_once(&slot).await;
@@ -289,10 +289,11 @@ impl Inner {
 
     async fn begin_once(self: &Arc<Self>, slot: &Arc<RunSlot>) -> Result<(), RuntimeError> {
         let (log, view) = self.run_log(&slot.place.run).await?;
-        if view.attempt > 0 {
-            self.resume(slot, log, &view).await
-        } else {
+        if matches!(view.phase, Phase::Queued | Phase::Parked) {
+            // A copy begins where an attempt has ended.
             self.go_on(slot, log, &view, Vec::new(), Next::Start).await
+        } else {
+            self.resume(slot, log, &view).await
         }
     }
 

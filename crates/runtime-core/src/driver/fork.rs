@@ -1,44 +1,75 @@
 //! Copies of runs: a new run in a new session, which goes on from a point at which no step was open.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use runtime_codec::{StateRecord, encode};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
-use runtime_traits::log::{Accepted, Entry, EntryKind, Head, Message, RunView};
+use runtime_traits::log::{Accepted, Author, Entry, EntryKind, Head, Message};
 use runtime_traits::name::{SessionName, Tenant};
-use runtime_traits::runtime::{ForkRequest, RuntimeError, Want};
-use runtime_traits::store::{Revision, Seq, Then, When};
+use runtime_traits::runtime::{AgentRef, ForkRequest, RuntimeError, Want};
+use runtime_traits::store::{Seq, Then, When};
 
 use super::commit::Patience;
 use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::read;
-use super::recover::Found;
-use crate::engine::batches::{Place, Writes, fitting};
-use crate::engine::fork::{copied, cut};
+use super::run_slot::{RunSlot, Stage};
+use crate::engine::batches::{Place, Writes, closed_timers, fitting};
+use crate::engine::fork::{copied, cut, drawn_by};
 use crate::engine::keys;
 use crate::engine::machine::said::said_in;
+use crate::engine::machine::state_left;
 
 /// The most messages before a run that its copy is given.
 const HISTORY: usize = 1_000;
 /// Messages in one batch.
 const GROUP: usize = 48;
 
+const SESSION_IN_USE: &str = "its new session is in use; name one that is not, or none";
+const STATE_CHANGED: &str = "the session's state is no longer what it began with; give the copy another input, with which it \
+     begins anew and without that state";
+const NOT_KNOWN: &str = "what was said before it is no longer known; submit its input as a new run";
+
+/// The conversation of a copy.
+struct Conversation {
+    /// What was said before the run, and what it said itself, with their numbers in the new session.
+    messages: Vec<Message>,
+    /// The end of what was said before the run.
+    head: Option<Head>,
+    /// By how much the numbers of the run's own messages differ.
+    shift: i64,
+}
+
+/// What there is of a session.
+struct Now {
+    state: Option<StateRecord>,
+    head: Option<Head>,
+    /// Whether the run is open.
+    open: bool,
+}
+
 impl Inner {
-    /// Copies a run into a new session, where it goes on.
+    /// Copies a run into a new session, where it goes on. Once the copy is open it is worked, whatever comes: it is
+    /// refused before that, or accepted.
     pub(super) async fn fork(
         self: &Arc<Self>,
         tenant: &Tenant,
         run: &RunId,
         request: ForkRequest,
     ) -> Result<RunId, RuntimeError> {
+        if self.is_draining() {
+            return Err(RuntimeError::ShuttingDown);
+        }
+        if let Some(input) = &request.input {
+            self.check_input(input)?;
+        }
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
+        self.check_awake(&AgentRef::Id(accepted.agent))?;
         let fork = RunId::mint(run.partition(), self.clock.as_ref(), self.entropy.as_ref());
-        let session = match request.session {
-            Some(session) => session,
+        let session = match &request.session {
+            Some(session) => session.clone(),
             None => SessionName::new(format!("fork-{}", fork.unique().simple()))?,
         };
         let of = Place {
@@ -47,52 +78,99 @@ impl Inner {
             session: accepted.session.clone(),
             run: *run,
         };
-        let to = Place { session: session.clone(), run: fork, ..of.clone() };
-        self.may_fork(&of, &to).await?;
+        let slot = self.take_session(&of, Place { session, run: fork, ..of.clone() }).await?;
+        let written = self.copy(&of, &slot.place, &log, request).await;
+        // What is there now was written beside whoever knew the session.
+        self.in_session(&slot.place, |session| session.known = None);
+        match written {
+            Ok(entries) => {
+                slot.committed(entries);
+                self.begin_copy(slot);
+                Ok(fork)
+            }
+            Err(error) => {
+                self.leave(&slot, Stage::Left(error.clone()));
+                self.begin_next(&slot.place);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the copy to work in a session that nobody uses: from here on whatever comes into it comes behind the copy.
+    async fn take_session(&self, of: &Place, to: Place) -> Result<Arc<RunSlot>, RuntimeError> {
+        let slot = RunSlot::new(to, Stage::Accepting);
+        let to = &slot.place;
+        self.with_agent(&to.tenant, &to.agent, |agent, runs| {
+            if agent.want == Want::Stopped {
+                return Err(RuntimeError::NotStarted { agent: to.agent.to_string(), want: agent.want });
+            }
+            if !agent.session(&to.session).is_idle() {
+                return Err(cannot(of, SESSION_IN_USE));
+            }
+            self.count_open()?;
+            agent.session(&to.session).admit(to.run, true);
+            runs.insert(to.run, Arc::clone(&slot));
+            Ok(())
+        })
+        .await??;
+        Ok(slot)
+    }
+
+    /// Begins a copy that is open. A runtime that ends leaves it to the next one.
+    fn begin_copy(self: &Arc<Self>, slot: Arc<RunSlot>) {
+        if self.is_draining() {
+            return slot.set_stage(Stage::Parked("its next attempt".to_owned()));
+        }
+        slot.set_stage(Stage::Moving);
+        self.tasks.spawn(Arc::clone(self).begin(slot));
+    }
+
+    /// Writes a copy, with its conversation and its session's state. How many entries it has.
+    async fn copy(
+        &self,
+        of: &Place,
+        to: &Place,
+        log: &[Entry],
+        request: ForkRequest,
+    ) -> Result<u64, RuntimeError> {
+        let there = self.session(to).await?.conversation;
+        let (Some(accepted), None) = (accepted_of(log), there.head) else {
+            return Err(cannot(of, SESSION_IN_USE));
+        };
         let upto = match &request.input {
             Some(_) => Seq::FIRST,
-            None => cut(&log, request.upto.unwrap_or(Seq(u64::MAX))),
+            None => cut(log, request.upto.unwrap_or(Seq(u64::MAX))),
         };
         let kept = &log[..usize::try_from(upto.0).unwrap_or(usize::MAX).min(log.len())];
-        let shift = self.copy_conversation(&of, &to, &log, said_in(kept)).await?;
+        let goes_on = kept.len() > 1;
+        let now = self.now_of(of).await?;
+        let before = self.said_before(of, log, &now).await?;
+        let state = state_before(of, log, now, goes_on)?;
+        let Conversation { messages, head, shift } =
+            self.conversation_of(of, to, before, said_in(kept), there.next).await?;
         let mut begin = Accepted {
-            session,
+            session: to.session.clone(),
             idempotency_key: None,
             parent: None,
-            copied_from: Some(*run),
+            copied_from: Some(if goes_on { drawn_by(of.run, log) } else { of.run }),
             deadline: None,
             ..accepted.clone()
         };
-        if let Some(input) = request.input {
-            self.begin_with(&to, &mut begin, &input).await?;
+        if let Some(input) = &request.input {
+            self.begin_with(to, &mut begin, input).await?;
         }
-        let log = self.write_copy(&to, copied(kept, begin, shift)).await?;
-        let view = RunView::of(fork, &log).ok_or(RuntimeError::UnknownRun { run: fork })?;
-        let found = Found { place: to, accepted_by: Revision(0), log, view };
-        if let Some((slot, log, view, claim)) = self.seat(found, &mut HashMap::new()).await? {
-            self.go_on(&slot, log, &view, claim.entries, claim.next).await?;
+        self.write_messages(to, &messages, there.next).await?;
+        let mut last = Vec::new();
+        if let Some(head) = head {
+            last.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(&head)));
         }
-        Ok(fork)
-    }
-
-    async fn may_fork(&self, of: &Place, to: &Place) -> Result<(), RuntimeError> {
-        let head = keys::head(&to.tenant, &to.agent, &to.session);
-        let messages = keys::messages(&to.tenant, &to.agent, &to.session);
-        let written = self.store.get(std::slice::from_ref(&head)).await?.pop().flatten().is_some()
-            || self.store.read(&messages, Seq::FIRST, 1).await?.next > Seq::FIRST;
-        let (want, busy) = self
-            .with_agent(&to.tenant, &to.agent, |agent, _| {
-                (agent.want, agent.session(&to.session).busy_with().is_some())
-            })
-            .await?;
-        if want == Want::Stopped || self.config.at_rest {
-            return Err(RuntimeError::NotStarted { agent: to.agent.to_string(), want: Want::Stopped });
+        if let Some(state) = state {
+            last.push(Then::Put(keys::state(&to.tenant, &to.agent, &to.session), encode(&state)));
         }
-        if written || busy {
-            let reason = format!("session `{}` is in use; name one that is not, or none", to.session);
-            return Err(RuntimeError::CannotFork { run: of.run, reason });
-        }
-        Ok(())
+        let epoch = self.own(to.run.partition()).await?.epoch;
+        let entries = copied(kept, begin, shift, self.clock.now(), epoch);
+        self.write_copy(to, &entries, last).await?;
+        Ok(entries.len() as u64)
     }
 
     async fn begin_with(
@@ -101,14 +179,6 @@ impl Inner {
         begin: &mut Accepted,
         input: &Content,
     ) -> Result<(), RuntimeError> {
-        let size = input.bytes.len();
-        if size == 0 {
-            return Err(RuntimeError::EmptyInput);
-        }
-        if size > self.config.max_input {
-            let limit = self.config.max_input as u64;
-            return Err(RuntimeError::TooLarge { what: "the input".to_owned(), size: size as u64, limit });
-        }
         (begin.input, begin.digest) = (Payload::of(input), input.digest());
         if let Payload::Blob { .. } = begin.input {
             let input = std::slice::from_ref(input);
@@ -117,90 +187,117 @@ impl Inner {
         Ok(())
     }
 
-    /// Copies what was said before a run, and what it said itself, into the new session, with the session's state. By how
-    /// much the numbers of the run's own messages differ then.
-    async fn copy_conversation(
+    /// What is stored of a run's session now, read at once: the run may end meanwhile.
+    async fn now_of(&self, of: &Place) -> Result<Now, RuntimeError> {
+        let Place { tenant, agent, session, run } = of;
+        let cells =
+            [keys::state(tenant, agent, session), keys::head(tenant, agent, session), keys::open(run)];
+        let mut found = self.store.get(&cells).await?.into_iter();
+        let mut next = || found.next().flatten();
+        let (state, head, open) = (next(), next(), next());
+        Ok(Now {
+            state: state.map(|state| read(&cells[0], &state)).transpose()?,
+            head: head.map(|head| read(&cells[1], &head)).transpose()?,
+            open: open.is_some(),
+        })
+    }
+
+    /// What was said up to `before`, and what the run `said` itself, as messages from the number `first` on.
+    async fn conversation_of(
         &self,
         of: &Place,
         to: &Place,
-        log: &[Entry],
+        before: Option<Seq>,
         said: Option<(Seq, Seq)>,
-    ) -> Result<i64, RuntimeError> {
+        first: Seq,
+    ) -> Result<Conversation, RuntimeError> {
         let mut messages: Vec<Message> = Vec::new();
         let mut last: Option<Seq> = None;
-        if let Some(before) = self.said_before(of, log).await? {
+        if let Some(before) = before {
             for (_, message) in self.chain(of, before, HISTORY).await? {
                 messages.push(Message { after: last, ..message });
-                last = Some(Seq(messages.len() as u64));
+                last = Some(last.map_or(first, Seq::next));
             }
         }
-        let mut then = Vec::new();
-        if let Some(last) = last {
-            let head = Head { last, messages: last.0, run: of.run, at: self.clock.now() };
-            then.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(&head)));
-        }
-        let shift = messages.len() as i64 + 1 - said.map_or(1, |(first, _)| first.0 as i64);
-        if let Some((first, end)) = said {
-            for (_, message) in self.messages_in(of, first, end).await? {
+        let count = messages.len() as u64;
+        let head = last.map(|last| Head { last, messages: count, run: of.run, at: self.clock.now() });
+        let own = first.0 + count;
+        let shift = own as i64 - said.map_or(own, |(first, _)| first.0) as i64;
+        if let Some((from, end)) = said {
+            let said = self.messages_in(of, from, end).await?;
+            if said.len() as u64 != end.0 - from.0 {
+                return Err(RuntimeError::Damaged { what: format!("what `{}` said", of.run) });
+            }
+            for (_, message) in said {
                 messages.push(Message { after: last, run: to.run, ..message });
-                last = Some(Seq(messages.len() as u64));
+                last = Some(last.map_or(first, Seq::next));
             }
         }
-        let log = keys::messages(&to.tenant, &to.agent, &to.session);
-        for (group, messages) in messages.chunks(GROUP).enumerate() {
-            let when = vec![When::Next(log.clone(), Seq((group * GROUP) as u64 + 1))];
-            let then = vec![Then::Append(log.clone(), messages.iter().map(encode).collect())];
-            self.commit_now(to.run.partition(), Writes::of(when, then)).await?;
-        }
-        let state = keys::state(&of.tenant, &of.agent, &of.session);
-        if let Some(state) = self.store.get(std::slice::from_ref(&state)).await?.pop().flatten() {
-            let cell = keys::state(&to.tenant, &to.agent, &to.session);
-            let record: StateRecord = read(&cell, &state)?;
-            then.push(Then::Put(cell, encode(&record)));
-        }
-        if !then.is_empty() {
-            self.commit_now(to.run.partition(), Writes::of(Vec::new(), then)).await?;
-        }
-        Ok(shift)
+        Ok(Conversation { messages, head, shift })
     }
 
     /// The last message of the conversation before a run.
-    async fn said_before(&self, of: &Place, log: &[Entry]) -> Result<Option<Seq>, RuntimeError> {
-        if let Some((first, _)) = said_in(log) {
-            let own = self.messages_in(of, first, first.next()).await?;
-            return Ok(own.into_iter().next().and_then(|(_, message)| message.after));
-        }
-        let cell = keys::head(&of.tenant, &of.agent, &of.session);
-        let Some(head) = self.record::<Head>(&cell).await? else { return Ok(None) };
-        let chain = self.chain(of, head.last, HISTORY).await?;
-        // A run that is over has said something; those after it are left out with it.
-        let own = chain.iter().find(|(_, message)| message.run == of.run);
-        Ok(own.map_or(Some(head.last), |(_, message)| message.after))
+    async fn said_before(&self, of: &Place, log: &[Entry], now: &Now) -> Result<Option<Seq>, RuntimeError> {
+        let own = match (said_in(log), now.head) {
+            (Some((first, _)), _) => self.messages_in(of, first, first.next()).await?,
+            (None, None) => return Ok(None),
+            (None, Some(head)) if now.open => return Ok(Some(head.last)),
+            // A run that is over has said something; those after it are left out with it.
+            (None, Some(head)) => self.chain(of, head.last, HISTORY).await?,
+        };
+        let mut own = own.into_iter().map(|(_, message)| message);
+        let first = own.find(|message| message.run == of.run && message.author == Author::Caller);
+        first.map(|message| message.after).ok_or_else(|| cannot(of, NOT_KNOWN))
     }
 
-    /// Writes the log of a copy. It is open with its last batch: a copy that is cut off was never accepted.
-    async fn write_copy(&self, to: &Place, kinds: Vec<EntryKind>) -> Result<Vec<Entry>, RuntimeError> {
-        let partition = to.run.partition();
-        let epoch = self.own(partition).await?.epoch;
-        let at = self.clock.now();
-        let entry = |(kind, seq): (EntryKind, u64)| Entry {
-            seq: Seq(seq),
-            at,
-            attempt: u32::from(seq > 1),
-            epoch,
-            kind,
-        };
-        let log: Vec<Entry> = kinds.into_iter().zip(1..).map(entry).collect();
+    async fn write_messages(&self, to: &Place, messages: &[Message], first: Seq) -> Result<(), RuntimeError> {
+        let log = keys::messages(&to.tenant, &to.agent, &to.session);
+        for (messages, group) in messages.chunks(GROUP).zip(0..) {
+            let when = vec![When::Next(log.clone(), Seq(first.0 + group * GROUP as u64))];
+            let then = vec![Then::Append(log.clone(), messages.iter().map(encode).collect())];
+            self.commit_now(to.run.partition(), Writes::of(when, then)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the log of a copy. It is open with its last batch, with which `last` rides: a copy that is cut off was never
+    /// accepted, and what was copied of its conversation is nobody's predecessor.
+    async fn write_copy(&self, to: &Place, log: &[Entry], mut last: Vec<Then>) -> Result<(), RuntimeError> {
         let mut done = 0;
         while done < log.len() {
             let upto = done + fitting(&log[done..], |_| 0);
-            let mut writes = Writes::append(to, &log[done..upto]);
+            let entries = &log[done..upto];
+            let mut writes = Writes::append(to, entries);
+            writes.undue(&to.run, closed_timers(log, entries));
             if upto == log.len() {
                 writes.open(to);
+                writes.then.append(&mut last);
             }
-            self.commit_with(partition, writes, Patience::OfCaller).await?;
+            self.commit_now(to.run.partition(), writes).await?;
             done = upto;
         }
-        Ok(log)
+        Ok(())
     }
+}
+
+/// The session's state when the run began: what it is now, as long as nobody has set it since. It is set with the outcome
+/// of a run only, so there was none where there is none now.
+fn state_before(
+    of: &Place,
+    log: &[Entry],
+    now: Now,
+    goes_on: bool,
+) -> Result<Option<StateRecord>, RuntimeError> {
+    let over = matches!(log.last().map(|entry| &entry.kind), Some(EntryKind::Ended(_)));
+    let was_last = over && now.head.is_some_and(|head| head.run == of.run);
+    let is_same = now.open || (was_last && state_left(log).is_none());
+    match now.state {
+        Some(_) if !is_same && goes_on => Err(cannot(of, STATE_CHANGED)),
+        Some(_) if !is_same => Ok(None),
+        state => Ok(state),
+    }
+}
+
+fn cannot(of: &Place, reason: &str) -> RuntimeError {
+    RuntimeError::CannotFork { run: of.run, reason: reason.to_owned() }
 }

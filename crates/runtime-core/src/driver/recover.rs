@@ -25,12 +25,12 @@ use crate::engine::keys;
 const AT_ONCE: usize = 64;
 
 /// A run that was found open.
-pub(super) struct Found {
-    pub(super) place: Place,
+struct Found {
+    place: Place,
     /// The commit that accepted it: the order of its session.
-    pub(super) accepted_by: Revision,
-    pub(super) log: Vec<Entry>,
-    pub(super) view: RunView,
+    accepted_by: Revision,
+    log: Vec<Entry>,
+    view: RunView,
 }
 
 impl Inner {
@@ -110,7 +110,7 @@ impl Inner {
     }
 
     /// Puts a run into its session's order. The first of a session is claimed; the others wait for their turn.
-    pub(super) async fn seat(
+    async fn seat(
         self: &Arc<Self>,
         found: Found,
         firsts: &mut HashMap<(AgentId, SessionName), RunId>,

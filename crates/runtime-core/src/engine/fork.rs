@@ -2,13 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, StepKey, StepSettled, UnknownCause, Verdict,
-    WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepKey, StepSettled, UnknownCause,
+    Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
-/// The last entry up to `upto` at which no step is open and nothing is waited for: the copy goes on from there.
+/// The attempt that all copied entries are stamped with, the acceptance as well: that of any other run has 0.
+const COPIED: u32 = 1;
+
+/// The last entry up to `upto` at which no step is open and nothing is waited for: the copy goes on from there. Nothing is
+/// copied from the wish to end the run on: what was given up for it has no result that an agent could be told.
 pub fn cut(log: &[Entry], upto: Seq) -> Seq {
     let mut open: HashSet<&StepKey> = HashSet::new();
     let mut waits: HashSet<WaitId> = HashSet::new();
@@ -21,7 +27,9 @@ pub fn cut(log: &[Entry], upto: Seq) -> Seq {
             EntryKind::StepSettled(settled) => {
                 open.remove(&settled.key);
             }
-            EntryKind::StepUnknown(unknown) if unknown.cause != UnknownCause::Crash => {
+            EntryKind::StepUnknown(unknown)
+                if matches!(unknown.cause, UnknownCause::Dropped | UnknownCause::TimedOut) =>
+            {
                 open.remove(&unknown.key);
             }
             EntryKind::StepDecided(decided) if decided.verdict != Verdict::Repeat => {
@@ -33,7 +41,7 @@ pub fn cut(log: &[Entry], upto: Seq) -> Seq {
             EntryKind::WaitClosed(closed) => {
                 waits.remove(&closed.wait);
             }
-            EntryKind::Ended(_) => break,
+            EntryKind::CancelRequested(_) | EntryKind::Ended(_) => break,
             _ => {}
         }
         if open.is_empty() && waits.is_empty() {
@@ -44,20 +52,28 @@ pub fn cut(log: &[Entry], upto: Seq) -> Seq {
 }
 
 /// The log of a copy: `begin`, then what `kept` says of steps, waits and state, then the end of an attempt, so that the next
-/// one goes on. The numbers of messages are moved by `shift`, those of waits follow their entries.
-pub fn copied(kept: &[Entry], begin: Accepted, shift: i64) -> Vec<EntryKind> {
-    let mut entries = vec![EntryKind::Accepted(Box::new(begin))];
+/// one goes on. Each entry keeps its time, for requests may have been made from it. The numbers of messages are moved by
+/// `shift`, those of waits follow their entries. What the steps used is the original's, and not counted again.
+pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoch: u64) -> Vec<Entry> {
+    let goes_on = kept.len() > 1;
+    let begun = kept.first().filter(|_| goes_on).map_or(now, |entry| entry.at);
+    let mut entries: Vec<Entry> = Vec::with_capacity(kept.len() + 1);
+    let mut append = |at: UnixMillis, kind: EntryKind| {
+        let seq = Seq(entries.len() as u64 + 1);
+        entries.push(Entry { seq, at, attempt: if goes_on { COPIED } else { 0 }, epoch, kind });
+    };
+    append(begun, EntryKind::Accepted(Box::new(begin)));
     let mut waits: HashMap<WaitId, WaitId> = HashMap::new();
     let moved = |seq: Seq| Seq(seq.0.saturating_add_signed(shift));
-    for entry in kept.iter().skip(1) {
+    for (entry, seq) in kept.iter().skip(1).zip(2..) {
         let kind = match entry.kind.clone() {
-            EntryKind::CancelRequested(_) | EntryKind::Ended(_) => continue,
             EntryKind::StepSettled(settled) => {
                 let messages = settled.messages.map(|(first, end)| (moved(first), moved(end)));
-                EntryKind::StepSettled(StepSettled { messages, ..settled })
+                let (usage, price) = (Usage::default(), Price::default());
+                EntryKind::StepSettled(StepSettled { messages, usage, price, ..settled })
             }
             EntryKind::WaitOpened(opened) => {
-                let wait = WaitId(entries.len() as u64 + 1);
+                let wait = WaitId(seq);
                 waits.insert(opened.wait, wait);
                 EntryKind::WaitOpened(WaitOpened { wait, ..opened })
             }
@@ -67,10 +83,23 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64) -> Vec<EntryKind> {
             }
             other => other,
         };
-        entries.push(kind);
+        append(entry.at, kind);
     }
-    if entries.len() > 1 {
-        entries.push(EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Drained, counted: false }));
+    if goes_on {
+        append(now, EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Drained, counted: false }));
     }
     entries
+}
+
+/// The run whose id fixes what a run draws by chance: its own. A copy that goes on from copied entries draws what the
+/// original drew, for requests among them may have been made from it: `copied_from` of such a copy names the first
+/// original, also when it is a copy of a copy, so that no log but its own is needed. A copy that begins anew draws for
+/// itself.
+pub fn drawn_by(run: RunId, log: &[Entry]) -> RunId {
+    match log.first() {
+        Some(Entry { attempt: COPIED, kind: EntryKind::Accepted(accepted), .. }) => {
+            accepted.copied_from.unwrap_or(run)
+        }
+        _ => run,
+    }
 }

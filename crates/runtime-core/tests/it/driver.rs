@@ -4,6 +4,7 @@ mod bounds;
 mod calls;
 mod decisions;
 mod edges;
+mod forks;
 mod house;
 mod lifecycle;
 mod recovery;

@@ -34,7 +34,7 @@ pub struct Accepted {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The run and step that started it.
     pub parent: Option<(RunId, StepKey)>,
-    /// The run that it is a fork of.
+    /// The run that it is a fork of; of a fork of a fork that goes on from copied entries, the first one.
     pub copied_from: Option<RunId>,
     /// On whose behalf.
     pub principal: Option<String>,

@@ -140,7 +140,10 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// did outside stays done; the copy's steps have idempotency keys of their own.
     ///
     /// # Errors
-    /// [`RuntimeError::UnknownRun`]; [`RuntimeError::CannotFork`], which says why not there.
+    /// [`RuntimeError::UnknownRun`]; [`RuntimeError::CannotFork`], which says why not there;
+    /// [`RuntimeError::NotStarted`], [`RuntimeError::Busy`], [`RuntimeError::ShuttingDown`] and
+    /// [`RuntimeError::WrongState`] as for a new run; [`RuntimeError::EmptyInput`] and [`RuntimeError::TooLarge`] for
+    /// another input.
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError>;
 
     /// What was said in a session: its last `limit` messages, oldest first. The page's `next`, given as `before`, leads to

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::said::said_elsewhere;
 use super::slot::{AskedStep, Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, RunMachine, shortened};
+use crate::engine::fork::drawn_by;
 
 /// The most bytes of an input, a request, a value, a state or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
@@ -243,11 +244,12 @@ impl RunMachine {
         self.seen_at
     }
 
-    /// The next number of the stream of `scope`: fixed by the run, the scope and how many were drawn.
+    /// The next number of the stream of `scope`: fixed by the run, or the one that it is a copy of, the scope, and how
+    /// many were drawn.
     pub fn random(&mut self, scope: &[Name]) -> u64 {
         let draw = self.draws.entry(scope.to_vec()).or_insert(0);
         *draw += 1;
-        let mut of = self.facts.run.to_string();
+        let mut of = drawn_by(self.facts.run, &self.log).to_string();
         for name in scope {
             of.push('/');
             of.push_str(name.as_str());

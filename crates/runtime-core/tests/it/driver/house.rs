@@ -218,6 +218,13 @@ impl Agent for Scripted {
                 }
                 "forever" => std::future::pending().await,
                 "big" => said.push("x".repeat(what.parse()?)),
+                // What it asks comes from the log's time and chance.
+                "drawn" => {
+                    let asked = format!("{}-{}-{}", ctx.now().0, ctx.random(), ctx.uuid());
+                    let drawn =
+                        ctx.step("drawn", Effect::Repeatable, &asked, |_| async { Ok(asked.clone()) });
+                    said.push(drawn.await?);
+                }
                 "now" => said.push(ctx.now().0.to_string()),
                 other => said.push(other.to_owned()),
             }

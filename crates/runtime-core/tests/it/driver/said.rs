@@ -295,3 +295,22 @@ async fn an_answer_by_input_takes_no_key_and_outlives_its_caller() {
 
     assert_eq!(ended(&runtime, &run).await, Outcome::Completed(text("L")));
 }
+
+#[tokio::test]
+async fn a_fork_of_a_run_that_was_rolled_back_does_what_was_given_up() {
+    let house = House::new();
+    let (runtime, agent) = house.with("talk").await;
+    let gone = submit(&runtime, &agent, "held").await;
+    house.gates.arrived("held").await;
+    house.gates.open("free");
+    let rolling = RunRequest::new("free").when_busy(SessionPolicy::Rollback);
+    ended(&runtime, &submit(&runtime, &agent, rolling).await).await;
+    assert_eq!(ended(&runtime, &gone).await, Outcome::RolledBack);
+
+    let fork = runtime.fork(&gone, ForkRequest::default()).await.unwrap();
+    house.gates.open("held");
+
+    assert_eq!(ended(&runtime, &fork).await, Outcome::Completed(text("past held")));
+    let session = runtime.run_status(&fork).await.unwrap().session;
+    assert_eq!(authors(&said_in(&runtime, &agent, &session).await), WHOLE);
+}
