@@ -131,7 +131,10 @@ async fn two_hundred_streamed_runs_at_once_are_all_right_and_billed_as_the_serve
     let (mut sum, mut words) = (Usage::default(), 0);
     for Told { outcome, usage, shown } in told {
         assert!(matches!(&outcome, Outcome::Completed(_)), "{outcome:?}");
-        assert!("It is 42.".starts_with(&shown), "previews may get lost at the end, and come in order: {shown}");
+        assert!(
+            "It is 42.".starts_with(&shown),
+            "previews may get lost at the end, and come in order: {shown}"
+        );
         words += shown.len();
         sum = sum.plus(usage);
     }
