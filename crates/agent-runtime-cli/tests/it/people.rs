@@ -133,7 +133,7 @@ fn a_copy_goes_on_in_a_conversation_of_its_own() {
     let said = home.json(&["history", "clerk", "--session", "copy", "--limit", "1"]);
     assert_eq!(said[0]["content"]["text"], "You say: goodbye", "{said}");
     assert_eq!(said.as_array().expect("a list").len(), 1);
-    home.run(&["fork", "last", "--session", "copy"]).is(4, &["session `copy` is in use"]);
+    home.run(&["fork", "last", "--session", "copy"]).is(4, &["its new session is in use"]);
     home.run(&["fork", "last", "--at", "0"]).is(2, &["numbered from 1"]);
 }
 
