@@ -45,6 +45,8 @@ pub(crate) struct Story {
     calls: Vec<Call>,
     wanted: HashMap<String, Called>,
     made: HashSet<(Vec<String>, String)>,
+    /// When the model said what it wants.
+    replied_at: UnixMillis,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Story {
             calls: Vec::new(),
             wanted: HashMap::new(),
             made: HashSet::new(),
+            replied_at: UnixMillis::default(),
         }
     }
 
@@ -140,6 +143,7 @@ impl Story {
             None => inline(payload, content),
         });
         if self.sorts.get(key) == Some(&StepSort::Model) {
+            self.replied_at = at;
             return self.reply(key, value.and_then(|value| value.parse().ok()));
         }
         let result = value.and_then(|value| value.parse::<ToolResult>().ok());
@@ -153,12 +157,14 @@ impl Story {
             };
             return vec![Act::Done { called, end, took: at.since(since) }];
         }
-        // A call that was answered without being made.
-        match (result, failed) {
-            (Some(result), Some(why)) if number(key).is_some_and(|number| !self.made.contains(&number)) => {
+        // A call that nothing announced: one without an effect has no entry but its result, and one that could not be
+        // made has none but what the model is told.
+        match result {
+            Some(result) if number(key).is_some_and(|number| !self.made.contains(&number)) => {
                 let called = self.wanted.remove(&result.call);
                 let called = called.unwrap_or_else(|| Called::by_request(key, None));
-                vec![Act::Done { called, end: Err(why), took: Duration::ZERO }]
+                let took = at.since(self.replied_at);
+                vec![Act::Done { called, end: failed.map_or(Ok(()), Err), took }]
             }
             _ => Vec::new(),
         }
@@ -384,9 +390,23 @@ mod tests {
         assert_eq!((called.name.as_str(), took.as_secs()), ("search", 1));
         assert_eq!(told.0.calls(UnixMillis(0)).count(), 0);
         assert_eq!(told.says("turn-1/0.said", &result("call_1_0", true)), [], "it was shown");
+        assert_eq!(told.says("turn-1/0.said", &result("call_1_0", false)), [], "it was shown");
         let acts = told.says("turn-1/1.said", &result("call_1_1", true));
         let [Act::Done { called, end: Err(_), .. }] = acts.as_slice() else { unreachable!("{acts:?}") };
         assert_eq!(called.name, "nonsense", "the model wanted it, and no step made it");
+    }
+
+    #[test]
+    fn a_call_without_an_effect_is_shown_though_only_its_result_is_recorded() {
+        let mut told = Told::begin();
+        told.opens("turn-1/model", StepSort::Model, &json!({}));
+        told.says("turn-1/model", &reply("", &[("call_1_0", "calculator")]));
+
+        let result = ToolResult { call: "call_1_0".to_owned(), text: "42".to_owned(), failed: false };
+        let acts = told.says("turn-1/0.calculator", &result);
+
+        let [Act::Done { called, end: Ok(()), took }] = acts.as_slice() else { unreachable!("{acts:?}") };
+        assert_eq!((called.name.as_str(), took.as_secs()), ("calculator", 1));
     }
 
     #[test]
