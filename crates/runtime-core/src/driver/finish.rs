@@ -212,7 +212,11 @@ impl Inner {
     /// Takes a run out of memory. `false`: somebody else did.
     pub(super) fn leave(&self, slot: &Arc<RunSlot>, stage: Stage) -> bool {
         let place = &slot.place;
-        let was_there = lock(&self.home(place.run.partition()).state).runs.remove(&place.run).is_some();
+        let was_there = {
+            let runs = &mut lock(&self.home(place.run.partition()).state).runs;
+            let is_this = runs.get(&place.run).is_some_and(|there| Arc::ptr_eq(there, slot));
+            is_this && runs.remove(&place.run).is_some()
+        };
         if was_there {
             self.leave_session(place);
             self.open_runs.fetch_sub(1, Ordering::Relaxed);

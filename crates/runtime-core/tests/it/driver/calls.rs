@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::runtime::{
+    AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime, SessionPolicy,
+};
 use runtime_traits::store::{Batch, StateStore, Then};
 use runtime_traits::{AgentId, RunId, SessionName, Usage};
 
@@ -340,4 +342,116 @@ async fn mail_that_was_taken_leaves_nothing_behind() {
     }
     let request = RunRequest::new("pure:z");
     drop((runtime, request));
+}
+
+/// A house over a store whose reads can be held.
+fn held() -> (House, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::scripted(Arc::new(MapStore::new()), []));
+    (House::over(Arc::clone(&store) as Arc<dyn StateStore>), store)
+}
+
+/// Holds the answer of the next read of a run's log that is not there yet: that of a called run.
+fn hold_first_look(store: &FaultyStore) {
+    let mut seen = std::collections::HashSet::new();
+    store.decide_reads_by(move |log| {
+        let of_run = log.path.to_string().starts_with("run/");
+        // The caller's log is read when its run parks; the called run's before it is there.
+        if of_run && seen.insert(log.clone()) && seen.len() == 1 {
+            ReadFault::HoldAnswer
+        } else {
+            ReadFault::Pass
+        }
+    });
+}
+
+/// Lets time pass: it passes as soon as nothing else can be done.
+async fn idle(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+// The time in which mail is taken passes by itself as soon as everything waits.
+#[tokio::test(start_paused = true)]
+async fn a_called_run_that_is_asked_for_twice_at_once_has_one_place() {
+    let (house, store) = held();
+    let (runtime, a, b) = house.with_two().await;
+    hold_first_look(&store);
+    let run = submit(&runtime, a, "call:b/held:door").await;
+    store.until_read_held().await;
+    // It is asked for once more, behind the other mail, and begins.
+    house.world.began("door").await;
+    store.release_read();
+
+    let child = run_of(&runtime, b).await;
+    house.world.open("door");
+    assert_eq!(output(&runtime, run).await, "[door!]");
+    assert!(matches!(runtime.join(&child, Duration::from_secs(20)).await, Ok(Joined::Ended(_))));
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
+    assert_eq!(house.world.times("door"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_called_run_that_its_caller_gave_up_before_it_was_accepted_is_not_begun() {
+    let (house, store) = held();
+    let (runtime, a, _) = house.with_two().await;
+    hold_first_look(&store);
+    let run = submit(&runtime, a, "call:b/held:door").await;
+    store.until_read_held().await;
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+    // Until the mail is put behind the one that says so.
+    idle(6).await;
+    store.release_read();
+    idle(1).await;
+
+    runtime.shutdown(Duration::from_secs(20)).await.unwrap();
+    let runtime = house.open().await;
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
+    assert_eq!(house.world.times("door"), 0);
+}
+
+#[tokio::test]
+async fn much_mail_to_ones_own_partition_is_taken() {
+    let house = House::new();
+    let runtime = house.builder().configure(|config| config.max_mail = 1).open().await.unwrap();
+    let b = runtime.register_spec(runtime_traits::AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    runtime.start_agent(b).await.unwrap();
+
+    submit(&runtime, b, "calls:100").await;
+
+    house.world.began("n99").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_once_does_not_lose_an_interrupt() {
+    let (house, store) = held();
+    let (runtime, a, _) = house.with_two().await;
+    let waits = submit(&runtime, a, "call:b/held:door").await;
+    house.world.began("door").await;
+    until_phase(&runtime, waits, Phase::Parked).await;
+    idle(1).await;
+    let request = RunRequest::new("pure:now").when_busy(SessionPolicy::Interrupt);
+    let mut failed = false;
+    store.decide_reads_by(move |log| {
+        let fails = log.path.to_string().starts_with("run/") && !std::mem::replace(&mut failed, true);
+        if fails { ReadFault::Unavailable } else { ReadFault::Pass }
+    });
+
+    let next = runtime.submit(&AgentRef::Id(a), request).await.unwrap().run;
+
+    // Sooner than what the other one waits for gives up.
+    let joined = runtime.join(&next, Duration::from_secs(5)).await.unwrap();
+    assert!(matches!(joined, Joined::Ended(_)), "{joined:?}");
+}
+
+#[tokio::test]
+async fn agents_that_call_each_other_in_a_circle_are_told() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    // Each calls the other with what is left of the script.
+    let script = (0..40).map(|n| if n % 2 == 0 { "call:b/" } else { "call:a/" }).collect::<String>();
+
+    let run = submit(&runtime, a, &format!("{script}pure:x")).await;
+
+    let said = output(&runtime, run).await;
+    assert!(said.contains("32 deep") && said.contains("in a circle"), "{said}");
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
 }
