@@ -6,5 +6,7 @@ mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod thinking;
+#[cfg(feature = "http")]
+mod web_tools;
 #[cfg(feature = "llm")]
 mod wire;
