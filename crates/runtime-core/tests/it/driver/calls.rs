@@ -8,7 +8,7 @@ use std::time::Duration;
 use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, CancelReceipt, Finished, Joined, RunFilter, RunRequest, Runtime};
 use runtime_traits::store::{Batch, StateStore, Then};
 use runtime_traits::{AgentId, RunId, SessionName, Usage};
 
@@ -181,6 +181,34 @@ async fn a_successor_goes_before_runs_that_wait_for_their_turn() {
     let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
     let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
     assert_eq!(said, ["held:door relay:1", "relay:0", "arrived", "pure:late", "late!"]);
+}
+
+#[tokio::test]
+async fn a_successor_that_has_not_begun_keeps_its_place_over_a_restart() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let first = submit(&runtime, a, "held:door go-on:held/next").await;
+    house.world.began("door").await;
+    let queued = submit(&runtime, a, "held:late").await;
+    // What goes on begins at once, unless its agent takes no turn just now.
+    runtime.stop_agent(a).await.unwrap();
+    house.world.open("door");
+    let joined = runtime.join(&first, Duration::from_secs(20)).await.unwrap();
+    let Joined::Ended(Finished { outcome: Outcome::Continued(next), .. }) = joined else {
+        unreachable!("{joined:?}")
+    };
+    assert_eq!(runtime.run_status(&next).await.unwrap().phase, Phase::Queued);
+
+    let (runtime, _, _) = house.with_two().await;
+    house.world.began("next").await;
+
+    assert_eq!(runtime.run_status(&queued).await.unwrap().phase, Phase::Queued);
+    house.world.open("next");
+    house.world.open("late");
+    output(&runtime, queued).await;
+    let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
+    let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
+    assert_eq!(said, ["held:door go-on:held/next", "held:next", "next!", "held:late", "late!"]);
 }
 
 #[tokio::test]
