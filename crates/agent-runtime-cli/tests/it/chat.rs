@@ -196,6 +196,25 @@ fn ctrl_c_ends_the_answer_and_not_the_conversation() {
 }
 
 #[test]
+fn whoever_follows_a_log_is_told_what_a_called_run_waits_for() {
+    let (home, gates, _server) = served(&["call", "consent"]);
+    home.run(&["run", "call", "consent door"]).is(6, &[]);
+    let runs = home.json(&["runs"]);
+    let (caller, called) = (runs[0]["run"].as_str().expect("an id"), runs[1]["run"].as_str().expect("an id"));
+    let mut command = home.command(&["log", "--follow", caller]);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+
+    let mut follows = Talk::begin(command, 200);
+    follows.until("consent is asked for: act");
+    follows.until(&format!("agent-runtime approve {called} act --digest "));
+    let digest = follows.until("\r\n");
+    home.good(&["approve", called, "--digest", digest.trim()]);
+
+    follows.until("completed");
+    assert_eq!(gates.times("door"), 1);
+}
+
+#[test]
 fn a_question_is_answered_or_the_turn_is_taken_back() {
     let (home, _, _server) = served(&["ask"]);
     let mut talk = chat(&home, &["ask"], 80);

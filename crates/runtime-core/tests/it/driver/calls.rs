@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
+use runtime_testkit::agents::{Gates, kinds};
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, Finished, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::runtime::{
+    AgentRef, CancelReceipt, Finished, Joined, Reply, RunFilter, RunRequest, Runtime,
+};
 use runtime_traits::store::{Batch, StateStore, Then};
-use runtime_traits::{AgentId, RunId, SessionName, Usage};
+use runtime_traits::{AgentId, AgentSpec, RunId, SessionName, Usage};
 
 use super::house::{House, output, submit, until_phase};
 
@@ -142,6 +145,35 @@ async fn large_contents_pass_between_agents() {
     let input = "y".repeat(20_000);
     let run = submit(&runtime, a, &format!("call:b/{input}")).await;
     assert_eq!(output(&runtime, run).await, format!("[{input}]"));
+}
+
+#[tokio::test]
+async fn whoever_looks_at_a_caller_is_told_which_run_waits_for_consent() {
+    let (house, gates) = (House::new(), Gates::new());
+    let builder = kinds(&gates).into_iter().fold(house.builder(), |builder, kind| builder.kind(kind));
+    let runtime = builder.open().await.unwrap();
+    for kind in ["call", "consent"] {
+        let agent = runtime.register_spec(AgentSpec::new(kind, kind).unwrap()).await.unwrap();
+        runtime.start_agent(agent).await.unwrap();
+    }
+    let agent: AgentRef = "call".parse().unwrap();
+    let run = runtime.submit(&agent, RunRequest::new("consent door")).await.unwrap().run;
+    let note = async |run: &RunId| {
+        let waits = runtime.run_status(run).await.unwrap().waits;
+        let WaitOn::Child { run, .. } = waits.first()?.on else { unreachable!("{waits:?}") };
+        Some((run, waits[0].note.clone()?))
+    };
+    let (called, told) = loop {
+        match note(&run).await {
+            Some(told) => break told,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(told, format!("`{called}`, which waits for consent to `act`"));
+
+    let wait = runtime.run_status(&called).await.unwrap().waits.remove(0);
+    runtime.answer(&called, wait.on.step().unwrap(), Reply::Approve { digest: wait.digest }).await.unwrap();
+    assert_eq!(output(&runtime, run).await, "door");
 }
 
 #[tokio::test]
