@@ -72,9 +72,9 @@ async fn an_agent_of_a_fleet_file_fetches_what_it_may_and_reaches_nothing_else()
     assert!(asked.starts_with("GET /page HTTP/1.1\r\n"), "{asked}");
 
     for (agent, why) in [
-        ("nowhere", "the ports 80, 443"),
+        ("nowhere", "the operator allows 80, 443"),
         ("elsewhere", "127.0.0.1 is not of the public part"),
-        ("otherwise", "the ports 80, 443"),
+        ("otherwise", "the operator allows 80, 443"),
     ] {
         let told = told(&runtime, agent).await;
         assert!(told.contains(why), "{agent}: {told}");
