@@ -180,7 +180,7 @@ fn what_was_typed_before_a_call_was_shown_is_no_consent_to_it() {
 
 #[test]
 fn ctrl_c_ends_the_answer_and_not_the_conversation() {
-    let (home, gates, _server) = served(&["clerk"]);
+    let (home, _, _server) = served(&["clerk"]);
     let mut talk = chat(&home, &["clerk"], 80);
     talk.says("hold door");
     talk.until("Half a sentence");

@@ -73,7 +73,7 @@ async fn an_agent_of_a_fleet_file_fetches_what_it_may_and_reaches_nothing_else()
 
     for (agent, why) in [
         ("nowhere", "the operator allows 80, 443"),
-        ("elsewhere", "127.0.0.1 is not of the public part"),
+        ("elsewhere", "127.0.0.1 is this machine"),
         ("otherwise", "the operator allows 80, 443"),
     ] {
         let told = told(&runtime, agent).await;
