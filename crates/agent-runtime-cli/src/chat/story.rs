@@ -11,7 +11,7 @@ use agent_runtime::{Content, Entry, EntryKind, Payload, RunId, RunView, StepKey,
 
 use crate::render::call::Called;
 use crate::render::{awaited, steps_under_way, time};
-use crate::watch::is_begun_again;
+use crate::watch::{is_begun_again, with_gap};
 
 /// What becomes visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +77,13 @@ impl Story {
     /// Takes the next item of the stream.
     pub(crate) fn take(&mut self, item: StreamItem) -> Vec<Act> {
         match item {
-            StreamItem::Preview { step, text } => {
+            StreamItem::Preview { step, text, gap } => {
                 let other = self.speaking.as_ref().is_some_and(|speaking| *speaking != step);
                 self.speaking = Some(step);
-                let piece = Act::Piece(text);
+                let piece = Act::Piece(with_gap(text, gap));
                 if other { vec![Act::Withdraw, piece] } else { vec![piece] }
             }
-            StreamItem::Retracted { step } if self.speaks(&step) => self.fall_silent(),
+            StreamItem::Retracted { step } if self.speaking.as_ref() == Some(&step) => self.fall_silent(),
             StreamItem::Retracted { .. } => Vec::new(),
             StreamItem::Entry { entry, content } => self.entry(&entry, content),
         }
@@ -190,7 +190,8 @@ impl Story {
         self.speaking.as_ref().is_some_and(|speaking| speaking.as_ref() == Some(step))
     }
 
-    fn fall_silent(&mut self) -> Vec<Act> {
+    /// What was being made is shown anew: the stream is read from another connection.
+    pub(crate) fn fall_silent(&mut self) -> Vec<Act> {
         if self.speaking.take().is_some() { vec![Act::Withdraw] } else { Vec::new() }
     }
 
@@ -320,7 +321,7 @@ mod tests {
         }
 
         fn shows(&mut self, step: &str, text: &str) -> Vec<Act> {
-            self.0.take(StreamItem::Preview { step: Some(key(step)), text: text.to_owned() })
+            self.0.take(StreamItem::Preview { step: Some(key(step)), text: text.to_owned(), gap: false })
         }
     }
 
@@ -360,9 +361,13 @@ mod tests {
         told.opens("a", StepSort::Model, &json!({}));
         told.shows("a", "One");
 
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("b") }), [], "that one has shown nothing");
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [Act::Withdraw]);
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [], "once");
+        assert_eq!(
+            told.0.take(StreamItem::Retracted { step: Some(key("b")) }),
+            [],
+            "that one has shown nothing"
+        );
+        assert_eq!(told.0.take(StreamItem::Retracted { step: Some(key("a")) }), [Act::Withdraw]);
+        assert_eq!(told.0.take(StreamItem::Retracted { step: Some(key("a")) }), [], "once");
         assert_eq!(told.shows("a", "Two"), [piece("Two")]);
         assert_eq!(told.shows("b", "Three"), [Act::Withdraw, piece("Three")]);
         let again = StepDispatched { key: key("b"), try_no: 2 };

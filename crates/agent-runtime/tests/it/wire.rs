@@ -91,12 +91,12 @@ async fn streamed(runtime: &RuntimeManager, agent: AgentId, nth: usize, input: &
     let mut last = String::new();
     while let Some(item) = items.next().await {
         match item.unwrap() {
-            StreamItem::Preview { step, text } => {
+            StreamItem::Preview { step, text, .. } => {
                 last = step.map(|step| step.to_string()).unwrap_or_default();
                 shown.entry(last.clone()).or_default().push_str(&text);
             }
             StreamItem::Retracted { step } => {
-                shown.remove(&step.to_string());
+                shown.remove(&step.map(|step| step.to_string()).unwrap_or_default());
             }
             StreamItem::Entry { entry, .. } => {
                 if let EntryKind::Ended(ended) = entry.kind {

@@ -404,7 +404,7 @@ fn admit(
 }
 
 /// What a run waits for, in words, if it does.
-fn waits_for(slot: &RunSlot) -> Option<String> {
+pub(super) fn waits_for(slot: &RunSlot) -> Option<String> {
     match slot.stage() {
         Stage::Parked(reason) => Some(reason),
         Stage::Working(machine) => {

@@ -15,7 +15,7 @@ use runtime_traits::store::{Seq, StateError};
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
-use super::run_slot::{RunSlot, Shown, Stage, lock};
+use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
 use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
@@ -68,14 +68,7 @@ impl Inner {
                 self.seat_successor(place, successor);
             }
         }
-        for entry in &outgoing.entries {
-            // What was shown of the try before will be shown again.
-            if let EntryKind::StepDispatched(dispatched) = &entry.kind
-                && dispatched.try_no > 1
-            {
-                slot.show(|| Shown::Retracted(dispatched.key.clone()));
-            }
-        }
+        slot.recorded(&outgoing.entries);
         let durable = {
             let mut machine = lock(&machine);
             machine.committed();

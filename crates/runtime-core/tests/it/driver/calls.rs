@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
+use runtime_testkit::agents::{Gates, kinds};
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
 use runtime_traits::runtime::{
-    AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime, SessionPolicy,
+    AgentRef, CancelReceipt, Finished, Joined, Reply, RunFilter, RunRequest, Runtime, SessionPolicy,
 };
 use runtime_traits::store::{Batch, StateStore, Then};
-use runtime_traits::{AgentId, RunId, SessionName, Usage};
+use runtime_traits::{AgentId, AgentSpec, RunId, SessionName, Usage};
 
 use super::house::{House, output, submit, until_phase};
 
@@ -147,6 +148,35 @@ async fn large_contents_pass_between_agents() {
 }
 
 #[tokio::test]
+async fn whoever_looks_at_a_caller_is_told_which_run_waits_for_consent() {
+    let (house, gates) = (House::new(), Gates::new());
+    let builder = kinds(&gates).into_iter().fold(house.builder(), |builder, kind| builder.kind(kind));
+    let runtime = builder.open().await.unwrap();
+    for kind in ["call", "consent"] {
+        let agent = runtime.register_spec(AgentSpec::new(kind, kind).unwrap()).await.unwrap();
+        runtime.start_agent(agent).await.unwrap();
+    }
+    let agent: AgentRef = "call".parse().unwrap();
+    let run = runtime.submit(&agent, RunRequest::new("consent door")).await.unwrap().run;
+    let note = async |run: &RunId| {
+        let waits = runtime.run_status(run).await.unwrap().waits;
+        let WaitOn::Child { run, .. } = waits.first()?.on else { unreachable!("{waits:?}") };
+        Some((run, waits[0].note.clone()?))
+    };
+    let (called, told) = loop {
+        match note(&run).await {
+            Some(told) => break told,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(told, format!("`{called}`, which waits for consent to `act`"));
+
+    let wait = runtime.run_status(&called).await.unwrap().waits.remove(0);
+    runtime.answer(&called, wait.on.step().unwrap(), Reply::Approve { digest: wait.digest }).await.unwrap();
+    assert_eq!(output(&runtime, run).await, "door");
+}
+
+#[tokio::test]
 async fn a_run_goes_on_in_successors_and_its_caller_is_given_the_last_outcome() {
     let house = House::new();
     let (runtime, a, _) = house.with_two().await;
@@ -183,6 +213,34 @@ async fn a_successor_goes_before_runs_that_wait_for_their_turn() {
     let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
     let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
     assert_eq!(said, ["held:door relay:1", "relay:0", "arrived", "pure:late", "late!"]);
+}
+
+#[tokio::test]
+async fn a_successor_that_has_not_begun_keeps_its_place_over_a_restart() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let first = submit(&runtime, a, "held:door go-on:held/next").await;
+    house.world.began("door").await;
+    let queued = submit(&runtime, a, "held:late").await;
+    // What goes on begins at once, unless its agent takes no turn just now.
+    runtime.stop_agent(a).await.unwrap();
+    house.world.open("door");
+    let joined = runtime.join(&first, Duration::from_secs(20)).await.unwrap();
+    let Joined::Ended(Finished { outcome: Outcome::Continued(next), .. }) = joined else {
+        unreachable!("{joined:?}")
+    };
+    assert_eq!(runtime.run_status(&next).await.unwrap().phase, Phase::Queued);
+
+    let (runtime, _, _) = house.with_two().await;
+    house.world.began("next").await;
+
+    assert_eq!(runtime.run_status(&queued).await.unwrap().phase, Phase::Queued);
+    house.world.open("next");
+    house.world.open("late");
+    output(&runtime, queued).await;
+    let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
+    let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
+    assert_eq!(said, ["held:door go-on:held/next", "held:next", "next!", "held:late", "late!"]);
 }
 
 #[tokio::test]
@@ -412,7 +470,7 @@ async fn a_called_run_that_its_caller_gave_up_before_it_was_accepted_is_not_begu
 async fn much_mail_to_ones_own_partition_is_taken() {
     let house = House::new();
     let runtime = house.builder().configure(|config| config.max_mail = 1).open().await.unwrap();
-    let b = runtime.register_spec(runtime_traits::AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    let b = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
     runtime.start_agent(b).await.unwrap();
 
     submit(&runtime, b, "calls:100").await;
