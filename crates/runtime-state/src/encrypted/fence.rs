@@ -1,0 +1,59 @@
+//! Owners' tokens, so that the store below can compare them and nobody can read them.
+//!
+//! A fence holds when the owner's cell begins with the token. So every encrypted cell begins with 16 bytes that follow
+//! from its place and the first 16 bytes of its value, under a key of the store's own, and a fence asks for these.
+
+use runtime_traits::store::{Fence, Key, Token};
+use zeroize::Zeroizing;
+
+use super::envelope::where_it_is;
+use crate::decide::EXACT;
+
+pub(super) const LENGTH: usize = 16;
+
+/// The key of a store's fences. It is drawn when the store is made, lies encrypted in its mark, and never changes: a
+/// token stays comparable whatever keys came and went.
+pub(super) struct FenceKey(Zeroizing<[u8; 32]>);
+
+impl FenceKey {
+    pub(super) fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What the cell at `key` begins with while it holds `value`.
+    pub(super) fn prefix(&self, key: &Key, value: &[u8]) -> [u8; LENGTH] {
+        // What is shorter than a token is no owner's.
+        value.first_chunk().map_or([0; LENGTH], |token| self.hide(key, *token))
+    }
+
+    /// The fence as the store below has to check it.
+    pub(super) fn below(&self, fence: Fence) -> Fence {
+        let token = Token(self.hide(&fence.owner, fence.token.0));
+        Fence { owner: fence.owner, token }
+    }
+
+    fn hide(&self, key: &Key, token: [u8; LENGTH]) -> [u8; LENGTH] {
+        if is_number(&token) {
+            // Numbers are in the clear, and what 16 bytes of one are, is one itself: it is compared as it is.
+            return token;
+        }
+        let mut bytes = Vec::with_capacity(LENGTH + 32 + key.path.as_bytes().len());
+        bytes.extend_from_slice(&token);
+        where_it_is(&mut bytes, key.partition, &key.path);
+        let hash = blake3::keyed_hash(&self.0, &bytes);
+        *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+    }
+}
+
+/// Whether the value is a number as `Add` writes it: what the store below has to be able to add to.
+pub(super) fn is_number(value: &[u8]) -> bool {
+    let Some(digits) = std::str::from_utf8(value).ok().filter(|text| text.len() <= LENGTH + 1) else {
+        return false;
+    };
+    let number = digits.parse::<i64>().ok().filter(|number| (-EXACT..=EXACT).contains(number));
+    number.is_some_and(|number| number.to_string() == digits)
+}
