@@ -13,3 +13,4 @@ mod redb_full;
 mod redb_group;
 mod redb_suite;
 mod uri;
+mod wrapped;
