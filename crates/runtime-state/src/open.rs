@@ -5,16 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runtime_traits::error::Cause;
-use runtime_traits::store::StateStore;
+use runtime_traits::store::{StateError, StateStore};
 use thiserror::Error;
 
 use crate::MemoryStore;
+use crate::marks::Marks;
+#[cfg(feature = "encrypted")]
+use crate::{EncryptedStore, EncryptionError, KeyError, KeyRing};
 
 /// The forms of a store's URI that this build knows.
 pub const SCHEMES: &[&str] = &[
     "memory:",
     #[cfg(feature = "redb")]
     "redb:PATH",
+    #[cfg(feature = "encrypted")]
+    "encrypted:KEYS,STORE",
 ];
 
 /// Why a store could not be opened. Each one names the store and the remedy.
@@ -86,25 +91,113 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// The store is encrypted, and was named without its keys.
+    #[error("the store `{uri}` is encrypted: name its keys too, as in `encrypted:file:PATH,{uri}`")]
+    Encrypted {
+        /// The store.
+        uri: String,
+    },
+    /// The keys cannot be had.
+    #[cfg(feature = "encrypted")]
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The store cannot be used with these keys.
+    #[cfg(feature = "encrypted")]
+    #[error("the store `{uri}` cannot be used with these keys: {source}")]
+    Encryption {
+        /// The store below.
+        uri: String,
+        /// What is wrong.
+        source: EncryptionError,
+    },
+    /// Another store was being copied into it, and that broke off.
+    #[error("the store `{uri}` is a copy that broke off: delete it and copy the original again")]
+    HalfCopied {
+        /// The store.
+        uri: String,
+    },
+    /// It cannot be read what the store says about itself.
+    #[error("the store `{uri}` cannot be read: {source}")]
+    Unreadable {
+        /// The store.
+        uri: String,
+        /// What the store says.
+        source: StateError,
+    },
 }
 
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
-/// which is created with its folder when it is missing.
+/// which is created with its folder when it is missing, `encrypted:KEYS,STORE` for one of these with encrypted values.
+/// KEYS is `file:PATH` or `env:NAME`, see [`KeyRing`](crate::KeyRing).
 ///
-/// Reads and writes files on the calling thread.
+/// Opens files on the calling thread. A store of encrypted values is refused without keys, one of values in the clear with
+/// keys, and a copy that broke off in any case.
 ///
 /// # Errors
-/// [`OpenError::UnknownScheme`], which lists [`SCHEMES`]; for a file the other arms of [`OpenError`].
+/// [`OpenError::UnknownScheme`], which lists [`SCHEMES`], and the other arms of [`OpenError`].
 ///
 /// # Examples
 /// ```
-/// let store = runtime_state::open("memory:").expect("memory is always there");
+/// # runtime_testkit::block_on(async {
+/// let store = runtime_state::open("memory:").await.expect("memory is always there");
 /// assert_eq!(store.profile().name, "memory");
 ///
-/// let error = runtime_state::open("floppy:a").expect_err("no such store");
+/// let error = runtime_state::open("floppy:a").await.expect_err("no such store");
 /// assert!(error.to_string().starts_with("no store `floppy:a`: use one of memory:"));
+/// # });
 /// ```
-pub fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+    let (keys, base) = parts(uri)?;
+    #[cfg(feature = "encrypted")]
+    let ring = keys.map(KeyRing::read).transpose()?;
+    let store = open_base(base)?;
+    let marks = Marks::of(&store).await;
+    let marks = marks.map_err(|source| OpenError::Unreadable { uri: base.to_owned(), source })?;
+    if marks.half_copied {
+        return Err(OpenError::HalfCopied { uri: base.to_owned() });
+    }
+    #[cfg(feature = "encrypted")]
+    if let Some(ring) = ring {
+        let opened = EncryptedStore::open(store, ring).await;
+        let uri = base.to_owned();
+        return Ok(Arc::new(opened.map_err(|source| OpenError::Encryption { uri, source })?));
+    }
+    if marks.encrypted {
+        return Err(OpenError::Encrypted { uri: base.to_owned() });
+    }
+    Ok(store)
+}
+
+/// Checks every page of the store that `uri` names, whatever is in its rows: for redb. Whether there are pages to check.
+///
+/// Opens files on the calling thread, for as long as reading them takes.
+///
+/// # Errors
+/// As [`open`], without looking at keys; [`OpenError::Damaged`] for pages that are not what was written.
+pub fn check_pages(uri: &str) -> Result<bool, OpenError> {
+    let (_, base) = parts(uri)?;
+    match base.split_once(':') {
+        #[cfg(feature = "redb")]
+        Some(("redb", path)) if !path.is_empty() => {
+            let integrity = crate::Integrity::Everything;
+            let options = crate::RedbOptions { integrity, ..crate::RedbOptions::default() };
+            crate::RedbStore::open_with(path, options).map(|_| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The reference to the keys, if there is one, and the store below.
+fn parts(uri: &str) -> Result<(Option<&str>, &str), OpenError> {
+    let Some(rest) = uri.strip_prefix("encrypted:").filter(|_| cfg!(feature = "encrypted")) else {
+        return Ok((None, uri));
+    };
+    let unknown = || OpenError::UnknownScheme { uri: uri.to_owned() };
+    let (keys, base) = rest.split_once(',').ok_or_else(unknown)?;
+    Ok((Some(keys), base))
+}
+
+fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     match uri.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]

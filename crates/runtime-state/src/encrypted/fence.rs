@@ -20,10 +20,6 @@ impl FenceKey {
         Self(Zeroizing::new(bytes))
     }
 
-    pub(super) fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// What the cell at `key` begins with while it holds `value`.
     pub(super) fn prefix(&self, key: &Key, value: &[u8]) -> [u8; LENGTH] {
         // What is shorter than a token is no owner's.
