@@ -53,3 +53,37 @@ pub(super) fn is_number(value: &[u8]) -> bool {
     let number = digits.parse::<i64>().ok().filter(|number| (-EXACT..=EXACT).contains(number));
     number.is_some_and(|number| number.to_string() == digits)
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime_traits::partition::{Partition, Pool};
+
+    use super::*;
+
+    fn key(path: &'static str) -> Key {
+        Key::new(Partition { pool: Pool::MAIN, index: 17 }, path).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_hidden_in_the_same_way_for_ever() {
+        let fences = FenceKey::new([0x22; 32]);
+        let token: [u8; LENGTH] = std::array::from_fn(|n| n as u8);
+        // Made with another implementation of BLAKE3.
+        let golden = 0x4971_bad8_5a0f_3943_568f_d4f4_8c7e_2621_u128.to_be_bytes();
+        let fence = fences.below(Fence { owner: key("own"), token: Token(token) });
+        assert_eq!(fence.token.0, golden);
+        assert_eq!(fences.prefix(&key("own"), &[&token[..], b"and more"].concat()), golden);
+        assert_ne!(fences.prefix(&key("other"), &token), golden, "it tells nothing about other cells");
+        assert_eq!(fences.prefix(&key("own"), &token[..15]), [0; LENGTH]);
+    }
+
+    #[test]
+    fn numbers_are_what_add_writes() {
+        for number in ["0", "7", "-7", "9007199254740992", "-9007199254740992"] {
+            assert!(is_number(number.as_bytes()), "{number}");
+        }
+        for other in ["", "-", "-0", "+7", "007", "9007199254740993", "-9007199254740993", "7 ", "7.0", "seven"] {
+            assert!(!is_number(other.as_bytes()), "{other}");
+        }
+    }
+}
