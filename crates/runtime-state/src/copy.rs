@@ -56,7 +56,9 @@ pub enum CopyError {
     #[error("the store to copy from is a copy that broke off: copy the original")]
     HalfCopied,
     /// The target does not take values of this size.
-    #[error("`{place}` is larger than the {limit} bytes that the store to copy into takes: choose another store")]
+    #[error(
+        "`{place}` is larger than the {limit} bytes that the store to copy into takes: choose another store"
+    )]
     TooLarge {
         /// The cell or log.
         place: String,
@@ -110,15 +112,11 @@ pub enum CopyError {
 /// # Ok::<(), runtime_state::CopyError>(())
 /// # }).expect("two stores in memory");
 /// ```
-pub async fn copy_store<F, T>(
-    from: &F,
-    to: &T,
+pub async fn copy_store(
+    from: &dyn StateStore,
+    to: &dyn StateStore,
     mut progress: impl FnMut(CopyStep, &Copied),
-) -> Result<Copied, CopyError>
-where
-    F: StateStore + ?Sized,
-    T: StateStore + ?Sized,
-{
+) -> Result<Copied, CopyError> {
     let source = Marks::of(from).await.map_err(CopyError::From)?;
     if source.encrypted {
         return Err(CopyError::Encrypted);
@@ -150,24 +148,20 @@ where
 }
 
 /// The partitions of a store, without that of its marks.
-pub(crate) async fn inhabited<S: StateStore + ?Sized>(store: &S) -> Result<Vec<Partition>, StateError> {
+pub(crate) async fn inhabited(store: &dyn StateStore) -> Result<Vec<Partition>, StateError> {
     let mut partitions = store.partitions().await?;
     partitions.retain(|partition| !marks::is_marks(*partition));
     partitions.sort_unstable();
     Ok(partitions)
 }
 
-async fn copy_partition<F, T>(
-    from: &F,
-    to: &T,
+async fn copy_partition(
+    from: &dyn StateStore,
+    to: &dyn StateStore,
     partition: Partition,
     copied: &mut Copied,
     progress: &mut impl FnMut(CopyStep, &Copied),
-) -> Result<(), CopyError>
-where
-    F: StateStore + ?Sized,
-    T: StateStore + ?Sized,
-{
+) -> Result<(), CopyError> {
     let mut writer = Writer::new(to, partition);
     let mut cells = pages::Cells::of(partition);
     while let Some(page) = cells.next(from).await.map_err(CopyError::From)? {
@@ -191,17 +185,13 @@ where
     writer.end().await
 }
 
-async fn copy_log<F, T>(
-    from: &F,
+async fn copy_log(
+    from: &dyn StateStore,
     extent: LogExtent,
-    writer: &mut Writer<'_, T>,
+    writer: &mut Writer<'_>,
     copied: &mut Copied,
     progress: &mut impl FnMut(CopyStep, &Copied),
-) -> Result<(), CopyError>
-where
-    F: StateStore + ?Sized,
-    T: StateStore + ?Sized,
-{
+) -> Result<(), CopyError> {
     let LogExtent { log, first, .. } = extent.clone();
     writer.skip_to(&log, first).await?;
     let mut expected = first;
@@ -223,7 +213,7 @@ where
 }
 
 /// Sets or takes away the mark of a store that is being copied into, as durably as the store can.
-async fn set_mark<T: StateStore + ?Sized>(to: &T, when: When, then: Then) -> Result<(), CopyError> {
+async fn set_mark(to: &dyn StateStore, when: When, then: Then) -> Result<(), CopyError> {
     let batch = Batch {
         id: chance::batch_id(),
         partition: marks::copying().partition,

@@ -80,11 +80,7 @@ impl<S: StateStore> EncryptedStore<S> {
 
     fn limits(&self) -> Limits {
         let Limits { writes, batch, value } = self.inner.profile().limits;
-        Limits {
-            writes,
-            batch: batch.saturating_sub(writes * GROWTH),
-            value: value.saturating_sub(GROWTH),
-        }
+        Limits { writes, batch: batch.saturating_sub(writes * GROWTH), value: value.saturating_sub(GROWTH) }
     }
 
     fn cell(&self, key: &Key, cell: Cell) -> Result<Cell, StateError> {
@@ -177,7 +173,9 @@ fn is_hidden(partition: Partition) -> bool {
 fn damaged(place: &str, why: Unreadable) -> StateError {
     let what = match why {
         Unreadable::Clear => format!("{place} holds a value that is not encrypted"),
-        Unreadable::Newer(format) => format!("{place} is encrypted in format {format}, which is newer than this program"),
+        Unreadable::Newer(format) => {
+            format!("{place} is encrypted in format {format}, which is newer than this program")
+        }
         Unreadable::Missing(id) => format!("{place} needs key {id}, which is not among those given"),
         Unreadable::Forged(id) => format!("{place} is not what was written there under key {id}"),
     };

@@ -17,7 +17,7 @@ pub(crate) struct Marks {
 
 impl Marks {
     /// Reads the marks of a store as it is, without keys.
-    pub(crate) async fn of<S: StateStore + ?Sized>(store: &S) -> Result<Self, StateError> {
+    pub(crate) async fn of(store: &dyn StateStore) -> Result<Self, StateError> {
         Ok(Self {
             encrypted: is_there(store, encryption()).await?,
             half_copied: is_there(store, copying()).await?,
@@ -45,6 +45,6 @@ fn key(index: u16, path: &'static str) -> Key {
     Key::new(Partition { pool, index }, path).expect("a good path")
 }
 
-async fn is_there<S: StateStore + ?Sized>(store: &S, mark: Key) -> Result<bool, StateError> {
+async fn is_there(store: &dyn StateStore, mark: Key) -> Result<bool, StateError> {
     Ok(store.get(&[mark]).await?.pop().flatten().is_some())
 }

@@ -151,7 +151,7 @@ pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     #[cfg(feature = "encrypted")]
     let ring = keys.map(KeyRing::read).transpose()?;
     let store = open_base(base)?;
-    let marks = Marks::of(&store).await;
+    let marks = Marks::of(&*store).await;
     let marks = marks.map_err(|source| OpenError::Unreadable { uri: base.to_owned(), source })?;
     if marks.half_copied {
         return Err(OpenError::HalfCopied { uri: base.to_owned() });

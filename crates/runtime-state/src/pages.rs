@@ -32,9 +32,9 @@ impl Cells {
     }
 
     /// The next page; `None` when there is none.
-    pub(crate) async fn next<S: StateStore + ?Sized>(
+    pub(crate) async fn next(
         &mut self,
-        store: &S,
+        store: &dyn StateStore,
     ) -> Result<Option<Vec<(Key, Cell)>>, StateError> {
         if self.ended {
             return Ok(None);
@@ -52,9 +52,9 @@ impl Logs {
     }
 
     /// The next page; `None` when there is none.
-    pub(crate) async fn next<S: StateStore + ?Sized>(
+    pub(crate) async fn next(
         &mut self,
-        store: &S,
+        store: &dyn StateStore,
     ) -> Result<Option<Vec<LogExtent>>, StateError> {
         if self.ended {
             return Ok(None);
@@ -73,9 +73,9 @@ impl Entries {
 
     /// The next page, and the number of its first entry; `None` when there is none. A page that is empty, or begins
     /// later than asked for, is of a log that somebody trims meanwhile.
-    pub(crate) async fn next<S: StateStore + ?Sized>(
+    pub(crate) async fn next(
         &mut self,
-        store: &S,
+        store: &dyn StateStore,
     ) -> Result<Option<(Seq, Vec<Bytes>)>, StateError> {
         let LogExtent { log, first, next } = &mut self.extent;
         if *first >= *next {

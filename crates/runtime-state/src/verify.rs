@@ -36,7 +36,7 @@ pub struct Verified {
 }
 
 /// Reads everything in `store` and says what is damaged: by partition and path, and by tenant, agent, session and run
-/// where the path tells them. Never stops at the first damage. Writes nothing.
+/// where the path tells them. Never stops at the first damage. Changes nothing.
 ///
 /// What it finds is what the store can find: checksums of redb, what an [`EncryptedStore`](crate::EncryptedStore)
 /// authenticates. It does not know what values mean. [`check_pages`](crate::check_pages) looks at the structure of a
@@ -57,8 +57,8 @@ pub struct Verified {
 /// # Ok::<(), runtime_traits::store::StateError>(())
 /// # }).expect("a store in memory");
 /// ```
-pub async fn verify_store<S: StateStore + ?Sized>(
-    store: &S,
+pub async fn verify_store(
+    store: &dyn StateStore,
     mut progress: impl FnMut(&Verified),
 ) -> Result<Verified, StateError> {
     let mut verified = Verified::default();
@@ -71,14 +71,14 @@ pub async fn verify_store<S: StateStore + ?Sized>(
 }
 
 /// One partition.
-struct Round<'a, S: ?Sized, P> {
-    store: &'a S,
+struct Round<'a, P> {
+    store: &'a dyn StateStore,
     partition: Partition,
     verified: &'a mut Verified,
     progress: &'a mut P,
 }
 
-impl<S: StateStore + ?Sized, P: FnMut(&Verified)> Round<'_, S, P> {
+impl<P: FnMut(&Verified)> Round<'_, P> {
     async fn read(&mut self) {
         self.list(Listing::Cells).await;
         self.list(Listing::Logs).await;

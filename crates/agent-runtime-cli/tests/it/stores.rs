@@ -65,7 +65,8 @@ fn keys_that_do_not_fit_are_refused_and_nothing_is_overwritten() {
     let before = home.json(&["state", "verify", SEALED]);
     let plainly = "redb:store/sealed.redb";
 
-    home.run(&["--store", plainly, "agents"]).is(4, &["`redb:store/sealed.redb` is encrypted", "name its keys"]);
+    home.run(&["--store", plainly, "agents"])
+        .is(4, &["`redb:store/sealed.redb` is encrypted", "name its keys"]);
     home.run(&["state", "copy", plainly, "redb:x.redb"]).is(4, &["is encrypted"]);
     home.run(&["--store", &format!("encrypted:file:store.keys,{PLAIN}"), "agents"])
         .is(4, &["values that are not encrypted"]);
@@ -114,7 +115,8 @@ fn a_store_is_rewritten_under_a_new_key_and_the_old_one_can_go() {
 fn a_store_is_copied_only_where_nothing_is_lost_by_it() {
     let home = home();
 
-    home.run(&["state", "copy", "redb:nowhere.redb", "redb:x.redb"]).is(3, &["there is no store `nowhere.redb`"]);
+    home.run(&["state", "copy", "redb:nowhere.redb", "redb:x.redb"])
+        .is(3, &["there is no store `nowhere.redb`"]);
     home.run(&["state", "copy", PLAIN, PLAIN]).is(4, &["in use"]);
     home.run(&["state", "copy", PLAIN, "memory:"]).is(4, &["memory"]);
     home.run(&["state", "copy", PLAIN, "floppy:a"]).is(2, &["no store `floppy:a`"]);
@@ -131,7 +133,8 @@ fn damage_is_told_by_agent_and_session() {
     assert_eq!((&whole["damaged"], &whole["pages"]), (&0.into(), &"whole".into()), "{whole}");
     let path = home.path().join("store/agents.redb");
     let mut bytes = fs::read(&path).expect("it is there");
-    let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"What is a lease?")).collect();
+    let at: Vec<usize> =
+        (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"What is a lease?")).collect();
     for at in at {
         bytes[at] = b'w';
     }

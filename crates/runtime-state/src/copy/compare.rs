@@ -9,17 +9,13 @@ use super::{Copied, CopyError, CopyStep, owner};
 use crate::pages;
 
 /// Finds the first place at which two stores differ in a partition.
-pub(super) async fn partition<F, T>(
-    from: &F,
-    to: &T,
+pub(super) async fn partition(
+    from: &dyn StateStore,
+    to: &dyn StateStore,
     partition: Partition,
     done: &mut Copied,
     progress: &mut impl FnMut(CopyStep, &Copied),
-) -> Result<(), CopyError>
-where
-    F: StateStore + ?Sized,
-    T: StateStore + ?Sized,
-{
+) -> Result<(), CopyError> {
     let mut cells = (pages::Cells::of(partition), pages::Cells::of(partition));
     loop {
         let (original, copy) = both(cells.0.next(from).await, cells.1.next(to).await)?;
@@ -51,11 +47,12 @@ where
     }
 }
 
-async fn log<F, T>(from: &F, to: &T, extent: LogExtent, done: &mut Copied) -> Result<(), CopyError>
-where
-    F: StateStore + ?Sized,
-    T: StateStore + ?Sized,
-{
+async fn log(
+    from: &dyn StateStore,
+    to: &dyn StateStore,
+    extent: LogExtent,
+    done: &mut Copied,
+) -> Result<(), CopyError> {
     let name = extent.log.clone();
     let mut entries = (pages::Entries::of(extent.clone()), pages::Entries::of(extent));
     loop {

@@ -10,8 +10,8 @@ use crate::chance;
 /// So many batches share a sync. A crash loses the whole copy either way; but what was not synced is held by the store.
 const SYNC_EVERY: u32 = 64;
 
-pub(super) struct Writer<'a, T: ?Sized> {
-    to: &'a T,
+pub(super) struct Writer<'a> {
+    to: &'a dyn StateStore,
     partition: Partition,
     limits: Limits,
     when: Vec<When>,
@@ -21,8 +21,8 @@ pub(super) struct Writer<'a, T: ?Sized> {
     unsynced: u32,
 }
 
-impl<'a, T: StateStore + ?Sized> Writer<'a, T> {
-    pub(super) fn new(to: &'a T, partition: Partition) -> Self {
+impl<'a> Writer<'a> {
+    pub(super) fn new(to: &'a dyn StateStore, partition: Partition) -> Self {
         let limits = to.profile().limits;
         Self { to, partition, limits, when: vec![], then: vec![], writes: 0, bytes: 0, unsynced: 0 }
     }
@@ -114,9 +114,7 @@ impl<'a, T: StateStore + ?Sized> Writer<'a, T> {
         match self.to.commit(batch).await {
             Ok(_) => Ok(()),
             // The place was free when the copy began: somebody else writes there.
-            Err(StateError::Conflict { .. }) => {
-                Err(CopyError::Differs { place: self.partition.to_string() })
-            }
+            Err(StateError::Conflict { .. }) => Err(CopyError::Differs { place: self.partition.to_string() }),
             Err(error) => Err(CopyError::To(error)),
         }
     }

@@ -98,12 +98,7 @@ pub(super) fn open(
     let bound = bound(header, place, place.seq.filter(|_| numbered));
     let mut value = text.to_vec();
     cipher
-        .decrypt_inout_detached(
-            &XNonce::from(nonce),
-            &bound,
-            value.as_mut_slice().into(),
-            &Tag::from(*tag),
-        )
+        .decrypt_inout_detached(&XNonce::from(nonce), &bound, value.as_mut_slice().into(), &Tag::from(*tag))
         .map_err(|_| Unreadable::Forged(key))?;
     Ok(value)
 }

@@ -17,7 +17,9 @@ pub type KeyId = u32;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// What was given says nowhere where the keys are. It may be a key, so it is not shown.
-    #[error("keys are given by reference: `file:PATH` or `env:NAME`; what was given is neither and is not shown")]
+    #[error(
+        "keys are given by reference: `file:PATH` or `env:NAME`; what was given is neither and is not shown"
+    )]
     Reference,
     /// What the reference names cannot be read.
     #[error("the keys `{reference}` cannot be read: see that it is there and this user may read it: {cause}")]
@@ -36,13 +38,17 @@ pub enum KeyError {
         line: usize,
     },
     /// Two keys have one number.
-    #[error("two keys have the number {id}: give the newer one another number, and keep the older one as it is")]
+    #[error(
+        "two keys have the number {id}: give the newer one another number, and keep the older one as it is"
+    )]
     Twice {
         /// The number.
         id: KeyId,
     },
     /// There is no key at all.
-    #[error("there is no key: write at least one line with a key's number, a space, and 64 hexadecimal digits")]
+    #[error(
+        "there is no key: write at least one line with a key's number, a space, and 64 hexadecimal digits"
+    )]
     Empty,
 }
 

@@ -9,8 +9,8 @@ use super::keys::KeyRing;
 use crate::{chance, marks};
 
 /// Finds the mark of `store`, or makes the one of a store in which nothing was ever written.
-pub(super) async fn find_or_make<S: StateStore + ?Sized>(
-    store: &S,
+pub(super) async fn find_or_make(
+    store: &dyn StateStore,
     ring: &KeyRing,
 ) -> Result<FenceKey, EncryptionError> {
     if let Some(fences) = find(store, ring).await? {
@@ -37,10 +37,7 @@ pub(super) async fn find_or_make<S: StateStore + ?Sized>(
     find(store, ring).await?.ok_or(EncryptionError::Damaged)
 }
 
-async fn find<S: StateStore + ?Sized>(
-    store: &S,
-    ring: &KeyRing,
-) -> Result<Option<FenceKey>, EncryptionError> {
+async fn find(store: &dyn StateStore, ring: &KeyRing) -> Result<Option<FenceKey>, EncryptionError> {
     let mark = marks::encryption();
     let found = store.get(std::slice::from_ref(&mark)).await?.pop().flatten();
     let Some(cell) = found else { return Ok(None) };

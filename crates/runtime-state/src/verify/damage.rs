@@ -72,8 +72,7 @@ impl Damage {
             StateError::Damaged { what } => what.clone(),
             other => other.to_string(),
         };
-        let mut damage =
-            Self { partition, what, tenant: None, agent: None, session: None, run: None, place };
+        let mut damage = Self { partition, what, tenant: None, agent: None, session: None, run: None, place };
         if let Some(path) = damage.place.path().cloned() {
             damage.of_path(&path);
         }

@@ -31,9 +31,9 @@ impl Listed {
 
 impl Listing {
     /// A page of the whole partition.
-    pub(super) async fn page<S: StateStore + ?Sized>(
+    pub(super) async fn page(
         self,
-        store: &S,
+        store: &dyn StateStore,
         partition: Partition,
         after: Option<&Path>,
         limit: u32,
@@ -41,9 +41,9 @@ impl Listing {
         self.page_under(store, &Key::all(partition), after, limit).await
     }
 
-    async fn page_under<S: StateStore + ?Sized>(
+    async fn page_under(
         self,
-        store: &S,
+        store: &dyn StateStore,
         under: &Key,
         after: Option<&Path>,
         limit: u32,
@@ -67,9 +67,9 @@ impl Listing {
     ///
     /// A store shows no page with a damaged one in it, and the contract has no field for its path. Most stores name it in
     /// their words, which is tried first; where that is not so, it is found letter by letter.
-    pub(super) async fn damaged_after<S: StateStore + ?Sized>(
+    pub(super) async fn damaged_after(
         self,
-        store: &S,
+        store: &dyn StateStore,
         partition: Partition,
         after: Option<&Path>,
         error: &StateError,
@@ -84,9 +84,9 @@ impl Listing {
         self.search(store, partition, after).await
     }
 
-    async fn search<S: StateStore + ?Sized>(
+    async fn search(
         self,
-        store: &S,
+        store: &dyn StateStore,
         partition: Partition,
         after: Option<&Path>,
     ) -> Option<Path> {
@@ -102,9 +102,9 @@ impl Listing {
     }
 
     /// The letter after `prefix` under which the first one past `after` is damaged.
-    async fn next_letter<S: StateStore + ?Sized>(
+    async fn next_letter(
         self,
-        store: &S,
+        store: &dyn StateStore,
         partition: Partition,
         after: Option<&Path>,
         prefix: &[u8],
@@ -119,12 +119,7 @@ impl Listing {
         None
     }
 
-    async fn is_damaged<S: StateStore + ?Sized>(
-        self,
-        store: &S,
-        partition: Partition,
-        path: &Path,
-    ) -> bool {
+    async fn is_damaged(self, store: &dyn StateStore, partition: Partition, path: &Path) -> bool {
         let read = match self {
             Self::Cells => store.get(&[key(partition, path.clone())]).await.map(drop),
             Self::Logs => store.read(&log(partition, path.clone()), Seq::FIRST, 0).await.map(drop),

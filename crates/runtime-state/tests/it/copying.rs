@@ -10,7 +10,8 @@ use runtime_testkit::block_on;
 use runtime_testkit::fakes::MapStore;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
-    Batch, BatchId, Cell, Durability, Fence, Key, Log, LogExtent, Seq, StateError, StateStore, Tail, Then, Token,
+    Batch, BatchId, Cell, Durability, Fence, Key, Log, LogExtent, Seq, StateError, StateStore, Tail, Then,
+    Token,
 };
 
 use crate::wrapped::ring;
@@ -37,11 +38,14 @@ async fn fill(store: &dyn StateStore) {
             store.commit(batch(id, partition, then)).await.unwrap();
         };
         for group in 0..4 {
-            let cell = |i: i32| Then::Put(key(format!("cell/{group}/{i:03}")), vec![i as u8; i as usize * 20].into());
+            let cell = |i: i32| {
+                Then::Put(key(format!("cell/{group}/{i:03}")), vec![i as u8; i as usize * 20].into())
+            };
             commit((0..90).map(cell).collect()).await;
         }
         commit(vec![Then::Put(key("large".into()), vec![3; 900_000].into())]).await;
-        commit(vec![Then::Add(key("sum".into()), 41), Then::Put(key("\u{0}\u{ff}".into()), Bytes::new())]).await;
+        commit(vec![Then::Add(key("sum".into()), 41), Then::Put(key("\u{0}\u{ff}".into()), Bytes::new())])
+            .await;
         let own = [&TOKEN.0[..], format!("epoch {n}").as_bytes()].concat();
         commit(vec![Then::Put(key("own".into()), own.into())]).await;
         for _ in 0..5 {

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex};
 use runtime_state::{MemoryStore, TracedStore};
 use runtime_testkit::block_on;
 use runtime_traits::partition::{Partition, Pool};
-use runtime_traits::store::{
-    Batch, BatchId, Durability, Key, Log, Seq, StateError, StateStore, Then, When,
-};
+use runtime_traits::store::{Batch, BatchId, Durability, Key, Log, Seq, StateError, StateStore, Then, When};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -88,13 +86,20 @@ fn every_call_is_told_with_counts_and_outcome_and_without_paths_and_values() {
     let told = spans.0.lock().unwrap();
     let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
-        "store.commit", "store.commit", "store.get", "store.scan", "store.read", "store.logs", "store.partitions",
+        "store.commit",
+        "store.commit",
+        "store.get",
+        "store.scan",
+        "store.read",
+        "store.logs",
+        "store.partitions",
     ];
     assert_eq!(names, expected);
     let fields = |n: usize, names: &[&str]| -> Vec<String> {
         names.iter().map(|name| told[n].1.get(*name).cloned().unwrap_or_default()).collect()
     };
-    let of_commit = ["store", "partition", "writes", "bytes", "conditions", "fenced", "durability", "given", "outcome"];
+    let of_commit =
+        ["store", "partition", "writes", "bytes", "conditions", "fenced", "durability", "given", "outcome"];
     let outcome = |word: &str| format!("{word:?}");
     assert_eq!(
         fields(0, &of_commit),

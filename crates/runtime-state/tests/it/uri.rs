@@ -13,9 +13,22 @@ fn each_scheme_opens_its_store() {
 
 #[test]
 fn an_unknown_uri_is_told_the_known_ones() {
-    for uri in ["", "memory", "memory:x", "redb:", "redb", "sled:/tmp/x", "encrypted:", "encrypted:env:X", "/tmp/x.redb"] {
+    for uri in [
+        "",
+        "memory",
+        "memory:x",
+        "redb:",
+        "redb",
+        "sled:/tmp/x",
+        "encrypted:",
+        "encrypted:env:X",
+        "/tmp/x.redb",
+    ] {
         let error = block_on(open(uri)).unwrap_err();
         assert!(matches!(error, OpenError::UnknownScheme { .. }), "{error:?}");
-        assert_eq!(error.to_string(), format!("no store `{uri}`: use one of memory:, redb:PATH, encrypted:KEYS,STORE"));
+        assert_eq!(
+            error.to_string(),
+            format!("no store `{uri}`: use one of memory:, redb:PATH, encrypted:KEYS,STORE")
+        );
     }
 }

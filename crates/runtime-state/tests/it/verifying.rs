@@ -9,8 +9,8 @@ use runtime_state::{
 use runtime_testkit::block_on;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
-    Batch, BatchId, Cell, Committed, Durability, Key, Log, LogExtent, Path, Seq, StateError, StateStore, StoreProfile,
-    Tail, Then,
+    Batch, BatchId, Cell, Committed, Durability, Key, Log, LogExtent, Path, Seq, StateError, StateStore,
+    StoreProfile, Tail, Then,
 };
 
 use crate::wrapped::ring;
@@ -19,7 +19,14 @@ const HERE: Partition = Partition { pool: Pool::MAIN, index: 17 };
 const AGENT: &str = "0193571c8a2f7c3e9d1a5b6c7d8e9f00";
 
 fn batch(id: u128, then: Vec<Then>) -> Batch {
-    Batch { id: BatchId(id), partition: HERE, fence: None, when: vec![], then, durability: Durability::Memory }
+    Batch {
+        id: BatchId(id),
+        partition: HERE,
+        fence: None,
+        when: vec![],
+        then,
+        durability: Durability::Memory,
+    }
 }
 
 fn put(path: &str, value: &str) -> Then {
@@ -82,7 +89,8 @@ fn all_damage_is_told_by_tenant_agent_session_and_run() {
         );
         let whose = |n: usize| {
             let damage = serde_json::to_value(&verified.damages[n]).unwrap();
-            ["tenant", "agent", "session", "run"].map(|whose| damage[whose].as_str().unwrap_or("-").to_owned())
+            ["tenant", "agent", "session", "run"]
+                .map(|whose| damage[whose].as_str().unwrap_or("-").to_owned())
         };
         let (agent, run) = (format!("agent:main.17.{AGENT}"), format!("run:main.17.{AGENT}"));
         assert_eq!(whose(0), ["-", "-", "-", "-"]);
@@ -120,7 +128,12 @@ impl StateStore for Mute {
         self.inner.get(keys).await
     }
 
-    async fn scan(&self, under: &Key, after: Option<&Key>, limit: u32) -> Result<Vec<(Key, Cell)>, StateError> {
+    async fn scan(
+        &self,
+        under: &Key,
+        after: Option<&Key>,
+        limit: u32,
+    ) -> Result<Vec<(Key, Cell)>, StateError> {
         self.look(self.inner.scan(under, after, limit).await?, |(key, _)| &key.path)
     }
 
