@@ -22,7 +22,7 @@ pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
 pub use memory::MemoryStore;
-pub use open::{OpenError, SCHEMES, check_pages, open};
+pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open};
 #[cfg(feature = "redb")]
 pub use redb_store::{Integrity, RedbOptions, RedbStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]

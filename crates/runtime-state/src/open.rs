@@ -187,14 +187,35 @@ pub fn check_pages(uri: &str) -> Result<bool, OpenError> {
     }
 }
 
+/// The reference to the keys and the store below, of a URI `encrypted:KEYS,STORE`: parted at the first comma after which
+/// a store's URI begins, so that paths may hold commas.
+///
+/// ```
+/// use runtime_state::keys_and_store;
+///
+/// assert_eq!(keys_and_store("encrypted:file:a,b/keys,redb:a.redb"), Some(("file:a,b/keys", "redb:a.redb")));
+/// assert_eq!(keys_and_store("redb:a.redb"), None);
+/// ```
+pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("encrypted:")?;
+    let begins_a_uri = |store: &str| {
+        store.split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.bytes().all(|letter| letter.is_ascii_lowercase())
+        })
+    };
+    rest.match_indices(',')
+        .map(|(comma, _)| (&rest[..comma], &rest[comma + 1..]))
+        .find(|(_, store)| begins_a_uri(store))
+}
+
 /// The reference to the keys, if there is one, and the store below.
 fn parts(uri: &str) -> Result<(Option<&str>, &str), OpenError> {
-    let Some(rest) = uri.strip_prefix("encrypted:").filter(|_| cfg!(feature = "encrypted")) else {
+    if !cfg!(feature = "encrypted") || !uri.starts_with("encrypted:") {
         return Ok((None, uri));
-    };
-    let unknown = || OpenError::UnknownScheme { uri: uri.to_owned() };
-    let (keys, base) = rest.split_once(',').ok_or_else(unknown)?;
-    Ok((Some(keys), base))
+    }
+    let parts = keys_and_store(uri).map(|(keys, store)| (Some(keys), store));
+    // It may hold a key where it should name one.
+    parts.ok_or_else(|| OpenError::UnknownScheme { uri: "encrypted:…".to_owned() })
 }
 
 fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use runtime_state::keys_and_store;
 use thiserror::Error;
 
 use super::suggest::nearest;
@@ -86,12 +87,12 @@ impl StoreUri {
         }
     }
 
-    fn encrypted(rest: &str) -> Result<Self, StoreUriError> {
+    fn encrypted(uri: &str) -> Result<Self, StoreUriError> {
         // What stands where the keys should be named may be a key: it is not shown.
         let given = "encrypted:…".to_owned();
         let remedy = "write \"encrypted:KEYS,STORE\", with \"file:PATH\" or \"env:NAME\" for KEYS".to_owned();
         let wrong = || StoreUriError { given: given.clone(), remedy: remedy.clone() };
-        let (keys, store) = rest.split_once(',').ok_or_else(wrong)?;
+        let (keys, store) = keys_and_store(uri).ok_or_else(wrong)?;
         let keys = match keys.split_once(':') {
             Some(("env", name)) if !name.is_empty() => KeysUri::Env(name.to_owned()),
             Some(("file", path)) if !path.is_empty() => KeysUri::File(path.into()),
@@ -128,7 +129,7 @@ impl FromStr for StoreUri {
             Some(("memory", _)) => Err(wrong("write \"memory:\" without a path".to_owned())),
             Some(("redb", "")) => Err(wrong("a path is missing; write \"redb:PATH\"".to_owned())),
             Some(("redb", path)) => Ok(Self::Redb(path.into())),
-            Some(("encrypted", rest)) => Self::encrypted(rest),
+            Some(("encrypted", _)) => Self::encrypted(given),
             Some((scheme, rest)) => Err(wrong(match nearest(scheme, ["redb", "memory", "encrypted"]) {
                 Some("memory") => "did you mean `memory:`?".to_owned(),
                 Some("encrypted") => "did you mean `encrypted:`?".to_owned(),

@@ -13,22 +13,17 @@ fn each_scheme_opens_its_store() {
 
 #[test]
 fn an_unknown_uri_is_told_the_known_ones() {
-    for uri in [
-        "",
-        "memory",
-        "memory:x",
-        "redb:",
-        "redb",
-        "sled:/tmp/x",
-        "encrypted:",
-        "encrypted:env:X",
-        "/tmp/x.redb",
-    ] {
+    let told = |uri: &str, shown: &str| {
         let error = block_on(open(uri)).unwrap_err();
         assert!(matches!(error, OpenError::UnknownScheme { .. }), "{error:?}");
-        assert_eq!(
-            error.to_string(),
-            format!("no store `{uri}`: use one of memory:, redb:PATH, encrypted:KEYS,STORE")
-        );
+        let known = "use one of memory:, redb:PATH, encrypted:KEYS,STORE";
+        assert_eq!(error.to_string(), format!("no store `{shown}`: {known}"));
+    };
+    for uri in ["", "memory", "memory:x", "redb:", "redb", "sled:/tmp/x", "/tmp/x.redb"] {
+        told(uri, uri);
+    }
+    // What stands there may be a key.
+    for uri in ["encrypted:", "encrypted:5e5e5e", "encrypted:5e5e5e,store"] {
+        told(uri, "encrypted:…");
     }
 }
