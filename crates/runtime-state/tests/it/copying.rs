@@ -38,12 +38,11 @@ async fn fill(store: &dyn StateStore) {
             store.commit(batch(id, partition, then)).await.unwrap();
         };
         for group in 0..4 {
-            let cell = |i: i32| {
-                Then::Put(key(format!("cell/{group}/{i:03}")), vec![i as u8; i as usize * 20].into())
-            };
+            let cell =
+                |i: i32| Then::Put(key(format!("cell/{group}/{i:03}")), vec![i as u8; i as usize * 2].into());
             commit((0..90).map(cell).collect()).await;
         }
-        commit(vec![Then::Put(key("large".into()), vec![3; 900_000].into())]).await;
+        commit(vec![Then::Put(key("large".into()), vec![3; 70_000 + 300_000 * n].into())]).await;
         commit(vec![Then::Add(key("sum".into()), 41), Then::Put(key("\u{0}\u{ff}".into()), Bytes::new())])
             .await;
         let own = [&TOKEN.0[..], format!("epoch {n}").as_bytes()].concat();

@@ -14,6 +14,7 @@ mod redb_faults;
 mod redb_full;
 mod redb_group;
 mod redb_suite;
+mod rekeying;
 mod traced;
 mod uri;
 mod verifying;

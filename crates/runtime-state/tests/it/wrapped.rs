@@ -1,4 +1,4 @@
-//! The wrappers against the contract: over the store in memory, and over redb on a disk and on files.
+//! The wrappers against the contract: over the store in memory, and over redb on a disk that loses power.
 
 use std::sync::{Arc, Mutex};
 
@@ -78,20 +78,14 @@ mod encrypted_on_a_disk_that_loses_power {
     runtime_testkit::state_store_conformance!(super::encrypted(OnDisk::new()));
 }
 
-mod encrypted_on_files {
-    use crate::fixtures::OnFiles;
-
-    runtime_testkit::state_store_conformance!(super::encrypted(OnFiles::new()));
-}
-
 mod traced_in_memory {
     use crate::fixtures::Memory;
 
     runtime_testkit::state_store_conformance!(super::traced(Memory));
 }
 
-mod traced_and_encrypted_on_a_disk_that_loses_power {
+mod traced_on_a_disk_that_loses_power {
     use crate::fixtures::OnDisk;
 
-    runtime_testkit::state_store_conformance!(super::traced(super::encrypted(OnDisk::new())));
+    runtime_testkit::state_store_conformance!(super::traced(OnDisk::new()));
 }
