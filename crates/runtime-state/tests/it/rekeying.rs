@@ -47,12 +47,13 @@ fn a_rewritten_file_needs_the_new_key_only_and_keeps_its_contents_and_its_mode()
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
 
         // Broken off in the middle: the old file is what it was.
+        let both = ring(&[2, 1]);
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let mut stop = Some(stop);
         tokio::select! {
             biased;
             _ = stopped => {}
-            done = rekey(&path, &ring(&[2, 1]), |_, done| {
+            done = rekey(&path, &both, |_, done| {
                 if done.cells > 100 && let Some(stop) = stop.take() {
                     stop.send(()).unwrap();
                 }
@@ -61,7 +62,7 @@ fn a_rewritten_file_needs_the_new_key_only_and_keeps_its_contents_and_its_mode()
         assert!(folder.path().join("a.redb.rekey").exists());
         assert_eq!(cells(&opened(&path, &[1]).await.unwrap()).await, before);
 
-        let copied = rekey(&path, &ring(&[2, 1]), |_, _| {}).await.unwrap();
+        let copied = rekey(&path, &both, |_, _| {}).await.unwrap();
 
         assert_eq!(copied.cells, 200);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
