@@ -147,25 +147,21 @@ pub enum OpenError {
 /// # });
 /// ```
 pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
-    let (keys, base) = parts(uri)?;
     #[cfg(feature = "encrypted")]
-    let ring = keys.map(KeyRing::read).transpose()?;
-    let store = open_base(base)?;
-    let marks = Marks::of(&*store).await;
-    let marks = marks.map_err(|source| OpenError::Unreadable { uri: base.to_owned(), source })?;
-    if marks.half_copied {
-        return Err(OpenError::HalfCopied { uri: base.to_owned() });
-    }
-    #[cfg(feature = "encrypted")]
-    if let Some(ring) = ring {
+    if uri.starts_with("encrypted:") {
+        // What is no such URI may hold a key where it should name one.
+        let unknown = || OpenError::UnknownScheme { uri: "encrypted:…".to_owned() };
+        let (keys, base) = keys_and_store(uri).ok_or_else(unknown)?;
+        let ring = KeyRing::read(keys)?;
+        let (store, _) = open_whole(base).await?;
         let opened = EncryptedStore::open(store, ring).await;
         let uri = base.to_owned();
         return Ok(Arc::new(opened.map_err(|source| OpenError::Encryption { uri, source })?));
     }
-    if marks.encrypted {
-        return Err(OpenError::Encrypted { uri: base.to_owned() });
+    match open_whole(uri).await? {
+        (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: uri.to_owned() }),
+        (store, _) => Ok(store),
     }
-    Ok(store)
 }
 
 /// Checks every page of the store that `uri` names, whatever is in its rows: for redb. Whether there are pages to check.
@@ -175,7 +171,7 @@ pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
 /// # Errors
 /// As [`open`], without looking at keys; [`OpenError::Damaged`] for pages that are not what was written.
 pub fn check_pages(uri: &str) -> Result<bool, OpenError> {
-    let (_, base) = parts(uri)?;
+    let base = keys_and_store(uri).map_or(uri, |(_, base)| base);
     match base.split_once(':') {
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => {
@@ -208,14 +204,15 @@ pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
         .find(|(_, store)| begins_a_uri(store))
 }
 
-/// The reference to the keys, if there is one, and the store below.
-fn parts(uri: &str) -> Result<(Option<&str>, &str), OpenError> {
-    if !cfg!(feature = "encrypted") || !uri.starts_with("encrypted:") {
-        return Ok((None, uri));
+/// Opens a store as it is, and refuses one that a copy broke off into.
+async fn open_whole(uri: &str) -> Result<(Arc<dyn StateStore>, Marks), OpenError> {
+    let store = open_base(uri)?;
+    let marks = Marks::of(&*store).await;
+    let marks = marks.map_err(|source| OpenError::Unreadable { uri: uri.to_owned(), source })?;
+    if marks.half_copied {
+        return Err(OpenError::HalfCopied { uri: uri.to_owned() });
     }
-    let parts = keys_and_store(uri).map(|(keys, store)| (Some(keys), store));
-    // It may hold a key where it should name one.
-    parts.ok_or_else(|| OpenError::UnknownScheme { uri: "encrypted:…".to_owned() })
+    Ok((store, marks))
 }
 
 fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
