@@ -78,11 +78,6 @@ impl<S: StateStore> EncryptedStore<S> {
         &self.ring
     }
 
-    fn limits(&self) -> Limits {
-        let Limits { writes, batch, value } = self.inner.profile().limits;
-        Limits { writes, batch: batch.saturating_sub(writes * GROWTH), value: value.saturating_sub(GROWTH) }
-    }
-
     fn cell(&self, key: &Key, cell: Cell) -> Result<Cell, StateError> {
         if is_number(&cell.value) {
             return Ok(cell);
@@ -145,14 +140,15 @@ impl<S: StateStore> StateStore for EncryptedStore<S> {
         if is_hidden(batch.partition) {
             return Err(StateError::WrongPartition);
         }
-        admission::admit(&batch, self.limits(), self.inner.profile().best)?;
+        let below = self.inner.profile();
+        admission::admit(&batch, within(below.limits), below.best)?;
         // Encrypted before the first wait: batches reach the store below in the order of their first polls.
         self.inner.commit(writes::below(batch, &self.ring, &self.fences)).await
     }
 
     fn profile(&self) -> StoreProfile {
         let inner = self.inner.profile();
-        StoreProfile { name: format!("encrypted {}", inner.name), limits: self.limits(), ..inner }
+        StoreProfile { name: format!("encrypted {}", inner.name), limits: within(inner.limits), ..inner }
     }
 }
 
@@ -163,6 +159,12 @@ impl<S: fmt::Debug> fmt::Debug for EncryptedStore<S> {
             .field("ring", &self.ring)
             .finish_non_exhaustive()
     }
+}
+
+/// What may come in, so that what goes on fits into the limits of the store below.
+fn within(Limits { writes, batch, value }: Limits) -> Limits {
+    let batch = batch.saturating_sub(writes * GROWTH);
+    Limits { writes, batch, value: value.saturating_sub(GROWTH) }
 }
 
 /// The partition of the mark is not there for who has the keys.
