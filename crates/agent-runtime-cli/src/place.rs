@@ -154,6 +154,7 @@ mod tests {
 
     use agent_runtime::fleet::StoreUri;
     use agent_runtime::open_store;
+    use runtime_testkit::block_on;
 
     use super::Place;
     use crate::error::CliError;
@@ -166,7 +167,7 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("agents.redb");
         let place = Place { file: None, fleet: None, store: StoreUri::Redb(path.clone()) };
-        drop(open_store(&place.store.to_string()).unwrap());
+        drop(block_on(open_store(&place.store.to_string())).unwrap());
         let socket = folder.path().join("agents.redb.sock");
         let root = rustix::process::geteuid().is_root();
         let _listener = UnixListener::bind(&socket).unwrap();
@@ -178,7 +179,10 @@ mod tests {
             if root {
                 rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
             }
-            place.refusal(open_store(&place.store.to_string()).unwrap_err().into())
+            // Opened by this thread: the workers of a runtime would still be who they were.
+            let opening = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let refused = opening.block_on(open_store(&place.store.to_string())).unwrap_err();
+            place.refusal(refused.into())
         });
         let error = refused.join().unwrap();
 
