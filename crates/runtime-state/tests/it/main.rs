@@ -12,4 +12,8 @@ mod redb_faults;
 mod redb_full;
 mod redb_group;
 mod redb_suite;
+mod redis_faults;
+mod redis_fixtures;
+mod redis_opening;
+mod redis_suite;
 mod uri;

@@ -1,6 +1,6 @@
 //! Stores by their URI.
 
-use runtime_state::{OpenError, open};
+use runtime_state::{OpenError, SCHEMES, open};
 
 #[test]
 fn each_scheme_opens_its_store() {
@@ -15,6 +15,6 @@ fn an_unknown_uri_is_told_the_known_ones() {
     for uri in ["", "memory", "memory:x", "redb:", "redb", "sled:/tmp/x", "/tmp/x.redb"] {
         let error = open(uri).unwrap_err();
         assert!(matches!(error, OpenError::UnknownScheme { .. }), "{error:?}");
-        assert_eq!(error.to_string(), format!("no store `{uri}`: use one of memory:, redb:PATH"));
+        assert_eq!(error.to_string(), format!("no store `{uri}`: use one of {}", SCHEMES.join(", ")));
     }
 }

@@ -82,6 +82,11 @@ impl MapStore {
         self.lock().fail_reads = fail;
     }
 
+    /// Whether it is a copy that follows another store, and must not be read.
+    pub fn make_copy(&self, is_copy: bool) {
+        self.lock().is_copy = is_copy;
+    }
+
     /// Batches that were applied so far, repetitions and refusals not counted.
     pub fn applied(&self) -> u64 {
         self.lock().applied
