@@ -16,9 +16,7 @@ use std::time::Instant;
 use runtime_state::RedisStore;
 use runtime_testkit::peers::RedisServer;
 use runtime_traits::partition::{Partition, Pool};
-use runtime_traits::store::{
-    Batch, BatchId, Durability, Fence, Key, Log, StateStore, Then, Token, When,
-};
+use runtime_traits::store::{Batch, BatchId, Durability, Fence, Key, Log, StateStore, Then, Token, When};
 use tokio::task::JoinSet;
 
 const HERE: Partition = Partition { pool: Pool::MAIN, index: 0 };

@@ -119,7 +119,9 @@ pub enum OpenError {
         cause: Cause,
     },
     /// Somebody else answers.
-    #[error("what answers at `{uri}` is no Redis server that can hold a store ({cause}): correct the address")]
+    #[error(
+        "what answers at `{uri}` is no Redis server that can hold a store ({cause}): correct the address"
+    )]
     NotRedis {
         /// The address, without its password.
         uri: String,
@@ -127,7 +129,9 @@ pub enum OpenError {
         cause: Cause,
     },
     /// The server does not let this user in.
-    #[error("the Redis server `{uri}` refuses the user or the password ({cause}): correct them in the address")]
+    #[error(
+        "the Redis server `{uri}` refuses the user or the password ({cause}): correct them in the address"
+    )]
     Credentials {
         /// The address, without its password.
         uri: String,
@@ -196,6 +200,26 @@ pub fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::open(uri)?)),
-        _ => Err(OpenError::UnknownScheme { uri: uri.to_owned() }),
+        _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),
+    }
+}
+
+/// The URI without what may be secret in it: also when nobody can read it otherwise.
+pub(crate) fn without_password(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
+    if !rest.starts_with("//") && !scheme.starts_with("redis") {
+        // A path, in which every sign is what it is.
+        return uri.to_owned();
+    }
+    let without_query = |text: &str| match text.split_once('?') {
+        Some((before, _)) => format!("{before}?…"),
+        None => text.to_owned(),
+    };
+    if scheme.ends_with("unix") {
+        return format!("{scheme}:{}", without_query(rest));
+    }
+    match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}://…@{}", without_query(place)),
+        None => format!("{scheme}:{}", without_query(rest)),
     }
 }

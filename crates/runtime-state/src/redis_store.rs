@@ -83,8 +83,7 @@ impl RedisStore {
         let (tell, told) = sync_channel::<Opened>(1);
         let failed = |source| OpenError::Failed { path: address.shown().into(), source };
         // A runtime of its own: the caller may have none, or one that ends before the store does.
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let from = address.clone();
         let drive = async move {
             let link = match Link::make(&from, options.connect).await {

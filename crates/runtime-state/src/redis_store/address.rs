@@ -7,6 +7,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use runtime_traits::error::Cause;
 
 use crate::OpenError;
+use crate::open::without_password;
 
 /// A server, and who asks. Its text never shows the password.
 #[derive(Clone)]
@@ -69,22 +70,6 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({})", self.shown)
-    }
-}
-
-/// The URI without what may be secret in it: also when nobody can read it otherwise.
-fn without_password(uri: &str) -> String {
-    let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
-    let without_query = |text: &str| match text.split_once('?') {
-        Some((before, _)) => format!("{before}?…"),
-        None => text.to_owned(),
-    };
-    if scheme.ends_with("unix") {
-        return format!("{scheme}:{}", without_query(rest));
-    }
-    match rest.rsplit_once('@') {
-        Some((_, place)) => format!("{scheme}://…@{}", without_query(place)),
-        None => format!("{scheme}:{}", without_query(rest)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -11,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::address::Address;
@@ -43,6 +44,8 @@ pub(super) struct Driver {
     jobs: Vec<Job>,
     /// Partitions that are in the set of partitions.
     known: HashSet<Partition>,
+    /// Whether it is just asking what the server is like.
+    looking: bool,
 }
 
 /// Why it stopped serving.
@@ -63,7 +66,16 @@ impl Driver {
         server: &Server,
     ) -> Self {
         let run_id = server.run_id.clone();
-        Self { address, options, queue, standing, run_id, jobs: Vec::new(), known: HashSet::new() }
+        Self {
+            address,
+            options,
+            queue,
+            standing,
+            run_id,
+            jobs: Vec::new(),
+            known: HashSet::new(),
+            looking: false,
+        }
     }
 
     /// Serves until the store is dropped.
@@ -82,51 +94,64 @@ impl Driver {
         let Link { connection, mut pump, .. } = link;
         let mut flights: FuturesUnordered<Flying> = FuturesUnordered::new();
         let mut check = interval(self.options.check);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
-        let (mut closed, mut looking) = (false, false);
+        self.looking = false;
+        let mut closed = false;
         let end = loop {
+            let mut landed = None;
             if let Some(mut flight) = self.take_off(&connection) {
                 // Its first poll hands the group to the connection, so that groups go in their order.
                 match futures_util::poll!(&mut flight) {
-                    std::task::Poll::Pending => flights.push(flight),
-                    std::task::Poll::Ready(Landed::Lost(cause)) => break End::Lost(cause),
-                    std::task::Poll::Ready(_) => {}
+                    Poll::Pending => flights.push(flight),
+                    Poll::Ready(already) => landed = Some(already),
                 }
             }
             if closed && flights.is_empty() {
                 break End::Closed;
             }
-            tokio::select! {
-                biased;
-                Some(landed) = flights.next() => match landed {
-                    Landed::Well => {}
-                    Landed::Unregistered(partitions) => {
-                        self.known.retain(|known| !partitions.contains(known));
+            if landed.is_none() {
+                tokio::select! {
+                    biased;
+                    Some(next) = flights.next() => landed = Some(next),
+                    () = &mut pump => break End::Lost(Cause::says("the server closed the connection")),
+                    count = self.queue.recv_many(&mut self.jobs, GROUP), if !closed && flights.len() < FLIGHTS => {
+                        closed = count == 0;
                     }
-                    Landed::Looked(server) => {
-                        looking = false;
-                        if let Err(error) = self.note(&server) {
-                            break End::Lost(Cause::of(&error));
-                        }
+                    _ = check.tick(), if !self.looking && !closed => {
+                        self.looking = true;
+                        let (address, mut connection) = (self.address.clone(), connection.clone());
+                        let looking = async move { look(&address, &mut connection).await };
+                        flights.push(Box::pin(looked(looking, self.options.reply)));
                     }
-                    Landed::Lost(cause) => break End::Lost(cause),
-                },
-                () = &mut pump => break End::Lost(Cause::says("the server closed the connection")),
-                count = self.queue.recv_many(&mut self.jobs, GROUP), if !closed && flights.len() < FLIGHTS => {
-                    closed = count == 0;
                 }
-                _ = check.tick(), if !looking && !closed => {
-                    looking = true;
-                    let (address, mut connection) = (self.address.clone(), connection.clone());
-                    let looking = async move { look(&address, &mut connection).await };
-                    flights.push(Box::pin(looked(looking, self.options.reply)));
-                }
+            }
+            if let Some(landed) = landed
+                && let Err(cause) = self.take_in(landed)
+            {
+                break End::Lost(cause);
             }
         };
         // Without the pump no answer comes any more: whoever waits for one is told so.
         drop(pump);
         while flights.next().await.is_some() {}
         end
+    }
+
+    /// Learns from what has come back; refuses to go on with a connection that is of no use.
+    fn take_in(&mut self, landed: Landed) -> Result<(), Cause> {
+        match landed {
+            Landed::Well => Ok(()),
+            Landed::Unregistered(partitions) => {
+                self.known.retain(|known| !partitions.contains(known));
+                Ok(())
+            }
+            Landed::Looked(server) => {
+                self.looking = false;
+                self.note(&server).map_err(|error| Cause::of(&error))
+            }
+            Landed::Lost(cause) => Err(cause),
+        }
     }
 
     /// The jobs at hand, ready to be sent.

@@ -71,10 +71,8 @@ impl Link {
 }
 
 async fn connect(address: &Address) -> Result<Link, OpenError> {
-    let gone = |error: std::io::Error| OpenError::Unreachable {
-        uri: address.shown(),
-        cause: Cause::of(&error),
-    };
+    let gone =
+        |error: std::io::Error| OpenError::Unreachable { uri: address.shown(), cause: Cause::of(&error) };
     match &address.place {
         Place::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(gone)?;
@@ -97,13 +95,14 @@ where
         .map_err(|error| lost(address, &error))?;
     let mut pump: Pump = Box::pin(pump);
     let asking = examine(address, connection.clone());
-    let (server, scripts) = tokio::select! {
-        asked = asking => asked?,
-        () = &mut pump => {
-            let cause = Cause::says("the server closed the connection");
-            return Err(OpenError::Unreachable { uri: address.shown(), cause });
-        }
+    tokio::pin!(asking);
+    let asked = tokio::select! {
+        biased;
+        asked = &mut asking => asked,
+        // What ended the connection was told to whoever waits for an answer.
+        () = &mut pump => asking.await,
     };
+    let (server, scripts) = asked?;
     Ok(Link { connection, pump, server, scripts })
 }
 
@@ -146,7 +145,8 @@ pub(super) async fn look(
         return Err(strange("its answer to `INFO` is no text"));
     };
     let server = Server::read(&String::from_utf8_lossy(&info));
-    let mut server = server.ok_or_else(|| strange("its answer to `INFO` names no version, run id and role"))?;
+    let mut server =
+        server.ok_or_else(|| strange("its answer to `INFO` names no version, run id and role"))?;
     match ask(address, connection, redis::cmd("CONFIG").arg("GET").arg(&SETTINGS[..])).await {
         Ok(Value::Array(pairs)) => {
             let pairs: Vec<_> =
@@ -190,7 +190,6 @@ fn refused(address: &Address, cmd: &Cmd, error: &ServerError) -> OpenError {
     let uri = address.shown();
     let name = cmd.args_iter().next().map_or_else(String::new, |arg| match arg {
         redis::Arg::Simple(name) => String::from_utf8_lossy(name).into_owned(),
-        redis::Arg::Cursor => String::new(),
         _ => String::new(),
     });
     let cause = Cause::says(format!("{} {}", error.code(), error.details().unwrap_or_default()).trim());

@@ -154,9 +154,7 @@ fn write(cmd: &mut Cmd, then: &Then, stream: usize) {
             }
             cmd
         }
-        Then::Trim(log, until) => {
-            cmd.arg("trim").arg(log.path.as_bytes()).arg(stream).arg(until.0.min(LAST))
-        }
+        Then::Trim(log, until) => cmd.arg("trim").arg(log.path.as_bytes()).arg(stream).arg(until.0.min(LAST)),
         Then::Drop(log) => cmd.arg("drop").arg(log.path.as_bytes()).arg(stream),
     };
 }

@@ -103,7 +103,8 @@ impl Server {
 impl Settings {
     /// Reads the pairs that `CONFIG GET` answers. `None` when one is missing.
     pub(super) fn read(pairs: &[(String, String)]) -> Option<Self> {
-        let value = |name: &str| pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+        let value =
+            |name: &str| pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         Some(Self {
             appendonly: value(SETTINGS[0])?,
             appendfsync: value(SETTINGS[1])?,
@@ -132,7 +133,8 @@ fn is_new_enough(version: &str) -> bool {
 mod tests {
     use super::*;
 
-    const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n\r\n# Replication\r\nrole:master\r\n";
+    const INFO: &str =
+        "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n\r\n# Replication\r\nrole:master\r\n";
 
     fn address() -> Address {
         Address::parse("redis://host").expect("a good address")

@@ -26,6 +26,7 @@ fn batch(id: u128, then: Vec<Then>) -> Batch {
 /// Says something at once when it may have said it, so that no test waits long.
 fn hasty() -> RedisOptions {
     RedisOptions {
+        connect: Duration::from_millis(400),
         reply: Duration::from_millis(400),
         check: Duration::from_millis(20),
         ..RedisOptions::default()
@@ -52,7 +53,8 @@ fn a_lost_reply_is_unknown_and_the_same_batch_gets_the_first_answer() {
     block_on(async {
         let server = RedisServer::start();
         let way = CutProxy::before(&server.socket());
-        let (store, other) = (through(&way, RedisOptions::default()), RedisStore::open(&server.uri(0)).unwrap());
+        let (store, other) =
+            (through(&way, RedisOptions::default()), RedisStore::open(&server.uri(0)).unwrap());
         way.lose_replies(true);
         let once = batch(7, vec![Then::Add(key("count"), 1)]);
         let mut commit = store.commit(once.clone());
@@ -217,7 +219,8 @@ fn a_server_that_is_full_writes_nothing_reads_and_deletes() {
     block_on(async {
         let server = RedisServer::start();
         let store = RedisStore::open(&server.uri(0)).unwrap();
-        let large = |n| batch(n, vec![Then::Put(key("large"), vec![7; 500_000].into()), Then::Add(key("n"), 1)]);
+        let large =
+            |n| batch(n, vec![Then::Put(key("large"), vec![7; 500_000].into()), Then::Add(key("n"), 1)]);
         store.commit(large(1)).await.unwrap();
         server.say(&["CONFIG", "SET", "maxmemory", "1"]);
         assert_eq!(store.commit(large(2)).await, Err(StateError::NoSpace));
@@ -249,7 +252,14 @@ fn keys_that_somebody_else_has_written_are_damage_and_nothing_is_half_written() 
         let store = RedisStore::open(&server.uri(0)).unwrap();
         let all = |n| {
             let append = Then::Append(log("log"), vec!["1".into()]);
-            batch(n, vec![Then::Put(key("first"), n.to_string().into()), append, Then::Put(key("last"), "1".into())])
+            batch(
+                n,
+                vec![
+                    Then::Put(key("first"), n.to_string().into()),
+                    append,
+                    Then::Put(key("last"), "1".into()),
+                ],
+            )
         };
         store.commit(all(1)).await.unwrap();
         let tag = |name: &str| format!("ar:{{{HERE}}}:{name}");

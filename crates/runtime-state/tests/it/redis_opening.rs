@@ -133,11 +133,9 @@ fn addresses_that_cannot_be() {
 #[test]
 fn less_than_disk_is_not_called_disk() {
     block_on(async {
-        for settings in [
-            ["appendfsync", "everysec"],
-            ["appendonly", "no"],
-            ["no-appendfsync-on-rewrite", "yes"],
-        ] {
+        for settings in
+            [["appendfsync", "everysec"], ["appendonly", "no"], ["no-appendfsync-on-rewrite", "yes"]]
+        {
             let server = RedisServer::start_with(&settings);
             let store = RedisStore::open(&server.uri(0)).unwrap();
             assert_eq!(store.profile().best, Durability::Process, "{settings:?}");
@@ -169,7 +167,17 @@ fn a_user_who_may_not_do_what_a_store_does_is_told_what() {
     let server = RedisServer::start();
     let uri = format!("redis://ann:right@127.0.0.1:{}", server.port());
     for right in ["xtrim", "unlink", "hset", "zrangebylex", "info", "evalsha_ro", "script"] {
-        server.say(&["ACL", "SETUSER", "ann", "reset", "on", ">right", "~ar:*", "+@all", &format!("-{right}")]);
+        server.say(&[
+            "ACL",
+            "SETUSER",
+            "ann",
+            "reset",
+            "on",
+            ">right",
+            "~ar:*",
+            "+@all",
+            &format!("-{right}"),
+        ]);
         let error = RedisStore::open(&uri).unwrap_err();
         let OpenError::Forbidden { command, .. } = &error else { unreachable!("{right}: {error:?}") };
         assert!(command.to_lowercase().contains(right), "{right}: {error}");

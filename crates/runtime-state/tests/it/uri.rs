@@ -18,3 +18,11 @@ fn an_unknown_uri_is_told_the_known_ones() {
         assert_eq!(error.to_string(), format!("no store `{uri}`: use one of {}", SCHEMES.join(", ")));
     }
 }
+
+#[test]
+fn an_unknown_uri_is_told_without_its_password() {
+    let error = open("valkey://ann:secret@host/1").unwrap_err();
+    assert!(error.to_string().starts_with("no store `valkey://…@host/1`: use one of "), "{error}");
+    let error = open("file:/data/a@b").unwrap_err();
+    assert!(error.to_string().starts_with("no store `file:/data/a@b`: "), "{error}");
+}

@@ -97,7 +97,11 @@ impl MapStore {
         contents.before_read();
         match contents.readable() {
             Ok(()) => Ok(read(&contents.live)),
-            Err(StateError::Unavailable { .. }) if self.flaw == Some(Flaw::NoneForErrors) => Ok(T::default()),
+            Err(StateError::Unavailable { .. })
+                if contents.fail_reads && self.flaw == Some(Flaw::NoneForErrors) =>
+            {
+                Ok(T::default())
+            }
             Err(trouble) => Err(trouble),
         }
     }

@@ -45,10 +45,8 @@ impl RedisServer {
     /// When it is not installed, or does not start.
     pub fn start_with(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
-        let settings: Vec<String> = settings
-            .chunks(2)
-            .flat_map(|pair| [format!("--{}", pair[0]), pair[1..].join(" ")])
-            .collect();
+        let settings: Vec<String> =
+            settings.chunks(2).flat_map(|pair| [format!("--{}", pair[0]), pair[1..].join(" ")]).collect();
         let running = Mutex::new(begin(folder.path(), &settings));
         Self { folder, settings, running }
     }
@@ -136,7 +134,6 @@ impl fmt::Debug for RedisServer {
         f.debug_struct("RedisServer").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
-
 
 fn begin(folder: &Path, settings: &[String]) -> Running {
     let mut said = String::new();

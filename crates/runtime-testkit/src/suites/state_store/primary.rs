@@ -13,7 +13,11 @@ pub async fn primary(fixture: &dyn StoreFixture) {
     let store = &probe.store;
     let Some(copies) = fixture.copies() else {
         let sharing = store.profile().sharing;
-        assert_eq!(sharing, Sharing::Single, "a store that processes share has copies, and its fixture shows them");
+        assert_eq!(
+            sharing,
+            Sharing::Single,
+            "a store that processes share has copies, and its fixture shows them"
+        );
         return;
     };
     let best = store.profile().best;
