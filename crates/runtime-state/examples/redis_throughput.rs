@@ -97,7 +97,7 @@ fn benchmark(server: &RedisServer, clients: u32, pipeline: u32) -> Result<f64, B
         .arg("-s")
         .arg(server.socket())
         .args(["-c", &clients.to_string(), "-P", &pipeline.to_string(), "-n", &COMMITS.to_string()])
-        .args(["-r", "1000000000000", "--csv", "EVALSHA", &sha, &keys.len().to_string()])
+        .args(["-r", "2000000000", "--csv", "EVALSHA", &sha, &keys.len().to_string()])
         .args(&keys)
         .args(["__rand_int__bnch", "0", "1", "own", &token, "1", "absent", "nothing", "0", "2"])
         .args(["append", "run/1", "8", "1", &entry, "put", "s/agent/session/head", &entry])

@@ -5,6 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -12,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -30,6 +32,9 @@ const GROUP: usize = 128;
 /// The most groups on their way.
 const FLIGHTS: usize = 16;
 
+/// How often it looks whether more askers have come: some 100 µs in all.
+const PATIENCE: usize = 64;
+
 /// The first wait before connecting again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -44,6 +49,8 @@ pub(super) struct Driver {
     jobs: Vec<Job>,
     /// Partitions that are in the set of partitions.
     known: HashSet<Partition>,
+    /// Askers who got an answer since the last group, and may be about to ask again.
+    expected: usize,
     /// Whether it is just asking what the server is like.
     looking: bool,
 }
@@ -74,6 +81,7 @@ impl Driver {
             run_id,
             jobs: Vec::new(),
             known: HashSet::new(),
+            expected: 0,
             looking: false,
         }
     }
@@ -117,6 +125,7 @@ impl Driver {
                     () = &mut pump => break End::Lost(Cause::says("the server closed the connection")),
                     count = self.queue.recv_many(&mut self.jobs, GROUP), if !closed && flights.len() < FLIGHTS => {
                         closed = count == 0;
+                        self.gather().await;
                     }
                     _ = check.tick(), if !self.looking && !closed => {
                         self.looking = true;
@@ -138,10 +147,32 @@ impl Driver {
         end
     }
 
+    /// Gives those who got an answer a moment to come back, so that they go together: a server that syncs always does so
+    /// once for all that it finds waiting. A lone writer waits for nobody.
+    async fn gather(&mut self) {
+        let expected = mem::take(&mut self.expected).min(GROUP);
+        for _ in 0..PATIENCE {
+            if self.jobs.len() >= expected {
+                return;
+            }
+            // They may need this core.
+            thread::yield_now();
+            yield_now().await;
+            while self.jobs.len() < GROUP
+                && let Ok(job) = self.queue.try_recv()
+            {
+                self.jobs.push(job);
+            }
+        }
+    }
+
     /// Learns from what has come back; refuses to go on with a connection that is of no use.
     fn take_in(&mut self, landed: Landed) -> Result<(), Cause> {
         match landed {
-            Landed::Well => Ok(()),
+            Landed::Well(answered) => {
+                self.expected += answered;
+                Ok(())
+            }
             Landed::Unregistered(partitions) => {
                 self.known.retain(|known| !partitions.contains(known));
                 Ok(())

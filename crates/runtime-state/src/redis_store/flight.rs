@@ -24,7 +24,8 @@ pub(super) struct Flight {
 
 /// What came of it.
 pub(super) enum Landed {
-    Well,
+    /// So many are answered.
+    Well(usize),
     /// Answered; but these partitions are not in their set.
     Unregistered(Vec<Partition>),
     /// What the server says about itself now.
@@ -75,7 +76,7 @@ fn tell(
     registered: Vec<Partition>,
     registrations: &[Value],
 ) -> Landed {
-    let mut goodbye = false;
+    let (mut goodbye, count) = (false, askers.len());
     for (asker, reply) in askers.into_iter().zip(replies) {
         goodbye |= answers::says_goodbye(&reply);
         asker.tell(Ok(reply));
@@ -86,7 +87,7 @@ fn tell(
     if registrations.iter().any(|answer| matches!(answer, Value::ServerError(_))) {
         return Landed::Unregistered(registered);
     }
-    Landed::Well
+    Landed::Well(count)
 }
 
 /// Looks at the server once more.
