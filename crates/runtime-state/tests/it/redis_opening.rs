@@ -10,7 +10,9 @@ use runtime_testkit::block_on;
 use runtime_testkit::peers::RedisServer;
 use runtime_traits::store::{Batch, Durability, Sharing, StateError, StateStore};
 
-use crate::redb_faults::put;
+use crate::redb_faults::{HERE, put};
+
+const README: &str = include_str!("../../README.md");
 
 /// What opening `uri` is told. It names the server, and never the password.
 fn refused(uri: &str) -> OpenError {
@@ -161,7 +163,20 @@ fn a_user_who_may_not_ask_for_settings_gets_process_at_best() {
     });
 }
 
-/// The rights that the README names are enough for everything, and each of them is needed.
+#[test]
+fn the_rights_that_the_readme_names_are_enough() {
+    let server = RedisServer::start();
+    let (_, after) = README.split_once("all: `").unwrap();
+    let rights: Vec<&str> = after.split_once('`').unwrap().0.split_whitespace().collect();
+    server.say(&[&["ACL", "SETUSER", "ann", "on", ">right"], &rights[..]].concat());
+    let store = RedisStore::open(&format!("redis://ann:right@127.0.0.1:{}/1", server.port())).unwrap();
+    assert_eq!(store.profile().best, Durability::Disk);
+    block_on(async {
+        assert!(store.commit(put("a", 1)).await.is_ok());
+        assert_eq!(store.partitions().await, Ok(vec![HERE]));
+    });
+}
+
 #[test]
 fn a_user_who_may_not_do_what_a_store_does_is_told_what() {
     let server = RedisServer::start();
