@@ -120,12 +120,18 @@ impl Place {
         Ok(Self { file, fleet, store })
     }
 
-    /// Where a server of the store listens for the other commands: beside it. `None` for a store in memory.
+    /// Where a server of the store listens for the other commands: beside it, and beside the fleet file for a store that is
+    /// no file. `None` for a store in memory, and for a server's without a fleet file.
     ///
     /// # Errors
     /// [`CliError::Socket`] or [`CliError::SocketName`].
     pub(crate) fn socket(&self) -> Result<Option<SocketPath>, CliError> {
-        self.store.path().map(SocketPath::beside).transpose()
+        if self.store.is_in_memory() {
+            return Ok(None);
+        }
+        let of_fleet = || self.file.as_ref().map(|file| file.folder().join("redis-store"));
+        let place = self.store.path().map(Path::to_owned).or_else(of_fleet);
+        place.as_deref().map(SocketPath::beside).transpose()
     }
 
     /// Why the store was not opened. A file that this user may not use, with a socket that it may not use either, is to

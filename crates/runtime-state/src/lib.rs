@@ -12,6 +12,8 @@ mod open;
 mod pages;
 #[cfg(feature = "redb")]
 mod redb_store;
+#[cfg(feature = "redis")]
+mod redis_store;
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 mod rekey;
 mod traced;
@@ -22,9 +24,11 @@ pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
 pub use memory::MemoryStore;
-pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open};
+pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
 #[cfg(feature = "redb")]
 pub use redb_store::{Integrity, RedbOptions, RedbStore};
+#[cfg(feature = "redis")]
+pub use redis_store::{RedisOptions, RedisStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 pub use rekey::{RekeyError, rekey};
 pub use traced::TracedStore;

@@ -18,6 +18,10 @@ pub const SCHEMES: &[&str] = &[
     "memory:",
     #[cfg(feature = "redb")]
     "redb:PATH",
+    #[cfg(feature = "redis")]
+    "redis://HOST[:PORT][/DATABASE]",
+    #[cfg(feature = "redis")]
+    "redis+unix:///PATH",
     #[cfg(feature = "encrypted")]
     "encrypted:KEYS,STORE",
 ];
@@ -124,14 +128,100 @@ pub enum OpenError {
         /// What the store says.
         source: StateError,
     },
+    /// The address of a server cannot be read, or names a database that it does not have.
+    #[error(
+        "`{uri}` is no address of a Redis server ({cause}): \
+         write redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or redis+unix:///PATH"
+    )]
+    BadAddress {
+        /// The address, without its password.
+        uri: String,
+        /// What is wrong with it.
+        cause: Cause,
+    },
+    /// The address asks for TLS.
+    #[error(
+        "`{uri}` asks for TLS, which this build does not have: \
+         put a TLS tunnel beside this program and use redis:// to it"
+    )]
+    NoTls {
+        /// The address, without its password.
+        uri: String,
+    },
+    /// No server answers.
+    #[error("no Redis server answers at `{uri}` ({cause}): start it, or correct the address")]
+    Unreachable {
+        /// The address, without its password.
+        uri: String,
+        /// What the system or the server said.
+        cause: Cause,
+    },
+    /// Somebody else answers.
+    #[error(
+        "what answers at `{uri}` is no Redis server that can hold a store ({cause}): correct the address"
+    )]
+    NotRedis {
+        /// The address, without its password.
+        uri: String,
+        /// What it said.
+        cause: Cause,
+    },
+    /// The server does not let this user in.
+    #[error(
+        "the Redis server `{uri}` refuses the user or the password ({cause}): correct them in the address"
+    )]
+    Credentials {
+        /// The address, without its password.
+        uri: String,
+        /// What it said.
+        cause: Cause,
+    },
+    /// The user may not do what a store has to do.
+    #[error("the user of `{uri}` may not run `{command}`: allow it with ACL SETUSER, keys `ar:*` and all")]
+    Forbidden {
+        /// The address, without its password.
+        uri: String,
+        /// What it may not run.
+        command: String,
+    },
+    /// The server lacks what the store needs.
+    #[error("the Redis server `{uri}` has version {found}, and the store needs {needed}: update it")]
+    TooOld {
+        /// The address, without its password.
+        uri: String,
+        /// Its version.
+        found: String,
+        /// The oldest that will do.
+        needed: String,
+    },
+    /// The server throws keys away when its memory is full.
+    #[error(
+        "the Redis server `{uri}` evicts keys (`maxmemory-policy` is `{policy}`), and a store must not lose any: \
+         set it to `noeviction`, or use another server"
+    )]
+    Evicts {
+        /// The address, without its password.
+        uri: String,
+        /// Its policy.
+        policy: String,
+    },
+    /// The server copies another one, and may be behind it.
+    #[error("the Redis server `{uri}` is a replica of `{primary}`: use the address of the primary")]
+    Replica {
+        /// The address, without its password.
+        uri: String,
+        /// Its primary.
+        primary: String,
+    },
 }
 
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
-/// which is created with its folder when it is missing, `encrypted:KEYS,STORE` for one of these with encrypted values.
-/// KEYS is `file:PATH` or `env:NAME`, see [`KeyRing`](crate::KeyRing).
+/// which is created with its folder when it is missing, `redis://HOST` or `redis+unix:///PATH` for a server,
+/// `encrypted:KEYS,STORE` for one of these with encrypted values. KEYS is `file:PATH` or `env:NAME`, see
+/// [`KeyRing`](crate::KeyRing).
 ///
-/// Opens files on the calling thread. A store of encrypted values is refused without keys, one of values in the clear with
-/// keys, and a copy that broke off in any case.
+/// Opens files on the calling thread, and waits there until a server has answered or 3 s are over. A store of encrypted
+/// values is refused without keys, one of values in the clear with keys, and a copy that broke off in any case.
 ///
 /// # Errors
 /// [`OpenError::UnknownScheme`], which lists [`SCHEMES`], and the other arms of [`OpenError`].
@@ -220,6 +310,28 @@ fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
-        _ => Err(OpenError::UnknownScheme { uri: uri.to_owned() }),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::open(uri)?)),
+        _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),
+    }
+}
+
+/// The URI without what may be secret in it: also when nobody can read it otherwise.
+pub fn without_password(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
+    if !rest.starts_with("//") && !scheme.starts_with("redis") {
+        // A path, in which every sign is what it is.
+        return uri.to_owned();
+    }
+    let without_query = |text: &str| match text.split_once('?') {
+        Some((before, _)) => format!("{before}?…"),
+        None => text.to_owned(),
+    };
+    if scheme.ends_with("unix") {
+        return format!("{scheme}:{}", without_query(rest));
+    }
+    match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}://…@{}", without_query(place)),
+        None => format!("{scheme}:{}", without_query(rest)),
     }
 }

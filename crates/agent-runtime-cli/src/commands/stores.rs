@@ -116,7 +116,7 @@ async fn verify(screen: &Screen, uri: &StoreUri, args: &VerifyArgs) -> Result<Ex
     drop(store);
     let pages = if args.pages {
         bar.note("checking pages");
-        match check_pages(&uri.to_string()) {
+        match check_pages(&uri.address()) {
             Ok(true) => Some("whole".to_owned()),
             Ok(false) => None,
             Err(OpenError::Damaged { cause, .. }) => Some(cause.to_string()),

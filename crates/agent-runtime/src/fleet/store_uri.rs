@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use runtime_state::keys_and_store;
+use runtime_state::{keys_and_store, without_password};
 use thiserror::Error;
 
 use super::suggest::nearest;
 
-/// The URI of a store: `memory:`, `redb:PATH`, or `encrypted:KEYS,STORE` for one of these with encrypted values.
+/// The URI of a store: `memory:`, `redb:PATH`, `redis://…`, or `encrypted:KEYS,STORE` for one of these with encrypted
+/// values.
 ///
 /// ```
 /// use agent_runtime::fleet::StoreUri;
@@ -24,6 +25,8 @@ pub enum StoreUri {
     Memory,
     /// One file, by redb.
     Redb(PathBuf),
+    /// A Redis server.
+    Redis(RedisUri),
     /// Another one, with encrypted values.
     Encrypted {
         /// Where its keys are.
@@ -32,6 +35,10 @@ pub enum StoreUri {
         store: Box<StoreUri>,
     },
 }
+
+/// The address of a Redis server. It is shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUri(String);
 
 /// Where keys are, never a key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +57,7 @@ pub struct StoreUriError {
     remedy: String,
 }
 
-const FORMS: &str = "use \"redb:PATH\" or \"memory:\"";
+const FORMS: &str = "use \"redb:PATH\", \"redis://HOST\" or \"memory:\"";
 
 impl StoreUri {
     /// The store with its path taken from `folder`, unless it is absolute.
@@ -59,6 +66,7 @@ impl StoreUri {
         match self {
             Self::Memory => Self::Memory,
             Self::Redb(path) => Self::Redb(folder.as_ref().join(path)),
+            Self::Redis(uri) => Self::Redis(uri.clone()),
             Self::Encrypted { keys, store } => {
                 let keys = match keys {
                     KeysUri::Env(name) => KeysUri::Env(name.clone()),
@@ -72,7 +80,7 @@ impl StoreUri {
     /// The file, where there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Memory => None,
+            Self::Memory | Self::Redis(_) => None,
             Self::Redb(path) => Some(path),
             Self::Encrypted { store, .. } => store.path(),
         }
@@ -82,8 +90,17 @@ impl StoreUri {
     pub fn is_in_memory(&self) -> bool {
         match self {
             Self::Memory => true,
-            Self::Redb(_) => false,
+            Self::Redb(_) | Self::Redis(_) => false,
             Self::Encrypted { store, .. } => store.is_in_memory(),
+        }
+    }
+
+    /// The whole of it, with the password of a server: what [`open_store`](crate::open_store) takes.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Redis(RedisUri(address)) => address.clone(),
+            Self::Encrypted { keys, store } => format!("encrypted:{keys},{}", store.address()),
+            other => other.to_string(),
         }
     }
 
@@ -130,12 +147,15 @@ impl FromStr for StoreUri {
             Some(("redb", "")) => Err(wrong("a path is missing; write \"redb:PATH\"".to_owned())),
             Some(("redb", path)) => Ok(Self::Redb(path.into())),
             Some(("encrypted", _)) => Self::encrypted(given),
-            Some((scheme, rest)) => Err(wrong(match nearest(scheme, ["redb", "memory", "encrypted"]) {
-                Some("memory") => "did you mean `memory:`?".to_owned(),
-                Some("encrypted") => "did you mean `encrypted:`?".to_owned(),
-                Some(near) => format!("did you mean `{near}:{rest}`?"),
-                None => FORMS.to_owned(),
-            })),
+            Some(("redis" | "redis+unix", _)) => Ok(Self::Redis(RedisUri(given.to_owned()))),
+            Some((scheme, rest)) => {
+                Err(wrong(match nearest(scheme, ["redb", "memory", "encrypted", "redis"]) {
+                    Some("memory") => "did you mean `memory:`?".to_owned(),
+                    Some("encrypted") => "did you mean `encrypted:`?".to_owned(),
+                    Some(near) => format!("did you mean `{near}:{rest}`?"),
+                    None => FORMS.to_owned(),
+                }))
+            }
             None if given == "memory" => Err(wrong("did you mean `memory:`?".to_owned())),
             None if given.contains(['/', '.']) => Err(wrong(format!("did you mean `redb:{given}`?"))),
             None => Err(wrong(FORMS.to_owned())),
@@ -148,8 +168,21 @@ impl fmt::Display for StoreUri {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Redb(path) => write!(f, "redb:{}", path.display()),
+            Self::Redis(uri) => write!(f, "{uri}"),
             Self::Encrypted { keys, store } => write!(f, "encrypted:{keys},{store}"),
         }
+    }
+}
+
+impl fmt::Display for RedisUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
+    }
+}
+
+impl fmt::Debug for RedisUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
