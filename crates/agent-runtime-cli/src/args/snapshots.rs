@@ -58,12 +58,11 @@ pub(crate) enum SnapshotCommand {
 
 /// `snapshot keep`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, args = ["newest", "younger"])]
 pub(crate) struct KeepArgs {
     /// The agent: its name or its id
     pub(crate) agent: AgentRef,
     /// Keep the newest, so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", required_unless_present = "younger")]
     newest: Option<u32>,
     /// Keep those that are younger: a number and s, m, h or d, as in 30d
     #[arg(long = "for", value_name = "TIME", value_parser = time)]

@@ -27,7 +27,6 @@ pub struct FileWriter {
 
 impl FileWriter {
     /// Begins a file: these are its first bytes.
-    #[expect(clippy::new_ret_no_self, reason = "the first bytes come with it")]
     pub fn new() -> (Self, Bytes) {
         let mut head = BytesMut::with_capacity(MAGIC.len() + 4);
         head.put_slice(&MAGIC);

@@ -130,10 +130,19 @@ impl Inner {
             }
             error => error,
         };
+        // One that is just being accepted is not in the store yet. An agent that is stopped gets no other.
+        if lock(&home.state).runs.values().any(|run| run.place.agent == id) {
+            return Err(RuntimeError::WrongState {
+                agent: agent.to_string(),
+                action: "put back".to_owned(),
+                reason: "it has open runs; cancel them or let them end first".to_owned(),
+            });
+        }
         let put = snapshots.put_back(tenant, state, &id, self.clock.now(), self).await;
-        if !lock(&home.state).runs.values().any(|run| run.place.agent == id) {
-            // What was known of its sessions does not hold.
-            lock(&home.state).agents.remove(&id.unique());
+        // What was known of its sessions does not hold.
+        let mut here = lock(&home.state);
+        if !here.runs.values().any(|run| run.place.agent == id) {
+            here.agents.remove(&id.unique());
         }
         put.map_err(named)
     }

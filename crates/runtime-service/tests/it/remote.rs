@@ -8,10 +8,14 @@ use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::runtime::{CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem};
+use runtime_traits::runtime::{
+    CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
+};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, RuntimeError, SessionName};
+use runtime_traits::{
+    AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, RuntimeError, SessionName,
+};
 use tokio::time::timeout;
 
 use crate::support::{LONG, Place, scribe};
