@@ -242,10 +242,11 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownState`].
     async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError>;
 
-    /// Deletes those snapshots of an agent that no rule keeps, and says which they were.
+    /// Deletes those snapshots of an agent that no rule keeps, and says which they were. The agent may be gone; then its id
+    /// names it.
     ///
     /// # Errors
-    /// [`RuntimeError::UnknownAgent`].
+    /// [`RuntimeError::UnknownAgent`] for a name that no agent has.
     async fn retain_snapshots(
         &self,
         agent: &AgentRef,

@@ -108,7 +108,11 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
-    assert_eq!(runtime.retain_snapshots(agent, Retention::default()).await, Err(unknown.clone()));
+    if matches!(agent, AgentRef::Name(_)) {
+        // An id may be that of an agent that is gone, and has snapshots.
+        let kept = runtime.retain_snapshots(agent, Retention::default()).await;
+        assert_eq!(kept, Err(unknown.clone()));
+    }
     assert_eq!(runtime.submit(agent, "x".into()).await, Err(unknown.clone()));
     assert_eq!(runtime.run(agent, "x".into()).await, Err(unknown));
 }
