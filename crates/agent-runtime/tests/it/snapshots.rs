@@ -1,5 +1,7 @@
 //! Snapshots through the whole house: the runtime, its fence, and a process that dies in the middle.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 

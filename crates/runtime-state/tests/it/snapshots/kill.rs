@@ -53,7 +53,9 @@ async fn scene() -> (Arc<dyn StateStore>, Bench, AgentId, StateId) {
 async fn attempt(store: &Arc<dyn StateStore>, agent: &AgentId, state: &StateId, work: &Work) -> bool {
     let bench = over(Arc::clone(store));
     // Ids that the first bench has not drawn.
-    (0..10_000).for_each(|_| drop(bench.unique()));
+    for _ in 0..10_000 {
+        bench.unique();
+    }
     match work {
         Work::Save => {
             let save = runtime_traits::snapshot::Save {

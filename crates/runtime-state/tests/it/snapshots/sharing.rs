@@ -14,7 +14,8 @@ async fn kept(bench: &Bench, agent: &AgentId) -> (usize, usize) {
 }
 
 async fn say(bench: &Bench, agent: &AgentId, from: usize, upto: usize) {
-    let said: Vec<String> = (from..upto).map(|n| format!("message {n:06} {}", "of a hundred bytes or so".repeat(4))).collect();
+    let said: Vec<String> =
+        (from..upto).map(|n| format!("message {n:06} {}", "of a hundred bytes or so".repeat(4))).collect();
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
     bench.say(agent, "default", &said).await;
 }

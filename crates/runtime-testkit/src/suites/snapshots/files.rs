@@ -20,7 +20,9 @@ pub async fn file_is_whole(fixture: &dyn SnapshotsFixture) {
     let store: Arc<dyn StateStore> = Arc::new(MapStore::new());
     let there = Bench::over(Arc::clone(&store), fixture.over(store));
     // Ids there are not those that were drawn here.
-    (0..1_000).for_each(|_| drop(there.unique()));
+    for _ in 0..1_000 {
+        there.unique();
+    }
     let taken = there.import(&file, 1_000).await.expect("it is whole");
     assert_ne!(taken.state, state);
     let described = there.snapshots.describe(&there.tenant, &taken.state).await.expect("it is there");
