@@ -64,9 +64,10 @@ fn every_command_and_every_option_is_documented_and_no_other_is() {
     let there = commands(&help(&[]));
     let mut taken = BTreeSet::new();
     for command in &there {
-        let help = help(&[command]);
-        taken.extend(options(&help));
-        for below in commands(&help) {
+        let said = help(&[command]);
+        taken.extend(options(&said));
+        for below in commands(&said) {
+            taken.extend(options(&help(&[command, &below])));
             assert!(
                 table.contains(&format!("`{below}`")) || table.contains(&format!("{command} {below}")),
                 "{below}"
