@@ -1,19 +1,21 @@
 //! What people type.
 
 mod people;
+mod snapshots;
 mod stores;
 
 use std::path::PathBuf;
 
 use agent_runtime::fleet::{StoreUri, loopback};
 use agent_runtime::runtime::SessionPolicy;
-use agent_runtime::{AgentRef, IdempotencyKey, Name, RunId, SessionName, StateId, StepKey};
+use agent_runtime::{AgentRef, IdempotencyKey, RunId, SessionName, StepKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
 pub(crate) use stores::{StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
+pub(crate) use snapshots::{KeepArgs, RestoreArgs, SnapshotCommand};
 
 const AFTER: &str = "\
 Exit codes:
@@ -132,13 +134,18 @@ pub(crate) enum Command {
         /// The agent: its name or its id
         agent: AgentRef,
     },
-    /// Make a new agent with the conversations and state of a snapshot
-    Restore {
-        /// The snapshot, as `save` named it
-        state: StateId,
-        /// The new agent's name [default: made of the old one's]
-        #[arg(long)]
-        name: Option<Name>,
+    /// Make a new agent with the conversations and state of a snapshot, or put one back to it
+    Restore(RestoreArgs),
+    /// List snapshots, oldest first
+    Snapshots {
+        /// Only this agent's
+        agent: Option<AgentRef>,
+    },
+    /// Show, compare, delete, keep, export or import snapshots
+    Snapshot {
+        /// What to do
+        #[command(subcommand)]
+        command: SnapshotCommand,
     },
     /// Copy a store, look for damage in it, or rewrite it under another key
     State {

@@ -10,6 +10,8 @@ pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod run;
 pub(crate) mod runs;
+mod snapshot_files;
+pub(crate) mod snapshots;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stores;

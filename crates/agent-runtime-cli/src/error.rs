@@ -195,6 +195,30 @@ pub enum CliError {
     /// The standard input cannot be read.
     #[error("the standard input cannot be read: give it text in UTF-8")]
     Input(#[source] io::Error),
+    /// A file is there already.
+    #[error("`{}` is there already: choose another name, or move it away", path.display())]
+    FileThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("`{}` cannot be written: see that its folder is there, is yours and has room", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("`{}` cannot be read: see that it is there and this user may read it", path.display())]
+    UnreadableFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// Nobody takes what is printed.
     #[error("the output cannot be written: see that what it goes to is there and has room")]
     Output(#[source] io::Error),
@@ -221,7 +245,10 @@ impl CliError {
             | Self::NeedlessValue { .. }
             | Self::WhichStep { .. }
             | Self::WhichCall { .. }
-            | Self::Input(_) => Exit::BadInput,
+            | Self::Input(_)
+            | Self::FileThere { .. }
+            | Self::Unwritable { .. }
+            | Self::UnreadableFile { .. } => Exit::BadInput,
             Self::NoRuns | Self::NoStore { .. } => Exit::NotFound,
             Self::StoreBusy { .. }
             | Self::InMemory
@@ -270,6 +297,9 @@ impl CliError {
             Self::WhichStep { .. } => "which-step",
             Self::WhichCall { .. } => "which-call",
             Self::NoJson { .. } | Self::NeedlessValue { .. } => "bad-value",
+            Self::FileThere { .. } => "file-is-there",
+            Self::Unwritable { .. } => "unwritable-file",
+            Self::UnreadableFile { .. } => "unreadable-file",
             Self::Input(_) => "no-input",
             Self::Output(_) => "no-output",
             Self::System { .. } => "system",

@@ -51,6 +51,7 @@ impl Exit {
             | E::Name(_)
             | E::EmptyInput
             | E::AnswerWithKey
+            | E::BadSnapshotFile { .. }
             | E::TooLarge { .. } => Self::BadInput,
             E::UnknownAgent { .. } | E::UnknownRun { .. } | E::UnknownState { .. } => Self::NotFound,
             E::NotStarted { .. }
@@ -64,6 +65,7 @@ impl Exit {
             | E::OtherCall { .. }
             | E::CannotFork { .. }
             | E::RunOver { .. }
+            | E::NoSnapshots
             | E::ShuttingDown => Self::Refused,
             E::Store(_) | E::Damaged { .. } | E::Newer { .. } | E::Unreachable { .. } => Self::Store,
         }

@@ -30,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, fork, log, messages, run, runs, state, status, stores,
+    agents, answer, cancel, check, decide, fork, log, messages, run, runs, snapshots, state, status, stores,
 };
 use desk::Desk;
 use open::Opened;
@@ -136,7 +136,9 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Fork(args) => fork::fork(&desk, runtime, &args).await,
         Command::Messages(args) => messages::messages(&desk, runtime, &args).await,
         Command::Save { agent } => state::save(&desk, runtime, &agent).await,
-        Command::Restore { state, name } => state::restore(&desk, runtime, &state, name).await,
+        Command::Restore(args) => state::restore(&desk, runtime, &args).await,
+        Command::Snapshots { agent } => snapshots::list(&desk, runtime, agent.as_ref()).await,
+        Command::Snapshot { command } => snapshots::snapshot(&desk, runtime, &command).await,
         Command::Status => status::status(&desk, runtime).await,
         Command::Serve(_) | Command::Check { .. } | Command::State { .. } => Ok(Exit::Done),
     };

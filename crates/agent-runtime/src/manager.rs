@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use runtime_core::Builder;
-use runtime_state::{MemoryStore, OpenError};
+use runtime_state::{MemoryStore, OpenError, StateManager};
 use runtime_traits::{Runtime, RuntimeError, StateStore};
 use thiserror::Error;
 
@@ -50,7 +50,8 @@ impl RuntimeManager {
 
     /// Puts a runtime together by hand: store, kinds, durability, clock, limits.
     pub fn builder(store: Arc<dyn StateStore>) -> Builder {
-        runtime_core::RuntimeManager::builder(store)
+        let snapshots = Arc::new(StateManager::new(Arc::clone(&store)));
+        runtime_core::RuntimeManager::builder(store).snapshots(snapshots)
     }
 
     /// The runtime, as everything takes it that knows the contract only.

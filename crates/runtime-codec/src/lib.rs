@@ -5,18 +5,26 @@
 //! state, arguments) is JSON or text inside a body, never bincode.
 #![doc = include_str!("../README.md")]
 
+mod chunks;
 mod entries;
 mod error;
+pub mod file;
+pub mod keys;
 mod mail;
 mod old;
 mod record;
 mod records;
+mod snapshot;
 
+pub use chunks::{CHUNK, chunks, count_chunks};
 pub use entries::{decode_entry, encode_entry};
 pub use error::CodecError;
 pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use record::{Record, decode, encode};
 pub use records::{
-    Due, EndedRun, IdemRecord, Manifest, NameRecord, OpenRun, OwnerRecord, Segment, SegmentRef,
-    SessionManifest, SpecRecord, StateRecord, WantRecord,
+    Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord, WantRecord,
+};
+pub use snapshot::{
+    ContentRef, IndexRef, Kept, LastSaved, Manifest, SavedSession, Segment, SegmentIndex, SegmentRef,
+    SessionList, SessionPage,
 };

@@ -1,12 +1,17 @@
 //! Shapes that earlier versions wrote. They are read, and never written again.
 
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
+use runtime_traits::id::AgentId;
 use runtime_traits::log::{
-    Effect, Ended, Outcome, Price, StepFailure, StepKey, StepOpened, StepSettled, StepSort, StepUnknown,
-    UnknownCause, Usage,
+    Effect, Ended, Head, Outcome, Price, StepFailure, StepKey, StepOpened, StepSettled, StepSort,
+    StepUnknown, UnknownCause, Usage,
 };
+use runtime_traits::name::SessionName;
 use runtime_traits::store::Seq;
 use serde::Deserialize;
+
+use crate::snapshot::{Kept, Manifest, SavedSession, SegmentRef};
 
 /// Before tokens could be estimated.
 #[derive(Deserialize)]
@@ -86,5 +91,49 @@ impl From<StepSettledV1> for StepSettled {
 impl From<EndedV1> for Ended {
     fn from(old: EndedV1) -> Self {
         Self { outcome: old.outcome, usage: old.usage.into(), price: old.price }
+    }
+}
+
+/// When the manifest of a snapshot held the conversations itself.
+#[derive(Deserialize)]
+pub(crate) struct ManifestV1 {
+    agent: AgentId,
+    revision: u32,
+    spec: String,
+    kind_version: u32,
+    at: UnixMillis,
+    sessions: Vec<SessionManifestV1>,
+}
+
+#[derive(Deserialize)]
+struct SessionManifestV1 {
+    session: SessionName,
+    head: Option<Head>,
+    state: Option<Payload>,
+    segments: Vec<SegmentRef>,
+}
+
+impl From<ManifestV1> for Manifest {
+    fn from(old: ManifestV1) -> Self {
+        let ManifestV1 { agent, revision, spec, kind_version, at, sessions } = old;
+        let sessions: Vec<SavedSession> = sessions.into_iter().map(SavedSession::from).collect();
+        Self {
+            agent,
+            revision,
+            spec,
+            kind_version,
+            at,
+            sessions: sessions.len() as u32,
+            messages: sessions.iter().map(SavedSession::messages).sum(),
+            bytes: sessions.iter().map(SavedSession::bytes).sum(),
+            kept: Kept::Here(sessions),
+        }
+    }
+}
+
+impl From<SessionManifestV1> for SavedSession {
+    fn from(old: SessionManifestV1) -> Self {
+        let SessionManifestV1 { session, head, state, segments } = old;
+        Self { session, head, state, sealed: Vec::new(), open: segments }
     }
 }

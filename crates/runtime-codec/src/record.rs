@@ -27,6 +27,12 @@ pub trait Record: Serialize + DeserializeOwned {
     const VERSION: u16 = 1;
     /// Names it in errors.
     const WHAT: &'static str;
+
+    /// Reads the body that an earlier version wrote, where its fields were others.
+    #[doc(hidden)]
+    fn read_old(_version: u16, _body: &[u8]) -> Option<Result<Self, CodecError>> {
+        None
+    }
 }
 
 /// Writes a record.
@@ -46,7 +52,7 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, CodecError> {
     if !head.is_known(R::VERSION) {
         return Err(CodecError::Newer { what: R::WHAT, version: head.version });
     }
-    decode_body(R::WHAT, &bytes[HEAD..])
+    R::read_old(head.version, &bytes[HEAD..]).unwrap_or_else(|| decode_body(R::WHAT, &bytes[HEAD..]))
 }
 
 pub(crate) struct Head {

@@ -9,7 +9,9 @@ use runtime_traits::runtime::Want;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
+use crate::snapshot::ContentRef;
 
+/// A record in its first version.
 macro_rules! record {
     ($type:ty, $tag:literal, $what:literal) => {
         impl Record for $type {
@@ -18,6 +20,7 @@ macro_rules! record {
         }
     };
 }
+pub(crate) use record;
 
 /// `own`, after the token: who owns the partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,57 +137,26 @@ pub enum Due {
         /// The name that it should have got.
         name: String,
     },
-}
-record!(Due, 111, "due");
-
-/// `t/<tenant>/snap/<state>`: the frozen state of an agent, at each session's last outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// The agent that was saved.
-    pub agent: AgentId,
-    /// Its declaration's number.
-    pub revision: u32,
-    /// Its declaration, as JSON.
-    pub spec: String,
-    /// The version of its kind.
-    pub kind_version: u32,
-    /// When it was saved.
-    pub at: UnixMillis,
-    /// Its conversations.
-    pub sessions: Vec<SessionManifest>,
-}
-record!(Manifest, 112, "snapshot");
-
-/// A conversation in a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionManifest {
-    /// Its name.
-    pub session: SessionName,
-    /// Where it ends.
-    pub head: Option<Head>,
-    /// Its state.
-    pub state: Option<Payload>,
-    /// Its messages, in sealed segments that snapshots share.
-    pub segments: Vec<SegmentRef>,
+    /// An agent is put back to a snapshot. It takes no runs before that is done.
+    Restore {
+        /// Its tenant.
+        tenant: Tenant,
+        /// The agent.
+        agent: AgentId,
+        /// The agent that was saved: messages of the same one still stand under their numbers.
+        of: AgentId,
+        /// When somebody asked for it.
+        at: UnixMillis,
+        /// The declaration in the snapshot, as JSON.
+        spec: String,
+        /// The conversations of the snapshot, kept in the agent's partition.
+        sessions: ContentRef,
+    },
 }
 
-/// A sealed segment, by its hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentRef {
-    /// The hash under which it is kept.
-    pub hash: Digest,
-    /// How many bytes.
-    pub len: u64,
-    /// The number of its first message.
-    pub first: u64,
-    /// How many messages.
-    pub messages: u32,
+impl Record for Due {
+    const TAG: u16 = 111;
+    /// Version 2: agents are put back to snapshots.
+    const VERSION: u16 = 2;
+    const WHAT: &'static str = "due";
 }
-
-/// Messages as they stand in the session's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// The encoded messages.
-    pub messages: Vec<bytes::Bytes>,
-}
-record!(Segment, 113, "segment");

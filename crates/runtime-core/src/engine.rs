@@ -15,7 +15,8 @@ pub mod batches;
 pub mod claim;
 pub mod decide;
 pub mod fork;
-pub mod keys;
 pub mod machine;
 pub mod mail;
 pub mod session;
+
+pub use runtime_codec::keys;

@@ -24,6 +24,7 @@ mod print;
 mod promises;
 mod rehearsed;
 mod replay;
+mod saves;
 mod spread;
 mod stage;
 mod thinking;
@@ -78,6 +79,7 @@ async fn core(args: &CoreArgs) -> Result<bool, FiguresError> {
             Which::GroupCommit => group::measure(&plan).await?,
             Which::Idle => idle::measure(&plan).await?,
             Which::Replay => replay::measure(&plan, &replay::ONE_LONG_RUN).await?,
+            Which::Save => saves::measure(&plan).await?,
             Which::ModelCall => thinking::one_call(&plan).await?,
             Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,

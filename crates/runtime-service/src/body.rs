@@ -1,13 +1,16 @@
 //! Reads the body of a request: bounded in size, in time, and in how many large ones are held at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt};
+use runtime_traits::snapshot::SnapshotFile;
 use runtime_traits::{Cause, RuntimeError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::fault::Fault;
@@ -27,6 +30,9 @@ pub(crate) struct Bodies {
     quiet: Duration,
     large: Semaphore,
 }
+
+/// What is still to come of a body that somebody reads.
+pub(crate) type Rest = Arc<Mutex<BodyDataStream>>;
 
 impl Bodies {
     /// Bodies of at most `limit` bytes that never pause for longer than `quiet`.
@@ -61,6 +67,29 @@ impl Bodies {
             held.extend_from_slice(&part);
         }
         Ok(held.freeze())
+    }
+
+    /// A body of any length, piece by piece, and what is left of it.
+    pub(crate) fn stream(&self, body: Body) -> (SnapshotFile, Rest) {
+        let rest = Arc::new(Mutex::new(body.into_data_stream()));
+        let quiet = self.quiet;
+        let file = unfold(Some(Arc::clone(&rest)), move |rest| async move {
+            let rest = rest?;
+            let next = timeout(quiet, rest.lock().await.next()).await;
+            let broken = |reason: String| Some((Err(RuntimeError::BadSnapshotFile { reason }), None));
+            match next {
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some(rest))),
+                Ok(Some(Err(error))) => broken(format!("it broke off: {}", Cause::of(&error))),
+                Ok(None) => None,
+                Err(_) => broken(format!("nothing came for {} s", quiet.as_secs())),
+            }
+        });
+        (Box::pin(file), rest)
+    }
+
+    /// Takes what nobody reads any more.
+    pub(crate) async fn discard_rest(&self, rest: &Rest) {
+        self.discard(&mut *rest.lock().await).await;
     }
 
     async fn next<E: std::error::Error>(

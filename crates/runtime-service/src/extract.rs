@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::problem::Problem;
-use crate::wire::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
+use crate::wire::{IDEMPOTENCY_KEY, LAST_EVENT_ID, SNAPSHOT_FILE};
 
 /// The one parameter of the path.
 #[derive(Debug)]
@@ -119,9 +119,18 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a s
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    is_of(headers, "application/json")
+}
+
+/// Whether the body is a snapshot file.
+pub(crate) fn is_file(headers: &HeaderMap) -> bool {
+    is_of(headers, SNAPSHOT_FILE)
+}
+
+fn is_of(headers: &HeaderMap, wanted: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case(wanted))
 }

@@ -5,6 +5,7 @@ mod ask;
 mod events;
 mod node;
 mod runs;
+mod snapshots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,8 +98,16 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Runs => get(runs::runs),
         Operation::RunStatus => get(runs::run_status),
         Operation::Status => get(node::status),
-        Operation::SaveState => post(agents::save_state),
-        Operation::RestoreAgent => post(agents::restore_agent),
+        Operation::SaveState => post(snapshots::save_state),
+        Operation::RestoreAgent => post(snapshots::restore_agent),
+        Operation::RestoreInPlace => post(snapshots::restore_in_place),
+        Operation::Snapshots => get(snapshots::snapshots),
+        Operation::Snapshot => get(snapshots::snapshot),
+        Operation::DiffSnapshots => get(snapshots::diff_snapshots),
+        Operation::DeleteSnapshot => delete(snapshots::delete_snapshot),
+        Operation::RetainSnapshots => post(snapshots::retain_snapshots),
+        Operation::ExportSnapshot => get(snapshots::export_snapshot),
+        Operation::ImportSnapshot => post(snapshots::import_snapshot),
         Operation::Shutdown => post(node::shutdown),
     }
 }

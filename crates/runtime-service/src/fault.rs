@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     BodyTimeout { quiet: Duration },
     #[error("send the body as `application/json`, with that `Content-Type`")]
     WrongMediaType,
+    #[error("send the snapshot file as `application/octet-stream`, with that `Content-Type`")]
+    NoFile,
     #[error("`{host}` is not a name of this machine; ask for `localhost` or `127.0.0.1`")]
     ForeignHost { host: String },
     #[error("too many large requests at once; try again")]
@@ -70,7 +72,7 @@ impl Fault {
             Self::NoRoute { .. } => "no-such-route",
             Self::WrongMethod { .. } => "method-not-allowed",
             Self::BodyTimeout { .. } => "body-timeout",
-            Self::WrongMediaType => "unsupported-media-type",
+            Self::WrongMediaType | Self::NoFile => "unsupported-media-type",
             Self::ForeignHost { .. } => "foreign-host",
             Self::TooManyBodies => "too-many-bodies",
             Self::TooManyConnections => "too-many-connections",
@@ -96,7 +98,7 @@ impl Fault {
             Self::WrongMethod { .. } => 405,
             Self::BodyTimeout { .. } => 408,
             Self::PathTooLong => 414,
-            Self::WrongMediaType => 415,
+            Self::WrongMediaType | Self::NoFile => 415,
             Self::ForeignHost { .. } => 421,
             Self::HeadersTooLarge => 431,
             Self::Panicked => 500,

@@ -3,6 +3,7 @@
 mod backoff;
 mod call;
 mod control;
+mod file;
 mod place;
 mod tail;
 

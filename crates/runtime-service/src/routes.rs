@@ -83,6 +83,22 @@ pub enum Operation {
     SaveState,
     /// `Runtime::restore_agent`.
     RestoreAgent,
+    /// `Runtime::restore_in_place`.
+    RestoreInPlace,
+    /// `Runtime::snapshots`.
+    Snapshots,
+    /// `Runtime::snapshot`.
+    Snapshot,
+    /// `Runtime::diff_snapshots`.
+    DiffSnapshots,
+    /// `Runtime::delete_snapshot`.
+    DeleteSnapshot,
+    /// `Runtime::retain_snapshots`.
+    RetainSnapshots,
+    /// `Runtime::export_snapshot`.
+    ExportSnapshot,
+    /// `Runtime::import_snapshot`.
+    ImportSnapshot,
     /// `Runtime::shutdown`.
     Shutdown,
 }
@@ -114,6 +130,14 @@ pub const ROUTES: &[Route] = &[
     sockets("POST", "/v1/runs/{run}/fork", Operation::Fork, "`ForkRequest`", "201 `{\"run\"}`"),
     sockets("GET", "/v1/agents/{agent}/messages", Operation::Messages, "`?session`, `?before`, `?limit`", "200 `Page<Said>`"),
     sockets("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
+    sockets("POST", "/v1/agents/{agent}/restore", Operation::RestoreInPlace, "`{\"state\"}`", "204"),
+    sockets("POST", "/v1/agents/{agent}/retain", Operation::RetainSnapshots, "`Retention`", "200 `{\"deleted\"}`"),
+    sockets("GET", "/v1/snapshots", Operation::Snapshots, "`?agent`, `?after`, `?limit`", "200 `Page<SnapshotInfo>`"),
+    sockets("POST", "/v1/snapshots", Operation::ImportSnapshot, "a snapshot file", "201 `{\"state\"}`"),
+    sockets("GET", "/v1/snapshots/{state}", Operation::Snapshot, "", "200 `SnapshotView`"),
+    sockets("DELETE", "/v1/snapshots/{state}", Operation::DeleteSnapshot, "", "204"),
+    sockets("GET", "/v1/snapshots/{state}/diff", Operation::DiffSnapshots, "`?after`", "200 `SnapshotDiff`"),
+    sockets("GET", "/v1/snapshots/{state}/file", Operation::ExportSnapshot, "", "200 a snapshot file"),
     sockets("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
     sockets("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
 ];
@@ -147,6 +171,14 @@ impl Operation {
             Self::Status => "`status`",
             Self::SaveState => "`save_state`",
             Self::RestoreAgent => "`restore_agent`",
+            Self::RestoreInPlace => "`restore_in_place`",
+            Self::Snapshots => "`snapshots`",
+            Self::Snapshot => "`snapshot`",
+            Self::DiffSnapshots => "`diff_snapshots`",
+            Self::DeleteSnapshot => "`delete_snapshot`",
+            Self::RetainSnapshots => "`retain_snapshots`",
+            Self::ExportSnapshot => "`export_snapshot`",
+            Self::ImportSnapshot => "`import_snapshot`",
             Self::Shutdown => "`shutdown`",
         }
     }

@@ -28,10 +28,12 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         RuntimeError::UnknownKind { .. }
         | RuntimeError::Spec(_)
         | RuntimeError::EmptyInput
+        | RuntimeError::BadSnapshotFile { .. }
         | RuntimeError::AnswerWithKey => 422,
         RuntimeError::Busy { .. } => 429,
         RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Deadline => 504,
         RuntimeError::RunFailed { .. } | RuntimeError::Damaged { .. } | RuntimeError::Newer { .. } => 500,
+        RuntimeError::NoSnapshots => 501,
         RuntimeError::Unreachable { .. } => 502,
         RuntimeError::ShuttingDown => 503,
         RuntimeError::Store(error) => status_of_store(error),

@@ -34,6 +34,22 @@ pub(crate) struct StateAnswer {
     pub(crate) state: StateId,
 }
 
+/// The media type of a snapshot file.
+pub(crate) const SNAPSHOT_FILE: &str = "application/octet-stream";
+
+/// Which snapshot to compare with: of `diff` (query).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtherState {
+    pub(crate) after: StateId,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeletedAnswer {
+    pub(crate) deleted: Vec<StateId>,
+}
+
 /// How long to wait: of `join` (query) and `shutdown` (body).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,5 +2,6 @@
 
 pub mod model;
 pub mod runtime;
+pub mod snapshots;
 pub mod state_store;
 pub mod transcript;

@@ -15,6 +15,7 @@ pub mod model;
 pub mod name;
 pub mod partition;
 pub mod runtime;
+pub mod snapshot;
 pub mod store;
 pub mod tool;
 
@@ -30,5 +31,6 @@ pub use model::{Deltas, Model, ModelError, ModelReply, ModelRequest};
 pub use name::{IdempotencyKey, Name, NameError, SessionName, Tenant};
 pub use partition::{Partition, Pool};
 pub use runtime::{AgentRef, RunRequest, Runtime, RuntimeError};
+pub use snapshot::Snapshots;
 pub use store::{Doorbell, StateError, StateStore};
 pub use tool::{Reconciled, Tool};

@@ -5,6 +5,7 @@ mod fleet_file;
 mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;
+mod snapshots;
 mod thinking;
 mod usage;
 #[cfg(feature = "http")]

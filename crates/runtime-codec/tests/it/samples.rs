@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    Child, CodecError, Cursor, Due, EndedRun, IdemRecord, InboxMail, Mail, Manifest, NameRecord, OpenRun,
-    OutboxMail, OwnerRecord, Record, Segment, SegmentRef, SessionManifest, SpecRecord, StateRecord,
-    WantRecord, decode, decode_entry, encode, encode_entry,
+    Child, CodecError, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept, LastSaved,
+    Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
+    SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, WantRecord, decode,
+    decode_entry, encode, encode_entry, file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::content::{Content, Digest, Payload};
+use runtime_traits::content::{Content, Digest, Media, Payload};
 use runtime_traits::log::{
     Accepted, AttemptEnded, AttemptEnding, Author, CancelRequested, DecidedBy, Effect, Ended, Entry,
     EntryKind, FailureKind, Head, Message, Outcome, Price, Receipt, RunFailure, Started, StateSet,
@@ -21,7 +22,7 @@ use runtime_traits::log::{
 use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
 use runtime_traits::runtime::{SessionPolicy, Want};
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId};
+use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId, StateId};
 use uuid::Uuid;
 
 /// The number of every sample entry: it is its place in the log and not written.
@@ -73,6 +74,7 @@ pub(crate) fn all() -> Vec<Sample> {
     samples.extend(waits());
     samples.extend(ends());
     samples.extend(records());
+    samples.extend(snapshots());
     samples.extend(mails());
     samples
 }
@@ -336,18 +338,7 @@ fn records() -> Vec<Sample> {
     let tenant = Tenant::new("acme").expect("a good name");
     let at = UnixMillis(1_764_000_000_123);
     let head = Head { last: Seq(300), messages: 299, run: run(1), at };
-    let segment = SegmentRef { hash: digest(), len: 4_096, first: 65, messages: 64 };
-    let kept = SessionManifest {
-        session: session(),
-        head: Some(head),
-        state: Some(text()),
-        segments: vec![segment, SegmentRef { first: 129, ..segment }],
-    };
-    let empty =
-        SessionManifest { session: SessionName::default(), head: None, state: None, segments: vec![] };
     let spec = "{\"kind\":\"poet\",\"name\":\"Basho\"}".to_owned();
-    let manifest =
-        Manifest { agent: agent(), revision: 2, spec: spec.clone(), kind_version: 1, at, sessions: vec![] };
     let message = |author, after| Message { author, content: text(), run: run(1), at, after };
     let mut samples = vec![
         Sample::record("owner", OwnerRecord { epoch: 300, node: NodeId(Uuid::from_u128(9)), since: at }),
@@ -366,14 +357,81 @@ fn records() -> Vec<Sample> {
         Sample::record("due.wake", Due::Wake { run: run(1) }),
         Sample::record("due.forget-key", Due::ForgetKey { cell: b"t/acme/idem/x".to_vec() }),
         Sample::record("due.unnamed", Due::Unnamed { tenant, agent: agent(), name: "Basho".to_owned() }),
-        Sample::record("manifest.least", manifest.clone()),
-        Sample::record("manifest.full", Manifest { sessions: vec![kept, empty], ..manifest }),
-        Sample::record("segment", Segment { messages: vec![Bytes::from_static(b"one"), Bytes::new()] }),
     ];
     for (name, want) in [("active", Want::Active), ("paused", Want::Paused), ("stopped", Want::Stopped)] {
         samples.push(Sample::record(&format!("want.{name}"), WantRecord { want, generation: 5 }));
     }
     samples
+}
+
+fn snapshots() -> Vec<Sample> {
+    let at = UnixMillis(1_764_000_000_123);
+    let head = Head { last: Seq(300), messages: 299, run: run(1), at };
+    let spec = "{\"kind\":\"poet\",\"name\":\"Basho\"}".to_owned();
+    let content = ContentRef { hash: digest(), len: 70_000 };
+    let segment = SegmentRef { hash: digest(), len: 4_096, first: 65, messages: 64 };
+    let segments = vec![segment, SegmentRef { first: 129, ..segment }];
+    let kept = SavedSession {
+        session: session(),
+        head: Some(head),
+        state: Some(text()),
+        sealed: vec![],
+        open: segments.clone(),
+    };
+    let empty = SavedSession {
+        session: SessionName::default(),
+        head: None,
+        state: None,
+        sealed: vec![],
+        open: vec![],
+    };
+    let index = IndexRef { hash: digest(), len: 3_000, first: 1, messages: 4_096, bytes: 70_000 };
+    let long = SavedSession { sealed: vec![index], state: Some(blob()), ..kept.clone() };
+    // As version 1 had it, with what is counted from it.
+    let manifest = Manifest {
+        agent: agent(),
+        revision: 2,
+        spec: spec.clone(),
+        kind_version: 1,
+        at,
+        sessions: 0,
+        messages: 0,
+        bytes: 0,
+        kept: Kept::Here(vec![]),
+    };
+    let full = Manifest {
+        sessions: 2,
+        messages: 299,
+        bytes: 2 * 4_096 + 6,
+        kept: Kept::Here(vec![kept, empty.clone()]),
+        ..manifest.clone()
+    };
+    let listed = Manifest { kept: Kept::List(content), ..full.clone() };
+    let restore = Due::Restore {
+        tenant: Tenant::new("acme").expect("a good name"),
+        agent: agent(),
+        of: agent(),
+        at,
+        spec,
+        sessions: content,
+    };
+    let state = StateId::from_parts(partition(), Uuid::from_u128(11));
+    vec![
+        Sample::record("due.restore", restore),
+        Sample::record("manifest.least", manifest),
+        Sample::record("manifest.full", full),
+        Sample::record("manifest.listed", listed),
+        Sample::record("session-list", SessionList { pages: vec![content, content] }),
+        Sample::record("session-page", SessionPage { sessions: vec![long, empty] }),
+        Sample::record("segment-index", SegmentIndex { segments }),
+        Sample::record("segment", Segment { messages: vec![Bytes::from_static(b"one"), Bytes::new()] }),
+        Sample::record("last-saved", LastSaved { state }),
+        Sample::record("file-content.made", FileContent { hash: digest(), len: 300, media: None }),
+        Sample::record(
+            "file-content.text",
+            FileContent { hash: digest(), len: 300, media: Some(Media::Text) },
+        ),
+    ]
 }
 
 fn mails() -> Vec<Sample> {

@@ -135,6 +135,7 @@ impl Inner {
     ) -> Result<Want, RuntimeError> {
         let home = self.home(agent.partition());
         let _admin = home.admin.lock().await;
+        self.finish_restoring(tenant, agent).await?;
         let cell = keys::want(tenant, agent);
         let before = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
         let Some(before) = before else {

@@ -1,6 +1,7 @@
 //! Contents that are too large for the log: kept under their hash, in chunks, written before the batch that names them.
 
 use bytes::Bytes;
+use runtime_codec::{chunks, count_chunks};
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
@@ -12,8 +13,6 @@ use super::inner::Inner;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
 
-/// Small enough for every store.
-const CHUNK: usize = 32 * 1024;
 /// Chunks in a batch: less than a mebibyte with their paths.
 const GROUP: usize = 24;
 
@@ -41,10 +40,7 @@ impl Inner {
         bytes: &Bytes,
         patience: Patience,
     ) -> Result<(), StateError> {
-        let chunks: Vec<Bytes> = (0..bytes.len().max(1))
-            .step_by(CHUNK)
-            .map(|at| bytes.slice(at..bytes.len().min(at + CHUNK)))
-            .collect();
+        let chunks: Vec<Bytes> = chunks(bytes).collect();
         // The last chunk is written last: where it is, all are.
         let last = keys::blob(tenant, partition, &hash, chunks.len() as u32 - 1);
         match self.store.get(std::slice::from_ref(&last)).await {
@@ -97,7 +93,7 @@ impl Inner {
         len: u64,
     ) -> Result<Bytes, RuntimeError> {
         let len = usize::try_from(len).map_err(|_| damaged(hash))?;
-        let chunks = len.max(1).div_ceil(CHUNK) as u32;
+        let chunks = count_chunks(len);
         let mut bytes = Vec::with_capacity(len.min(64 * 1024 * 1024));
         for first in (0..chunks).step_by(GROUP) {
             let cells: Vec<_> = (first..chunks.min(first + GROUP as u32))

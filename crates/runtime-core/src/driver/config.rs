@@ -8,6 +8,7 @@ use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::runtime::RuntimeError;
+use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 
 use super::manager::RuntimeManager;
@@ -51,6 +52,7 @@ pub struct Builder {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) tenant: Tenant,
     pub(super) pool: Pool,
+    pub(super) snapshots: Option<Arc<dyn Snapshots>>,
 }
 
 impl Default for Config {
@@ -83,6 +85,7 @@ impl Builder {
             entropy: Arc::new(SystemEntropy::default()),
             tenant: Tenant::default(),
             pool: Pool::MAIN,
+            snapshots: None,
         }
     }
 
@@ -90,6 +93,13 @@ impl Builder {
     #[must_use]
     pub fn kind(mut self, kind: Arc<dyn AgentKind>) -> Self {
         self.kinds.push(kind);
+        self
+    }
+
+    /// Makes and restores snapshots with this, over the same store. Without it there are none.
+    #[must_use]
+    pub fn snapshots(mut self, snapshots: Arc<dyn Snapshots>) -> Self {
+        self.snapshots = Some(snapshots);
         self
     }
 

@@ -13,6 +13,7 @@ use runtime_traits::log::{Entry, EntryKind, Started};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::runtime::Want;
+use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, Seq, StateStore, Token};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub(super) post: Post,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
+    pub(super) snapshots: Option<Arc<dyn Snapshots>>,
 }
 
 /// A partition and what is in memory of it.

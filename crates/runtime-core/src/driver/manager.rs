@@ -55,7 +55,7 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots } = builder;
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -85,6 +85,7 @@ impl RuntimeManager {
             post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
+            snapshots,
             store,
             clock,
             entropy,

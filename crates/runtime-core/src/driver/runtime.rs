@@ -10,8 +10,9 @@ use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
-    RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, Submitted, Want,
+    RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SnapshotFilter, Submitted, Want,
 };
+use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 
 use super::inner::Inner;
@@ -158,6 +159,45 @@ impl Runtime for RuntimeManager {
     async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
         let state = *state;
         self.whole(|inner, tenant| async move { inner.restore(&tenant, &state, name).await }).await
+    }
+
+    async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let (state, agent) = (*state, agent.clone());
+        self.whole(|inner, tenant| async move { inner.restore_in_place(&tenant, &state, &agent).await }).await
+    }
+
+    async fn snapshots(&self, filter: SnapshotFilter) -> Result<Page<SnapshotInfo>, RuntimeError> {
+        self.inner.list_snapshots(&self.tenant, filter).await
+    }
+
+    async fn snapshot(&self, state: &StateId) -> Result<SnapshotView, RuntimeError> {
+        self.inner.describe(&self.tenant, state).await
+    }
+
+    async fn diff_snapshots(&self, before: &StateId, after: &StateId) -> Result<SnapshotDiff, RuntimeError> {
+        self.inner.diff(&self.tenant, before, after).await
+    }
+
+    async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError> {
+        let state = *state;
+        self.whole(|inner, tenant| async move { inner.delete_snapshot(&tenant, &state).await }).await
+    }
+
+    async fn retain_snapshots(
+        &self,
+        agent: &AgentRef,
+        retention: Retention,
+    ) -> Result<Vec<StateId>, RuntimeError> {
+        let agent = agent.clone();
+        self.whole(|inner, tenant| async move { inner.retain(&tenant, &agent, retention).await }).await
+    }
+
+    async fn export_snapshot(&self, state: &StateId) -> Result<SnapshotFile, RuntimeError> {
+        self.inner.export(&self.tenant, state).await
+    }
+
+    async fn import_snapshot(&self, file: SnapshotFile) -> Result<StateId, RuntimeError> {
+        self.whole(|inner, tenant| async move { inner.import(&tenant, file).await }).await
     }
 
     async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {

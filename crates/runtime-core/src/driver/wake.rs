@@ -197,6 +197,11 @@ impl Inner {
                     writes.then.push(Then::Delete(cell));
                 }
             }
+            Due::Restore { tenant, agent, .. } => {
+                // The cell goes in the last batch of that.
+                self.finish_restoring_in_time(&tenant, &agent).await;
+                return Ok(Writes::default());
+            }
             Due::Unnamed { tenant, agent, name } => {
                 let named = match Name::new(&name) {
                     Ok(name) => {

@@ -4,26 +4,34 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::MapStore;
+use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_testkit::suites::runtime::wrong::{Flaw, WrongRuntime};
 use runtime_testkit::suites::runtime::{CASES, Case, RuntimeFixture};
 use runtime_traits::store::StateStore;
-use runtime_traits::{AgentKind, Runtime};
+use runtime_traits::{AgentKind, Runtime, Snapshots};
 
 /// Runtimes over a store that outlives them.
 struct Managers {
-    store: Mutex<Arc<dyn StateStore>>,
+    store: Mutex<Kept>,
+}
+
+/// What outlives a runtime.
+type Kept = (Arc<dyn StateStore>, Arc<dyn Snapshots>);
+
+fn empty() -> Kept {
+    let store: Arc<dyn StateStore> = Arc::new(MapStore::new());
+    (Arc::clone(&store), Arc::new(MapSnapshots::new(store)))
 }
 
 impl Managers {
     fn new() -> Self {
-        Self { store: Mutex::new(Arc::new(MapStore::new())) }
+        Self { store: Mutex::new(empty()) }
     }
 
     async fn over_the_store(&self, kinds: Vec<Arc<dyn AgentKind>>) -> Arc<dyn Runtime> {
-        let store = Arc::clone(&self.store.lock().expect("nobody panics with it"));
-        let builder =
-            kinds.into_iter().fold(RuntimeManager::builder(store), |builder, kind| builder.kind(kind));
+        let (store, snapshots) = self.store.lock().expect("nobody panics with it").clone();
+        let builder = RuntimeManager::builder(store).snapshots(snapshots);
+        let builder = kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
         Arc::new(builder.open().await.expect("the store opens"))
     }
 }
@@ -31,7 +39,7 @@ impl Managers {
 #[async_trait]
 impl RuntimeFixture for Managers {
     async fn open(&self, kinds: Vec<Arc<dyn AgentKind>>) -> Arc<dyn Runtime> {
-        *self.store.lock().expect("nobody panics with it") = Arc::new(MapStore::new());
+        *self.store.lock().expect("nobody panics with it") = empty();
         self.over_the_store(kinds).await
     }
 

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use agent_runtime::{OpenError, open_store};
 use bytes::Bytes;
-use runtime_codec::{CodecError, Cursor, Manifest, NameRecord, StateRecord, decode, decode_entry};
+use runtime_codec::{
+    CodecError, ContentRef, Cursor, Kept, Manifest, NameRecord, Record, SavedSession, Segment, SegmentIndex,
+    SessionList, SessionPage, StateRecord, decode, decode_entry,
+};
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{Entry, Head, Message};
 use runtime_traits::name::SessionName;
@@ -118,6 +121,46 @@ impl Evidence {
     pub(super) fn blob(&self, partition: Partition, hash: &Digest) -> Option<Bytes> {
         let chunks = self.blobs.get(&(partition, *hash))?;
         Some(chunks.values().flatten().copied().collect::<Vec<u8>>().into())
+    }
+
+    /// What snapshots are made of.
+    fn made<R: Record>(&self, partition: Partition, hash: Digest, len: u64) -> Option<R> {
+        let bytes = self.blob(partition, &hash)?;
+        (Digest::of(&bytes) == hash && bytes.len() as u64 == len).then(|| decode(&bytes).ok())?
+    }
+
+    /// The conversations of a snapshot; `None` when one of its parts is not there, or not as it was.
+    pub(super) fn saved_sessions(&self, manifest: &Manifest) -> Option<Vec<SavedSession>> {
+        let partition = manifest.agent.partition();
+        let ContentRef { hash, len } = match &manifest.kept {
+            Kept::Here(sessions) => return Some(sessions.clone()),
+            Kept::List(list) => *list,
+        };
+        let mut sessions = Vec::new();
+        for page in self.made::<SessionList>(partition, hash, len)?.pages {
+            sessions.extend(self.made::<SessionPage>(partition, page.hash, page.len)?.sessions);
+        }
+        Some(sessions)
+    }
+
+    /// The messages of a saved conversation.
+    pub(super) fn saved_messages(
+        &self,
+        partition: Partition,
+        session: &SavedSession,
+    ) -> Option<Vec<Message>> {
+        let mut segments = Vec::new();
+        for index in &session.sealed {
+            segments.extend(self.made::<SegmentIndex>(partition, index.hash, index.len)?.segments);
+        }
+        segments.extend(&session.open);
+        let mut messages = Vec::new();
+        for segment in segments {
+            for message in self.made::<Segment>(partition, segment.hash, segment.len)?.messages {
+                messages.push(decode(&message).ok()?);
+            }
+        }
+        Some(messages)
     }
 
     async fn read_cells(

@@ -34,6 +34,8 @@ pub(crate) enum Which {
     ModelCall,
     /// A conversation of two thousand turns
     Conversation,
+    /// Saves after ten thousand messages
+    Save,
 }
 
 /// How often, how long, and where.
@@ -50,7 +52,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -60,6 +62,7 @@ impl Which {
         Self::Resume,
         Self::ModelCall,
         Self::Conversation,
+        Self::Save,
     ];
 }
 

@@ -1,4 +1,4 @@
-//! The routes of agents and snapshots.
+//! The routes of agents.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use runtime_traits::runtime::{AgentStatus, Page, Said};
-use runtime_traits::{AgentRef, AgentSpec, StateId};
+use runtime_traits::{AgentRef, AgentSpec};
 
 use crate::extract::{Asked, Named, Sent};
 use crate::face::Face;
 use crate::problem::Problem;
-use crate::wire::{AgentAnswer, Paging, RestoreBody, StateAnswer, Which};
+use crate::wire::{AgentAnswer, Paging, Which};
 
 type Shared = State<Arc<Face>>;
 
@@ -76,21 +76,4 @@ pub(super) async fn messages(
 ) -> Result<Json<Page<Said>>, Problem> {
     let Which { session, before, limit } = which;
     Ok(Json(face.runtime.messages(&agent, &session, before.as_deref(), limit).await?))
-}
-
-pub(super) async fn save_state(
-    State(face): Shared,
-    Named(agent): Named<AgentRef>,
-) -> Result<(StatusCode, Json<StateAnswer>), Problem> {
-    let state = face.runtime.save_state(&agent).await?;
-    Ok((StatusCode::CREATED, Json(StateAnswer { state })))
-}
-
-pub(super) async fn restore_agent(
-    State(face): Shared,
-    Named(state): Named<StateId>,
-    Sent(body): Sent<RestoreBody>,
-) -> Result<(StatusCode, Json<AgentAnswer>), Problem> {
-    let agent = face.runtime.restore_agent(&state, body.name).await?;
-    Ok((StatusCode::CREATED, Json(AgentAnswer { agent })))
 }

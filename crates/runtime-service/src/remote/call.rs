@@ -71,7 +71,21 @@ impl RemoteRuntime {
         again: Again,
     ) -> Result<T, RuntimeError> {
         let bytes = self.answer(request, extra, again).await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.error(Failure::Nonsense(Cause::of(&error))))
+        self.parsed(&bytes)
+    }
+
+    /// Asks for something that can be sent once, and reads the answer's JSON.
+    pub(super) async fn ask_once<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        within: Duration,
+    ) -> Result<T, RuntimeError> {
+        let bytes = self.once(request, within).await.map_err(|failure| self.error(failure))?;
+        self.parsed(&bytes)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, RuntimeError> {
+        serde_json::from_slice(bytes).map_err(|error| self.error(Failure::Nonsense(Cause::of(&error))))
     }
 
     /// Asks for something whose answer is empty.

@@ -8,8 +8,9 @@ use reqwest::{Method, Request};
 use runtime_traits::log::{Outcome, StepKey};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
-    RunStream, Said, Submitted,
+    RunStream, Said, SnapshotFilter, Submitted,
 };
+use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
     AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
@@ -21,7 +22,8 @@ use crate::remote::RemoteRuntime;
 use crate::remote::call::Again;
 use crate::remote::tail::Tail;
 use crate::wire::{
-    AgentAnswer, AnswerBody, CancelBody, DecideBody, RestoreBody, RunAnswer, StateAnswer, Within,
+    AgentAnswer, AnswerBody, CancelBody, DecideBody, DeletedAnswer, RestoreBody, RunAnswer, StateAnswer,
+    Within,
 };
 
 /// How long the other side is asked to wait at once.
@@ -197,6 +199,54 @@ impl Runtime for RemoteRuntime {
         let request = self.sending(Method::POST, &segments, &RestoreBody { name })?;
         let answer: AgentAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
         Ok(answer.agent)
+    }
+
+    async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "restore"];
+        let request = self.sending(Method::POST, &segments, &StateAnswer { state: *state })?;
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn snapshots(&self, filter: SnapshotFilter) -> Result<Page<SnapshotInfo>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "snapshots"]);
+        add(&mut request, "agent", filter.agent);
+        add(&mut request, "after", filter.after);
+        add(&mut request, "limit", Some(filter.limit));
+        self.read(request).await
+    }
+
+    async fn snapshot(&self, state: &StateId) -> Result<SnapshotView, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "snapshots", &state.to_string()])).await
+    }
+
+    async fn diff_snapshots(&self, before: &StateId, after: &StateId) -> Result<SnapshotDiff, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "snapshots", &before.to_string(), "diff"]);
+        add(&mut request, "after", Some(after));
+        self.read(request).await
+    }
+
+    async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError> {
+        let request = self.request(Method::DELETE, &["v1", "snapshots", &state.to_string()]);
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn retain_snapshots(
+        &self,
+        agent: &AgentRef,
+        retention: Retention,
+    ) -> Result<Vec<StateId>, RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "retain"];
+        let request = self.sending(Method::POST, &segments, &retention)?;
+        let answer: DeletedAnswer = self.ask(request, Duration::ZERO, Again::Never).await?;
+        Ok(answer.deleted)
+    }
+
+    async fn export_snapshot(&self, state: &StateId) -> Result<SnapshotFile, RuntimeError> {
+        self.file_of(state).await
+    }
+
+    async fn import_snapshot(&self, file: SnapshotFile) -> Result<StateId, RuntimeError> {
+        self.send_file(file).await
     }
 
     async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {

@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::runtime::{CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, StreamItem};
+use runtime_traits::runtime::{
+    CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
+};
+use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, SessionName};
+use runtime_traits::{
+    AgentRef, AgentSpec, Content, IdempotencyKey, Name, RunRequest, Runtime, RuntimeError, SessionName,
+};
 use tokio::time::timeout;
 
 use crate::support::{LONG, Place, scribe};
@@ -74,6 +80,21 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(remote.save_state(&agent).await, Ok(state));
     assert_eq!(remote.restore_agent(&state, None).await, Ok(samples.agent));
     assert_eq!(remote.restore_agent(&state, name.clone()).await, Ok(samples.agent));
+    let of = SnapshotFilter { agent: Some(samples.agent), after: Some("a&b".to_owned()), limit: 7 };
+    let retention = Retention { newest: Some(3), within: Some(Duration::from_millis(1500)) };
+    assert_eq!(remote.restore_in_place(&state, &agent).await, Ok(()));
+    let page = Page { items: vec![samples.snapshot_info()], next: None };
+    assert_eq!(remote.snapshots(of.clone()).await, Ok(page.clone()));
+    assert_eq!(remote.snapshots(SnapshotFilter::default()).await, Ok(page));
+    assert_eq!(remote.snapshot(&state).await, Ok(samples.snapshot_view()));
+    assert_eq!(remote.diff_snapshots(&state, &state).await, Ok(samples.snapshot_diff()));
+    assert_eq!(remote.delete_snapshot(&state).await, Ok(()));
+    assert_eq!(remote.retain_snapshots(&agent, retention).await, Ok(vec![state]));
+    let file = remote.export_snapshot(&state).await.expect("a file");
+    let pieces: Vec<_> = file.try_collect().await.expect("a whole file");
+    assert_eq!(pieces.concat(), samples.file);
+    let pieces: Vec<Result<Bytes, RuntimeError>> = pieces.into_iter().map(Ok).collect();
+    assert_eq!(remote.import_snapshot(Box::pin(futures_util::stream::iter(pieces))).await, Ok(state));
     assert_eq!(remote.shutdown(second).await, Ok(()));
 
     vec![
@@ -97,9 +118,18 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::Runs(RunFilter::default()),
         Call::RunStatus(run),
         Call::Status,
-        Call::SaveState(agent),
+        Call::SaveState(agent.clone()),
         Call::RestoreAgent(state, None),
         Call::RestoreAgent(state, name),
+        Call::RestoreInPlace(state, agent.clone()),
+        Call::Snapshots(of),
+        Call::Snapshots(SnapshotFilter::default()),
+        Call::Snapshot(state),
+        Call::DiffSnapshots(state, state),
+        Call::DeleteSnapshot(state),
+        Call::RetainSnapshots(agent, retention),
+        Call::ExportSnapshot(state),
+        Call::ImportSnapshot(samples.file.clone()),
         Call::Shutdown(second),
     ]
 }

@@ -19,6 +19,7 @@ mod redis_fixtures;
 mod redis_opening;
 mod redis_suite;
 mod rekeying;
+mod snapshots;
 mod traced;
 mod uri;
 mod verifying;

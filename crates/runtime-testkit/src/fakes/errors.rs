@@ -59,6 +59,8 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::RunCancelled { run }, 409),
         (RuntimeError::RunContinues { run, next: run }, 409),
         (RuntimeError::ShuttingDown, 503),
+        (RuntimeError::BadSnapshotFile { reason: named("it is cut off after 3 bytes") }, 422),
+        (RuntimeError::NoSnapshots, 501),
         (RuntimeError::Damaged { what: named("the log") }, 500),
         (RuntimeError::Newer { what: named("the log") }, 500),
         (RuntimeError::Unreachable { at: named("unix:/run/x"), cause: Cause::says("no such file") }, 502),
@@ -143,6 +145,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 28);
+        assert_eq!(codes.len(), 30);
     }
 }

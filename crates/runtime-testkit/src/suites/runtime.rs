@@ -10,6 +10,7 @@ mod lifecycle;
 mod people;
 mod runs;
 mod scene;
+mod snapshots;
 mod streams;
 pub mod wrong;
 
@@ -32,6 +33,10 @@ pub use people::{
     rollback_forgets,
 };
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
+pub use snapshots::{
+    diff_says_what_changed, file_restores_elsewhere, in_place_is_the_saved_one, in_place_when_stopped,
+    snapshots_are_listed,
+};
 pub use streams::{late_viewers_catch_up, stream_is_the_log};
 
 /// How the suite gets a runtime, and what it may do to it.
@@ -80,6 +85,11 @@ macro_rules! for_each_runtime_case {
                 stop_drains "stop-drains",
                 pause_holds_steps "pause-holds-steps",
                 restored_remembers "restored-remembers",
+                in_place_is_the_saved_one "in-place-is-the-saved-one",
+                in_place_when_stopped "in-place-when-stopped",
+                snapshots_are_listed "snapshots-are-listed",
+                diff_says_what_changed "diff-says-what-changed",
+                file_restores_elsewhere "file-restores-elsewhere",
                 answered_once "answered-once",
                 consent_is_for_one_call "consent-is-for-one-call",
                 interrupt_keeps "interrupt-keeps",

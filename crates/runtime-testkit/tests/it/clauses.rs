@@ -1,10 +1,12 @@
 //! The suite and the contract name the same clauses.
 
-use runtime_testkit::suites::model;
 use runtime_testkit::suites::state_store::CASES;
+use runtime_testkit::suites::{model, snapshots};
 
 const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
 const MODELS: &str = include_str!("../../../runtime-traits/src/model.rs");
+
+const SNAPSHOTS: &str = include_str!("../../../runtime-traits/src/snapshot/contract.rs");
 
 /// The names in the bullets under `# Contract`.
 fn clauses(doc: &str) -> Vec<&str> {
@@ -27,4 +29,11 @@ fn every_clause_of_the_store_contract_is_a_case_of_the_same_name() {
 fn every_clause_of_the_contract_of_models_is_a_case_of_the_same_name() {
     let cases: Vec<_> = model::CASES.iter().map(|case| case.clause).collect();
     assert_eq!(cases, clauses(MODELS));
+}
+
+#[test]
+fn every_clause_of_the_contract_of_snapshots_is_a_case_of_the_same_name() {
+    let cases: Vec<_> = snapshots::CASES.iter().map(|case| case.clause).collect();
+    let flaws: Vec<_> = snapshots::Flaw::ALL.iter().map(|(_, clause)| *clause).collect();
+    assert_eq!((&cases, &flaws), (&clauses(SNAPSHOTS), &clauses(SNAPSHOTS)));
 }

@@ -8,5 +8,6 @@ mod faulty_store;
 mod fixture;
 mod map_store;
 mod models;
+mod snapshots;
 mod transcripts;
 mod wrong_stores;

@@ -204,6 +204,15 @@ pub enum RuntimeError {
         /// What.
         what: String,
     },
+    /// What was given is no snapshot file, or not all of one.
+    #[error("the snapshot file cannot be taken: {reason}; export the snapshot again")]
+    BadSnapshotFile {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The runtime was put together without anything that makes snapshots.
+    #[error("this runtime makes no snapshots; give its builder something that does, such as `StateManager`")]
+    NoSnapshots,
     /// A remote runtime did not answer as it should.
     #[error(
         "the runtime at `{at}` did not answer as it should ({cause}); see whether it is up, and ask again"
@@ -256,6 +265,8 @@ impl RuntimeError {
             Self::Store(_) => "store",
             Self::Damaged { .. } => "damaged",
             Self::Newer { .. } => "newer",
+            Self::BadSnapshotFile { .. } => "bad-snapshot-file",
+            Self::NoSnapshots => "no-snapshots",
             Self::Unreachable { .. } => "unreachable",
         }
     }

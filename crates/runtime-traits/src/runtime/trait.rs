@@ -13,9 +13,10 @@ use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
 use crate::runtime::status::{
-    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter, Said,
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter, Said, SnapshotFilter,
 };
 use crate::runtime::stream::RunStream;
+use crate::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use crate::store::Seq;
 
 /// What can be done with agents, wherever they run. A value of this trait acts for one tenant.
@@ -34,6 +35,12 @@ use crate::store::Seq;
 /// - `stop-drains`: after `stop` no run is taken; those that were accepted and have not begun stay queued.
 /// - `pause-holds-steps`: after `pause` no step begins until `resume`.
 /// - `restored-remembers`: an agent restored from a snapshot has the conversations and the state of the saved one.
+/// - `in-place-is-the-saved-one`: an agent put back to a snapshot keeps its id and name, and has the conversations and the
+///   states that were saved, those and no others.
+/// - `in-place-when-stopped`: an agent that is started, or has an open run, is not put back, and goes on as it was.
+/// - `snapshots-are-listed`: what was saved is listed and described until it is deleted, or no rule of retention keeps it.
+/// - `diff-says-what-changed`: the difference of two snapshots is what happened between them.
+/// - `file-restores-elsewhere`: an exported snapshot, imported, is one more snapshot with the same conversations and states.
 /// - `answered-once`: an answer or a consent ends its wait, once; whoever comes later is told `NothingToAnswer`.
 /// - `consent-is-for-one-call`: a consent with another hash than the waiting call's is `OtherCall`, and starts nothing.
 /// - `interrupt-keeps`: with the policy `Interrupt` the run at work is cancelled, and the conversation holds what it said.
@@ -210,6 +217,62 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::UnknownState`], [`RuntimeError::NameTaken`].
     async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError>;
+
+    /// Puts a stopped agent back to a snapshot: its conversations, states and declaration. Its id and its name stay, and
+    /// so does what its runs did.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`], [`RuntimeError::UnknownAgent`]; [`RuntimeError::WrongState`] unless the agent is
+    /// stopped, has no open run and is of the same kind.
+    async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// The snapshots of the tenant, or those of one agent, which may be gone, in a fixed order: who wants them by age sorts all of them by
+    /// `at`.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn snapshots(&self, filter: SnapshotFilter) -> Result<Page<SnapshotInfo>, RuntimeError>;
+
+    /// One snapshot, with its conversations.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`].
+    async fn snapshot(&self, state: &StateId) -> Result<SnapshotView, RuntimeError>;
+
+    /// How two snapshots differ.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`].
+    async fn diff_snapshots(&self, before: &StateId, after: &StateId) -> Result<SnapshotDiff, RuntimeError>;
+
+    /// Deletes a snapshot. What others share with it stays.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`].
+    async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError>;
+
+    /// Deletes those snapshots of an agent that no rule keeps, and says which they were. The agent may be gone; then its id
+    /// names it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`] for a name that no agent has.
+    async fn retain_snapshots(
+        &self,
+        agent: &AgentRef,
+        retention: Retention,
+    ) -> Result<Vec<StateId>, RuntimeError>;
+
+    /// A snapshot as one file, which this runtime or another can take in.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownState`]. The file breaks off with an error where something cannot be read.
+    async fn export_snapshot(&self, state: &StateId) -> Result<SnapshotFile, RuntimeError>;
+
+    /// Takes a snapshot from a file. A file that breaks off leaves none.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadSnapshotFile`] or [`RuntimeError::Newer`] for what is no such file.
+    async fn import_snapshot(&self, file: SnapshotFile) -> Result<StateId, RuntimeError>;
 
     /// Takes no more runs, lets what runs end `within` this time, parks the rest. Cancels nothing.
     ///

@@ -55,6 +55,8 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::Name(name()),
         RuntimeError::NameTaken { name: text("poet"), kind: text("echo") },
         RuntimeError::EmptyInput,
+        RuntimeError::BadSnapshotFile { reason: text("it is cut off after 3 bytes") },
+        RuntimeError::NoSnapshots,
         RuntimeError::AnswerWithKey,
         RuntimeError::TooLarge { what: text("the input"), size: 20 << 20, limit: 16 << 20 },
         RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after: Duration::from_millis(300) },
@@ -115,16 +117,18 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::OtherCall { .. } => 25,
         RuntimeError::CannotFork { .. } => 26,
         RuntimeError::AnswerWithKey => 27,
+        RuntimeError::BadSnapshotFile { .. } => 28,
+        RuntimeError::NoSnapshots => 29,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..28).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..30).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (28, 28));
+    assert_eq!((codes.len(), words.len()), (30, 30));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

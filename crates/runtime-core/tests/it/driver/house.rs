@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_core::{Builder, RuntimeManager};
-use runtime_testkit::fakes::MapStore;
+use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::StateStore;
@@ -273,6 +273,7 @@ impl House {
 
     pub(crate) fn builder(&self) -> Builder {
         RuntimeManager::builder(Arc::clone(&self.store))
+            .snapshots(Arc::new(MapSnapshots::new(Arc::clone(&self.store))))
             .kind(Arc::new(ScriptedKind(Arc::clone(&self.world))))
             .configure(|config| config.park_after = Duration::from_millis(20))
     }

@@ -1,6 +1,5 @@
 //! Register, start, run, stop; what is refused; what is remembered.
 
-use runtime_core::RuntimeManager;
 use runtime_traits::runtime::{AgentRef, RunFilter, RunRequest, Runtime, RuntimeError};
 use runtime_traits::{AgentSpec, IdempotencyKey};
 
@@ -78,32 +77,6 @@ async fn a_state_above_the_limit_is_refused_and_nothing_of_it_is_recorded() {
     assert_eq!(runtime.run_status(&refused.run).await.unwrap().entries, 3, "no state is among them");
     assert_eq!(after.output.to_string(), "a,b");
     assert_eq!(largest.output.to_string(), "kept");
-}
-
-#[tokio::test]
-async fn two_snapshots_share_the_segments_that_are_full() {
-    let house = House::new();
-    let (runtime, agent) = house.with_agent().await;
-    for _ in 0..40 {
-        runtime.run_agent(agent, "hello").await.unwrap();
-    }
-    let count = async |runtime: &RuntimeManager| {
-        let cells = house
-            .store
-            .scan(&runtime_traits::store::Key::all(agent.partition()), None, 100_000)
-            .await
-            .unwrap();
-        let _ = runtime;
-        cells.iter().filter(|(key, _)| key.path.to_string().contains("/blob/")).count()
-    };
-
-    runtime.save_state(agent).await.unwrap();
-    let first = count(&runtime).await;
-    runtime.run_agent(agent, "more").await.unwrap();
-    runtime.save_state(agent).await.unwrap();
-
-    assert_eq!(first, 2, "80 messages are a full segment and a begun one");
-    assert_eq!(count(&runtime).await, 3, "the second snapshot adds the begun one only");
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use runtime_codec::{Manifest, Segment, decode};
 use runtime_traits::content::Payload;
-use runtime_traits::log::{Author, EntryKind, Message, Outcome};
+use runtime_traits::log::{Author, EntryKind, Outcome};
 use runtime_traits::name::SessionName;
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentId, Digest, RunId};
+use runtime_traits::{AgentId, RunId};
 
 use super::logs::outcome;
 use super::{Case, accepted};
@@ -166,10 +165,12 @@ impl Case<'_> {
             self.hold(Law::Saved, there, || format!("{state} was saved, and is not there"));
         }
         for (state, manifest) in &evidence.snapshots {
-            for session in &manifest.sessions {
+            let sessions = evidence.saved_sessions(manifest);
+            self.hold(Law::Saved, sessions.is_some(), || format!("{state} is not whole"));
+            for session in sessions.unwrap_or_default() {
                 let place = (manifest.agent, session.session.clone());
                 let conversation = evidence.sessions.get(&place);
-                let messages = self.saved_messages(manifest, &session.segments);
+                let messages = evidence.saved_messages(manifest.agent.partition(), &session);
                 let head = session.head;
                 let count = head.map_or(0, |head| head.last.0 as usize);
                 let stored = conversation.and_then(|conversation| conversation.messages.get(..count));
@@ -187,25 +188,6 @@ impl Case<'_> {
                 });
             }
         }
-    }
-
-    fn saved_messages(
-        &self,
-        manifest: &Manifest,
-        segments: &[runtime_codec::SegmentRef],
-    ) -> Option<Vec<Message>> {
-        let mut messages = Vec::new();
-        for reference in segments {
-            let bytes = self.evidence.blob(manifest.agent.partition(), &reference.hash)?;
-            if Digest::of(&bytes) != reference.hash || bytes.len() as u64 != reference.len {
-                return None;
-            }
-            let segment: Segment = decode(&bytes).ok()?;
-            for message in segment.messages {
-                messages.push(decode(&message).ok()?);
-            }
-        }
-        Some(messages)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a test wants a runtime to answer.
 
+use bytes::Bytes;
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Joined, NodeStatus, Page, Said, StreamItem, Submitted,
 };
@@ -30,6 +31,8 @@ pub enum Answer {
     Runs(Page<RunView>),
     /// Of `run_status`.
     Run(Box<RunView>),
+    /// Of `export_snapshot`: the pieces of the file.
+    File(Vec<Result<Bytes, RuntimeError>>),
     /// Of `status`.
     Node(Box<NodeStatus>),
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
-use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter};
+use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter, SnapshotFilter};
+use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentRef, Name, RunId, RunRequest, SessionName, StateId};
 
@@ -33,5 +34,14 @@ pub enum Call {
     Status,
     SaveState(AgentRef),
     RestoreAgent(StateId, Option<Name>),
+    RestoreInPlace(StateId, AgentRef),
+    Snapshots(SnapshotFilter),
+    Snapshot(StateId),
+    DiffSnapshots(StateId, StateId),
+    DeleteSnapshot(StateId),
+    RetainSnapshots(AgentRef, Retention),
+    ExportSnapshot(StateId),
+    /// With the whole file.
+    ImportSnapshot(Vec<u8>),
     Shutdown(Duration),
 }

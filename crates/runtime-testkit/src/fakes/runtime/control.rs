@@ -4,12 +4,14 @@ use std::future::pending;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
-    Said, Submitted,
+    Said, SnapshotFilter, Submitted,
 };
+use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
     AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
@@ -159,6 +161,53 @@ impl Runtime for FakeRuntime {
     async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
         self.done(Call::RestoreAgent(*state, name)).await?;
         Ok(self.samples().agent)
+    }
+
+    async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError> {
+        self.done(Call::RestoreInPlace(*state, agent.clone())).await
+    }
+
+    async fn snapshots(&self, filter: SnapshotFilter) -> Result<Page<SnapshotInfo>, RuntimeError> {
+        self.done(Call::Snapshots(filter)).await?;
+        Ok(Page { items: vec![self.samples().snapshot_info()], next: None })
+    }
+
+    async fn snapshot(&self, state: &StateId) -> Result<SnapshotView, RuntimeError> {
+        self.done(Call::Snapshot(*state)).await?;
+        Ok(self.samples().snapshot_view())
+    }
+
+    async fn diff_snapshots(&self, before: &StateId, after: &StateId) -> Result<SnapshotDiff, RuntimeError> {
+        self.done(Call::DiffSnapshots(*before, *after)).await?;
+        Ok(self.samples().snapshot_diff())
+    }
+
+    async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError> {
+        self.done(Call::DeleteSnapshot(*state)).await
+    }
+
+    async fn retain_snapshots(
+        &self,
+        agent: &AgentRef,
+        retention: Retention,
+    ) -> Result<Vec<StateId>, RuntimeError> {
+        self.done(Call::RetainSnapshots(agent.clone(), retention)).await?;
+        Ok(vec![self.samples().state])
+    }
+
+    async fn export_snapshot(&self, state: &StateId) -> Result<SnapshotFile, RuntimeError> {
+        let sample = self.samples().file.chunks(3).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let pieces: Vec<Result<Bytes, RuntimeError>> = match self.given(Call::ExportSnapshot(*state)).await? {
+            Some(Answer::File(pieces)) => pieces,
+            other => unless(other, sample)?,
+        };
+        Ok(stream::iter(pieces).boxed())
+    }
+
+    async fn import_snapshot(&self, file: SnapshotFile) -> Result<StateId, RuntimeError> {
+        let pieces: Vec<Bytes> = file.try_collect().await?;
+        self.done(Call::ImportSnapshot(pieces.concat())).await?;
+        Ok(self.samples().state)
     }
 
     async fn shutdown(&self, within: Duration) -> Result<(), RuntimeError> {

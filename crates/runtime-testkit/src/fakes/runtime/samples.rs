@@ -6,6 +6,9 @@ use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, StreamItem, Want,
 };
+use runtime_traits::snapshot::{
+    SessionDiff, SnapshotDiff, SnapshotInfo, SnapshotSession, SnapshotView, SpecChange,
+};
 use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
 use runtime_traits::{
     AgentId, Content, Entry, EntryKind, Name, NodeId, Outcome, Partition, Payload, Pool, RunId, RunView,
@@ -28,6 +31,8 @@ pub struct Samples {
     pub input: Content,
     /// The run's output.
     pub output: Content,
+    /// The snapshot's file: any bytes.
+    pub file: Vec<u8>,
 }
 
 impl Default for Samples {
@@ -40,6 +45,7 @@ impl Default for Samples {
             node: NodeId(Uuid::from_u128(4)),
             input: Content::text("hello"),
             output: Content::text("HELLO"),
+            file: (0..=255).collect(),
         }
     }
 }
@@ -54,6 +60,60 @@ impl Samples {
             outcome: Outcome::Completed(Payload::of(&self.output)),
             output: Some(self.output.clone()),
             usage: self.usage(),
+        }
+    }
+
+    /// The snapshot, in a line.
+    pub fn snapshot_info(&self) -> SnapshotInfo {
+        SnapshotInfo {
+            state: self.state,
+            agent: self.agent,
+            name: Name::new("scribe").expect("a name"),
+            kind: Name::new("echo").expect("a name"),
+            at: UnixMillis(2000),
+            sessions: 1,
+            messages: 2,
+            bytes: 300,
+        }
+    }
+
+    /// The snapshot, in full.
+    pub fn snapshot_view(&self) -> SnapshotView {
+        let session = SnapshotSession {
+            name: SessionName::default(),
+            messages: 2,
+            bytes: 300,
+            state: Some(Payload::of(&Content::json(&[1]).expect("JSON"))),
+        };
+        let spec = r#"{"kind":"echo","name":"scribe"}"#.to_owned();
+        SnapshotView {
+            info: self.snapshot_info(),
+            revision: 1,
+            kind_version: 1,
+            spec,
+            sessions: vec![session],
+        }
+    }
+
+    /// How the snapshot differs from another.
+    pub fn snapshot_diff(&self) -> SnapshotDiff {
+        let name = |name| SessionName::new(name).expect("a name");
+        let change = SpecChange {
+            field: "config.model".to_owned(),
+            before: None,
+            after: Some("\"large\"".to_owned()),
+        };
+        SnapshotDiff {
+            spec: vec![change],
+            added: vec![name("new")],
+            removed: vec![name("old")],
+            changed: vec![SessionDiff {
+                name: SessionName::default(),
+                shared: 2,
+                only_before: 0,
+                only_after: 4,
+                state_differs: true,
+            }],
         }
     }
 

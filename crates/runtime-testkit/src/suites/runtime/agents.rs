@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime_traits::log::StepKey;
 use runtime_traits::runtime::{AgentRef, Decision, RunRequest, Want};
+use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, AgentSpec, Name, Partition, Pool, RunId, RuntimeError, StateId};
 use uuid::Uuid;
@@ -87,7 +88,14 @@ pub async fn unknown_is_said(fixture: &dyn RuntimeFixture) {
     unknown_run(&scene, RunId::from_parts(elsewhere, NEVER_MINTED)).await;
     let state = StateId::from_parts(SOMEWHERE, NEVER_MINTED);
     let restored = scene.runtime.restore_agent(&state, None).await;
-    assert_eq!(restored, Err(RuntimeError::UnknownState { state }));
+    let unknown = RuntimeError::UnknownState { state };
+    assert_eq!(restored, Err(unknown.clone()));
+    let echo = AgentRef::Name(Name::new("echo").expect("a name"));
+    assert_eq!(scene.runtime.restore_in_place(&state, &echo).await, Err(unknown.clone()));
+    assert_eq!(scene.runtime.snapshot(&state).await, Err(unknown.clone()));
+    assert_eq!(scene.runtime.diff_snapshots(&state, &state).await, Err(unknown.clone()));
+    assert_eq!(scene.runtime.delete_snapshot(&state).await, Err(unknown.clone()));
+    assert_eq!(scene.runtime.export_snapshot(&state).await.err(), Some(unknown));
 }
 
 async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
@@ -100,6 +108,11 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
+    if matches!(agent, AgentRef::Name(_)) {
+        // An id may be that of an agent that is gone, and has snapshots.
+        let kept = runtime.retain_snapshots(agent, Retention::default()).await;
+        assert_eq!(kept, Err(unknown.clone()));
+    }
     assert_eq!(runtime.submit(agent, "x".into()).await, Err(unknown.clone()));
     assert_eq!(runtime.run(agent, "x".into()).await, Err(unknown));
 }

@@ -10,8 +10,9 @@ use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
-    Said, SessionPolicy, StreamItem, Submitted,
+    Said, SessionPolicy, SnapshotFilter, StreamItem, Submitted, Want,
 };
+use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
     AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
@@ -45,6 +46,16 @@ pub enum Flaw {
     PausesNothing,
     /// A restored agent is a new one.
     RestoresNothing,
+    /// An agent is said to be put back, and is left as it is.
+    PutsBackNothing,
+    /// An agent that is started is stopped to be put back.
+    PutsBackAnyTime,
+    /// Snapshots are not listed.
+    ListsNoSnapshots,
+    /// Differences are told the wrong way round.
+    TellsTheOpposite,
+    /// A file is said to be taken in, and is not.
+    ImportsNothing,
     /// Whoever answers too late is told that all is well.
     AnswersTwice,
     /// Consent to one call is taken for another.
@@ -79,7 +90,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -92,6 +103,11 @@ impl Flaw {
         (Self::StopsTheQueue, "stop-drains"),
         (Self::PausesNothing, "pause-holds-steps"),
         (Self::RestoresNothing, "restored-remembers"),
+        (Self::PutsBackNothing, "in-place-is-the-saved-one"),
+        (Self::PutsBackAnyTime, "in-place-when-stopped"),
+        (Self::ListsNoSnapshots, "snapshots-are-listed"),
+        (Self::TellsTheOpposite, "diff-says-what-changed"),
+        (Self::ImportsNothing, "file-restores-elsewhere"),
         (Self::AnswersTwice, "answered-once"),
         (Self::ConsentsToAll, "consent-is-for-one-call"),
         (Self::InterruptForgets, "interrupt-keeps"),
@@ -339,6 +355,65 @@ impl Runtime for WrongRuntime {
                 Ok(agent)
             }
             (_, name) => self.right.restore_agent(state, name).await,
+        }
+    }
+
+    async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError> {
+        let is_stopped = self.right.agent(agent).await?.want == Want::Stopped;
+        if self.has(Flaw::PutsBackNothing) && is_stopped && self.open_runs(agent).await?.is_empty() {
+            self.right.snapshot(state).await?;
+            return Ok(());
+        }
+        if self.has(Flaw::PutsBackAnyTime) && !is_stopped && self.open_runs(agent).await?.is_empty() {
+            self.right.stop(agent).await?;
+            let put = self.right.restore_in_place(state, agent).await;
+            self.right.start(agent).await?;
+            return put;
+        }
+        self.right.restore_in_place(state, agent).await
+    }
+
+    async fn snapshots(&self, filter: SnapshotFilter) -> Result<Page<SnapshotInfo>, RuntimeError> {
+        let filtered = filter.agent.is_some();
+        let page = self.right.snapshots(filter).await?;
+        if self.has(Flaw::ListsNoSnapshots) && filtered {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        Ok(page)
+    }
+
+    async fn snapshot(&self, state: &StateId) -> Result<SnapshotView, RuntimeError> {
+        self.right.snapshot(state).await
+    }
+
+    async fn diff_snapshots(&self, before: &StateId, after: &StateId) -> Result<SnapshotDiff, RuntimeError> {
+        if self.has(Flaw::TellsTheOpposite) {
+            return self.right.diff_snapshots(after, before).await;
+        }
+        self.right.diff_snapshots(before, after).await
+    }
+
+    async fn delete_snapshot(&self, state: &StateId) -> Result<(), RuntimeError> {
+        self.right.delete_snapshot(state).await
+    }
+
+    async fn retain_snapshots(
+        &self,
+        agent: &AgentRef,
+        retention: Retention,
+    ) -> Result<Vec<StateId>, RuntimeError> {
+        self.right.retain_snapshots(agent, retention).await
+    }
+
+    async fn export_snapshot(&self, state: &StateId) -> Result<SnapshotFile, RuntimeError> {
+        self.right.export_snapshot(state).await
+    }
+
+    async fn import_snapshot(&self, file: SnapshotFile) -> Result<StateId, RuntimeError> {
+        let known = self.seen().saved.keys().next().copied();
+        match known {
+            Some(known) if self.has(Flaw::ImportsNothing) => Ok(known),
+            _ => self.right.import_snapshot(file).await,
         }
     }
 

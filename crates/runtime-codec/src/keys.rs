@@ -1,4 +1,6 @@
 //! The keyspace: where everything is. A new prefix needs a decision record.
+//!
+//! Whatever writes into a store or reads it takes its paths from here.
 
 use bytes::Bytes;
 use runtime_traits::clock::UnixMillis;
@@ -237,6 +239,27 @@ pub fn messages(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Log 
 /// The message logs of an agent.
 pub fn messages_all(tenant: &Tenant, agent: &AgentId) -> Log {
     log(agent.partition(), &["t/", tenant.as_str(), "/msg/", Hex::of(agent.unique()).as_str(), "/"])
+}
+
+/// All snapshots of a tenant in a partition.
+pub fn snapshots_all(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/snap/"])
+}
+
+/// Which snapshot a cell is.
+pub fn of_snapshot(cell: &Key) -> Option<StateId> {
+    Some(StateId::from_parts(cell.partition, Uuid::try_parse(last_part(cell)?).ok()?))
+}
+
+/// Which snapshot was made of an agent last. It shares its segments with the next one.
+pub fn saved(tenant: &Tenant, agent: &AgentId) -> Key {
+    key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/saved"])
+}
+
+/// That an agent is being put back to a snapshot: a cell that has been due ever since.
+pub fn restoring(agent: &AgentId) -> Key {
+    let what = ["restore/", Hex::of(agent.unique()).as_str()].concat();
+    due(agent.partition(), UnixMillis(0), &what)
 }
 
 /// A snapshot.
