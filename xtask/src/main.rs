@@ -8,6 +8,7 @@ mod prepare;
 mod report;
 mod run;
 mod stages;
+mod strace;
 mod tools;
 
 use std::fmt;
