@@ -17,6 +17,7 @@ mod dice;
 mod effects;
 mod evidence;
 mod flaw;
+mod guards;
 mod host;
 mod lives;
 mod operator;
@@ -73,6 +74,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
         Command::Diskfull(args) => concluded(stores::diskfull(args)).await,
+        Command::Guards(args) => concluded(guards::guards(args)).await,
         Command::Damage(args) => concluded(stores::damage(args)).await,
         Command::Show(args) => {
             print!("{}", show(&args).await?);

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::bombs::BombsArgs;
 use super::flaw::Flaw;
+use super::guards::GuardsArgs;
 use super::host::HostArgs;
 use super::show::ShowArgs;
 use super::stores::{
@@ -61,6 +62,10 @@ pub(super) enum Command {
     /// Records of the store, JSON of contents and requests, fleet files, URIs: good bytes that were changed, and random ones.
     /// None may panic, end the process, take more memory than the limit of a record, or be taken with a byte too many.
     Bombs(BombsArgs),
+    /// Switches each guard off once, and sees that the experiment about it notices.
+    ///
+    /// Needs a build with the feature `unguarded`.
+    Guards(GuardsArgs),
     /// Shows the logs in the store that a campaign has kept.
     Show(ShowArgs),
     /// The process that serves and is killed.

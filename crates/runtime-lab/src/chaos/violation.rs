@@ -72,6 +72,9 @@ pub(super) enum Law {
     Panicked,
     /// What is read takes no more memory than its limit.
     Greedy,
+    /// What breaks a law is noticed.
+    #[cfg(feature = "unguarded")]
+    Unnoticed,
     /// Batches are answered as the store contract says.
     Answered,
 }

@@ -2,5 +2,6 @@
 
 mod bombs;
 mod crash;
+mod guards;
 mod program;
 mod stores;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
 use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
 
 use super::backend::{Watch, Watched, is_full};
 use super::options::{Integrity, RedbOptions};
@@ -39,6 +40,9 @@ impl Opening {
     /// Opens the database and reads what its committer has to know.
     pub(super) fn open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
         self.watch.reset();
+        if !Guard::Panics.holds() {
+            return self.try_open(integrity);
+        }
         // redb panics on some damaged files.
         catch_unwind(AssertUnwindSafe(|| self.try_open(integrity))).unwrap_or_else(|_| {
             Err(OpenError::Damaged {
@@ -114,6 +118,9 @@ pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
+    if !Guard::FolderSync.holds() {
+        return Ok(());
+    }
     File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
 }
 
