@@ -91,7 +91,14 @@ pub(super) struct CrashArgs {
     /// How many runs are in flight.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) runs: u32,
-    /// Says also what was looked at, and at which commits processes died.
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// What every experiment with a store is told.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct How {
+    /// Says also what was looked at.
     #[arg(long)]
     pub(super) details: bool,
     /// Keeps the folder with the store and what the processes wrote, and says where it is.

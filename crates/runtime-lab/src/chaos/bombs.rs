@@ -199,7 +199,7 @@ fn targets(flaw: Option<Careless>) -> Vec<Target> {
                 target.read = |bytes| {
                     let len =
                         bytes.get(5..9).and_then(|len| len.try_into().ok()).map_or(0, u32::from_le_bytes);
-                    Vec::<u8>::with_capacity(len as usize).is_empty() && false
+                    Vec::<u8>::with_capacity(len as usize).capacity() == usize::MAX
                 }
             }
             Some(Careless::Trailing) => {

@@ -129,7 +129,7 @@ impl Campaign {
             folder: folder.path().to_owned(),
             counter: socket.shown().to_owned(),
             agents: AGENTS,
-            flaw: args.flaw,
+            flaw: args.how.flaw,
         };
         Ok(Self {
             args,
@@ -326,7 +326,7 @@ impl Campaign {
             deaths: self.deaths,
         };
         // What went wrong is worth looking at.
-        let keep = self.args.keep || !violations.is_empty();
+        let keep = self.args.how.keep || !violations.is_empty();
         let kept = keep.then(|| self.folder.keep());
         Ok(Report {
             name: "crash",
@@ -334,7 +334,7 @@ impl Campaign {
             seed: self.args.seed,
             violations,
             figures: vec![("p50", percentile(&self.restarts, 50)), ("p99", percentile(&self.restarts, 99))],
-            details: if self.args.details { details.to_string() } else { String::new() },
+            details: if self.args.how.details { details.to_string() } else { String::new() },
             kept,
         })
     }

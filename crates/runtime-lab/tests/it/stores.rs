@@ -28,6 +28,11 @@ fn forty_disks_whose_power_was_cut_keep_what_was_acknowledged() {
 }
 
 #[test]
+fn a_disk_whose_power_was_cut_while_a_store_was_made_has_a_whole_one_or_none() {
+    finds_nothing(&["powerloss", "--n", "60", "--batches", "1", "--writers", "1"]);
+}
+
+#[test]
 fn a_store_that_answers_without_writing_is_found_out_by_a_kill() {
     finds(&["kill9", "--n", "2", "--seed", "3", "--flaw", "forgets"], &["lost"]);
 }

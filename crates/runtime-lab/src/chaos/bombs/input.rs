@@ -1,6 +1,6 @@
 //! Hostile bytes: golden ones that were changed, and random ones.
 
-use runtime_traits::content::Content;
+use runtime_traits::content::{Content, Payload};
 
 use super::target::TARGETS;
 use crate::chaos::dice::Dice;
@@ -47,7 +47,9 @@ impl Seeds {
         ];
         for content in &contents {
             let text = serde_json::to_vec(content).expect("a content can be written");
-            add("payload", [b"{\"inline\":", text.as_slice(), b"}"].concat());
+            let payload =
+                serde_json::to_vec(&Payload::Inline(content.clone())).expect("a payload can be written");
+            add("payload", payload);
             add("run-request", [b"{\"input\":", text.as_slice(), b"}"].concat());
             add("content", text);
         }
@@ -57,7 +59,7 @@ impl Seeds {
         );
         add(
             "run-request",
-            br#"{"agent":"a","session":"s","input":{"json":{"a":[1]}},"labels":{"a":"b"}}"#.to_vec(),
+            br#"{"session":"s","input":{"json":{"a":[1]}},"policy":"enqueue","labels":{"a":"b"}}"#.to_vec(),
         );
         for fleet in [FLEET, MORE_FLEET] {
             add("fleet", fleet.as_bytes().to_vec());

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::error::StoresError;
-use crate::chaos::flaw::Flaw;
+use crate::chaos::args::How;
 
 /// What all experiments on stores are told.
 #[derive(Clone, Debug, Args)]
@@ -17,15 +17,8 @@ pub(in crate::chaos) struct Common {
     /// How many writers commit at once.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) writers: u32,
-    /// Says also what was looked at.
-    #[arg(long)]
-    pub(super) details: bool,
-    /// Keeps the folder with the store and what the processes wrote, and says where it is.
-    #[arg(long)]
-    pub(super) keep: bool,
-    /// Lets the store break its contract.
-    #[arg(long, hide = true)]
-    pub(super) flaw: Option<Flaw>,
+    #[command(flatten)]
+    pub(super) how: How,
 }
 
 impl Common {

@@ -85,9 +85,9 @@ impl Bench {
     /// The report, as the arguments want it told. What went wrong is kept, because it is worth looking at.
     pub(super) fn report(self, report: Report, args: &Common) -> Report {
         self.tell("");
-        let keep = args.keep || !report.violations.is_empty();
+        let keep = args.how.keep || !report.violations.is_empty();
         let kept = keep.then(|| self.folder.keep());
-        let details = if args.details { report.details } else { String::new() };
+        let details = if args.how.details { report.details } else { String::new() };
         Report { kept, details, ..report }
     }
 }

@@ -92,9 +92,9 @@ pub(in crate::chaos) async fn damage(args: DamageArgs) -> Result<Report, StoresE
     fill(&bench, work, args.batches).await?;
     let whole = Files::read(&bench.disk()).map_err(refused("to read the store's files"))?;
     let size: usize = whole.contents.values().map(Vec::len).sum();
-    let mut examiner = Examiner::new(args.common.flaw);
+    let mut examiner = Examiner::new(args.common.how.flaw);
     // A store that hides damage has no check that tells it.
-    let check = args.common.flaw.is_none();
+    let check = args.common.how.flaw.is_none();
     let mut answers: BTreeMap<(&str, Answer), u64> = BTreeMap::new();
     let (mut violations, mut caught) = (Vec::new(), 0);
     for nth in 1..=args.n {

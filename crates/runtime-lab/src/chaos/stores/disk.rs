@@ -188,7 +188,11 @@ impl Disk {
                 let (from, to) = (self.absolute(call, 0, 1)?, self.absolute(call, 2, 3)?);
                 self.renamed(call, &from, &to);
             }
-            "link" | "linkat" => return None,
+            "link" => self.linked(call, &call.path(0)?, &call.path(1)?),
+            "linkat" => {
+                let (from, to) = (self.absolute(call, 0, 1)?, self.absolute(call, 2, 3)?);
+                self.linked(call, &from, &to);
+            }
             "unlink" | "rmdir" => self.unlinked(call, &call.path(0)?),
             "unlinkat" => self.unlinked(call, &self.absolute(call, 0, 1)?),
             "mkdir" => self.made(call, &call.path(0)?, Kind::Folder),
@@ -250,6 +254,11 @@ impl Disk {
         let Some(((folder, name), (other, new))) = places else { return };
         let namings = vec![Naming { folder, name, node: None }, Naming { folder: other, name: new, node }];
         self.step(call.begin, call.end, Act::Name(namings));
+    }
+
+    fn linked(&mut self, call: &Call, from: &Path, to: &Path) {
+        let Some((node, (folder, name))) = self.find(from).zip(self.place(to)) else { return };
+        self.step(call.begin, call.end, Act::Name(vec![Naming { folder, name, node: Some(node) }]));
     }
 
     fn node(&mut self, kind: Kind) -> Node {

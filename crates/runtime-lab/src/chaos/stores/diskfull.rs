@@ -95,9 +95,10 @@ pub(in crate::chaos) async fn diskfull(args: DiskfullArgs) -> Result<Report, Sto
             work: Work { seed: args.common.seed.wrapping_add(nth), writers: args.common.writers },
             life: nth,
             until: None,
-            best: false,
+            // Commits that no sync has reached would be lost with the file's closing, and stop the store.
+            best: true,
             unclosed: false,
-            flaw: args.common.flaw,
+            flaw: args.common.how.flaw,
             log: bench.log("small"),
         };
         trials.one(&start, &small, Dice::of(args.common.seed, ("diskfull", nth))).await?;

@@ -92,7 +92,7 @@ pub(in crate::chaos) async fn examine(args: ExamineArgs) -> Result<(), ExamineEr
     Ok(())
 }
 
-async fn look(task: &Task, work: Work, flaw: Option<Flaw>, cache: &mut Vec<Expected>, seen: &mut Seen) {
+async fn look(task: &Task, work: Work, flaw: Option<Flaw>, cache: &mut [Expected], seen: &mut Seen) {
     let clock = SystemClock::default();
     let started = clock.now();
     match runtime_state::open(&task.store) {
@@ -114,7 +114,7 @@ async fn compare_all(
     store: &dyn StateStore,
     task: &Task,
     work: Work,
-    cache: &mut Vec<Expected>,
+    cache: &mut [Expected],
     seen: &mut Seen,
 ) {
     let known = task.exactly.map_or(Known::ByJournal, Known::Exactly);

@@ -104,6 +104,6 @@ mod tests {
         assert!(later.logs.values().all(|kept| kept.entries.len() < 120), "{:?}", later.logs.keys());
         assert_eq!(later.cells[&Work::count(0).path].0, "500");
         assert_eq!(later.cells.keys().collect::<Vec<_>>(), at(500).cells.keys().collect::<Vec<_>>());
-        assert_eq!(later.clone().at(7).logs, at(7).logs);
+        assert_eq!(later.at(7).logs, at(7).logs);
     }
 }

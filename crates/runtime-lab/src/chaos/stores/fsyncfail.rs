@@ -43,7 +43,7 @@ pub(in crate::chaos) async fn fsyncfail(args: FsyncfailArgs) -> Result<Report, S
             until: None,
             best: false,
             unclosed: false,
-            flaw: args.common.flaw,
+            flaw: args.common.how.flaw,
             log: bench.log("broken"),
         };
         let file = bench.log("strace");

@@ -59,7 +59,7 @@ pub(in crate::chaos) async fn kill9(args: Kill9Args) -> Result<Report, StoresErr
             until: None,
             best: false,
             unclosed: false,
-            flaw: args.common.flaw,
+            flaw: args.common.how.flaw,
             log: bench.log(&format!("life-{life:05}")),
         };
         violations.extend(live(&start, moment(work.seed, life), &mut told).await?);

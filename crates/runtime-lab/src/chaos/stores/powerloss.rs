@@ -74,7 +74,7 @@ pub(in crate::chaos) async fn powerloss(args: PowerlossArgs) -> Result<Report, S
             until: Some(args.batches * (round % 2 + 1)),
             best: false,
             unclosed: fresh,
-            flaw: args.common.flaw,
+            flaw: args.common.how.flaw,
             log: bench.log("recorded"),
         };
         bench.tell(&format!("record {}", round + 1));
@@ -84,7 +84,9 @@ pub(in crate::chaos) async fn powerloss(args: PowerlossArgs) -> Result<Report, S
             bench.tell(&format!("image {} of {}", sums.images + 1, args.n));
             one(&bench, kind, &mut examiner, &recording, (work, round, nth), &mut sums).await?;
         }
-        before = Some(recording.told_before(usize::MAX));
+        let mut told = recording.told_before(usize::MAX);
+        told.go_on();
+        before = Some(told);
         round += 1;
     }
     let of = |law| sums.violations.iter().filter(|violation| violation.law == law).count().to_string();

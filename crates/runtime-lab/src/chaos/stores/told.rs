@@ -77,6 +77,13 @@ impl Told {
         }
     }
 
+    /// The next process goes on from what is there, which nobody has looked at: what need not be there may be written anew.
+    pub(super) fn go_on(&mut self) {
+        for writer in &mut self.writers {
+            writer.revisions.retain(|n, _| *n <= writer.must);
+        }
+    }
+
     /// How many batches there have to be.
     pub(super) fn must(&self) -> u64 {
         self.writers.iter().map(|writer| writer.must).sum()

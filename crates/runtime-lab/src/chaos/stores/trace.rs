@@ -44,7 +44,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, StoresError> {
         let strange = || StoresError::Trace { line: number, text: line.chars().take(80).collect() };
         let Some((process, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
-        if rest.starts_with("+++") || rest.starts_with("---") {
+        // Ends, signals, and calls of which a process that is killed leaves not even the name.
+        if ["+++", "---", "???"].iter().any(|mark| rest.starts_with(mark)) {
             continue;
         }
         if let Some(begun) = rest.strip_suffix(" <unfinished ...>") {
@@ -197,6 +198,7 @@ mod tests {
 7 writev(1<\x70>, [{iov_base="\x61", iov_len=1}, {iov_base="\x62\x63", iov_len=2}], 2) = 3
 8 <... fdatasync resumed>)           = -1 EIO (Input/output error) (INJECTED)
 7 fsync(9<\x2f\x61\x2f\x62>(deleted) <unfinished ...>
+9 ???( <detached ...>
 8 +++ killed by SIGKILL +++
 "#;
 

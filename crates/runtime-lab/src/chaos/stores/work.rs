@@ -115,7 +115,7 @@ impl Work {
         Piece { when: vec![When::Next(Self::journal(writer), Seq(n))], then, durability }
     }
 
-    /// A value that no other batch writes.
+    /// Whether a log is one of those that are dropped.
     pub(super) fn is_passing(path: &[u8]) -> bool {
         path.windows(9).any(|part| part == b"/passing/")
     }
