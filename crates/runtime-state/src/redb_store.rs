@@ -26,7 +26,7 @@ use redb::{ReadTransaction, StorageBackend};
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, Cell, Committed, Durability, Key, Limits, Log, LogExtent, Seq, Sharing, StateError, StateStore,
+    Batch, Cell, Committed, Durability, Key, Log, LogExtent, Seq, Sharing, StateError, StateStore,
     StoreProfile, Tail,
 };
 use tokio::runtime::Handle;
@@ -168,7 +168,7 @@ impl StateStore for RedbStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
-        admission::admit(&batch, Limits::CONTRACT, Self::BEST)?;
+        admission::admit(&batch, admission::LIMITS, Self::BEST)?;
         let (reply, caller) = answers::pair();
         // From here on the batch is the committer's: a caller that goes away changes nothing.
         match self.shared.queue.push(Job { batch, reply }) {
@@ -192,7 +192,7 @@ impl StateStore for RedbStore {
             name: "redb".to_owned(),
             best: Self::BEST,
             sharing: Sharing::Single,
-            limits: Limits::CONTRACT,
+            limits: admission::LIMITS,
         }
     }
 }

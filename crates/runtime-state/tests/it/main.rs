@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
+mod copying;
 mod disk;
+mod encrypted;
 mod fixtures;
 mod memory;
 mod opening;
@@ -12,4 +14,12 @@ mod redb_faults;
 mod redb_full;
 mod redb_group;
 mod redb_suite;
+mod redis_faults;
+mod redis_fixtures;
+mod redis_opening;
+mod redis_suite;
+mod rekeying;
+mod traced;
 mod uri;
+mod verifying;
+mod wrapped;

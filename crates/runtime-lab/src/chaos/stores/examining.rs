@@ -95,7 +95,7 @@ pub(in crate::chaos) async fn examine(args: ExamineArgs) -> Result<(), ExamineEr
 async fn look(task: &Task, work: Work, flaw: Option<Flaw>, cache: &mut [Expected], seen: &mut Seen) {
     let clock = SystemClock::default();
     let started = clock.now();
-    match runtime_state::open(&task.store) {
+    match runtime_state::open(&task.store).await {
         Err(error) => seen.refused = Some(reason(&error)),
         Ok(mut store) => {
             seen.opened_in = clock.now().since(started).as_millis() as u64;

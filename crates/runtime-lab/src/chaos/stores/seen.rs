@@ -51,8 +51,6 @@ pub(super) enum Check {
     Sound,
     /// Not everything.
     Damaged(String),
-    /// The store has no such check.
-    None,
 }
 
 impl Seen {

@@ -75,7 +75,7 @@ pub(in crate::chaos) enum WriteError {
 /// [`WriteError`]: why it could not begin.
 pub(in crate::chaos) async fn write(args: WriteArgs) -> Result<(), WriteError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| WriteError::Tie(errno.into()))?;
-    let mut store = runtime_state::open(&args.store)?;
+    let mut store = runtime_state::open(&args.store).await?;
     if let Some(flaw) = args.flaw {
         store = Arc::new(FlawedStore::new(store, flaw));
     }
