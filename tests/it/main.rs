@@ -4,6 +4,7 @@
 
 mod budgets;
 mod dependencies;
+mod features;
 mod graph;
 mod licences;
 mod links;

@@ -9,6 +9,7 @@ mod redis;
 mod report;
 mod run;
 mod stages;
+mod strace;
 mod tools;
 
 use std::fmt;

@@ -2,7 +2,8 @@
 //! kept in `target/tools`.
 //!
 //! Today that is aimock, a server that answers as OpenAI and Anthropic do, and a Node.js to run it where the machine
-//! has none or an old one; and a Redis server, which comes from the system ([`redis`](crate::redis)).
+//! has none or an old one; and a Redis server and strace, which come from the system ([`redis`](crate::redis),
+//! [`strace`](crate::strace)).
 
 use std::env;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::place::Place;
-use crate::{Failure, redis, run};
+use crate::{Failure, redis, run, strace};
 
 /// Where the tests look for Node.js and for the server.
 const NODE: &str = "AGENT_RUNTIME_NODE";
@@ -77,6 +78,7 @@ pub(crate) fn tools(place: &Place) -> Result<Vec<(&'static str, String)>, Failur
         }
     };
     let server = install(&tools, &SERVER, "the model server of the tests")?;
+    strace::strace()?;
     let redis = redis::server(&tools)?;
     Ok(vec![
         (NODE, node.display().to_string()),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use runtime_traits::guard::Guard;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -98,10 +99,14 @@ pub(crate) fn encode_as<T: Serialize>(tag: u16, version: u16, flags: u8, body: &
 }
 
 pub(crate) fn decode_body<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, CodecError> {
-    let config = bincode::config::standard().with_limit::<LIMIT>();
-    let (value, used) = bincode::serde::decode_from_slice(body, config)
-        .map_err(|error| CodecError::Body { what, cause: error.to_string() })?;
-    if used < body.len() {
+    let config = bincode::config::standard();
+    let (value, used) = if Guard::DecodeLimit.holds() {
+        bincode::serde::decode_from_slice(body, config.with_limit::<LIMIT>())
+    } else {
+        bincode::serde::decode_from_slice(body, config)
+    }
+    .map_err(|error| CodecError::Body { what, cause: error.to_string() })?;
+    if used < body.len() && Guard::Trailing.holds() {
         return Err(CodecError::Trailing { what, left: body.len() - used });
     }
     Ok(value)

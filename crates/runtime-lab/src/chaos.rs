@@ -7,6 +7,7 @@
 
 mod agent;
 mod args;
+mod bombs;
 mod book;
 mod boundary;
 mod caller;
@@ -16,6 +17,7 @@ mod dice;
 mod effects;
 mod evidence;
 mod flaw;
+mod guards;
 mod host;
 mod lives;
 mod operator;
@@ -24,6 +26,7 @@ mod report;
 mod script;
 mod server;
 mod show;
+mod stores;
 mod talk;
 mod thinker;
 mod trap;
@@ -34,9 +37,12 @@ use std::process::ExitCode;
 use agent_runtime_cli::{CliError, Signals};
 use clap::Parser;
 
-use args::{Cli, Command, CrashArgs};
-use campaign::{Campaign, CampaignError};
+pub use bombs::Counting;
+
+use args::{Cli, Command};
+use campaign::Campaign;
 use host::host;
+use report::Report;
 use show::show;
 
 /// How the command ends when a law does not hold.
@@ -62,20 +68,38 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Crash(args) => crash(args).await,
+        Command::Crash(args) => concluded(Campaign::run(args)).await,
+        Command::Kill9(args) => concluded(stores::kill9(args)).await,
+        Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
+        Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
+        Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
+        Command::Diskfull(args) => concluded(stores::diskfull(args)).await,
+        Command::Guards(args) => concluded(guards::guards(args)).await,
+        Command::Damage(args) => concluded(stores::damage(args)).await,
         Command::Show(args) => {
             print!("{}", show(&args).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Host(args) => Ok(host(args).await?.into()),
+        Command::Write(args) => {
+            stores::write(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Examine(args) => {
+            stores::examine(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
-async fn crash(args: CrashArgs) -> Result<ExitCode, Failure> {
+/// Prints what an experiment came to.
+async fn concluded<E: Into<Failure>>(
+    experiment: impl Future<Output = Result<Report, E>>,
+) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
     // Not a task of its own: a process is tied to the thread that started it.
     let report = tokio::select! {
-        report = Campaign::run(args) => report.map_err(|error: CampaignError| error)?,
+        report = experiment => report.map_err(Into::into)?,
         signal = signals.next() => {
             eprintln!("error: ended by signal {signal}, before there was a result");
             return Ok(ExitCode::from(128 + signal));

@@ -9,6 +9,8 @@ pub mod agent;
 pub mod clock;
 pub mod content;
 pub mod error;
+#[doc(hidden)]
+pub mod guard;
 pub mod id;
 pub mod log;
 pub mod model;

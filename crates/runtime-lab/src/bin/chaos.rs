@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// `bombs` measures how much memory an input takes.
+#[global_allocator]
+static ALLOCATOR: runtime_lab::chaos::Counting = runtime_lab::chaos::Counting;
+
 fn main() -> ExitCode {
     runtime_lab::chaos::main()
 }

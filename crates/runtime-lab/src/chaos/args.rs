@@ -2,9 +2,14 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use super::bombs::BombsArgs;
 use super::flaw::Flaw;
+use super::guards::GuardsArgs;
 use super::host::HostArgs;
 use super::show::ShowArgs;
+use super::stores::{
+    DamageArgs, DiskfullArgs, ExamineArgs, FsyncfailArgs, Kill9Args, PowerlossArgs, WriteArgs,
+};
 
 /// Kills the runtime and holds it to what it promises.
 #[derive(Debug, Parser)]
@@ -29,11 +34,49 @@ pub(super) enum Command {
     /// Ends with 0 when nothing was violated, with 1 when something was, with 3 when it could not do its work.
     #[command(verbatim_doc_comment)]
     Crash(CrashArgs),
+    /// Kills a process that writes to a store, at any moment, again and again over the same store.
+    ///
+    /// Each time the store is opened, and compared with what was acknowledged. p50 and p99 are of the time that
+    /// opening takes then.
+    Kill9(Kill9Args),
+    /// Records what a store writes and syncs, and opens the disk as a loss of power at any moment may leave it.
+    ///
+    /// Of what was written to a file since its last sync each 512 bytes are there or not; lengths, new files and new names
+    /// are lost until file and folder are synced. Needs `strace`.
+    Powerloss(PowerlossArgs),
+    /// Damages copies of a store's files: cut off, bits flipped, ranges zeroed, pages swapped.
+    ///
+    /// Each is opened, everything that was acknowledged is read, and the store's own check is made. The result counts
+    /// what said so first: `refused` when it was opened, `told` by a read, `checked` by the check; `whole` when
+    /// everything is there. `silent`, `wrong` and `panicked` are violations.
+    Damage(DamageArgs),
+    /// Lets a disk refuse every sync from some moment on. Nothing may be acknowledged after that. Needs `strace`.
+    Fsyncfail(FsyncfailArgs),
+    /// Fills the disk under a store, and makes room again.
+    ///
+    /// Meanwhile commits are refused with `NoSpace` and reads go on; afterwards the store goes on by itself. Mounts a small
+    /// file system in memory, so that it has to be run as root.
+    Diskfull(DiskfullArgs),
+    /// Throws hostile bytes at everything that reads what others may have written.
+    ///
+    /// Records of the store, JSON of contents and requests, fleet files, URIs: good bytes that were changed, and random ones.
+    /// None may panic, end the process, take more memory than the limit of a record, or be taken with a byte too many.
+    Bombs(BombsArgs),
+    /// Switches each guard off once, and sees that the experiment about it notices.
+    ///
+    /// Needs a build with the feature `unguarded`.
+    Guards(GuardsArgs),
     /// Shows the logs in the store that a campaign has kept.
     Show(ShowArgs),
-    /// The process that is killed.
+    /// The process that serves and is killed.
     #[command(hide = true)]
     Host(HostArgs),
+    /// The process that writes to a store.
+    #[command(hide = true)]
+    Write(WriteArgs),
+    /// The process that opens stores and reads them.
+    #[command(hide = true)]
+    Examine(ExamineArgs),
 }
 
 /// How a campaign is set.
@@ -48,7 +91,14 @@ pub(super) struct CrashArgs {
     /// How many runs are in flight.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) runs: u32,
-    /// Says also what was looked at, and at which commits processes died.
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// What every experiment with a store is told.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct How {
+    /// Says also what was looked at.
     #[arg(long)]
     pub(super) details: bool,
     /// Keeps the folder with the store and what the processes wrote, and says where it is.

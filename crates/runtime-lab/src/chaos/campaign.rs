@@ -26,7 +26,7 @@ use super::evidence::{Evidence, EvidenceError};
 use super::lives::{Lives, Now, Up};
 use super::operator::{Operator, save};
 use super::plan::{End, plan};
-use super::report::{Details, Report};
+use super::report::{Details, Report, percentile};
 use super::server::{Heard, Server, Servers, was_killed};
 use super::violation::{Law, Violation};
 
@@ -129,7 +129,7 @@ impl Campaign {
             folder: folder.path().to_owned(),
             counter: socket.shown().to_owned(),
             agents: AGENTS,
-            flaw: args.flaw,
+            flaw: args.how.flaw,
         };
         Ok(Self {
             args,
@@ -318,18 +318,25 @@ impl Campaign {
                 (found, super::check::Looked::default())
             }
         };
-        let details = self.args.details.then(|| Details {
+        let details = Details {
             looked,
             submitted: pages.asked.iter().map(|asked| asked.times).sum(),
             accepted: pages.accepted.len(),
             snapshots: pages.saves.len(),
             deaths: self.deaths,
-        });
+        };
         // What went wrong is worth looking at.
-        let keep = self.args.keep || !violations.is_empty();
+        let keep = self.args.how.keep || !violations.is_empty();
         let kept = keep.then(|| self.folder.keep());
-        let (seed, kills, restarts) = (self.args.seed, self.kills, self.restarts);
-        Ok(Report { seed, kills, restarts, violations, details, kept })
+        Ok(Report {
+            name: "crash",
+            n: u64::from(self.kills),
+            seed: self.args.seed,
+            violations,
+            figures: vec![("p50", percentile(&self.restarts, 50)), ("p99", percentile(&self.restarts, 99))],
+            details: if self.args.how.details { details.to_string() } else { String::new() },
+            kept,
+        })
     }
 
     /// Says in passing what is being done, where somebody sees it.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use clap::ValueEnum;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, Cell, Committed, Key, Log, LogExtent, Revision, Seq, StateError, StateStore, StoreProfile, Tail,
-    Then, When,
+    Batch, BatchId, Cell, Committed, Durability, Key, Log, LogExtent, Revision, Seq, StateError, StateStore,
+    StoreProfile, Tail, Then, When,
 };
 
 /// How a store breaks its contract.
@@ -16,10 +16,34 @@ use runtime_traits::store::{
 pub(super) enum Flaw {
     /// Of every forty batches of an owner it answers one without writing it.
     Lies,
+    /// The same of every five.
+    Forgets,
     /// It writes without looking at the conditions.
     Unconditional,
+    /// It writes without looking who owns the partition.
+    Unfenced,
+    /// It applies a batch as often as it is submitted.
+    Repeats,
+    /// Of every four batches it writes only the first half.
+    Halves,
+    /// It says that a commit is on disk, and syncs nothing.
+    Unsynced,
+    /// What it cannot read is not there.
+    Believes,
+    /// After a failed sync it goes on as if nothing had happened.
+    Careless,
+    /// Once the disk was full it stays full.
+    Sulks,
     /// Of every four mails that leave a partition it loses one.
     LosesMail,
+}
+
+impl Flaw {
+    /// The argument that hands it on to another process.
+    pub(super) fn argument(flaw: Option<Self>) -> Vec<String> {
+        let name = flaw.and_then(|flaw| flaw.to_possible_value());
+        name.map_or_else(Vec::new, |name| vec!["--flaw".to_owned(), name.get_name().to_owned()])
+    }
 }
 
 /// A store that breaks its contract.
@@ -39,7 +63,8 @@ impl FlawedStore {
 #[async_trait]
 impl StateStore for FlawedStore {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StateError> {
-        self.inner.get(keys).await
+        let found = self.inner.get(keys).await;
+        self.believed(found, || vec![None; keys.len()])
     }
 
     async fn scan(
@@ -48,15 +73,18 @@ impl StateStore for FlawedStore {
         after: Option<&Key>,
         limit: u32,
     ) -> Result<Vec<(Key, Cell)>, StateError> {
-        self.inner.scan(under, after, limit).await
+        let found = self.inner.scan(under, after, limit).await;
+        self.believed(found, Vec::new)
     }
 
     async fn read(&self, log: &Log, from: Seq, limit: u32) -> Result<Tail, StateError> {
-        self.inner.read(log, from, limit).await
+        let found = self.inner.read(log, from, limit).await;
+        self.believed(found, || Tail { first: from, next: from, entries: Vec::new() })
     }
 
     async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {
-        self.inner.logs(under, after, limit).await
+        let found = self.inner.logs(under, after, limit).await;
+        self.believed(found, Vec::new)
     }
 
     async fn partitions(&self) -> Result<Vec<Partition>, StateError> {
@@ -64,30 +92,69 @@ impl StateStore for FlawedStore {
     }
 
     async fn commit(&self, mut batch: Batch) -> Result<Committed, StateError> {
+        let nth = |n| self.commits.fetch_add(1, Ordering::SeqCst) % n == n - 1;
         match self.flaw {
             // The first ones claim and register: without them nothing begins. Nor does it without a later claim, which has
             // no fence yet: a server whose claim is not there ends before any law is broken.
-            Flaw::Lies if batch.fence.is_some() && self.commits.fetch_add(1, Ordering::SeqCst) % 40 == 39 => {
-                Ok(lie(&batch))
+            Flaw::Lies if batch.fence.is_some() && nth(40) => return Ok(lie(&batch)),
+            Flaw::Forgets if batch.fence.is_some() && nth(5) => return Ok(lie(&batch)),
+            Flaw::Unconditional => batch.when.clear(),
+            Flaw::Unfenced => batch.fence = None,
+            Flaw::Repeats => {
+                batch.id = BatchId(u128::from(self.commits.fetch_add(1, Ordering::SeqCst)) ^ batch.id.0);
             }
-            Flaw::Lies => self.inner.commit(batch).await,
+            Flaw::Halves if batch.fence.is_some() && nth(4) => {
+                batch.then.truncate(batch.then.len().div_ceil(2));
+            }
+            Flaw::Unsynced => {
+                let durability = std::mem::replace(&mut batch.durability, Durability::Memory);
+                let done = self.inner.commit(batch).await?;
+                return Ok(Committed { durability, ..done });
+            }
+            Flaw::Careless => {
+                let lie = lie(&batch);
+                return match self.inner.commit(batch).await {
+                    Err(StateError::Poisoned { .. }) => Ok(lie),
+                    answer => answer,
+                };
+            }
+            Flaw::Sulks if self.commits.load(Ordering::SeqCst) > 0 => return Err(StateError::NoSpace),
+            Flaw::Sulks => {
+                let answer = self.inner.commit(batch).await;
+                self.commits.fetch_add(u64::from(answer == Err(StateError::NoSpace)), Ordering::SeqCst);
+                return answer;
+            }
             Flaw::LosesMail => {
                 let sends =
                     |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes() == b"outbox");
-                if batch.then.iter().any(sends) && self.commits.fetch_add(1, Ordering::SeqCst) % 4 == 3 {
+                if batch.then.iter().any(sends) && nth(4) {
                     batch.then.retain(|then| !sends(then));
                 }
-                self.inner.commit(batch).await
             }
-            Flaw::Unconditional => {
-                batch.when.clear();
-                self.inner.commit(batch).await
-            }
+            Flaw::Lies | Flaw::Forgets | Flaw::Halves | Flaw::Believes => {}
         }
+        self.inner.commit(batch).await
     }
 
     fn profile(&self) -> StoreProfile {
         self.inner.profile()
+    }
+}
+
+impl FlawedStore {
+    fn believed<T>(
+        &self,
+        found: Result<T, StateError>,
+        nothing: impl FnOnce() -> T,
+    ) -> Result<T, StateError> {
+        match found {
+            Err(StateError::Damaged { .. } | StateError::Unavailable { .. })
+                if self.flaw == Flaw::Believes =>
+            {
+                Ok(nothing())
+            }
+            found => found,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a campaign came to.
+//! What an experiment came to, and how it is told.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +10,19 @@ use super::violation::Violation;
 /// The most violations that are printed of one law.
 const SHOWN: usize = 10;
 
-/// What a campaign came to.
+/// What an experiment came to.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// The name of its command.
+    pub(super) name: &'static str,
+    /// How often it was done.
+    pub(super) n: u64,
     pub(super) seed: u64,
-    pub(super) kills: u32,
-    /// From the start of a process until it served, in milliseconds.
-    pub(super) restarts: Vec<u64>,
     pub(super) violations: Vec<Violation>,
-    /// What was looked at; only if it was asked for.
-    pub(super) details: Option<Details>,
+    /// What else was measured, for the line of the result.
+    pub(super) figures: Vec<(&'static str, String)>,
+    /// What was looked at, in whole lines; empty if nobody asked for it.
+    pub(super) details: String,
     /// Where everything is kept.
     pub(super) kept: Option<PathBuf>,
 }
@@ -35,14 +38,13 @@ pub(super) struct Details {
     pub(super) deaths: BTreeMap<String, u32>,
 }
 
-impl Report {
-    fn percentile(&self, percent: usize) -> String {
-        let mut restarts = self.restarts.clone();
-        restarts.sort_unstable();
-        match restarts.len() {
-            0 => "none".to_owned(),
-            count => format!("{}ms", restarts[(count * percent).div_ceil(100).max(1) - 1]),
-        }
+/// The percentile of times in milliseconds, as it is shown.
+pub(super) fn percentile(times: &[u64], percent: usize) -> String {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    match times.len() {
+        0 => "none".to_owned(),
+        count => format!("{}ms", times[(count * percent).div_ceil(100).max(1) - 1]),
     }
 }
 
@@ -95,41 +97,45 @@ impl fmt::Display for Report {
         for (law, times) in shown.into_iter().filter(|(_, times)| *times > SHOWN) {
             writeln!(f, "violation law={law} and {} more", times - SHOWN)?;
         }
-        if let Some(details) = &self.details {
-            write!(f, "{details}")?;
-        }
+        f.write_str(&self.details)?;
         if let Some(kept) = &self.kept {
             writeln!(f, "kept {}", kept.display())?;
         }
-        writeln!(
-            f,
-            "result name=crash n={} violations={} p50={} p99={} seed={}",
-            self.kills,
-            self.violations.len(),
-            self.percentile(50),
-            self.percentile(99),
-            self.seed
-        )
+        write!(f, "result name={} n={} violations={}", self.name, self.n, self.violations.len())?;
+        for (figure, value) in &self.figures {
+            write!(f, " {figure}={value}")?;
+        }
+        writeln!(f, " seed={}", self.seed)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Report;
+    use super::{Report, percentile};
     use crate::chaos::violation::{Law, Violation};
 
     #[test]
     fn every_violation_counts_and_the_result_is_the_last_line() {
         let violations = vec![Violation::new(Law::Twice, "`pay` of a run"); 12];
-        let restarts = (1..=200).rev().collect();
-        let report = Report { seed: 7, kills: 201, restarts, violations, details: None, kept: None };
+        let restarts: Vec<u64> = (1..=200).rev().collect();
+        let figures = vec![("p50", percentile(&restarts, 50)), ("p99", percentile(&restarts, 99))];
+        let report = Report {
+            name: "crash",
+            n: 201,
+            seed: 7,
+            violations,
+            figures,
+            details: "looked runs=3\n".to_owned(),
+            kept: None,
+        };
 
         let text = report.to_string();
 
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 12);
+        assert_eq!(lines.len(), 13);
         assert_eq!(lines[0], "violation law=twice `pay` of a run");
         assert_eq!(lines[10], "violation law=twice and 2 more");
-        assert_eq!(lines[11], "result name=crash n=201 violations=12 p50=100ms p99=198ms seed=7");
+        assert_eq!(lines[11], "looked runs=3");
+        assert_eq!(lines[12], "result name=crash n=201 violations=12 p50=100ms p99=198ms seed=7");
     }
 }

@@ -65,9 +65,7 @@ impl Servers {
         if let Some(trap) = trap {
             command.args(["--trap", &trap.to_string()]);
         }
-        if let Some(flaw) = self.flaw.and_then(|flaw| clap::ValueEnum::to_possible_value(&flaw)) {
-            command.args(["--flaw", flaw.get_name()]);
-        }
+        command.args(Flaw::argument(self.flaw));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?).kill_on_drop(true);
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A law that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Violation {
@@ -10,9 +12,9 @@ pub(super) struct Violation {
 }
 
 /// What a campaign holds the runtime to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Law {
-    /// A run whose acceptance was answered is in the store, and in the lists.
+    /// What was acknowledged is in the store: a commit; a run whose acceptance was answered, and that in the lists too.
     Lost,
     /// Every run ends, or waits for what somebody can end.
     Stuck,
@@ -56,6 +58,25 @@ pub(super) enum Law {
     Invented,
     /// The server answers as its contract says, and ends only when it is killed or asked to.
     Served,
+    /// A commit is there wholly or not at all.
+    Torn,
+    /// No read gives a value that was not written there.
+    Wrong,
+    /// All that a commit wrote has the revision that was told; revisions rise.
+    Revision,
+    /// A store that nobody damaged opens, and every read is answered.
+    Unreadable,
+    /// What was damaged is said: at open, at the first read of it, or by the check of everything.
+    Silent,
+    /// Nothing that is stored, or comes from outside, makes the process panic or end.
+    Panicked,
+    /// What is read takes no more memory than its limit.
+    Greedy,
+    /// What breaks a law is noticed.
+    #[cfg(feature = "unguarded")]
+    Unnoticed,
+    /// Batches are answered as the store contract says.
+    Answered,
 }
 
 impl Violation {

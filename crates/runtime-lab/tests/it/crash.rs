@@ -1,18 +1,6 @@
 //! Small campaigns: one that finds nothing, and some over stores that break their contract.
 
-use std::process::{Command, Output};
-
-fn chaos(args: &[&str]) -> Output {
-    // What a campaign keeps goes where the test ends with it.
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
-    command.args(args).env("TMPDIR", folder.path()).output().expect("the program was built with this test")
-}
-
-fn text(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("{out}\n{err}")
-}
+use crate::program::{chaos, text};
 
 #[test]
 fn three_kills_violate_nothing() {

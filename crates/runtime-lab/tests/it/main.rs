@@ -1,3 +1,7 @@
 //! The laboratory's programs, as they are used.
 
+mod bombs;
 mod crash;
+mod guards;
+mod program;
+mod stores;

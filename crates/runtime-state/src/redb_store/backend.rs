@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
 use runtime_traits::store::StateError;
 
 /// The first thing that failed since the file was opened.
@@ -60,7 +61,10 @@ impl Watch {
     /// What is said to every caller once a sync has failed.
     pub(super) fn failed_sync(&self) -> Option<Cause> {
         let fault = self.lock();
-        fault.as_ref().filter(|fault| fault.act == Act::Sync).map(|fault| fault.cause.clone())
+        fault
+            .as_ref()
+            .filter(|fault| fault.act == Act::Sync && Guard::Poison.holds())
+            .map(|fault| fault.cause.clone())
     }
 
     /// Forgets the fault, because the file is opened anew.

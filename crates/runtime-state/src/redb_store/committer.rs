@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use redb::Database;
 use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{BatchId, Committed, Durability, StateError};
 
@@ -257,6 +258,9 @@ impl Committer {
             // They were answered with `Ok`, and this process, which they were to live as long as, goes on.
             let text = format!("{trouble}; commits at `memory` since the last sync are lost");
             return Err(self.poison(Cause::says(text)));
+        }
+        if !Guard::Reopen.holds() {
+            return Err(trouble.clone());
         }
         self.reopen()
     }

@@ -1,6 +1,7 @@
 //! One write transaction for a group of batches.
 
 use redb::{Database, ReadableTable, Table, WriteTransaction};
+use runtime_traits::guard::Guard;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{Batch, Committed, Durability, Path, Revision, Seq, StateError, Then};
 
@@ -67,7 +68,7 @@ pub(super) fn write(
         txn.abort().map_err(|error| before(error.into()))?;
         return Ok((outcomes, None));
     };
-    if given == Durability::Memory {
+    if given == Durability::Memory || !Guard::Sync.holds() {
         txn.set_durability(redb::Durability::None)
             .expect("only savepoints and shared files need a sync, and there are none");
     }
@@ -124,7 +125,7 @@ fn fill(
     let mut pools: Vec<Pool> = Vec::new();
     for (job, outcome) in jobs.iter().zip(outcomes.iter()) {
         let pool = job.batch.partition.pool;
-        if matches!(outcome, Outcome::Landed { .. }) && !pools.contains(&pool) {
+        if matches!(outcome, Outcome::Landed { .. }) && !pools.contains(&pool) && Guard::Revisions.holds() {
             let key = pool.as_str().as_bytes();
             let row = rows::revisions_row(ledger.revisions(pool), key);
             table.insert(key, row.as_slice())?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::iter;
 
+use runtime_traits::guard::Guard;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{BatchId, Committed, Revision};
 
@@ -45,7 +46,8 @@ impl Ledger {
 
     /// The answer that the batch got before.
     pub(super) fn find(&self, partition: Partition, id: BatchId) -> Option<Committed> {
-        self.pools.get(&partition.pool)?[usize::from(partition.index)].window.find(id)
+        let part = &self.pools.get(&partition.pool)?[usize::from(partition.index)];
+        part.window.find(id).filter(|_| Guard::BatchId.holds())
     }
 
     /// Remembers the answer of a batch that is in the file, in the order of revisions.

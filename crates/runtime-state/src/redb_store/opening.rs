@@ -10,6 +10,7 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
 use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
 
 use super::backend::{Watch, Watched, is_full};
 use super::options::{Integrity, RedbOptions};
@@ -39,6 +40,9 @@ impl Opening {
     /// Opens the database and reads what its committer has to know.
     pub(super) fn open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
         self.watch.reset();
+        if !Guard::Panics.holds() {
+            return self.try_open(integrity);
+        }
         // redb panics on some damaged files.
         catch_unwind(AssertUnwindSafe(|| self.try_open(integrity))).unwrap_or_else(|_| {
             Err(OpenError::Damaged {
@@ -102,10 +106,8 @@ pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     options.read(true).write(true);
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let file = options.create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
-            // A file whose name is not on disk is not there after a loss of power, whatever was synced into it.
-            sync_folder_of(path)?;
-            file
+            create(path)?;
+            options.open(path)?
         }
         opened => opened?,
     };
@@ -113,7 +115,46 @@ pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     Ok(Box::new(backend))
 }
 
+/// Makes an empty store, and gives it its name when it is on disk: redb does not open a file whose making was cut off.
+fn create(path: &Path) -> io::Result<()> {
+    let new = path.with_added_extension(format!("{}.new", std::process::id()));
+    let made = empty_store(&new).and_then(|()| name(&new, path));
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => made.and(Err(error)),
+        _ => made,
+    }?;
+    // A file whose name is not on disk is not there after a loss of power, whatever was synced into it.
+    sync_folder_of(path)
+}
+
+fn empty_store(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
+    let backend = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
+    let made = redb::Builder::new().create_with_backend(backend).map_err(redb::Error::from);
+    match made.and_then(|database| Ok(database.close()?)) {
+        Ok(()) => file.sync_all(),
+        Err(redb::Error::Io(error)) => Err(error),
+        Err(other) => Err(io::Error::other(other)),
+    }
+}
+
+/// Gives a file a name, unless another process has been quicker.
+fn name(file: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(file, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Not every file system has links.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(1) => {
+            fs::rename(file, path)
+        }
+        done => done,
+    }
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
+    if !Guard::FolderSync.holds() {
+        return Ok(());
+    }
     File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
 }
 

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use crc32fast::Hasher;
+use runtime_traits::guard::Guard;
 use runtime_traits::store::{Cell, Revision};
 
 const SUM: usize = 4;
@@ -101,7 +102,8 @@ fn seal(row: &mut [u8], key: &[u8]) {
 
 fn unseal<'a>(row: &'a [u8], key: &[u8]) -> Result<&'a [u8], Torn> {
     let (sum, content) = row.split_first_chunk::<SUM>().ok_or(Torn)?;
-    if checksum(key, content) == u32::from_le_bytes(*sum) { Ok(content) } else { Err(Torn) }
+    let fits = checksum(key, content) == u32::from_le_bytes(*sum);
+    if fits || !Guard::RowChecksum.holds() { Ok(content) } else { Err(Torn) }
 }
 
 fn checksum(key: &[u8], content: &[u8]) -> u32 {
