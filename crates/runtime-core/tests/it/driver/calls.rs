@@ -405,7 +405,7 @@ async fn mail_that_was_taken_leaves_nothing_behind() {
 /// A house over a store whose reads can be held.
 fn held() -> (House, Arc<FaultyStore>) {
     let store = Arc::new(FaultyStore::scripted(Arc::new(MapStore::new()), []));
-    (House::over(Arc::clone(&store) as Arc<dyn StateStore>), store)
+    (House::over(Arc::clone(&store) as Arc<dyn StateStore>).by_executor(), store)
 }
 
 /// Holds the answer of the next read of a run's log that is not there yet: that of a called run.

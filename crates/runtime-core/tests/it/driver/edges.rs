@@ -86,7 +86,7 @@ async fn an_agent_whose_deletion_a_crash_cut_off_is_gone_after_the_next_open() {
     });
     store.until_held(1).await;
 
-    let next = House { store: below, world: Arc::clone(&house.world) }.open().await;
+    let next = House { clock: None, store: below, world: Arc::clone(&house.world) }.open().await;
     let spec = AgentSpec::new("scripted", "a").unwrap();
     let anew = tokio::time::timeout(LONG, async {
         loop {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use runtime_core::{Builder, RuntimeManager};
 use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
+use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::StateStore;
 use runtime_traits::tool::Reconciled;
@@ -256,10 +257,21 @@ impl AgentKind for ScriptedKind {
     }
 }
 
+/// The executor's time, which a test may have paused: then it passes as soon as nothing else can be done.
+#[derive(Debug)]
+struct ExecutorClock(tokio::time::Instant);
+
+impl Clock for ExecutorClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_000_000).after(self.0.elapsed())
+    }
+}
+
 /// A store and a world that outlive the runtimes over them.
 pub(crate) struct House {
     pub(crate) store: Arc<dyn StateStore>,
     pub(crate) world: Arc<World>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 impl House {
@@ -268,11 +280,23 @@ impl House {
     }
 
     pub(crate) fn over(store: Arc<dyn StateStore>) -> Self {
-        Self { store, world: World::new() }
+        Self { store, world: World::new(), clock: None }
+    }
+
+    /// Lets its runtimes go by the executor's time.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn by_executor(mut self) -> Self {
+        self.clock = Some(Arc::new(ExecutorClock(tokio::time::Instant::now())));
+        self
     }
 
     pub(crate) fn builder(&self) -> Builder {
-        RuntimeManager::builder(Arc::clone(&self.store))
+        let builder = RuntimeManager::builder(Arc::clone(&self.store));
+        let builder = match &self.clock {
+            Some(clock) => builder.clock(Arc::clone(clock)),
+            None => builder,
+        };
+        builder
             .snapshots(Arc::new(MapSnapshots::new(Arc::clone(&self.store))))
             .kind(Arc::new(ScriptedKind(Arc::clone(&self.world))))
             .configure(|config| config.park_after = Duration::from_millis(20))
