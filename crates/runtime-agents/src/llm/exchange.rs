@@ -13,6 +13,7 @@ use genai::{Client, Error, ServiceTarget};
 use reqwest::redirect::Policy;
 use runtime_traits::model::Phase;
 use runtime_traits::{Cause, ModelError};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Sleep, sleep};
 
 use crate::llm::builder::Waits;
@@ -72,9 +73,14 @@ impl Exchange {
     /// The next event, if it comes in time. What is an event of the wire is progress, also if it is
     /// none of the library yet; a comment is not.
     pub(crate) async fn next(&mut self) -> Next {
+        // Also where there is always a next event, others get their turn.
+        consume_budget().await;
         let (mut said, mut limit) = (self.frames.said(), self.limit());
         let mut timer = Box::pin(sleep(limit.1));
         poll_fn(move |context| {
+            if self.whole.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Next::TooLate(self.waits.whole_reply));
+            }
             if let Poll::Ready(item) = quiet(|| self.poll(context)) {
                 return Poll::Ready(match item {
                     Some(Ok(event)) => Next::Event(Box::new(event)),
@@ -85,9 +91,6 @@ impl Exchange {
             if self.frames.said() > said {
                 (said, limit) = (self.frames.said(), self.limit());
                 timer.set(sleep(limit.1));
-            }
-            if self.whole.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Next::TooLate(self.waits.whole_reply));
             }
             timer.as_mut().poll(context).map(|()| Next::TimedOut(limit.0, limit.1))
         })
