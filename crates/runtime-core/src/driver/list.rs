@@ -223,8 +223,7 @@ impl Inner {
             if after.is_some_and(|after| partition < after.partition()) {
                 continue;
             }
-            let mut runs = self.runs_in(tenant, partition, &filter).await?;
-            runs.sort();
+            let runs = self.runs_in(tenant, partition, &filter).await?;
             for run in runs.into_iter().filter(|run| after.is_none_or(|after| *run > after)) {
                 // A run that was let go since the page was read is no longer there.
                 match self.tenant_log(tenant, &run).await {
@@ -258,6 +257,7 @@ impl Inner {
             }
         }
         if filter.open {
+            runs.sort();
             return Ok(runs);
         }
         let under = match &filter.agent {
@@ -269,6 +269,9 @@ impl Inner {
                 runs.extend(id_of(&key));
             }
         }
+        // A run that ended between the two scans stands in both.
+        runs.sort();
+        runs.dedup();
         Ok(runs)
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 type Answer = Result<Committed, StateError>;
 type Decide = Box<dyn FnMut(&Batch) -> Fault + Send>;
 type DecideRead = Box<dyn FnMut(&Log) -> ReadFault + Send>;
+type DecideScan = Box<dyn FnMut(&Key) -> ReadFault + Send>;
 
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub enum Fault {
     HoldAnswer,
 }
 
-/// What happens to a read of a log.
+/// What happens to a read of a log, or to a scan of cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadFault {
     /// Nothing.
@@ -85,6 +86,7 @@ pub struct FaultyStore {
     commits: AtomicUsize,
     fail_reads: AtomicBool,
     decide_reads: Mutex<DecideRead>,
+    decide_scans: Mutex<DecideScan>,
     held_reads: Semaphore,
     released_reads: Semaphore,
 }
@@ -110,6 +112,7 @@ impl FaultyStore {
             commits: AtomicUsize::new(0),
             fail_reads: AtomicBool::new(false),
             decide_reads: Mutex::new(Box::new(|_| ReadFault::Pass)),
+            decide_scans: Mutex::new(Box::new(|_| ReadFault::Pass)),
             held_reads: Semaphore::new(0),
             released_reads: Semaphore::new(0),
         }
@@ -136,7 +139,12 @@ impl FaultyStore {
         *lock(&self.decide_reads) = Box::new(decide);
     }
 
-    /// Waits until the answer of a read is held; each that is ends one such wait.
+    /// Asks `decide` about each scan of cells from now on.
+    pub fn decide_scans_by(&self, decide: impl FnMut(&Key) -> ReadFault + Send + 'static) {
+        *lock(&self.decide_scans) = Box::new(decide);
+    }
+
+    /// Waits until the answer of a read or of a scan is held; each that is ends one such wait.
     pub async fn until_read_held(&self) {
         take(&self.held_reads).await;
     }
@@ -205,6 +213,23 @@ impl FaultyStore {
         receiver
     }
 
+    /// Does to a read what was decided about it.
+    async fn faulty<T>(
+        &self,
+        fault: ReadFault,
+        answer: impl Future<Output = Result<T, StateError>>,
+    ) -> Result<T, StateError> {
+        if fault == ReadFault::Unavailable {
+            return Err(unavailable());
+        }
+        let answer = answer.await;
+        if fault == ReadFault::HoldAnswer {
+            self.held_reads.add_permits(1);
+            take(&self.released_reads).await;
+        }
+        answer
+    }
+
     fn readable(&self) -> Result<(), StateError> {
         if self.fail_reads.load(Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
     }
@@ -224,21 +249,14 @@ impl StateStore for FaultyStore {
         limit: u32,
     ) -> Result<Vec<(Key, Cell)>, StateError> {
         self.readable()?;
-        self.inner.scan(under, after, limit).await
+        let fault = (lock(&self.decide_scans))(under);
+        self.faulty(fault, self.inner.scan(under, after, limit)).await
     }
 
     async fn read(&self, log: &Log, from: Seq, limit: u32) -> Result<Tail, StateError> {
         self.readable()?;
         let fault = (lock(&self.decide_reads))(log);
-        if fault == ReadFault::Unavailable {
-            return Err(unavailable());
-        }
-        let answer = self.inner.read(log, from, limit).await;
-        if fault == ReadFault::HoldAnswer {
-            self.held_reads.add_permits(1);
-            take(&self.released_reads).await;
-        }
-        answer
+        self.faulty(fault, self.inner.read(log, from, limit)).await
     }
 
     async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
 use runtime_traits::log::{FailureKind, Outcome, Phase};
 use runtime_traits::runtime::{
-    AgentRef, CancelReceipt, Joined, Readiness, RunRequest, Runtime, SessionPolicy, Want,
+    AgentRef, CancelReceipt, Joined, Readiness, RunFilter, RunRequest, Runtime, SessionPolicy, Want,
 };
 use runtime_traits::store::StateStore;
 
@@ -59,6 +59,33 @@ async fn a_change_is_made_wholly_also_when_its_caller_goes_away() {
     assert!(matches!(finished.outcome, Outcome::Cancelled(_)));
     assert_eq!(runtime.agent(&agent.into()).await.unwrap().want, Want::Stopped);
     assert_eq!(runtime.run_agent(agent, "x").await.unwrap_err().code(), "not-started");
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_runs_are_listed_is_listed_once() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MapStore::new()), |_| Fault::Pass));
+    let house = House::over(Arc::clone(&store) as Arc<dyn StateStore>);
+    let (runtime, agent) = house.with_agent().await;
+    let run = submit(&runtime, agent, "held:door").await;
+    house.world.began("door").await;
+    let mut open_runs = true;
+    store.decide_scans_by(move |_| match std::mem::take(&mut open_runs) {
+        true => ReadFault::HoldAnswer,
+        false => ReadFault::Pass,
+    });
+
+    let listing = tokio::spawn({
+        let runtime = runtime.clone();
+        let filter = RunFilter { agent: Some(agent), ..RunFilter::default() };
+        async move { runtime.runs(filter).await.unwrap().items }
+    });
+    store.until_read_held().await;
+    house.world.open("door");
+    until_phase(&runtime, run, Phase::Ended).await;
+    store.release_read();
+
+    let listed: Vec<_> = listing.await.unwrap().iter().map(|view| view.run).collect();
+    assert_eq!(listed, [run]);
 }
 
 #[tokio::test]
