@@ -34,4 +34,6 @@ pub use redis_store::{RedisOptions, RedisStore};
 pub use rekey::{RekeyError, rekey};
 pub use state_manager::{StateManager, Unfenced};
 pub use traced::TracedStore;
-pub use verify::{Damage, DamagedPlace, Verified, verify_store};
+pub use verify::{
+    AgentLeft, Damage, DamageSort, DamagedPlace, RunLeft, SessionLeft, Verified, read_store, verify_store,
+};

@@ -7,7 +7,7 @@ use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::StateStore;
 use agent_runtime::stores::{
-    Copied, CopyStep, KeyRing, RekeyError, Verified, check_pages, copy_store, rekey, verify_store,
+    AgentLeft, Copied, CopyStep, KeyRing, RekeyError, Verified, check_pages, copy_store, rekey, verify_store,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -145,23 +145,34 @@ fn tell(screen: &Screen, report: &Report, is_whole: bool) -> Result<(), CliError
             vec![
                 (damage.partition.to_string(), Tone::Plain),
                 (damage.place.to_string(), Tone::Bad),
+                (damage.what.clone(), Tone::Plain),
                 (or_none(damage.tenant.as_ref().map(ToString::to_string)), Tone::Plain),
                 (or_none(damage.agent.map(|agent| agent.to_string())), Tone::Plain),
                 (or_none(damage.session.as_ref().map(ToString::to_string)), Tone::Plain),
                 (or_none(damage.run.map(|run| run.to_string())), Tone::Plain),
             ]
         });
-        let head = ["PARTITION", "DAMAGED", "TENANT", "AGENT", "SESSION", "RUN"];
+        let head = ["PARTITION", "DAMAGED", "WHAT", "TENANT", "AGENT", "SESSION", "RUN"];
         screen.line(table(&head, rows.collect(), screen.terminal.width, paint.is_on()))?;
     }
     if let Some(pages) = pages.as_ref().filter(|pages| *pages != "whole") {
         screen.line(format!("{}: {pages}", paint.bad("pages")))?;
     }
+    for agent in &verified.left {
+        screen.line(what_is_left(agent))?;
+    }
+    if verified.newer > 0 {
+        let newer = counted(verified.newer, "value");
+        screen.line(format!(
+            "{newer} of a newer version: use the version that wrote them, and let none be repaired"
+        ))?;
+    }
     let read = format!(
-        "{}, {}, {} in {}",
+        "{}, {}, {}, {} in {}",
         counted(verified.cells, "cell"),
         counted(verified.logs, "log"),
         entries(verified.entries),
+        counted(verified.contents, "large content"),
         counted(verified.partitions, "partition"),
     );
     if is_whole {
@@ -172,6 +183,25 @@ fn tell(screen: &Screen, report: &Report, is_whole: bool) -> Result<(), CliError
     let more = if more > 0 { format!(", {more} of them not named here") } else { String::new() };
     let places = counted(verified.damaged, "damaged place");
     screen.line(format!("{store} {}: {places}{more}; whole are {read}", paint.bad("is damaged")))
+}
+
+/// One agent of which something is damaged, and what is left of it.
+fn what_is_left(agent: &AgentLeft) -> String {
+    let name = agent.name.as_ref().map_or_else(|| agent.agent.to_string(), ToString::to_string);
+    let sessions = agent.sessions.iter().map(|session| {
+        let had = session.messages.map_or_else(|| "?".to_owned(), |messages| messages.to_string());
+        format!("session {}: {} of {had} messages follow one another", session.session, session.whole)
+    });
+    let runs = agent.runs.iter().map(|left| match left.whole {
+        Some(whole) => format!("{}: {} before the damage", left.run, entries(whole)),
+        None => format!("{}: its log is whole", left.run),
+    });
+    let told: Vec<String> = sessions.chain(runs).collect();
+    if told.is_empty() {
+        format!("left of {name}: its conversations")
+    } else {
+        format!("left of {name}: {}", told.join("; "))
+    }
 }
 
 /// Opens a store that has to be there: looking for one does not make it.

@@ -1,29 +1,27 @@
 //! Cells and logs as things in a row, and how to find the one in it that cannot be shown.
 
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Key, Log, LogExtent, Path, Seq, StateError, StateStore};
+use runtime_traits::store::{Cell, Key, Log, LogExtent, Path, Seq, StateError, StateStore};
 
 use super::damage::DamagedPlace;
-use super::{key, log};
 
 /// What is walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listing {
+pub(crate) enum Listing {
     Cells,
     Logs,
 }
 
 /// One of them.
 pub(super) enum Listed {
-    /// A cell's path and the length of its value.
-    Cell(Path, usize),
+    Cell(Key, Cell),
     Log(LogExtent),
 }
 
 impl Listed {
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Cell(path, _) => path,
+            Self::Cell(key, _) => &key.path,
             Self::Log(extent) => &extent.log.path,
         }
     }
@@ -53,7 +51,7 @@ impl Listing {
             Self::Cells => {
                 let after = after.map(|after| key(partition, after.clone()));
                 let page = store.scan(under, after.as_ref(), limit).await?.into_iter();
-                Ok(page.map(|(key, cell)| Listed::Cell(key.path, cell.value.len())).collect())
+                Ok(page.map(|(key, cell)| Listed::Cell(key, cell)).collect())
             }
             Self::Logs => {
                 let after = after.map(|after| log(partition, after.clone()));
@@ -140,6 +138,16 @@ impl Listing {
             Self::Logs => DamagedPlace::LogsAfter { path },
         }
     }
+}
+
+/// The cell at `path`.
+fn key(partition: Partition, path: Path) -> Key {
+    Key { partition, path }
+}
+
+/// The log at `path`.
+fn log(partition: Partition, path: Path) -> Log {
+    Log { partition, path }
 }
 
 /// The path that a store's words name: `…POOL.INDEX/PATH…` between backticks, escaped as paths are shown.

@@ -6,6 +6,8 @@ mod copying;
 mod disk;
 mod encrypted;
 mod fixtures;
+mod lived;
+mod meaning;
 mod memory;
 mod opening;
 mod redb_crash;
