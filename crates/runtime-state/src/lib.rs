@@ -16,6 +16,7 @@ mod redb_store;
 mod redis_store;
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 mod rekey;
+mod repair;
 mod state_manager;
 mod traced;
 mod verify;
@@ -32,6 +33,7 @@ pub use redb_store::{Integrity, RedbOptions, RedbStore};
 pub use redis_store::{RedisOptions, RedisStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 pub use rekey::{RekeyError, rekey};
+pub use repair::{Change, ChangeSort, Quarantined, RepairError, RepairStep, Repaired, repair_store};
 pub use state_manager::{StateManager, Unfenced};
 pub use traced::TracedStore;
 pub use verify::{

@@ -1,6 +1,6 @@
 //! Everything in a store read once, and all of it named that is not as it should be.
 
-mod blobs;
+pub(crate) mod blobs;
 pub(crate) mod cells;
 pub(crate) mod chain;
 pub(crate) mod contents;

@@ -51,6 +51,11 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Whether an agent gets its name later, or is being deleted.
+    pub(crate) fn is_unnamed(&self, agent: &AgentId) -> bool {
+        self.unnamed.contains(agent)
+    }
+
     /// Whose an agent is.
     pub(crate) fn tenant_of(&self, agent: &AgentId) -> Tenant {
         self.tenants.get(agent).cloned().unwrap_or_default()

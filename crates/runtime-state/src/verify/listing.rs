@@ -13,13 +13,13 @@ pub(crate) enum Listing {
 }
 
 /// One of them.
-pub(super) enum Listed {
+pub(crate) enum Listed {
     Cell(Key, Cell),
     Log(LogExtent),
 }
 
 impl Listed {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Cell(key, _) => &key.path,
             Self::Log(extent) => &extent.log.path,
@@ -29,7 +29,7 @@ impl Listed {
 
 impl Listing {
     /// A page of the whole partition.
-    pub(super) async fn page(
+    pub(crate) async fn page(
         self,
         store: &dyn StateStore,
         partition: Partition,
@@ -65,7 +65,7 @@ impl Listing {
     ///
     /// A store shows no page with a damaged one in it, and the contract has no field for its path. Most stores name it in
     /// their words, which is tried first; where that is not so, it is found letter by letter.
-    pub(super) async fn damaged_after(
+    pub(crate) async fn damaged_after(
         self,
         store: &dyn StateStore,
         partition: Partition,
@@ -125,14 +125,14 @@ impl Listing {
         matches!(read, Err(StateError::Damaged { .. }))
     }
 
-    pub(super) fn place(self, path: Path) -> DamagedPlace {
+    pub(crate) fn place(self, path: Path) -> DamagedPlace {
         match self {
             Self::Cells => DamagedPlace::Cell { path },
             Self::Logs => DamagedPlace::Log { path },
         }
     }
 
-    pub(super) fn rest(self, path: Option<Path>) -> DamagedPlace {
+    pub(crate) fn rest(self, path: Option<Path>) -> DamagedPlace {
         match self {
             Self::Cells => DamagedPlace::CellsAfter { path },
             Self::Logs => DamagedPlace::LogsAfter { path },
