@@ -12,7 +12,7 @@ use agent_runtime::{AgentRef, IdempotencyKey, RunId, SessionName, StepKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
-pub(crate) use stores::{StateCommand, VerifyArgs};
+pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
 pub(crate) use snapshots::{KeepArgs, RestoreArgs, SnapshotCommand};
@@ -147,7 +147,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SnapshotCommand,
     },
-    /// Copy a store, look for damage in it, or rewrite it under another key
+    /// Copy a store, look for damage in it, repair or export it, or rewrite it under another key
     State {
         /// What to do.
         #[command(subcommand)]

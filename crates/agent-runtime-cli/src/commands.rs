@@ -8,6 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod fork;
 pub(crate) mod log;
 pub(crate) mod messages;
+mod repairs;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod snapshot_files;

@@ -6,6 +6,7 @@ mod copy;
 mod decide;
 #[cfg(feature = "encrypted")]
 mod encrypted;
+mod export;
 mod marks;
 mod memory;
 mod open;
@@ -25,6 +26,7 @@ mod window;
 pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
+pub use export::{EXPORT_FORMAT, ExportError, ExportLine, Exported, Shown, export_store};
 pub use memory::MemoryStore;
 pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
 #[cfg(feature = "redb")]

@@ -1,4 +1,4 @@
-//! `state copy`, `state verify` and `state rekey`: whole stores, while nobody else has them.
+//! `state …`: whole stores, while nobody else has them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use agent_runtime::stores::{
 use serde::Serialize;
 use serde_json::json;
 
+use super::repairs;
 use crate::args::{Global, StateCommand, VerifyArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -36,6 +37,8 @@ pub(crate) async fn obey(
             StateCommand::Verify(args) => {
                 verify(screen, &the_store(global, args.store.as_ref())?, args).await
             }
+            StateCommand::Repair(args) => repairs::repair(screen, args).await,
+            StateCommand::Export { store, to } => repairs::export(screen, store, to).await,
             StateCommand::Rekey { store } => rewrite(screen, &the_store(global, store.as_ref())?).await,
         }
     };
@@ -205,7 +208,7 @@ fn what_is_left(agent: &AgentLeft) -> String {
 }
 
 /// Opens a store that has to be there: looking for one does not make it.
-async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+pub(super) async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     if let Some(path) = uri.path().filter(|path| !path.exists()) {
         return Err(CliError::NoStore { path: path.to_owned() });
     }
@@ -213,7 +216,7 @@ async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>
 }
 
 /// Opens a store for this command alone.
-async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+pub(super) async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     if uri.is_in_memory() {
         return Err(CliError::InMemory);
     }
@@ -236,7 +239,7 @@ fn doing(step: CopyStep, done: &Copied) -> String {
     format!("{step}: {}, {}", counted(done.cells, "cell"), entries(done.entries))
 }
 
-fn amount(copied: &Copied) -> String {
+pub(super) fn amount(copied: &Copied) -> String {
     format!(
         "{}, {} with {} ({})",
         counted(copied.cells, "cell"),

@@ -8,6 +8,7 @@ mod home;
 mod hosted;
 mod people;
 mod readme;
+mod repairs;
 mod runs;
 mod server;
 mod serving;

@@ -1,6 +1,5 @@
 //! What a repair says: what it changed, and what it left out.
 
-use std::fmt::Write as _;
 use std::io;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use runtime_traits::partition::Partition;
 use serde::{Serialize, Serializer};
 
 use super::{NAMED, RepairError};
+use crate::export::hex;
 use crate::verify::DamagedPlace;
 
 /// What became of something.
@@ -87,12 +87,5 @@ impl<'a> Notes<'a> {
 }
 
 fn as_hex<S: Serializer>(bytes: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
-    let hex = bytes.as_ref().map(|bytes| {
-        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // A string takes every byte.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    });
-    hex.serialize(serializer)
+    bytes.as_ref().map(|bytes| hex(bytes)).serialize(serializer)
 }

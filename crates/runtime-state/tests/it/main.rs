@@ -5,6 +5,7 @@
 mod copying;
 mod disk;
 mod encrypted;
+mod exporting;
 mod fixtures;
 mod harmed;
 mod lived;
