@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod decide;
 pub(crate) mod fork;
+mod keys;
 pub(crate) mod log;
 pub(crate) mod messages;
 mod repairs;

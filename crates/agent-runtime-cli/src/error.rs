@@ -107,6 +107,18 @@ pub enum CliError {
         /// The store.
         store: String,
     },
+    /// A store that is no file cannot be rewritten in its place.
+    #[error("`{store}` is no file that can be rewritten in its place: name an empty store with --into STORE")]
+    RekeyWhere {
+        /// The store.
+        store: String,
+    },
+    /// A store without keys was asked about its keys.
+    #[error("`{store}` is not encrypted, or was named without its keys: name it as encrypted:KEYS,STORE")]
+    NoKeys {
+        /// The store.
+        store: String,
+    },
     /// A store cannot be read through.
     #[error("the store cannot be read: {0}")]
     Verify(#[source] StateError),
@@ -267,6 +279,8 @@ impl CliError {
             | Self::InMemory
             | Self::Served { .. }
             | Self::NotRekeyed { .. }
+            | Self::RekeyWhere { .. }
+            | Self::NoKeys { .. }
             | Self::NothingAsked { .. } => Exit::Refused,
             Self::Open(error) => of_open(error),
             Self::Copy(error)
@@ -303,7 +317,8 @@ impl CliError {
             Self::Served { .. } => "already-served",
             Self::NoStore { .. } => "no-store",
             Self::Copy(_) => "not-copied",
-            Self::Rekey(_) | Self::NotRekeyed { .. } => "not-rekeyed",
+            Self::NoKeys { .. } => "no-keys",
+            Self::Rekey(_) | Self::NotRekeyed { .. } | Self::RekeyWhere { .. } => "not-rekeyed",
             Self::Verify(_) => "not-verified",
             Self::Repair(_) | Self::NoQuarantine { .. } => "not-repaired",
             Self::Export(_) => "not-exported",

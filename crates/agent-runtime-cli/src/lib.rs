@@ -27,6 +27,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
@@ -191,7 +193,10 @@ async fn serve_place(
 
 fn trace(screen: &Screen) {
     let filter = EnvFilter::try_from_env("AGENT_RUNTIME_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Spans tell of themselves when they end, to who asked for that much.
+    let closes = filter.max_level_hint().is_some_and(|level| level >= LevelFilter::DEBUG);
+    let spans = if closes { FmtSpan::CLOSE } else { FmtSpan::NONE };
     let ansi = screen.terminal.err && screen.terminal.colour;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(ansi).with_target(false).init();
+    log.with_ansi(ansi).with_target(false).with_span_events(spans).init();
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::{Durability, StateStore};
-use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, open_store};
+use agent_runtime::stores::TracedStore;
+use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
 
 use tokio::time::sleep;
 
@@ -35,7 +36,7 @@ pub(crate) async fn store<T>(
     let mut left = PATIENCE;
     loop {
         let path = match open_store(&uri.address()).await {
-            Ok(store) => return Ok(Opened::Here(store)),
+            Ok(store) => return Ok(Opened::Here(TracedStore::where_heard(store))),
             Err(OpenError::InUse { path }) => path,
             Err(error) => return Err(error.into()),
         };
@@ -60,12 +61,16 @@ pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
+    scrub: Option<ScrubRate>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
-    let builder = builder.configure(|config| config.at_rest = at_rest);
+    let builder = builder.configure(|config| {
+        config.at_rest = at_rest;
+        config.scrub = scrub;
+    });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
 }

@@ -29,6 +29,7 @@ mod apply;
 mod check;
 mod fault;
 mod read;
+mod scrub;
 mod store_uri;
 mod suggest;
 
@@ -37,6 +38,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use runtime_core::ScrubRate;
 use runtime_traits::AgentSpec;
 use runtime_traits::store::Durability;
 
@@ -54,6 +56,8 @@ pub struct Fleet {
     pub durability: Option<Durability>,
     /// Where the service listens for HTTP; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// How the store is looked over for damage while somebody serves it; `None`: not at all.
+    pub scrub: Option<ScrubRate>,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
 }
@@ -88,6 +92,7 @@ impl Default for Fleet {
             store: StoreUri::Redb(PathBuf::from(".agent-runtime/store.redb")),
             durability: None,
             http: None,
+            scrub: Some(ScrubRate::default()),
             agents: Vec::new(),
         }
     }

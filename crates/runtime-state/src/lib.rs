@@ -18,6 +18,7 @@ mod redis_store;
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 mod rekey;
 mod repair;
+mod scrubber;
 mod state_manager;
 mod traced;
 mod verify;
@@ -28,6 +29,8 @@ pub use copy::{Copied, CopyError, CopyStep, copy_store};
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
 pub use export::{EXPORT_FORMAT, ExportError, ExportLine, Exported, Shown, export_store};
 pub use memory::MemoryStore;
+#[cfg(feature = "encrypted")]
+pub use open::open_encrypted;
 pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
 #[cfg(feature = "redb")]
 pub use redb_store::{Integrity, RedbOptions, RedbStore};
@@ -36,6 +39,7 @@ pub use redis_store::{RedisOptions, RedisStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 pub use rekey::{RekeyError, rekey};
 pub use repair::{Change, ChangeSort, Quarantined, RepairError, RepairStep, Repaired, repair_store};
+pub use scrubber::Scrubber;
 pub use state_manager::{StateManager, Unfenced};
 pub use traced::TracedStore;
 pub use verify::{

@@ -29,6 +29,14 @@ pub(crate) enum StateCommand {
     Rekey {
         /// The store [default: --store, or the fleet file's]
         store: Option<StoreUri>,
+        /// Write it into this empty store instead of its own place: for stores that are no file
+        #[arg(long, value_name = "STORE")]
+        into: Option<StoreUri>,
+    },
+    /// Say which keys an encrypted store needs, and for how many values
+    Keys {
+        /// The store [default: --store, or the fleet file's]
+        store: Option<StoreUri>,
     },
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn repair(screen: &Screen, args: &RepairArgs) -> Result<Exit, C
     let bar = Progress::begin(screen, &format!("repairing {uri}"));
     let mut keep = |value: Quarantined| lines.write(&value);
     let mut note = |step: RepairStep, cells: u64| bar.note(&doing(step, cells));
-    let done = repair_store(&*from, &*to, SystemClock.now(), &mut keep, &mut note).await;
+    let done = repair_store(&*from, &*to, SystemClock::default().now(), &mut keep, &mut note).await;
     bar.end();
     let written = lines.end();
     let repaired = match done {

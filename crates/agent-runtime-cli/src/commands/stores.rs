@@ -7,12 +7,12 @@ use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::StateStore;
 use agent_runtime::stores::{
-    AgentLeft, Copied, CopyStep, KeyRing, RekeyError, Verified, check_pages, copy_store, rekey, verify_store,
+    AgentLeft, Copied, CopyStep, Verified, check_pages, copy_store, verify_store,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::repairs;
+use super::{keys, repairs};
 use crate::args::{Global, StateCommand, VerifyArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -39,7 +39,10 @@ pub(crate) async fn obey(
             }
             StateCommand::Repair(args) => repairs::repair(screen, args).await,
             StateCommand::Export { store, to } => repairs::export(screen, store, to).await,
-            StateCommand::Rekey { store } => rewrite(screen, &the_store(global, store.as_ref())?).await,
+            StateCommand::Rekey { store, into } => {
+                keys::rekey(screen, &the_store(global, store.as_ref())?, into.as_ref()).await
+            }
+            StateCommand::Keys { store } => keys::list(screen, &the_store(global, store.as_ref())?).await,
         }
     };
     tokio::select! {
@@ -68,32 +71,6 @@ async fn copy(screen: &Screen, from: &StoreUri, to: &StoreUri) -> Result<Exit, C
     } else {
         screen.line(format!("copied {} into {to}", amount(&copied)))?;
         screen.hint(&[format!("--store {to} status")]);
-    }
-    Ok(Exit::Done)
-}
-
-async fn rewrite(screen: &Screen, uri: &StoreUri) -> Result<Exit, CliError> {
-    let StoreUri::Encrypted { keys, store } = uri else {
-        return Err(CliError::NotRekeyed { store: uri.to_string() });
-    };
-    let StoreUri::Redb(path) = &**store else {
-        return Err(CliError::NotRekeyed { store: uri.to_string() });
-    };
-    // That nobody has it, and that the keys fit, is asked as everywhere; then it is let go and taken anew.
-    drop(existing(screen, uri).await?);
-    let ring = KeyRing::read(&keys.to_string()).map_err(OpenError::from)?;
-    let bar = Progress::begin(screen, &format!("rewriting {uri}"));
-    let copied = rekey(path, &ring, |step, done| bar.note(&doing(step, done))).await;
-    bar.end();
-    let copied = copied.map_err(|error| match error {
-        RekeyError::Open(error) => CliError::Open(error),
-        other => CliError::Rekey(other),
-    })?;
-    let key = ring.writing_key();
-    if screen.json {
-        screen.json(&json!({ "store": uri.to_string(), "key": key, "copied": copied }))?;
-    } else {
-        screen.line(format!("rewrote {} under key {key}; no other key is needed", amount(&copied)))?;
     }
     Ok(Exit::Done)
 }
@@ -231,7 +208,7 @@ pub(super) async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn St
     }
 }
 
-fn doing(step: CopyStep, done: &Copied) -> String {
+pub(super) fn doing(step: CopyStep, done: &Copied) -> String {
     let step = match step {
         CopyStep::Copying => "written",
         CopyStep::Comparing => "compared",

@@ -47,7 +47,7 @@ fn a_damaged_store_is_repaired_into_one_where_the_conversation_goes_on() {
     assert_eq!(quarantine.len() as u64, told["repaired"]["quarantined"].as_u64().expect("a number"));
     // What was said before the damage, or after it, whichever is longer; and it goes on.
     let new = ["--store", "redb:store/new.redb", "--fleet", "fleet.toml"];
-    let with = |args: &[&str]| [&new[..], args].concat();
+    let with = |args: &[&'static str]| [&new[..], args].concat();
     let messages = home.json(&with(&["messages", "librarian"]));
     assert_eq!(messages.as_array().map(Vec::len), Some(2), "{messages}");
     home.good(&with(&["run", "librarian", "lease"]));

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, StoreUri, shown};
 
-const TOP: [&str; 4] = ["store", "durability", "listen", "agents"];
+const TOP: [&str; 5] = ["store", "durability", "listen", "scrub", "agents"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
 /// What can be read of a file, and what is wrong with it.
@@ -49,12 +49,12 @@ pub(super) fn read(source: &str) -> Read {
     read
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     source: &'a str,
     faults: Vec<Fault>,
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
     fn fleet(&mut self, table: &DeTable<'_>) -> Fleet {
@@ -68,6 +68,7 @@ impl Reader<'_> {
                 }
                 "durability" => fleet.durability = self.durability(value),
                 "listen" => fleet.http = self.listen(value),
+                "scrub" => fleet.scrub = self.scrub(value),
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
@@ -244,7 +245,7 @@ impl Reader<'_> {
         None
     }
 
-    fn text(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<String> {
         match value.get_ref() {
             DeValue::String(text) => Some(text.clone().into_owned()),
             other => {
@@ -262,7 +263,7 @@ impl Reader<'_> {
         table
     }
 
-    fn fault(&mut self, at: &Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn fault(&mut self, at: &Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
         self.faults.push(Fault::at(self.source, at, what, remedy));
     }
 

@@ -25,6 +25,7 @@ use super::config::Config;
 use super::id_map::IdMap;
 use super::post::Post;
 use super::run_slot::RunSlot;
+use super::scrub::Scrubbing;
 use super::sweep::Ended;
 use super::wake::Timers;
 use crate::engine::session::Session;
@@ -62,6 +63,7 @@ pub(super) struct Inner {
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    pub(super) scrub: Option<Arc<Scrubbing>>,
 }
 
 /// A partition and what is in memory of it.

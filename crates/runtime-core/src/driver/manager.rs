@@ -21,6 +21,7 @@ use super::config::Builder;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
+use super::scrub::Scrubbing;
 use super::sweep::Ended;
 use super::wake::Timers;
 
@@ -55,7 +56,7 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub } = builder;
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -86,6 +87,8 @@ impl RuntimeManager {
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             snapshots,
+            // Whoever only looks needs no other eyes.
+            scrub: scrub.filter(|_| !config.at_rest).map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             store,
             clock,
             entropy,
@@ -100,6 +103,9 @@ impl RuntimeManager {
         inner.tasks.spawn(Arc::clone(&inner).keep_time());
         inner.tasks.spawn(Arc::clone(&inner).keep_due());
         inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
+        if let Some(scrub) = inner.scrub.clone() {
+            inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
+        }
         if !inner.config.at_rest {
             inner.tasks.spawn(Arc::clone(&inner).keep_post());
         }

@@ -24,6 +24,7 @@ mod redis_opening;
 mod redis_suite;
 mod rekeying;
 mod repairing;
+mod scrubbing;
 mod snapshots;
 mod traced;
 mod uri;
