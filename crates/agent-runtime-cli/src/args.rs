@@ -81,6 +81,9 @@ pub(crate) enum Command {
         /// The fleet file [default: fleet.toml]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Say what is stored that this program could not go on with, too
+        #[arg(long)]
+        live: bool,
     },
     /// List agents, show one, start, stop, pause, resume or delete it
     Agents {

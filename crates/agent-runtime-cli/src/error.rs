@@ -90,7 +90,9 @@ pub enum CliError {
     #[error(transparent)]
     Export(#[from] ExportError),
     /// Nobody said where that is to go which a repair leaves out.
-    #[error("there is no file beside `{store}` for what the repair leaves out: name one with --quarantine FILE")]
+    #[error(
+        "there is no file beside `{store}` for what the repair leaves out: name one with --quarantine FILE"
+    )]
     NoQuarantine {
         /// The store that is to be written.
         store: String,

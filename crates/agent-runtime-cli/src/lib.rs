@@ -98,15 +98,23 @@ fn start(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
 async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     let Cli { mut global, command } = cli;
     match &command {
-        Command::Serve(ServeArgs { file: Some(file), .. }) | Command::Check { file: Some(file) } => {
+        Command::Serve(ServeArgs { file: Some(file), .. }) | Command::Check { file: Some(file), .. } => {
             global.fleet = Some(file.clone());
         }
         _ => {}
     }
-    if let Command::Check { .. } = command {
-        return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
-    }
     let mut signals = Signals::listen()?;
+    if let Command::Check { live, .. } = command {
+        let checked = check::check(screen, &FleetFile::named(global.fleet.as_deref())?, live);
+        if !live || !matches!(checked, Ok(Exit::Done)) {
+            return checked;
+        }
+        let place = Place::find(&global, false)?;
+        return tokio::select! {
+            looked = check::live(screen, &place) => looked,
+            signal = signals.next() => Ok(Exit::Signal(signal)),
+        };
+    }
     if let Command::State { command } = &command {
         return stores::obey(screen, &global, command, &mut signals).await;
     }

@@ -233,7 +233,15 @@ pub async fn export_store(
     let mut done = Exported::default();
     for partition in inhabited(store).await.map_err(ExportError::Store)? {
         let contents = Contents::of(store, partition);
-        let mut export = Export { store, partition, contents, written: HashSet::new(), tenants: HashMap::new(), line, done: &mut done };
+        let mut export = Export {
+            store,
+            partition,
+            contents,
+            written: HashSet::new(),
+            tenants: HashMap::new(),
+            line,
+            done: &mut done,
+        };
         walk(store, partition, Listing::Cells, &mut export).await?;
         walk(store, partition, Listing::Logs, &mut export).await?;
     }
@@ -257,7 +265,12 @@ impl Export<'_> {
         (self.line)(line).map_err(ExportError::Write)
     }
 
-    fn missing(&mut self, place: DamagedPlace, fault: Fault, whose: Option<&Whose>) -> Result<(), ExportError> {
+    fn missing(
+        &mut self,
+        place: DamagedPlace,
+        fault: Fault,
+        whose: Option<&Whose>,
+    ) -> Result<(), ExportError> {
         self.done.missing += 1;
         let damage = Damage::at(self.partition, place, fault, whose);
         self.write(ExportLine::Missing(Box::new(damage)))
@@ -335,7 +348,12 @@ impl Export<'_> {
         self.written.insert(hash)
     }
 
-    async fn record(&mut self, record: CellRecord, place: DamagedPlace, whose: Whose) -> Result<(), ExportError> {
+    async fn record(
+        &mut self,
+        record: CellRecord,
+        place: DamagedPlace,
+        whose: Whose,
+    ) -> Result<(), ExportError> {
         let (Some(tenant), agent) = (whose.tenant.clone(), whose.agent) else {
             if let (CellRecord::Open(open), Some(run)) = (record, whose.run) {
                 let (tenant, agent, session) = (open.tenant, open.agent, open.session);
@@ -406,7 +424,17 @@ impl Export<'_> {
                 let Message { author, run, at, after, .. } = message;
                 let (agent, session, after) = (*agent, session.clone(), after.map(|after| after.0));
                 let seq = seq.0;
-                self.write(ExportLine::Message { tenant, agent, session, seq, after, author, run, at, content })
+                self.write(ExportLine::Message {
+                    tenant,
+                    agent,
+                    session,
+                    seq,
+                    after,
+                    author,
+                    run,
+                    at,
+                    content,
+                })
             }
             _ => Ok(()),
         }

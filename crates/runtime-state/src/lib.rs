@@ -7,6 +7,7 @@ mod decide;
 #[cfg(feature = "encrypted")]
 mod encrypted;
 mod export;
+mod live;
 mod marks;
 mod memory;
 mod open;
@@ -28,6 +29,7 @@ pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
 pub use export::{EXPORT_FORMAT, ExportError, ExportLine, Exported, Shown, export_store};
+pub use live::{Live, LiveProblem, LiveSort, check_live};
 pub use memory::MemoryStore;
 #[cfg(feature = "encrypted")]
 pub use open::open_encrypted;

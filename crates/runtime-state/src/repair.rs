@@ -55,7 +55,9 @@ pub enum RepairError {
     #[error("the store is whole: there is nothing to repair")]
     Whole,
     /// A newer version wrote some of it, which this one would take for damage.
-    #[error("{newer} values were written by a newer version of this program: repair the store with that version")]
+    #[error(
+        "{newer} values were written by a newer version of this program: repair the store with that version"
+    )]
     Newer {
         /// How many.
         newer: u64,

@@ -2,7 +2,9 @@
 
 use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
-use agent_runtime::stores::{Copied, KeyId, KeyRing, Needed, RekeyError, copy_store, open_encrypted, rekey as rewrite};
+use agent_runtime::stores::{
+    Copied, KeyId, KeyRing, Needed, RekeyError, copy_store, open_encrypted, rekey as rewrite,
+};
 use serde_json::json;
 
 use super::stores::{amount, doing, existing, opened};
@@ -58,7 +60,8 @@ pub(super) async fn list(screen: &Screen, uri: &StoreUri) -> Result<Exit, CliErr
         if needed.keys().any(|id| *id != writing) {
             screen.hint(&[format!("state rekey {uri}")]);
         }
-        let more: Vec<String> = needed.keys().filter(|id| !held.contains(id)).map(ToString::to_string).collect();
+        let more: Vec<String> =
+            needed.keys().filter(|id| !held.contains(id)).map(ToString::to_string).collect();
         if !more.is_empty() {
             let note = format!("values of key {} cannot be read from {keys}", more.join(", "));
             screen.say(screen.paint_err().warn(note));

@@ -1,8 +1,8 @@
 //! `status`: the runtime itself.
 
 use agent_runtime::scrub::{Finding, ScrubStatus};
-use agent_runtime::{Runtime, UnixMillis};
 use agent_runtime::store::{Durability, Sharing};
+use agent_runtime::{Runtime, UnixMillis};
 
 use crate::desk::Desk;
 use crate::error::CliError;
@@ -36,12 +36,17 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ("open runs", status.open_runs.to_string()),
         ("active agents", status.active_agents.to_string()),
         ("last progress", progress),
-        ("damage", status.scrub.as_ref().map_or("nobody looks for it".to_owned(), |scrub| looked(scrub, now))),
+        (
+            "damage",
+            status.scrub.as_ref().map_or("nobody looks for it".to_owned(), |scrub| looked(scrub, now)),
+        ),
         ("node", status.node.to_string()),
         ("build", status.build),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
-    for Finding { agent, session, run, place, what, .. } in status.scrub.iter().flat_map(|scrub| &scrub.findings) {
+    for Finding { agent, session, run, place, what, .. } in
+        status.scrub.iter().flat_map(|scrub| &scrub.findings)
+    {
         let whose = [
             agent.map(|agent| agent.to_string()),
             session.as_ref().map(|session| format!("session {session}")),
@@ -61,7 +66,11 @@ fn looked(scrub: &ScrubStatus, now: UnixMillis) -> String {
             0 => "none".to_owned(),
             damaged => counted(damaged, "damaged place"),
         };
-        format!("{found}, {} ({})", time::ago(now, ended), counted(last.count.cells + last.count.entries, "value"))
+        format!(
+            "{found}, {} ({})",
+            time::ago(now, ended),
+            counted(last.count.cells + last.count.entries, "value")
+        )
     });
     match (&scrub.failed, scrub.running, last) {
         (Some(failed), _, _) => format!("the last look broke off: {failed}"),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::StateStore;
-use agent_runtime::stores::{
-    AgentLeft, Copied, CopyStep, Verified, check_pages, copy_store, verify_store,
-};
+use agent_runtime::stores::{AgentLeft, Copied, CopyStep, Verified, check_pages, copy_store, verify_store};
 use serde::Serialize;
 use serde_json::json;
 

@@ -6,6 +6,7 @@ mod clerk;
 mod decisions;
 mod home;
 mod hosted;
+mod living;
 mod people;
 mod readme;
 mod repairs;

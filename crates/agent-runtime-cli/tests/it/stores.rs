@@ -122,7 +122,8 @@ fn the_keys_that_a_store_needs_are_listed_until_the_old_one_can_go() {
         let told = home.json(&["state", "keys", store]);
         let keys = told["keys"].as_array().expect("a list").iter();
         keys.map(|key| {
-            let values = key["cells"].as_u64().expect("a number") + key["entries"].as_u64().expect("a number");
+            let values =
+                key["cells"].as_u64().expect("a number") + key["entries"].as_u64().expect("a number");
             (key["key"].as_u64().expect("a number"), values > 0, key["writes"] == true)
         })
         .collect()

@@ -9,7 +9,8 @@ use super::read::{Reader, Value};
 use super::suggest::instead;
 
 const SETTINGS: [&str; 2] = ["every", "pages_per_second"];
-const REMEDY: &str = "write scrub = \"off\", or a table: [scrub] with every = \"1d\" and pages_per_second = 20";
+const REMEDY: &str =
+    "write scrub = \"off\", or a table: [scrub] with every = \"1d\" and pages_per_second = 20";
 
 impl Reader<'_> {
     /// `"off"`, or a table. What is wrong with it is a fault, and the default stays.

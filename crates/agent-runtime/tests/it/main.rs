@@ -3,6 +3,7 @@
 mod depth;
 mod fleet_file;
 mod interleavings;
+mod migrations;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod snapshots;

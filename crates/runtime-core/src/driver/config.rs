@@ -13,8 +13,8 @@ use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 
 use super::manager::RuntimeManager;
-use crate::engine::scrub::ScrubRate;
 use super::system::{SystemClock, SystemEntropy};
+use crate::engine::scrub::ScrubRate;
 
 /// The settings of a runtime. Every one has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]

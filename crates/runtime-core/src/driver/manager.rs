@@ -88,7 +88,9 @@ impl RuntimeManager {
             sweep: Notify::new(),
             snapshots,
             // Whoever only looks needs no other eyes.
-            scrub: scrub.filter(|_| !config.at_rest).map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
+            scrub: scrub
+                .filter(|_| !config.at_rest)
+                .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             store,
             clock,
             entropy,

@@ -1,6 +1,8 @@
 //! Agents: what declares them, and their names.
 
-use runtime_codec::{CellRecord, CellSort, Manifest, NameRecord, SpecRecord, Whose, decode, decode_cell, encode, keys};
+use runtime_codec::{
+    CellRecord, CellSort, Manifest, NameRecord, SpecRecord, Whose, decode, decode_cell, encode, keys,
+};
 use runtime_traits::id::AgentId;
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::store::{Key, Path, StateStore};
@@ -25,7 +27,8 @@ impl Part<'_, '_> {
         if let Some(lost) = self.lost.get(agent) {
             return *lost;
         }
-        let declared = self.declared(tenant, agent).await.is_some() || self.older(tenant, agent).await.is_some();
+        let declared =
+            self.declared(tenant, agent).await.is_some() || self.older(tenant, agent).await.is_some();
         self.lost.insert(*agent, !declared);
         !declared
     }
@@ -110,7 +113,8 @@ impl Part<'_, '_> {
     /// Remembers that an agent's name has to be written, if nothing says it any more.
     pub(super) async fn see_to_name(&mut self, tenant: &Tenant, agent: AgentId, name: Name) {
         let key = keys::name(agent.partition().pool, tenant, &name);
-        let held = self.from.get(std::slice::from_ref(&key)).await.ok().and_then(|mut cells| cells.pop().flatten());
+        let held =
+            self.from.get(std::slice::from_ref(&key)).await.ok().and_then(|mut cells| cells.pop().flatten());
         let held = held.and_then(|cell| decode::<NameRecord>(&cell.value).ok());
         if held.is_none() && !self.look.is_unnamed(&agent) {
             self.names.push(Named { tenant: tenant.clone(), agent, name });

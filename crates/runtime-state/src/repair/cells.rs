@@ -143,7 +143,9 @@ impl Part<'_, '_> {
         let place = place_of(&key);
         let tenant = whose.tenant.clone().unwrap_or_default();
         let made: Option<(Bytes, &str)> = match sort {
-            CellSort::Owner => Some((self.owner().await, "nobody owns the partition; its epoch is that of its logs")),
+            CellSort::Owner => {
+                Some((self.owner().await, "nobody owns the partition; its epoch is that of its logs"))
+            }
             CellSort::Want => {
                 let stopped = WantRecord { want: Want::Stopped, generation: 1 };
                 Some((encode(&stopped), "the agent is stopped: start it if it shall take runs"))
@@ -220,7 +222,8 @@ impl Part<'_, '_> {
         self.pieces.insert((agent, session), piece);
         let had = had.map_or_else(|| "an unknown number of".to_owned(), |had| had.to_string());
         let Some(piece) = piece else {
-            let what = format!("{}; none of {had} messages is left, so the conversation begins anew", fault.what);
+            let what =
+                format!("{}; none of {had} messages is left, so the conversation begins anew", fault.what);
             self.changed(ChangeSort::LeftOut, place_of(&key), whose, what);
             return Ok(());
         };

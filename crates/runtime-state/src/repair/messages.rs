@@ -35,8 +35,7 @@ impl Part<'_, '_> {
         self.kept.logs += 1;
         let log = extent.log.clone();
         // A piece that follows damage is a conversation's begin now.
-        let begins =
-            self.pieces.get(&(agent, session)).copied().flatten().filter(|piece| !piece.begins);
+        let begins = self.pieces.get(&(agent, session)).copied().flatten().filter(|piece| !piece.begins);
         self.writer.skip_to(&log, extent.first).await?;
         let mut entries = EachEntry::of(extent);
         while let Some(page) = entries.next(self.from).await {
@@ -114,7 +113,8 @@ impl Part<'_, '_> {
                 if let Some(fault) = lost {
                     let place = DamagedPlace::Entry { path: log.path.clone(), seq: seq.0 };
                     self.keep_aside(place.clone(), &whose, &fault.what, read.ok())?;
-                    let what = format!("{}; a run that waits for this mail goes on waiting: cancel it", fault.what);
+                    let what =
+                        format!("{}; a run that waits for this mail goes on waiting: cancel it", fault.what);
                     self.changed(ChangeSort::LeftOut, place, &whose, what);
                 }
                 self.append(&log, seq, kept).await?;

@@ -202,8 +202,7 @@ impl Part<'_, '_> {
         };
         let entry = |seq, kind| Entry { seq: Seq(seq), at: self.now, attempt: 0, epoch: 0, kind };
         let ended = Ended { outcome: failed(why), usage: Usage::default(), price: Price::default() };
-        let entries =
-            [entry(1, EntryKind::Accepted(Box::new(accepted))), entry(2, EntryKind::Ended(ended))];
+        let entries = [entry(1, EntryKind::Accepted(Box::new(accepted))), entry(2, EntryKind::Ended(ended))];
         let log = keys::run_log(&run);
         for entry in entries {
             self.append(&log, entry.seq, encode_entry(&entry)).await?;
@@ -332,7 +331,12 @@ impl Part<'_, '_> {
                         let written = encode_entry(&entry);
                         let is_notice = decode_entry(seq, &bytes).is_ok_and(|before| before != entry);
                         if is_notice {
-                            self.keep_aside(place.clone(), whose, "a content that it names is lost", Some(bytes.clone()))?;
+                            self.keep_aside(
+                                place.clone(),
+                                whose,
+                                "a content that it names is lost",
+                                Some(bytes.clone()),
+                            )?;
                             self.changed(ChangeSort::Mended, place, whose, "a content that it names is lost");
                         }
                         // What older versions wrote stays as they wrote it.
@@ -370,7 +374,10 @@ impl Part<'_, '_> {
         let (at, ended, sort, how) = match state.ended {
             Some((at, ended)) => (at, ended, ChangeSort::Cut, "the outcome is kept"),
             None => {
-                let why = format!("its log was damaged at entry {}, and what it did after that is not known", seq.0);
+                let why = format!(
+                    "its log was damaged at entry {}, and what it did after that is not known",
+                    seq.0
+                );
                 let ended = Ended { outcome: failed(&why), usage: state.usage, price: Price::default() };
                 (self.now, ended, ChangeSort::Ended, "the run has failed")
             }
@@ -387,7 +394,12 @@ impl Part<'_, '_> {
     }
 
     /// The step of another run that waits for this one hears that it failed.
-    async fn tell_caller(&mut self, run: &RunId, accepted: &Accepted, ended: &Ended) -> Result<(), RepairError> {
+    async fn tell_caller(
+        &mut self,
+        run: &RunId,
+        accepted: &Accepted,
+        ended: &Ended,
+    ) -> Result<(), RepairError> {
         let (Some((parent, step)), Outcome::Failed(failure)) = (&accepted.parent, &ended.outcome) else {
             return Ok(());
         };
@@ -411,9 +423,9 @@ impl Part<'_, '_> {
                 }
                 let mut entries = EachEntry::of(extent);
                 while let Some(page) = entries.next(self.from).await {
-                    let epochs = page.into_iter().filter_map(|(seq, read)| {
-                        Some(decode_entry(seq, &read.ok()?).ok()?.epoch)
-                    });
+                    let epochs = page
+                        .into_iter()
+                        .filter_map(|(seq, read)| Some(decode_entry(seq, &read.ok()?).ok()?.epoch));
                     highest = epochs.fold(highest, u64::max);
                 }
             }

@@ -44,7 +44,8 @@ fn everything_of_a_runtime_is_in_lines_that_say_whose_they_are() {
         assert_eq!(last["content"]["hex"].as_str().map(str::len), Some(2 * lived.large.bytes.len()));
         assert_eq!(of(&lines, "state")[0]["value"]["json"]["mood"], "good");
         assert_eq!(of(&lines, "open")[0]["run"], lived.open.to_string());
-        let opened = of(&lines, "run").into_iter().find(|line| line["entry"]["kind"]["step_opened"].is_object());
+        let opened =
+            of(&lines, "run").into_iter().find(|line| line["entry"]["kind"]["step_opened"].is_object());
         assert!(opened.is_some(), "{lines:#?}");
     });
 }
@@ -64,7 +65,10 @@ fn what_cannot_be_read_is_a_line_too() {
         assert_eq!((done.messages, done.sessions), (5, 0));
         let missing = of(&lines, "missing");
         assert_eq!(missing.len() as u64, done.missing);
-        assert!(missing.iter().all(|line| line["session"] == "talk" || line["run"].is_string()), "{missing:#?}");
+        assert!(
+            missing.iter().all(|line| line["session"] == "talk" || line["run"].is_string()),
+            "{missing:#?}"
+        );
         let told = |sort: &str| missing.iter().any(|line| line["damage"] == sort);
         assert!(told("unreadable") && told("record") && told("content"), "{missing:#?}");
         // The message stands there without its content.

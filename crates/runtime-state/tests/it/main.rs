@@ -9,6 +9,7 @@ mod exporting;
 mod fixtures;
 mod harmed;
 mod lived;
+mod living;
 mod meaning;
 mod memory;
 mod opening;

@@ -96,7 +96,10 @@ fn whatever_cell_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
                 for (other, value) in &all {
                     let kept = left.iter().find(|(key, _)| key == other).map(|(_, value)| value);
                     let is_same = kept == Some(value) || *other == keys::own(HERE);
-                    assert!(is_same || other == key || is_told(&done, other), "{key} {harm:?}: {other} differs");
+                    assert!(
+                        is_same || other == key || is_told(&done, other),
+                        "{key} {harm:?}: {other} differs"
+                    );
                 }
             }
         }
@@ -113,9 +116,9 @@ fn whatever_entry_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
             for harm in [Harm::Cut, Harm::Unreadable] {
                 let mut harmed = Harmed::over(Arc::clone(&lived.store));
                 harmed.entries.insert((log.clone(), *seq), harm);
-                let done = repair(&harmed).await.unwrap_or_else(|error| {
-                    unreachable!("entry {} of {log}, {harm:?}: {error}", seq.0)
-                });
+                let done = repair(&harmed)
+                    .await
+                    .unwrap_or_else(|error| unreachable!("entry {} of {log}, {harm:?}: {error}", seq.0));
                 assert!(done.repaired.changed > 0, "entry {} of {log}: nothing is said", seq.0);
                 let has_bytes = done.quarantine.iter().any(|value| value.bytes.is_some());
                 assert!(has_bytes || harm == Harm::Unreadable, "entry {} of {log}: no bytes are kept", seq.0);
@@ -161,7 +164,9 @@ fn a_run_that_cannot_go_on_fails_and_its_key_still_gives_it() {
 
         let done = repair(&harmed).await.unwrap();
 
-        let EntryKind::Ended(ended) = last_of(&done.store, &lived.open).await else { unreachable!("it ended") };
+        let EntryKind::Ended(ended) = last_of(&done.store, &lived.open).await else {
+            unreachable!("it ended")
+        };
         let Outcome::Failed(failure) = ended.outcome else { unreachable!("it failed") };
         assert_eq!(failure.kind, FailureKind::Decided);
         assert!(failure.message.contains("damaged at entry 3"), "{failure:?}");
