@@ -15,6 +15,8 @@ pub const SCHEMES: &[&str] = &[
     "memory:",
     #[cfg(feature = "redb")]
     "redb:PATH",
+    #[cfg(feature = "sled")]
+    "sled:PATH",
 ];
 
 /// Why a store could not be opened. Each one names the store and the remedy.
@@ -89,7 +91,7 @@ pub enum OpenError {
 }
 
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
-/// which is created with its folder when it is missing.
+/// `sled:PATH` for a folder, each created with the folders above it when it is missing.
 ///
 /// Reads and writes files on the calling thread.
 ///
@@ -109,6 +111,8 @@ pub fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
+        #[cfg(feature = "sled")]
+        Some(("sled", path)) if !path.is_empty() => Ok(Arc::new(crate::SledStore::open(path)?)),
         _ => Err(OpenError::UnknownScheme { uri: uri.to_owned() }),
     }
 }

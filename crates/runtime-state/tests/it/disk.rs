@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex};
 
 use redb::{BackendError, StorageBackend};
+use runtime_state::Rim;
 use runtime_testkit::fakes::Chance;
 
 /// A disk in memory. What is written is kept apart from what is synced, as a system's cache keeps it.
@@ -142,6 +143,28 @@ impl Switch {
     }
 }
 
+impl Rim for Switch {
+    fn read(&self) -> io::Result<()> {
+        if self.faults.lock().unwrap().reads {
+            return Err(io::Error::other("the disk does not read"));
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> io::Result<()> {
+        self.check_write()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.wait_while_paused();
+        if self.faults.lock().unwrap().syncs {
+            return Err(io::Error::other("the disk does not sync"));
+        }
+        self.count_sync();
+        Ok(())
+    }
+}
+
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
         Ok(self.state.lock().unwrap().cached.len() as u64)
@@ -187,9 +210,7 @@ impl StorageBackend for Breakable {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if self.switch.faults.lock().unwrap().reads {
-            return Err(io::Error::other("the disk does not read"));
-        }
+        Rim::read(&self.switch)?;
         self.inner.read(offset, out)
     }
 

@@ -12,4 +12,5 @@ mod redb_faults;
 mod redb_full;
 mod redb_group;
 mod redb_suite;
+mod sled_suite;
 mod uri;
