@@ -13,12 +13,12 @@ pub use manager::{RuntimeManager, StartError};
 #[cfg(feature = "llm")]
 pub use runtime_agents::llm;
 pub use runtime_agents::schemars;
-#[cfg(feature = "documents")]
-pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_agents::{
-    LlmAgent, LlmAgentBuilder, LlmAgentError, LlmKind, ModelSettings, ModelSource, NoModels, Retrying,
+    Gate, LlmAgent, LlmAgentBuilder, LlmAgentError, LlmKind, ModelSettings, ModelSource, NoModels, Retrying,
     ScriptedModel, Turn, teams, tools,
 };
+#[cfg(feature = "documents")]
+pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CodecError;
-use crate::old::{EndedV1, StepSettledV1};
+use crate::old::{EndedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
 const WHAT: &str = "run log entry";
@@ -16,13 +16,16 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        ACCEPTED | SETTLED | ENDED => 2,
+        ACCEPTED | OPENED | SETTLED | UNKNOWN | ENDED => 2,
         _ => 1,
     }
 }
 
 /// Version 2: more policies for a busy session.
 const ACCEPTED: u16 = 1;
+/// Version 2: a reservation in tokens, and what a try of unknown end is booked with.
+const OPENED: u16 = 3;
+const UNKNOWN: u16 = 6;
 /// Version 2: tokens may be estimated.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
@@ -35,10 +38,10 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
     match &entry.kind {
         EntryKind::Accepted(body) => with(ACCEPTED, entry, body.as_ref()),
         EntryKind::Started(body) => with(2, entry, body),
-        EntryKind::StepOpened(body) => with(3, entry, body),
+        EntryKind::StepOpened(body) => with(OPENED, entry, body),
         EntryKind::StepDispatched(body) => with(4, entry, body),
         EntryKind::StepSettled(body) => with(SETTLED, entry, body),
-        EntryKind::StepUnknown(body) => with(6, entry, body),
+        EntryKind::StepUnknown(body) => with(UNKNOWN, entry, body),
         EntryKind::StepDecided(body) => with(7, entry, body),
         EntryKind::StateSet(body) => with(8, entry, body),
         EntryKind::WaitOpened(body) => with(9, entry, body),
@@ -77,14 +80,16 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         return Ok(Entry { seq, at: UnixMillis::default(), attempt: 0, epoch: 0, kind });
     }
     match (head.tag, head.version) {
+        (OPENED, 1) => with(seq, body, |old: StepOpenedV1| EntryKind::StepOpened(old.into())),
+        (UNKNOWN, 1) => with(seq, body, |old: StepUnknownV1| EntryKind::StepUnknown(old.into())),
         (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
         (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
         (1, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
         (2, _) => with(seq, body, EntryKind::Started),
-        (3, _) => with(seq, body, EntryKind::StepOpened),
+        (OPENED, _) => with(seq, body, EntryKind::StepOpened),
         (4, _) => with(seq, body, EntryKind::StepDispatched),
         (SETTLED, _) => with(seq, body, EntryKind::StepSettled),
-        (6, _) => with(seq, body, EntryKind::StepUnknown),
+        (UNKNOWN, _) => with(seq, body, EntryKind::StepUnknown),
         (7, _) => with(seq, body, EntryKind::StepDecided),
         (8, _) => with(seq, body, EntryKind::StateSet),
         (9, _) => with(seq, body, EntryKind::WaitOpened),

@@ -1,7 +1,10 @@
 //! Shapes that earlier versions wrote. They are read, and never written again.
 
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::log::{Ended, Outcome, Price, StepFailure, StepKey, StepSettled, Usage};
+use runtime_traits::log::{
+    Effect, Ended, Outcome, Price, StepFailure, StepKey, StepOpened, StepSettled, StepSort, StepUnknown,
+    UnknownCause, Usage,
+};
 use runtime_traits::store::Seq;
 use serde::Deserialize;
 
@@ -30,6 +33,40 @@ pub(crate) struct EndedV1 {
     outcome: Outcome,
     usage: UsageV1,
     price: Price,
+}
+
+/// Before reservations in tokens.
+#[derive(Deserialize)]
+pub(crate) struct StepOpenedV1 {
+    key: StepKey,
+    sort: StepSort,
+    effect: Effect,
+    request: Payload,
+    digest: Digest,
+    reserved: u64,
+    dispatched: bool,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StepUnknownV1 {
+    key: StepKey,
+    try_no: u32,
+    cause: UnknownCause,
+}
+
+impl From<StepOpenedV1> for StepOpened {
+    fn from(old: StepOpenedV1) -> Self {
+        let StepOpenedV1 { key, sort, effect, request, digest, reserved, dispatched } = old;
+        let reserved_usage = Usage::default();
+        Self { key, sort, effect, request, digest, reserved, reserved_usage, dispatched }
+    }
+}
+
+impl From<StepUnknownV1> for StepUnknown {
+    fn from(old: StepUnknownV1) -> Self {
+        let StepUnknownV1 { key, try_no, cause } = old;
+        Self { key, try_no, cause, usage: Usage::default() }
+    }
 }
 
 impl From<UsageV1> for Usage {

@@ -292,6 +292,7 @@ mod tests {
                 digest: request.digest(),
                 request: Payload::of(&request),
                 reserved: 0,
+                reserved_usage: Usage::default(),
                 dispatched: true,
             };
             self.entry(EntryKind::StepOpened(opened), None)

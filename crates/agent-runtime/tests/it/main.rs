@@ -6,5 +6,6 @@ mod interleavings;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod thinking;
+mod usage;
 #[cfg(feature = "llm")]
 mod wire;

@@ -49,9 +49,7 @@ impl Mind {
             Ok(Prepared::Tool(tool, arguments)) => {
                 match use_tool(ctx, index, call, tool, &arguments).await {
                     // It is recorded as a message already.
-                    Ok(Answer(result)) if result.call == call.id => {
-                        return Ok(ToolResult { call: call.id.clone(), ..result });
-                    }
+                    Ok(Answer(result)) if result.call == call.id => return Ok(result),
                     // Somebody else said what became of it, and that is no message yet.
                     Ok(Answer(result)) => {
                         return say(ctx, index, ToolResult { call: call.id.clone(), ..result }).await;

@@ -5,7 +5,7 @@ use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOpti
 use serde::Serialize;
 
 use super::Mind;
-use super::bill::{Counted, Reservation};
+use super::bill::{Booking, Reservation};
 use super::state::Thought;
 
 /// The most calls of one reply; what a model asks for beyond them is not heard.
@@ -37,12 +37,16 @@ impl Mind {
             messages: request.messages.len(),
             max_tokens: request.max_tokens,
         };
-        let options = StepOptions::new("model", Effect::Repeatable).calls(StepSort::Model).said();
+        let reservation = Reservation::of(&request);
+        let options = StepOptions::new("model", Effect::Repeatable)
+            .calls(StepSort::Model)
+            .reserving(reservation.booked())
+            .said();
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {
-            let counted = Counted::new(&call);
-            let result = self.model.reply(&request, &counted).await;
-            call.used(Reservation::of(&request).bill(&result, call.try_no(), counted.broke_off()));
+            let booking = Booking::new(&call, reservation.booked());
+            let result = self.model.reply(&request, &booking).await;
+            call.used(reservation.bill(&result));
             Ok(renamed(result?, turn))
         });
         replied.await.map_err(|error| match error {

@@ -96,7 +96,9 @@ impl RunPort for Port {
         Poll::Pending
     }
 
-    fn settle(&self, slot: Slot, result: Recorded, _: Usage) {
+    fn used(&self, _: Slot, _: Usage) {}
+
+    fn settle(&self, slot: Slot, result: Recorded) {
         self.attempt.lock().unwrap().results[slot.0] = Some(result);
     }
 

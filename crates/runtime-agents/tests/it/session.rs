@@ -258,6 +258,10 @@ impl RunPort for Port {
             assert!(step.ask.reconciles, "`{}` is not to be repeated", step.key);
             return Poll::Ready(Given::Reconcile { try_no: step.tries });
         }
+        if step.tries > 0 {
+            // Nobody says what the dispatch used that a crash ended.
+            state.steps[at].usage = step.usage.plus(step.ask.reserves);
+        }
         state.steps[at].tries += 1;
         Poll::Ready(Given::Execute { try_no: step.tries + 1 })
     }
@@ -279,10 +283,15 @@ impl RunPort for Port {
         Poll::Ready(())
     }
 
-    fn settle(&self, slot: Slot, result: Recorded, usage: Usage) {
+    fn used(&self, slot: Slot, usage: Usage) {
+        let at = self.slots.lock().unwrap()[slot.0];
+        let step = &mut self.session.0.lock().unwrap().steps[at];
+        step.usage = step.usage.plus(usage);
+    }
+
+    fn settle(&self, slot: Slot, result: Recorded) {
         let at = self.slots.lock().unwrap()[slot.0];
         let mut state = self.session.0.lock().unwrap();
-        state.steps[at].usage = usage;
         state.settle(at, result, self.facts.run);
     }
 

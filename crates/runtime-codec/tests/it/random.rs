@@ -119,9 +119,18 @@ fn opened() -> impl Strategy<Value = EntryKind> {
         Just(Effect::AtMostOnce),
     ];
     let sort = prop::sample::select(sorts.to_vec());
-    let parts = (key(), sort, effect, payload(), digest(), any::<u64>(), any::<bool>());
-    parts.prop_map(|(key, sort, effect, request, digest, reserved, dispatched)| {
-        EntryKind::StepOpened(StepOpened { key, sort, effect, request, digest, reserved, dispatched })
+    let parts = (key(), sort, effect, payload(), digest(), any::<u64>(), usage(), any::<bool>());
+    parts.prop_map(|(key, sort, effect, request, digest, reserved, (reserved_usage, _), dispatched)| {
+        EntryKind::StepOpened(StepOpened {
+            key,
+            sort,
+            effect,
+            request,
+            digest,
+            reserved,
+            reserved_usage,
+            dispatched,
+        })
     })
 }
 
@@ -152,11 +161,9 @@ fn about_steps() -> impl Strategy<Value = EntryKind> {
     prop_oneof![
         (key(), any::<u32>())
             .prop_map(|(key, try_no)| EntryKind::StepDispatched(StepDispatched { key, try_no })),
-        (key(), any::<u32>(), cause).prop_map(|(key, try_no, cause)| EntryKind::StepUnknown(StepUnknown {
-            key,
-            try_no,
-            cause
-        })),
+        (key(), any::<u32>(), cause, usage()).prop_map(|(key, try_no, cause, (usage, _))| {
+            EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
+        }),
         (key(), by(), verdict, digest()).prop_map(|(key, by, verdict, digest)| {
             EntryKind::StepDecided(StepDecided { key, by, verdict, digest })
         }),

@@ -191,6 +191,7 @@ fn steps() -> Vec<Sample> {
         request: text(),
         digest: digest(),
         reserved: 0,
+        reserved_usage: Usage::default(),
         dispatched: true,
     };
     let sorts = [StepSort::Model, StepSort::Tool, StepSort::Call, StepSort::Shared, StepSort::Custom];
@@ -206,6 +207,8 @@ fn steps() -> Vec<Sample> {
             StepOpened { key, effect, request: blob(), reserved: 9_999, dispatched: false, ..opened.clone() };
         samples.push(Sample::entry(format!("step-opened.{name}"), EntryKind::StepOpened(kind)));
     }
+    let reserving = StepOpened { reserved_usage: Usage { estimated_tokens: 40, ..usage() }, ..opened };
+    samples.push(Sample::entry("step-opened.reserving", EntryKind::StepOpened(reserving)));
     let dispatched = StepDispatched { key: key("fetch"), try_no: 2 };
     samples.push(Sample::entry("step-dispatched", EntryKind::StepDispatched(dispatched)));
     let settled = StepSettled {
@@ -238,9 +241,18 @@ fn steps() -> Vec<Sample> {
     let causes =
         [UnknownCause::Crash, UnknownCause::Cancelled, UnknownCause::Dropped, UnknownCause::TimedOut];
     for (name, cause) in ["crash", "cancelled", "dropped", "timed-out"].into_iter().zip(causes) {
-        let kind = EntryKind::StepUnknown(StepUnknown { key: key("fetch"), try_no: 1, cause });
+        let kind = EntryKind::StepUnknown(StepUnknown {
+            key: key("fetch"),
+            try_no: 1,
+            cause,
+            usage: Usage::default(),
+        });
         samples.push(Sample::entry(format!("step-unknown.{name}"), kind));
     }
+    let (key_, cause) = (key("fetch"), UnknownCause::Cancelled);
+    let booked =
+        StepUnknown { key: key_, try_no: 2, cause, usage: Usage { estimated_tokens: 40, ..usage() } };
+    samples.push(Sample::entry("step-unknown.booked", EntryKind::StepUnknown(booked)));
     let decisions = [
         ("policy.repeat", DecidedBy::Policy, Verdict::Repeat),
         ("reconcile.assume", DecidedBy::Reconcile, Verdict::Assume(text())),

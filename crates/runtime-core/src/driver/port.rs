@@ -46,12 +46,16 @@ impl RunPort for Port {
         lock(&self.machine).poll_given_up(slot, cx)
     }
 
-    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
+    fn used(&self, slot: Slot, usage: Usage) {
+        lock(&self.machine).used(slot, usage);
+    }
+
+    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
         // The agent may have worked for long since it was polled.
         let now = self.clock.now();
         let mut machine = lock(&self.machine);
         machine.pass(now);
-        machine.settle(slot, result, usage);
+        machine.settle(slot, result);
     }
 
     fn give_up(&self, slot: Slot) {

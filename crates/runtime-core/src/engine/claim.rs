@@ -4,8 +4,8 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{
     AttemptEnded, AttemptEnding, DecidedBy, Ended, Entry, EntryKind, Outcome, Phase, Price, Receipt, RunView,
-    StepKey, StepPhase, StepUnknown, StepView, Stopped, UnknownCause, Verdict, WaitClosed, WaitId, WaitOn,
-    WaitOpened,
+    StepKey, StepPhase, StepUnknown, StepView, Stopped, UnknownCause, Usage, Verdict, WaitClosed, WaitId,
+    WaitOn, WaitOpened,
 };
 
 /// What becomes of a run that was found open.
@@ -47,7 +47,7 @@ pub fn claim(view: &RunView, log: &[Entry]) -> Claim {
     match view.phase {
         Phase::Ended => Claim { entries: Vec::new(), next: Next::Over },
         Phase::Queued | Phase::Parked if view.cancel.is_some() => {
-            Claim { entries: vec![cancelled(view, Stopped::Complete)], next: Next::Over }
+            Claim { entries: vec![cancelled(view, view.usage, Stopped::Complete)], next: Next::Over }
         }
         Phase::Queued => Claim { entries: Vec::new(), next: Next::Queue },
         Phase::Parked => Claim { entries: Vec::new(), next: after_park(view, log) },
@@ -56,17 +56,19 @@ pub fn claim(view: &RunView, log: &[Entry]) -> Claim {
 }
 
 fn lost(view: &RunView) -> Claim {
-    let under_way = view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
+    let under_way = || view.steps.iter().filter(|step| step.phase == StepPhase::Dispatched);
     let cause = if view.cancel.is_some() { UnknownCause::Cancelled } else { UnknownCause::Crash };
     let unknown = |step: &StepView| {
         let (key, try_no) = (step.key.clone(), step.tries);
-        EntryKind::StepUnknown(StepUnknown { key, try_no, cause })
+        let usage = step.usage.plus(step.reserved);
+        EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
     };
-    let mut entries: Vec<EntryKind> = under_way.map(unknown).collect();
+    let mut entries: Vec<EntryKind> = under_way().map(unknown).collect();
     // Last, so that an owner who finds only the first of these comes here once more.
     entries.push(EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Lost, counted: false }));
     let next = if view.cancel.is_some() {
-        entries.push(cancelled(view, Stopped::Dropped));
+        let booked = under_way().fold(view.usage, |sum, step| sum.plus(step.reserved));
+        entries.push(cancelled(view, booked, Stopped::Dropped));
         Next::Over
     } else {
         Next::Start
@@ -115,11 +117,11 @@ fn version_is_here(wait: WaitId) -> EntryKind {
 }
 
 /// A run that somebody wanted to end gets no further attempt.
-fn cancelled(view: &RunView, stopped: Stopped) -> EntryKind {
+fn cancelled(view: &RunView, usage: Usage, stopped: Stopped) -> EntryKind {
     let unknown = unknown_steps(view);
     EntryKind::Ended(Ended {
         outcome: Outcome::Cancelled(Receipt { stopped, unknown }),
-        usage: view.usage,
+        usage,
         price: Price::default(),
     })
 }

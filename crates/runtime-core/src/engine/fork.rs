@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepKey, StepSettled, UnknownCause,
-    Usage, Verdict, WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepKey, StepSettled, StepUnknown,
+    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
@@ -71,6 +71,9 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
                 let messages = settled.messages.map(|(first, end)| (moved(first), moved(end)));
                 let (usage, price) = (Usage::default(), Price::default());
                 EntryKind::StepSettled(StepSettled { messages, usage, price, ..settled })
+            }
+            EntryKind::StepUnknown(unknown) => {
+                EntryKind::StepUnknown(StepUnknown { usage: Usage::default(), ..unknown })
             }
             EntryKind::WaitOpened(opened) => {
                 let wait = WaitId(seq);

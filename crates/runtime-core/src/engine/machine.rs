@@ -220,15 +220,15 @@ impl RunMachine {
                     }
                 }
                 EntryKind::StepSettled(settled) => {
-                    self.usage = self.usage.plus(settled.usage);
                     self.price = plus(self.price, settled.price);
                     self.recorded
                         .entry(settled.key.clone())
                         .or_insert_with(|| Recorded::pure(settled.digest, entry.at))
-                        .closed = true;
+                        .end(&mut self.usage, settled.usage);
                 }
-                EntryKind::StepUnknown(StepUnknown { key, cause, .. }) => {
+                EntryKind::StepUnknown(StepUnknown { key, cause, usage, .. }) => {
                     if let Some(recorded) = self.recorded.get_mut(key) {
+                        recorded.book(&mut self.usage, *usage);
                         recorded.closed |= *cause != UnknownCause::Crash;
                     }
                 }
@@ -547,10 +547,11 @@ impl RunMachine {
     fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
             if let Some(try_no) = self.slots[at].dispatched_try() {
+                let usage = self.book(at, self.slots[at].given_up());
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;
                 self.slots[at].wake();
-                self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
+                self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
             }
         }
     }

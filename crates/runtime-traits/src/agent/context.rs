@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::agent::step::{StepCall, StepOptions};
 use crate::clock::UnixMillis;
 use crate::content::{Content, Digest};
 use crate::error::Cause;
-use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, StepSort};
+use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, StepSort, Usage};
 use crate::model::Spoken;
 use crate::name::{Name, NameError};
 use crate::tool::Reconciled;
@@ -146,6 +146,7 @@ impl Ctx {
                 effect: options.effect,
                 request,
                 within: options.within,
+                reserves: options.reserves,
                 says: options.says,
                 approval: options.approval,
                 reconciles: reconcile.is_some(),
@@ -156,8 +157,7 @@ impl Ctx {
                 idempotency_key,
                 fence: self.fence(),
                 try_no,
-                usage: Arc::default(),
-                shown: Some((Arc::clone(&self.port), slot)),
+                step: Some((Arc::clone(&self.port), slot)),
             };
             let (mut work, mut reconcile) = (Some(work), reconcile);
             loop {
@@ -166,12 +166,8 @@ impl Ctx {
                         let Some(work) = work.take() else {
                             return Err(StepError::Cancelled { step: label });
                         };
-                        let call = called(try_no);
-                        let usage = Arc::clone(&call.usage);
-                        let result = held.first_of(work(call)).await;
-                        if let Some(result) = result {
-                            let used = *usage.lock().unwrap_or_else(PoisonError::into_inner);
-                            self.port.settle(slot, recorded(result), used);
+                        if let Some(result) = held.first_of(work(called(try_no))).await {
+                            self.port.settle(slot, recorded(result));
                         }
                     }
                     Given::Reconcile { try_no } => {
@@ -236,6 +232,7 @@ impl Ctx {
                 effect: Effect::AtMostOnce,
                 request,
                 within: None,
+                reserves: Usage::default(),
                 says: false,
                 approval: false,
                 reconciles: false,

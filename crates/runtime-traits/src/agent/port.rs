@@ -32,6 +32,8 @@ pub struct Ask {
     pub request: Content,
     /// How long one dispatch may take.
     pub within: Option<Duration>,
+    /// What each dispatch is booked with as long as nobody says what it used.
+    pub reserves: Usage,
     /// Whether its result is a message of the session.
     pub says: bool,
     /// Whether somebody has to consent before it begins.
@@ -108,8 +110,11 @@ pub trait RunPort: Send + Sync {
     /// dropped, and `poll_step` says what the agent gets.
     fn poll_given_up(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// Adds to what the dispatch under way used.
+    fn used(&self, slot: Slot, usage: Usage);
+
     /// Reports what the step's work came to. The agent sees it when it is recorded.
-    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage);
+    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>);
 
     /// Reports what the other side said of a dispatch whose end nobody knew.
     fn reconciled(&self, slot: Slot, what: Reconciled<Content>);

@@ -1,7 +1,7 @@
 //! How a step is asked for, and what its work is told.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::port::{FenceMark, RunPort, Slot};
@@ -23,6 +23,7 @@ pub struct StepOptions {
     pub(crate) effect: Effect,
     pub(crate) sort: StepSort,
     pub(crate) within: Option<Duration>,
+    pub(crate) reserves: Usage,
     pub(crate) says: bool,
     pub(crate) approval: bool,
 }
@@ -32,14 +33,21 @@ pub struct StepCall {
     pub(crate) idempotency_key: Digest,
     pub(crate) fence: FenceMark,
     pub(crate) try_no: u32,
-    pub(crate) usage: Arc<Mutex<Usage>>,
-    pub(crate) shown: Option<(Arc<dyn RunPort>, Slot)>,
+    pub(crate) step: Option<(Arc<dyn RunPort>, Slot)>,
 }
 
 impl StepOptions {
     /// A step under `name` whose repetition `effect` rules.
     pub fn new(name: impl Into<String>, effect: Effect) -> Self {
-        Self { name: name.into(), effect, sort: StepSort::Custom, within: None, says: false, approval: false }
+        Self {
+            name: name.into(),
+            effect,
+            sort: StepSort::Custom,
+            within: None,
+            reserves: Usage::default(),
+            says: false,
+            approval: false,
+        }
     }
 
     /// Says what it calls.
@@ -55,9 +63,15 @@ impl StepOptions {
         self.within = Some(deadline);
         self
     }
-}
 
-impl StepOptions {
+    /// Says the most that one dispatch may use. A dispatch of which nobody says what it used, because it was given up or
+    /// the process died, is booked with this. Not for pure steps: they have no entry but their result.
+    #[must_use]
+    pub fn reserving(mut self, usage: Usage) -> Self {
+        self.reserves = usage;
+        self
+    }
+
     /// Makes its value a message of the session: of a model or a tool, by what it calls.
     #[must_use]
     pub fn said(mut self) -> Self {
@@ -81,14 +95,8 @@ impl StepCall {
             idempotency_key: Digest::of(idempotency_key.as_bytes()),
             fence: FenceMark { partition, epoch: 0, attempt: 0 },
             try_no: 1,
-            usage: Arc::default(),
-            shown: None,
+            step: None,
         }
-    }
-
-    /// What was reported so far.
-    pub fn usage(&self) -> Usage {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same over all attempts, nodes and epochs: the hash of tenant, run and step. For the other side to drop
@@ -107,22 +115,23 @@ impl StepCall {
         self.try_no
     }
 
-    /// Adds to what the step used.
+    /// Adds to what this dispatch used. What was used is told when it is known, not at the end: a dispatch may be given up.
     pub fn used(&self, usage: Usage) {
-        let mut sum = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        *sum = sum.plus(usage);
+        if let Some((port, slot)) = &self.step {
+            port.used(*slot, usage);
+        }
     }
 }
 
 impl Deltas for StepCall {
     fn text(&self, piece: &str) {
-        if let Some((port, slot)) = &self.shown {
+        if let Some((port, slot)) = &self.step {
             port.preview(Some(*slot), piece);
         }
     }
 
     fn retract(&self) {
-        if let Some((port, slot)) = &self.shown {
+        if let Some((port, slot)) = &self.step {
             port.retract(*slot);
         }
     }

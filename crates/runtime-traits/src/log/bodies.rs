@@ -76,6 +76,8 @@ pub struct StepOpened {
     pub digest: Digest,
     /// What is held for it, in millionths of a US dollar.
     pub reserved: u64,
+    /// What each of its tries is booked with as long as nobody says what it used.
+    pub reserved_usage: Usage,
     /// Whether it is under way from this entry on; otherwise a `StepDispatched` follows.
     pub dispatched: bool,
 }
@@ -117,6 +119,8 @@ pub struct StepUnknown {
     pub try_no: u32,
     /// Why nobody knows.
     pub cause: UnknownCause,
+    /// What all tries used so far. What nobody reported is booked at its reservation.
+    pub usage: Usage,
 }
 
 /// See [`EntryKind::StepDecided`](crate::log::EntryKind::StepDecided).

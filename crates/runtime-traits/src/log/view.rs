@@ -44,7 +44,7 @@ pub struct RunView {
     pub cancel: Option<CancelRequested>,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// What its settled steps used.
+    /// What its steps used. Of a call that broke off nobody may know: it is booked at its reservation.
     pub usage: Usage,
     #[serde(skip)]
     index: HashMap<StepKey, usize>,
@@ -81,6 +81,12 @@ pub struct StepView {
     pub opened_at: UnixMillis,
     /// Where it is.
     pub phase: StepPhase,
+    /// What a try is booked with as long as nobody says what it used.
+    #[serde(default)]
+    pub reserved: Usage,
+    /// What its tries used, those under way apart.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 /// Where a step is.
@@ -186,6 +192,8 @@ impl RunView {
                     tries: u32::from(opened.dispatched),
                     opened_at: entry.at,
                     phase,
+                    reserved: opened.reserved_usage,
+                    usage: Usage::default(),
                 });
             }
             EntryKind::StepDispatched(dispatched) => self.change(&dispatched.key, |step| {
@@ -193,7 +201,6 @@ impl RunView {
                 step.phase = StepPhase::Dispatched;
             }),
             EntryKind::StepSettled(settled) => {
-                self.usage = self.usage.plus(settled.usage);
                 if !self.index.contains_key(&settled.key) {
                     self.put(StepView {
                         key: settled.key.clone(),
@@ -202,11 +209,15 @@ impl RunView {
                         tries: settled.try_no,
                         opened_at: entry.at,
                         phase: StepPhase::Settled,
+                        reserved: Usage::default(),
+                        usage: Usage::default(),
                     });
                 }
+                self.book(&settled.key, settled.usage);
                 self.change(&settled.key, |step| step.phase = StepPhase::Settled);
             }
             EntryKind::StepUnknown(unknown) => {
+                self.book(&unknown.key, unknown.usage);
                 self.change(&unknown.key, |step| step.phase = StepPhase::Unknown(unknown.cause));
             }
             EntryKind::StepDecided(decided) => {
@@ -241,6 +252,13 @@ impl RunView {
             asks: None,
             note: None,
         });
+    }
+
+    /// What is said of a step's usage is said of all its tries.
+    fn book(&mut self, key: &StepKey, usage: Usage) {
+        let Some(at) = self.index.get(key) else { return };
+        let before = std::mem::replace(&mut self.steps[*at].usage, usage);
+        self.usage = self.usage.minus(before).plus(usage);
     }
 
     fn put(&mut self, step: StepView) {

@@ -83,8 +83,12 @@ impl RunPort for Engine {
         if given_up { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn settle(&self, _slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
-        self.says(format!("settle {} {}", result.is_ok(), usage.model_calls));
+    fn used(&self, _slot: Slot, usage: Usage) {
+        self.says(format!("used {}", usage.model_calls));
+    }
+
+    fn settle(&self, _slot: Slot, result: Result<Content, StepFailure>) {
+        self.says(format!("settle {}", result.is_ok()));
         *self.recorded.lock().expect("nobody panicked") = Some(result);
     }
 
@@ -165,7 +169,7 @@ fn a_step_is_asked_for_done_recorded_and_given_up_in_this_order() {
     let Poll::Ready(Ok(key)) = value else { unreachable!("the step is done: {value:?}") };
     assert_eq!((key.len(), key.bytes().all(|b| b.is_ascii_hexdigit())), (32, true));
     let asked = "ask fetch Json(5 B, \"[1,2]\") Some(9s)";
-    assert_eq!(engine.said(), ["count fetch", asked, "settle true 2", "give up"]);
+    assert_eq!(engine.said(), ["count fetch", asked, "used 1", "used 1", "settle true", "give up"]);
 }
 
 #[test]
@@ -181,7 +185,7 @@ fn a_value_that_is_no_json_is_recorded_as_a_failure() {
         matches!(&value, Poll::Ready(Err(StepError::Failed { failure: f, .. })) if *f == failure),
         "{value:?}"
     );
-    assert_eq!(engine.said()[2..], ["settle false 0", "give up"], "a replay sees what the agent saw");
+    assert_eq!(engine.said()[2..], ["settle false", "give up"], "a replay sees what the agent saw");
 }
 
 #[test]

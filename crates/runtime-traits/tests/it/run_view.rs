@@ -67,6 +67,7 @@ fn opened(step: &str, dispatched: bool) -> EntryKind {
         request: text("request"),
         digest: digest(step),
         reserved: 0,
+        reserved_usage: Usage::default(),
         dispatched,
     })
 }
@@ -88,7 +89,7 @@ fn dispatched(step: &str, try_no: u32) -> EntryKind {
 }
 
 fn unknown(step: &str, cause: UnknownCause) -> EntryKind {
-    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no: 1, cause })
+    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no: 1, cause, usage: Usage::default() })
 }
 
 fn decided(step: &str, verdict: Verdict) -> EntryKind {

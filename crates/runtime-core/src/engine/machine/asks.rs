@@ -44,7 +44,7 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask { key, sort, effect, request, within, says, approval, reconciles, outside } = ask;
+        let Ask { key, sort, effect, request, within, reserves, says, approval, reconciles, outside } = ask;
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {
@@ -68,7 +68,7 @@ impl RunMachine {
         if let Some(Some(difference)) = recorded {
             self.diverged(format!("step `{key}`"), format!("`{key}` with {difference}"));
         }
-        let step = AskedStep { sort, effect, request, within, says, approval, reconciles, outside };
+        let step = AskedStep { sort, effect, request, within, reserves, says, approval, reconciles, outside };
         Ok(self.put(SlotState::new(key, What::Step(Box::new(step)), digest, phase)))
     }
 
@@ -112,6 +112,7 @@ impl RunMachine {
             Phase::Execute { try_no } if !over => {
                 let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
                 state.phase = Phase::Executing { try_no, until };
+                state.used = Usage::default();
                 Poll::Ready(Given::Execute { try_no })
             }
             Phase::Reconcile { try_no } if !over => {
@@ -148,8 +149,16 @@ impl RunMachine {
         self.poll_step(slot, cx).map(|_| ())
     }
 
+    /// Adds to what the dispatch under way used.
+    pub fn used(&mut self, slot: Slot, usage: Usage) {
+        let state = &mut self.slots[slot.0];
+        if matches!(state.phase, Phase::Executing { .. }) {
+            state.used = state.used.plus(usage);
+        }
+    }
+
     /// Records what a step's work came to.
-    pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
+    pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>) {
         let Phase::Executing { try_no, .. } = self.slots[slot.0].phase else {
             return;
         };
@@ -172,8 +181,8 @@ impl RunMachine {
             Ok(content) => (Ok(self.keep(&content)), None),
             Err(failure) => (Err(failure), None),
         };
+        let usage = self.book(slot.0, self.slots[slot.0].used);
         self.slots[slot.0].phase = Phase::Settling;
-        self.usage = self.usage.plus(usage);
         let settled = StepSettled {
             key: self.slots[slot.0].key.clone(),
             try_no,
@@ -190,6 +199,7 @@ impl RunMachine {
     pub fn give_up(&mut self, slot: Slot) {
         let at = slot.0;
         self.open.remove(&at);
+        let used = self.slots[at].given_up();
         let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
         if self.over != Over::No {
             return;
@@ -203,13 +213,13 @@ impl RunMachine {
             | Phase::Reconcile { .. }
             | Phase::Reconciling { .. } => {
                 if let Some(tries) = open.map(|recorded| recorded.tries) {
-                    self.drop_step(at, tries);
+                    self.drop_step(at, tries, Usage::default());
                 }
             }
             Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.slots[at].is_pure() =>
             {
-                self.drop_step(at, try_no);
+                self.drop_step(at, try_no, used);
             }
             // If the recorded log has the end of the wait, the replay comes to it.
             Phase::Running { wait, .. } if !self.closed_waits.contains(&wait) => {
@@ -219,7 +229,8 @@ impl RunMachine {
         }
     }
 
-    fn drop_step(&mut self, slot: usize, try_no: u32) {
+    fn drop_step(&mut self, slot: usize, try_no: u32, used: Usage) {
+        let usage = self.book(slot, used);
         let key = self.slots[slot].key.clone();
         let recorded = self.recorded.get_mut(&key);
         let deciding = recorded.and_then(|recorded| {
@@ -228,9 +239,22 @@ impl RunMachine {
         });
         // A run that was asked for is told.
         self.hurry |= deciding.is_some();
-        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause: UnknownCause::Dropped }));
+        let cause = UnknownCause::Dropped;
+        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
         if let Some(wait) = deciding {
             self.close(wait, DROPPED);
+        }
+    }
+
+    /// Adds what the last try of a step used to what those before it did, and to the run's sum. What all of them used.
+    pub(super) fn book(&mut self, slot: usize, used: Usage) -> Usage {
+        self.usage = self.usage.plus(used);
+        match self.recorded.get_mut(&self.slots[slot].key) {
+            Some(recorded) => {
+                recorded.usage = recorded.usage.plus(used);
+                recorded.usage
+            }
+            None => used,
         }
     }
 

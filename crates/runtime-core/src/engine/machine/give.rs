@@ -230,8 +230,9 @@ impl RunMachine {
         if self.is_too_late(state) {
             // The commit took longer than the other side remembers the key. Nobody has begun it; now nobody does.
             let (key, cause) = (state.key.clone(), UnknownCause::Crash);
+            let usage = self.book(slot, Usage::default());
             self.slots[slot].phase = Phase::Recorded;
-            self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
+            self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
             return Step::Passed;
         }
         let state = &mut self.slots[slot];
@@ -428,7 +429,7 @@ impl RunMachine {
                 Phase::Executing { .. } if state.is_pure() => {
                     // Nothing in the log has opened it: its result is its only entry.
                     state.wake();
-                    self.settle(Slot(slot), Err(timed_out()), Usage::default());
+                    self.settle(Slot(slot), Err(timed_out()));
                     fired = true;
                 }
                 Phase::Reconciling { .. } => {
@@ -437,10 +438,11 @@ impl RunMachine {
                     fired = true;
                 }
                 Phase::Executing { try_no, .. } => {
+                    let used = state.given_up();
                     state.phase = Phase::TimingOut;
                     state.wake();
-                    let cause = UnknownCause::TimedOut;
-                    self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause }));
+                    let (cause, usage) = (UnknownCause::TimedOut, self.book(slot, used));
+                    self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
                     fired = true;
                 }
                 _ => {}

@@ -161,6 +161,7 @@ impl RunMachine {
             request: step.request.clone(),
             digest: state.digest,
             reserved: 0,
+            reserved_usage: step.reserves,
             dispatched,
         };
         if !dispatched {
@@ -198,7 +199,8 @@ impl RunMachine {
         let result = result.map(|content| self.keep(&content));
         let Some(recorded) = self.recorded.get_mut(key) else { return };
         recorded.closed = true;
-        let (digest, try_no) = (recorded.digest, recorded.tries);
+        recorded.usage = recorded.usage.plus(usage);
+        let (digest, try_no, all) = (recorded.digest, recorded.tries, recorded.usage);
         if let Some(slot) = self.by_key.get(key) {
             self.slots[*slot].phase = Phase::Settling;
         }
@@ -209,7 +211,7 @@ impl RunMachine {
             try_no,
             result,
             digest,
-            usage,
+            usage: all,
             price,
             messages,
         }));

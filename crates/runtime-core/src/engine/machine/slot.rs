@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::log::{Effect, StepKey, StepOpened, StepSort, WaitId};
+use runtime_traits::log::{Effect, StepKey, StepOpened, StepSort, Usage, WaitId};
 
 /// A step or timer that the agent asked for in this attempt.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct SlotState {
     pub(super) what: What,
     pub(super) digest: Digest,
     pub(super) phase: Phase,
+    /// What the dispatch under way used so far.
+    pub(super) used: Usage,
     waker: Option<Waker>,
 }
 
@@ -32,6 +34,7 @@ pub(super) struct AskedStep {
     pub(super) effect: Effect,
     pub(super) request: Payload,
     pub(super) within: Option<Duration>,
+    pub(super) reserves: Usage,
     pub(super) says: bool,
     pub(super) approval: bool,
     pub(super) reconciles: bool,
@@ -86,6 +89,8 @@ pub(super) struct Recorded {
     pub(super) opened_at: UnixMillis,
     pub(super) dispatched_at: UnixMillis,
     pub(super) tries: u32,
+    /// What its tries used that are over.
+    pub(super) usage: Usage,
     /// It has an end in the log: a result, a verdict that stands for one, a time-out, or it was dropped.
     pub(super) closed: bool,
     /// A verdict says that it is dispatched again.
@@ -100,7 +105,7 @@ pub(super) struct Recorded {
 
 impl SlotState {
     pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
-        Self { key, what, digest, phase, waker: None }
+        Self { key, what, digest, phase, used: Usage::default(), waker: None }
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {
@@ -150,6 +155,15 @@ impl SlotState {
         }
     }
 
+    /// What is booked for a dispatch that is given up: what it reported, and what is held for what it did not.
+    pub(super) fn given_up(&self) -> Usage {
+        match (&self.phase, self.step()) {
+            (Phase::Executing { .. }, Some(step)) => self.used.plus(step.reserves),
+            // It has not begun.
+            _ => Usage::default(),
+        }
+    }
+
     /// When time moves it.
     pub(super) fn wake_at(&self) -> Option<UnixMillis> {
         match self.phase {
@@ -180,6 +194,18 @@ impl Recorded {
         self.dispatched_at = at;
     }
 
+    /// The log says what all its tries used so far.
+    pub(super) fn book(&mut self, run: &mut Usage, usage: Usage) {
+        *run = run.minus(self.usage).plus(usage);
+        self.usage = usage;
+    }
+
+    /// The log has its result, and what all its tries used.
+    pub(super) fn end(&mut self, run: &mut Usage, usage: Usage) {
+        self.book(run, usage);
+        self.closed = true;
+    }
+
     pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {
         Self {
             digest,
@@ -187,6 +213,7 @@ impl Recorded {
             opened_at: at,
             dispatched_at: at,
             tries: 1,
+            usage: Usage::default(),
             closed: true,
             repeat: false,
             deciding: None,

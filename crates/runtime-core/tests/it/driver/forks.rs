@@ -214,20 +214,20 @@ async fn a_copy_that_the_store_refuses_leaves_its_session_as_it_was() {
 async fn what_the_original_used_is_not_counted_again() {
     let house = House::new();
     let (runtime, agent) = house.with_agent().await;
-    let run = submit(&runtime, agent, "used:7 held:b").await;
+    let run = submit(&runtime, agent, "used:7 dropped:4 held:b").await;
     house.world.began("b").await;
 
     let fork = fork(&runtime, run).await;
     house.world.open("b");
     house.world.open("b");
 
-    for (run, used) in [(run, 7), (fork, 0)] {
+    for (run, used) in [(run, 11), (fork, 0)] {
         output(&runtime, run).await;
         assert_eq!(runtime.run_status(&run).await.unwrap().usage.input_tokens, used);
     }
     let sum = keys::usage(&Tenant::default(), &agent, "input-tokens");
     let sum = house.store.get(&[sum]).await.unwrap().pop().flatten().unwrap();
-    assert_eq!(sum.value, "7");
+    assert_eq!(sum.value, "11");
 }
 
 #[tokio::test]

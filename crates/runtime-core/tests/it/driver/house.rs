@@ -165,6 +165,15 @@ impl Agent for Scripted {
                     })
                     .await?;
                 }
+                "dropped" => {
+                    let reserved = Usage { input_tokens: what.parse()?, ..Usage::default() };
+                    let options = StepOptions::new("dropped", Effect::Repeatable).reserving(reserved);
+                    let never = |_| std::future::pending::<Result<(), AgentError>>();
+                    let step = ctx.step_with(options, what, never);
+                    if ctx.timeout(Duration::from_millis(5), step).await.is_none() {
+                        said.push("dropped".to_owned());
+                    }
+                }
                 // Calls into its own conversation, while another branch is busy.
                 "call-here-beside" => {
                     let (agent, rest) = what.split_once('/').unwrap_or((what, ""));

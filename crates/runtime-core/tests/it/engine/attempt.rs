@@ -241,8 +241,12 @@ impl RunPort for Port {
         lock(&self.machine).poll_given_up(slot, cx)
     }
 
-    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>, usage: Usage) {
-        lock(&self.machine).settle(slot, result, usage);
+    fn used(&self, slot: Slot, usage: Usage) {
+        lock(&self.machine).used(slot, usage);
+    }
+
+    fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
+        lock(&self.machine).settle(slot, result);
     }
 
     fn give_up(&self, slot: Slot) {

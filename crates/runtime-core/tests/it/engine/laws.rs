@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use runtime_traits::content::Digest;
 use runtime_traits::log::{
-    Effect, Entry, EntryKind, Outcome, Phase, RunView, StepKey, StepUnknown, UnknownCause, Usage, Verdict,
-    WaitId, WaitOn,
+    Effect, Entry, EntryKind, Outcome, Phase, RunView, StepKey, StepPhase, StepUnknown, UnknownCause, Usage,
+    Verdict, WaitId, WaitOn,
 };
 
 use super::attempt::run;
+use super::scene::{RESERVED, USED};
 
 /// Every law that `log` breaks.
 /// `thorough` folds every prefix from its begin.
@@ -22,6 +23,23 @@ pub(crate) fn broken(log: &[Entry], thorough: bool) -> Vec<String> {
     }
     laws.of_prefixes(log, thorough);
     laws.broken
+}
+
+/// The steps that are booked with less than what was begun in the world, by how often each was.
+pub(crate) fn underbooked(log: &[Entry], begun: impl Fn(&StepKey) -> u64) -> Vec<String> {
+    let view = RunView::of(run(), log).expect("the log begins with `Accepted`");
+    let opened = log.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::StepOpened(opened) => Some(&opened.key),
+        _ => None,
+    });
+    let underbooked = opened.filter_map(|key| {
+        let step = view.step(key)?;
+        let (times, settled) = (begun(key), u64::from(step.phase == StepPhase::Settled));
+        let least = settled * USED.input_tokens + times.saturating_sub(settled) * RESERVED.input_tokens;
+        let booked = step.usage.input_tokens;
+        (booked < least).then(|| format!("`{key}` began {times} times and is booked with {booked}"))
+    });
+    underbooked.collect()
 }
 
 #[derive(Default)]
@@ -43,6 +61,7 @@ struct StepSoFar {
     repeats: u32,
     ended: bool,
     unknown: bool,
+    usage: Usage,
 }
 
 impl Laws {
@@ -94,6 +113,7 @@ impl Laws {
                     repeats: 0,
                     ended: false,
                     unknown: false,
+                    usage: Usage::default(),
                 };
                 self.steps.insert(key, step);
             }
@@ -111,7 +131,6 @@ impl Laws {
                 });
             }
             EntryKind::StepSettled(settled) => {
-                self.used = self.used.plus(settled.usage);
                 let step = self.steps.entry(settled.key.clone()).or_insert(StepSoFar {
                     digest: settled.digest,
                     effect: Effect::Pure,
@@ -119,19 +138,32 @@ impl Laws {
                     repeats: 0,
                     ended: false,
                     unknown: false,
+                    usage: Usage::default(),
                 });
+                let before = step.usage;
+                let billed = settled.usage == before.plus(USED)
+                    // A pure step that timed out has no entry but this one.
+                    || (step.effect == Effect::Pure && settled.result.is_err());
                 let good = !step.ended
                     && !step.unknown
                     && step.tries == settled.try_no
                     && step.digest == settled.digest;
                 step.ended = true;
+                step.usage = settled.usage;
+                self.used = self.used.minus(before).plus(settled.usage);
+                self.check(billed, || format!("{seq} bills {:?} after {before:?}", settled.usage));
                 self.check(good, || format!("{seq} settles what it may not"));
             }
-            EntryKind::StepUnknown(StepUnknown { key, cause, .. }) => {
+            EntryKind::StepUnknown(StepUnknown { key, cause, usage, .. }) => {
+                let before = self.steps.get(key).map_or(Usage::default(), |step| step.usage);
+                let may = [before, before.plus(RESERVED)];
+                self.check(may.contains(usage), || format!("{seq} books {usage:?} after {before:?}"));
+                self.used = self.used.minus(before).plus(*usage);
                 self.of_step(key, seq, |step| {
                     let good = !step.ended && step.effect != Effect::Pure;
                     step.unknown = true;
                     step.ended = *cause != UnknownCause::Crash;
+                    step.usage = *usage;
                     good
                 });
             }

@@ -41,6 +41,7 @@ fn one(seed: u64, sum: &mut Sum) -> (Life, Vec<String>) {
     let mut wrong = super::scene::lock(&life.scene).faults.clone();
     if wrong.is_empty() {
         wrong = laws::broken(&log, thorough);
+        wrong.extend(laws::underbooked(&log, |key| super::scene::lock(&life.scene).begun(key)));
     }
     if wrong.is_empty() {
         let mut chance = Chance::new(seed ^ 0x5EED);

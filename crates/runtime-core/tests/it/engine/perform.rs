@@ -19,7 +19,7 @@ use runtime_traits::{AgentError, Ctx, Name, StepCall, StepError, StepOptions};
 use serde::Serialize;
 
 use super::program::{Node, Step};
-use super::scene::{Dispatch, JobResult, Scene, Shared, USED, Value, lock};
+use super::scene::{Dispatch, JobResult, RESERVED, Scene, Shared, USED, Value, lock};
 
 /// One attempt at an agent, as the agent's code sees it.
 #[derive(Debug)]
@@ -265,7 +265,7 @@ fn one_step<'a>(
     if change == Some(How::Effect) {
         effect = another(effect);
     }
-    let mut options = StepOptions::new(step.name, effect).calls(StepSort::Tool);
+    let mut options = StepOptions::new(step.name, effect).calls(StepSort::Tool).reserving(RESERVED);
     let mut from = acc;
     match change {
         Some(How::Request) => from += 1,

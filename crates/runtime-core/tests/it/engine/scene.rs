@@ -186,6 +186,11 @@ impl Scene {
         }
     }
 
+    /// How often a step's work began in earnest.
+    pub(crate) fn begun(&self, key: &StepKey) -> u64 {
+        self.begun.iter().filter(|((of, _), _)| of == key).map(|(_, times)| u64::from(*times)).sum()
+    }
+
     /// The jobs that are under way.
     pub(crate) fn under_way(&self) -> Vec<u64> {
         let open = self.jobs.iter().filter(|job| job.result.is_none());
@@ -239,6 +244,10 @@ fn payload(kind: &EntryKind) -> Option<&Payload> {
         _ => None,
     }
 }
+
+/// What a dispatch is booked with that reports nothing.
+pub(crate) const RESERVED: Usage =
+    Usage { input_tokens: 5, output_tokens: 4, model_calls: 1, tool_calls: 1, estimated_tokens: 9 };
 
 /// What a dispatch reports as used.
 pub(crate) const USED: Usage =

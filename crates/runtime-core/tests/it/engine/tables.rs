@@ -9,7 +9,7 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{
     AttemptEnded, AttemptEnding, CancelRequested, Effect, Entry, EntryKind, RunView, StepDecided, StepKey,
-    StepOpened, StepSettled, StepSort, StepUnknown, UnknownCause, Verdict, WaitClosed, WaitId, WaitOn,
+    StepOpened, StepSettled, StepSort, StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn,
     WaitOpened,
 };
 use runtime_traits::store::Seq;
@@ -17,7 +17,7 @@ use runtime_traits::store::Seq;
 use super::attempt::run;
 use super::life::{accepted, by, started};
 use super::play::key;
-use super::scene::USED;
+use super::scene::{RESERVED, USED};
 
 fn at(millis: u64) -> UnixMillis {
     UnixMillis(1_000_000 + millis)
@@ -51,8 +51,14 @@ fn opened(step: &str, effect: Effect) -> EntryKind {
         request: text("request"),
         digest: digest(step),
         reserved: 0,
+        reserved_usage: RESERVED,
         dispatched: true,
     })
+}
+
+/// What so many dispatches are booked with that report nothing.
+fn reserved(tries: u32) -> Usage {
+    (0..tries).fold(Usage::default(), |sum, _| sum.plus(RESERVED))
 }
 
 fn settled(step: &str) -> EntryKind {
@@ -68,7 +74,7 @@ fn settled(step: &str) -> EntryKind {
 }
 
 fn unknown(step: &str, try_no: u32, cause: UnknownCause) -> EntryKind {
-    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no, cause })
+    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no, cause, usage: reserved(try_no) })
 }
 
 fn decided(step: &str, verdict: Verdict) -> EntryKind {

@@ -186,12 +186,15 @@ impl Case<'_> {
         }
     }
 
-    /// Nothing is settled that was not done, and usage is the sum of what was settled.
+    /// Nothing is settled that was not done, and usage is the sum of what is said of each step last.
     fn check_settled(&mut self, run: &RunId, log: &[Entry]) {
-        let mut sum = Usage::default();
+        let mut used: HashMap<&StepKey, Usage> = HashMap::new();
         for entry in log {
+            if let EntryKind::StepUnknown(unknown) = &entry.kind {
+                used.insert(&unknown.key, unknown.usage);
+            }
             let EntryKind::StepSettled(settled) = &entry.kind else { continue };
-            sum = sum.plus(settled.usage);
+            used.insert(&settled.key, settled.usage);
             if self.talks.contains_key(run) {
                 continue;
             }
@@ -213,7 +216,8 @@ impl Case<'_> {
             });
         }
         if let Some(usage) = ended_usage(log) {
-            self.hold(Law::Usage, usage == sum, || format!("{run} ends with {usage:?}, and settled {sum:?}"));
+            let sum = used.into_values().fold(Usage::default(), Usage::plus);
+            self.hold(Law::Usage, usage == sum, || format!("{run} ends with {usage:?}, and booked {sum:?}"));
         }
     }
 }

@@ -93,6 +93,7 @@ fn log(id: u64, saw: Option<Kept>) -> Vec<Entry> {
             request: json(&"request"),
             digest,
             reserved: 0,
+            reserved_usage: Usage::default(),
             dispatched: true,
         }),
         EntryKind::StepSettled(StepSettled {

@@ -8,7 +8,7 @@ use runtime_traits::Digest;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
     Author, CancelRequested, DecidedBy, EntryKind, Message, Outcome, Receipt, StepDispatched, StepUnknown,
-    Stopped, UnknownCause, WaitOn,
+    Stopped, UnknownCause, Usage, WaitOn,
 };
 use runtime_traits::store::Seq;
 
@@ -109,7 +109,8 @@ fn every_law_about_consents_is_named_when_it_is_broken() {
         }),
         (Law::Consent, "given up before it began", |scene| {
             scene.executions.retain(|execution| execution.begun.key != pay());
-            let unknown = StepUnknown { key: pay(), try_no: 1, cause: UnknownCause::Crash };
+            let (key, usage) = (pay(), Usage::default());
+            let unknown = StepUnknown { key, try_no: 1, cause: UnknownCause::Crash, usage };
             scene.insert(PARENT, 13, EntryKind::StepUnknown(unknown));
         }),
         (Law::Consent, "begun without a question", |scene| {

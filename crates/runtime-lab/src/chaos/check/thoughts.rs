@@ -1,6 +1,6 @@
 //! What models and tools were asked is what the log allows, and what runs came to is what their talks say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use runtime_traits::log::{
     Accepted, Entry, EntryKind, FailureKind, Outcome, RunFailure, StepFailureKind, StepSettled,
@@ -104,9 +104,17 @@ impl Case<'_> {
                 Some(kind) => kind == StepFailureKind::Work && talk.breaks() == Some(turn),
             };
             self.hold(Law::Dispatch, right, || format!("`{key}` of {run} is settled, and was not done"));
-            let calls = try_no + said.stumbles.min(RETRIES);
-            self.hold(Law::Usage, usage.model_calls == calls, || {
-                format!("`{key}` of {run} paid {} calls of its model, not {calls}", usage.model_calls)
+            // A try that a death or a drain cut off is booked with one call more than are known to have broken off in it;
+            // one that was cut off before it began, with none.
+            let executions = self.executions.get(run).into_iter().flatten();
+            let tries: BTreeSet<u32> = executions
+                .filter(|execution| execution.begun.key == *key)
+                .map(|execution| execution.begun.try_no)
+                .collect();
+            let broke = said.stumbles.min(RETRIES);
+            let calls = tries.len() as u32 + broke..=try_no * (1 + broke);
+            self.hold(Law::Usage, calls.contains(&usage.model_calls), || {
+                format!("`{key}` of {run} paid {} calls of its model, not {calls:?}", usage.model_calls)
             });
         } else if let Some(order) = talk.order(key).filter(|_| !is_said(key)) {
             if failed == Some(StepFailureKind::TimedOut) {

@@ -3,14 +3,16 @@
 use runtime_core::engine::claim::{Claim, Next, claim, start as start_on, unknown_steps};
 use runtime_traits::Effect;
 use runtime_traits::log::{
-    AttemptEnding, Ended, EntryKind, Outcome, Price, Receipt, Stopped, UnknownCause, Usage, Verdict, WaitOn,
+    AttemptEnding, Ended, EntryKind, Outcome, Price, Receipt, StepDispatched, Stopped, UnknownCause, Usage,
+    Verdict, WaitOn,
 };
 use runtime_traits::name::Name;
 
 use super::{
-    at, cancel, decided, decision, digest, diverged, ended_attempt, keys, log, opened, settled, start, time,
-    unknown, view, waited, waits,
+    at, cancel, decided, decision, digest, diverged, ended_attempt, keys, log, opened, reserved, settled,
+    start, time, unknown, view, waited, waits,
 };
+use crate::engine::play::key;
 use crate::engine::scene::USED;
 
 fn claimed(deadline: Option<u64>, kinds: Vec<EntryKind>) -> Claim {
@@ -77,6 +79,28 @@ fn a_claim_that_was_cut_short_is_completed_by_the_next_one() {
 }
 
 #[test]
+fn each_dispatch_that_a_crash_ended_is_booked_with_what_was_reserved_for_it() {
+    let again = StepDispatched { key: key("a"), try_no: 2 };
+    let kinds = vec![
+        start(),
+        opened("a", Effect::Repeatable),
+        unknown("a", 1, UnknownCause::Crash),
+        ended_attempt(AttemptEnding::Lost),
+        start(),
+        EntryKind::StepDispatched(again),
+    ];
+    assert_eq!(view(&log(None, kinds[..4].to_vec())).usage, reserved(1));
+
+    let claim = claimed(None, kinds.clone());
+    assert_eq!(claim.entries[0], unknown("a", 2, UnknownCause::Crash));
+
+    // What its result says is said of all dispatches.
+    let mut settles = kinds;
+    settles.push(settled("a"));
+    assert_eq!(view(&log(None, settles)).usage, USED);
+}
+
+#[test]
 fn a_lost_attempt_of_a_waiting_run_gets_the_next_one_which_then_waits_again() {
     let kinds = vec![start(), waits(3, time("sleep"), Some(500))];
     let claim = claimed(None, kinds);
@@ -92,7 +116,7 @@ fn a_cancelled_run_ends_wherever_it_is() {
 
     let claim = claimed(None, vec![start(), settled("p"), opened("a", Effect::Repeatable), cancel()]);
     let lost = ended_attempt(AttemptEnding::Lost);
-    let ended = cancelled(Stopped::Dropped, &["a"], USED);
+    let ended = cancelled(Stopped::Dropped, &["a"], USED.plus(reserved(1)));
     assert_eq!(claim.entries, [unknown("a", 1, UnknownCause::Cancelled), lost, ended]);
     assert_eq!(claim.next, Next::Over);
 

@@ -4,12 +4,13 @@ use runtime_core::engine::claim::Next;
 use runtime_core::engine::decide::decide;
 use runtime_traits::Effect;
 use runtime_traits::log::{
-    AttemptEnding, Ended, Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, UnknownCause, Usage,
-    Verdict, WaitOn,
+    AttemptEnding, Ended, Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, UnknownCause, Verdict,
+    WaitOn,
 };
 
 use super::{
-    decided, decision, diverged, ended_attempt, log, opened, start, text, time, unknown, view, waited, waits,
+    decided, decision, diverged, ended_attempt, log, opened, reserved, start, text, time, unknown, view,
+    waited, waits,
 };
 use crate::engine::life::by;
 use crate::engine::play::key;
@@ -76,7 +77,7 @@ fn a_diverged_run_is_replayed_or_failed_as_a_whole() {
     let (kinds, next) = decide(&view, &key("any"), by(), Verdict::Fail).expect("it waits");
     let message = "it was decided to take the run as failed".to_owned();
     let outcome = Outcome::Failed(RunFailure { kind: FailureKind::Decided, message });
-    let ended = Ended { outcome, usage: Usage::default(), price: Price::default() };
+    let ended = Ended { outcome, usage: reserved(1), price: Price::default() };
     assert_eq!((kinds, next), (vec![waited(7), EntryKind::Ended(ended)], Next::Over));
 
     assert_eq!(decide(&view, &key("any"), by(), Verdict::Assume(text("1"))), None);

@@ -114,7 +114,16 @@ fn started() -> EntryKind {
 fn opened(key: StepKey, sort: StepSort, dispatched: bool) -> EntryKind {
     let effect = if sort == StepSort::Model { Effect::Repeatable } else { Effect::AtMostOnce };
     let (request, digest) = (json(&"request"), Digest::of(b"request"));
-    EntryKind::StepOpened(StepOpened { key, sort, effect, request, digest, reserved: 0, dispatched })
+    EntryKind::StepOpened(StepOpened {
+        key,
+        sort,
+        effect,
+        request,
+        digest,
+        reserved: 0,
+        reserved_usage: Usage::default(),
+        dispatched,
+    })
 }
 
 fn waits(wait: u64, on: WaitOn) -> EntryKind {
