@@ -5,9 +5,9 @@
 //! whatever was answered at `Disk` is claimed. What was answered at `Process` is claimed until the system is started
 //! again.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -58,7 +58,7 @@ impl Mark {
         let path = folder.join(NAME);
         let of = |error| of_io(folder, error);
         check_folder(folder, &path)?;
-        files::make_room(&path)?;
+        make_folder(folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY);
         let file = options.open(&path).map_err(of)?;
@@ -177,6 +177,16 @@ fn check_folder(folder: &Path, mark: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     Err(foreign(format!("a folder with other things and without `{NAME}`")))
+}
+
+/// Makes the folder for its owner only: sled makes its files for all.
+fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    files::make_room(folder)?;
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    made.and_then(|()| files::sync_folder_of(folder)).map_err(|error| of_io(folder, error))
 }
 
 fn claim_in(bytes: &[u8], at: u64) -> Option<(u64, [u8; BOOT])> {

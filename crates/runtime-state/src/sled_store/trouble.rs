@@ -53,9 +53,7 @@ impl Trouble {
 
     pub(super) fn refusal(&self) -> StateError {
         match self {
-            Self::Sled(sled::Error::Corruption { .. }) => {
-                StateError::Damaged { what: self.to_string() }
-            }
+            Self::Sled(sled::Error::Corruption { .. }) => StateError::Damaged { what: self.to_string() },
             _ => StateError::Unavailable { retry_after: None, cause: Cause::of(self) },
         }
     }

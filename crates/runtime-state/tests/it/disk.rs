@@ -28,7 +28,7 @@ struct State {
 pub(crate) struct Switch {
     faults: Arc<Mutex<Faulty>>,
     /// Whether syncs wait, and who waits for that to end.
-    paused: Arc<(Mutex<bool>, Condvar)>,
+    paused: Arc<(Mutex<Paused>, Condvar)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +41,13 @@ struct Faulty {
     writes: Option<(u32, io::ErrorKind)>,
     /// Writes panic, as redb does on some damaged files.
     panic: bool,
+}
+
+#[derive(Debug, Default)]
+struct Paused {
+    paused: bool,
+    /// A sync waits.
+    waiting: bool,
 }
 
 /// A backend that fails when its [`Switch`] says so.
@@ -100,13 +107,22 @@ impl Switch {
 
     /// Whether syncs wait.
     pub(crate) fn pause_syncs(&self, pause: bool) {
-        *self.paused.0.lock().unwrap() = pause;
+        self.paused.0.lock().unwrap().paused = pause;
         self.paused.1.notify_all();
     }
 
-    fn wait_while_paused(&self) {
+    /// Waits until a sync waits.
+    pub(crate) fn wait_for_sync(&self) {
         let paused = self.paused.0.lock().unwrap();
-        drop(self.paused.1.wait_while(paused, |paused| *paused).unwrap());
+        drop(self.paused.1.wait_while(paused, |paused| !paused.waiting).unwrap());
+    }
+
+    fn wait_while_paused(&self) {
+        let mut paused = self.paused.0.lock().unwrap();
+        paused.waiting = paused.paused;
+        self.paused.1.notify_all();
+        let mut paused = self.paused.1.wait_while(paused, |paused| paused.paused).unwrap();
+        paused.waiting = false;
     }
 
     /// Makes everything good.

@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
+mod crash;
 mod disk;
 mod fixtures;
+mod full;
 mod memory;
 mod opening;
-mod redb_crash;
 mod redb_damage;
 mod redb_faults;
-mod redb_full;
 mod redb_group;
 mod redb_suite;
+mod size;
+mod sled_damage;
+mod sled_faults;
+mod sled_opening;
 mod sled_suite;
 mod uri;
