@@ -22,5 +22,7 @@ pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;
+#[cfg(feature = "sled")]
+pub use runtime_state::SledStore;
 pub use runtime_state::{MemoryStore, OpenError, open as open_store};
 pub use runtime_traits::*;

@@ -39,7 +39,7 @@ impl RuntimeManager {
         Self::over(Arc::new(MemoryStore::new())).await
     }
 
-    /// The runtime of the store that `uri` names: `redb:PATH` or `memory:`. Goes on with every run that is open in it.
+    /// The runtime of the store that `uri` names: `redb:PATH`, `sled:PATH` or `memory:`. Goes on with every run that is open in it.
     ///
     /// # Errors
     /// [`StartError`], which names the store and the remedy.

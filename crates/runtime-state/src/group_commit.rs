@@ -29,7 +29,7 @@ use committer::Committer;
 use queue::NotQueued;
 use shared::Shared;
 
-pub(crate) use engine::{Engine, Failed, Halt, Standing};
+pub(crate) use engine::{Engine, Failed, Halt, Standing, Written};
 pub(crate) use ledger::{Contents, Ledger, SLICES};
 pub(crate) use queue::Job;
 pub(crate) use watch::{Act, Watch, is_full};

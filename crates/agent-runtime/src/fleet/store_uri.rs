@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::suggest::nearest;
 
-/// The URI of a store: `memory:` or `redb:PATH`.
+/// The URI of a store: `memory:`, `redb:PATH` or `sled:PATH`.
 ///
 /// ```
 /// use agent_runtime::fleet::StoreUri;
@@ -23,6 +23,8 @@ pub enum StoreUri {
     Memory,
     /// One file, by redb.
     Redb(PathBuf),
+    /// One folder, by sled.
+    Sled(PathBuf),
 }
 
 /// A text that is no URI of a store.
@@ -33,7 +35,7 @@ pub struct StoreUriError {
     remedy: String,
 }
 
-const FORMS: &str = "use \"redb:PATH\" or \"memory:\"";
+const FORMS: &str = "use \"redb:PATH\", \"sled:PATH\" or \"memory:\"";
 
 impl StoreUri {
     /// The store with its path taken from `folder`, unless it is absolute.
@@ -42,14 +44,15 @@ impl StoreUri {
         match self {
             Self::Memory => Self::Memory,
             Self::Redb(path) => Self::Redb(folder.as_ref().join(path)),
+            Self::Sled(path) => Self::Sled(folder.as_ref().join(path)),
         }
     }
 
-    /// The file, where there is one.
+    /// The file or folder, where there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Memory => None,
-            Self::Redb(path) => Some(path),
+            Self::Redb(path) | Self::Sled(path) => Some(path),
         }
     }
 }
@@ -69,9 +72,12 @@ impl FromStr for StoreUri {
         match given.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("memory", _)) => Err(wrong("write \"memory:\" without a path".to_owned())),
-            Some(("redb", "")) => Err(wrong("a path is missing; write \"redb:PATH\"".to_owned())),
+            Some((scheme @ ("redb" | "sled"), "")) => {
+                Err(wrong(format!("a path is missing; write \"{scheme}:PATH\"")))
+            }
             Some(("redb", path)) => Ok(Self::Redb(path.into())),
-            Some((scheme, rest)) => Err(wrong(match nearest(scheme, ["redb", "memory"]) {
+            Some(("sled", path)) => Ok(Self::Sled(path.into())),
+            Some((scheme, rest)) => Err(wrong(match nearest(scheme, ["redb", "sled", "memory"]) {
                 Some("memory") => "did you mean `memory:`?".to_owned(),
                 Some(near) => format!("did you mean `{near}:{rest}`?"),
                 None => FORMS.to_owned(),
@@ -88,6 +94,7 @@ impl fmt::Display for StoreUri {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Redb(path) => write!(f, "redb:{}", path.display()),
+            Self::Sled(path) => write!(f, "sled:{}", path.display()),
         }
     }
 }

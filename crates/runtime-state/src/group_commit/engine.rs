@@ -33,7 +33,6 @@ pub(crate) trait Engine: Sized + Send + 'static {
     fn begin(base: &Self::Base) -> Result<Self::Reader, Self::Error>;
 
     /// Decides and writes `jobs` in their order, each on what those before it left, and those that `more` adds.
-    /// Answers their outcomes, and how durable the group is; `None` if nothing had to be done.
     ///
     /// Revisions in `ledger` go up with each batch that lands; after a failure they are taken back.
     fn write(
@@ -42,7 +41,7 @@ pub(crate) trait Engine: Sized + Send + 'static {
         jobs: &mut Vec<Job>,
         more: impl FnMut(&mut Vec<Job>),
         before: Standing,
-    ) -> Result<(Vec<Outcome>, Option<Durability>), Failed<Self::Error>>;
+    ) -> Written<Self::Error>;
 
     /// Syncs what is in the file.
     fn sync(base: &Self::Base) -> Result<(), Self::Error>;
@@ -65,6 +64,9 @@ pub(crate) struct Standing {
     /// Groups since the last sync.
     pub(crate) unsynced: u32,
 }
+
+/// What became of a group, and how durable it is; `None` if nothing had to be done.
+pub(crate) type Written<E> = Result<(Vec<Outcome>, Option<Durability>), Failed<E>>;
 
 /// A group that the database did not commit, or did not say so.
 #[derive(Debug)]

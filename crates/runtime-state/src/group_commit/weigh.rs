@@ -80,6 +80,9 @@ pub(crate) fn weigh_all<T: Rows>(
     }
 }
 
+/// A log's key and row.
+type Found = (Vec<u8>, Option<LogRow>);
+
 /// A log that a batch writes to, from before its first write to after its last.
 struct Touched<'b> {
     path: &'b Path,
@@ -199,7 +202,7 @@ impl<T: Rows> Home<'_, T> {
         Ok(touched)
     }
 
-    fn log(&self, path: &Path) -> Result<(Vec<u8>, Option<LogRow>), Halt<T::Error>> {
+    fn log(&self, path: &Path) -> Result<Found, Halt<T::Error>> {
         let key = keys::of_path(self.partition, path);
         let row = self.rows.log(&key).map_err(Halt::Broken)?;
         let row = row.map_err(|Torn| self.damaged("log", path))?;

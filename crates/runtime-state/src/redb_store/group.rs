@@ -6,7 +6,7 @@ use runtime_traits::store::{Durability, Revision, Seq};
 
 use super::tables;
 use crate::group_commit::rows::{self, LogRow, Torn};
-use crate::group_commit::{Failed, Job, Ledger, Outcome, Rows, Standing, keys, weigh_all};
+use crate::group_commit::{Failed, Job, Ledger, Outcome, Rows, Standing, Written, keys, weigh_all};
 
 /// The most transactions without a sync in a row: one more is synced, whatever was asked for. redb keeps a record of
 /// each in memory until the next sync.
@@ -19,7 +19,7 @@ pub(super) fn write(
     jobs: &mut Vec<Job>,
     more: impl FnMut(&mut Vec<Job>),
     standing: Standing,
-) -> Result<(Vec<Outcome>, Option<Durability>), Failed<redb::Error>> {
+) -> Written<redb::Error> {
     let before = |error| Failed { error, tried: None };
     let mut txn = database.begin_write().map_err(|error| before(error.into()))?;
     // After a crash the file opens at once, whatever its size. It costs a second sync for each commit.

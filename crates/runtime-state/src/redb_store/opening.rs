@@ -10,14 +10,14 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 use runtime_traits::error::Cause;
-use runtime_traits::store::{Durability, StateError};
+use runtime_traits::store::StateError;
 
 use super::backend::Watched;
 use super::group;
 use super::options::RedbOptions;
 use super::tables::{self, KNOWN_FORMAT, Unusable};
 use crate::group_commit::files::{OWNER_ONLY, of_io, sync_folder_of};
-use crate::group_commit::{Contents, Engine, Failed, Job, Ledger, Outcome, Standing, Watch};
+use crate::group_commit::{Contents, Engine, Job, Ledger, Standing, Watch, Written};
 use crate::{Integrity, OpenError};
 
 /// Gives the bytes to work on; called again when the file has to be opened anew.
@@ -106,7 +106,7 @@ impl Engine for Opening {
         jobs: &mut Vec<Job>,
         more: impl FnMut(&mut Vec<Job>),
         standing: Standing,
-    ) -> Result<(Vec<Outcome>, Option<Durability>), Failed<redb::Error>> {
+    ) -> Written<redb::Error> {
         group::write(database, ledger, jobs, more, standing)
     }
 

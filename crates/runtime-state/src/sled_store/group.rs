@@ -14,7 +14,7 @@ use super::pages;
 use super::sums::{Part, Sum};
 use super::trouble::Trouble;
 use crate::group_commit::rows::{LogRow, Torn};
-use crate::group_commit::{Failed, Halt, Job, Ledger, Outcome, Rows, Standing, weigh_all};
+use crate::group_commit::{Failed, Halt, Job, Ledger, Outcome, Rows, Standing, Written, weigh_all};
 
 /// What a group changes: rows by their keys, or that there is none any more.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -39,7 +39,7 @@ pub(super) fn write(
     jobs: &mut Vec<Job>,
     more: impl FnMut(&mut Vec<Job>),
     standing: Standing,
-) -> Result<(Vec<Outcome>, Option<Durability>), Failed<Trouble>> {
+) -> Written<Trouble> {
     let mut outcomes = Vec::with_capacity(jobs.len());
     let prepared = prepare(base, ledger, jobs, more, &mut outcomes);
     let (changes, sums) = prepared.map_err(|error| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime_traits::error::Cause;
-use runtime_traits::store::{Durability, StateError};
+use runtime_traits::store::StateError;
 use sled::Db;
 
 use super::base::{Base, Hold, Open};
@@ -20,7 +20,7 @@ use super::rim::Rim;
 use super::sums::{Known, Part, Sum};
 use super::trouble::Trouble;
 use crate::group_commit::files::of_io;
-use crate::group_commit::{Contents, Engine, Failed, Job, Ledger, Outcome, Standing, Watch};
+use crate::group_commit::{Contents, Engine, Job, Ledger, Standing, Watch, Written};
 use crate::{Integrity, OpenError};
 
 /// How to open the store, at first and after an I/O error.
@@ -185,7 +185,7 @@ impl Engine for Opening {
         jobs: &mut Vec<Job>,
         more: impl FnMut(&mut Vec<Job>),
         standing: Standing,
-    ) -> Result<(Vec<Outcome>, Option<Durability>), Failed<Trouble>> {
+    ) -> Written<Trouble> {
         group::write(&base.0, ledger, jobs, more, standing)
     }
 

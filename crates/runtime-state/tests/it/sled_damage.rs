@@ -30,7 +30,7 @@ fn log(n: u32) -> Log {
 }
 
 fn value(n: u32, round: u32) -> Vec<u8> {
-    vec![(n + round) as u8; 100 + n as usize * 17 % 900 + usize::from(n % 50 == 0) * 20_000]
+    vec![(n + round) as u8; 100 + n as usize * 17 % 900 + usize::from(n.is_multiple_of(50)) * 20_000]
 }
 
 /// Everything is written three times, and the store is opened anew in between, so that there is something to lose that
@@ -138,7 +138,7 @@ fn damage_is_said_and_no_panic_of_sled_gets_out() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("agents.sled");
     fill(&path);
-    let copies: u32 = env::var("COPIES").map_or(45, |copies| copies.parse().unwrap());
+    let copies: u32 = env::var("COPIES").map_or(30, |copies| copies.parse().unwrap());
     let mut chance = Chance::new(5);
     let mut counts = std::collections::BTreeMap::<String, u32>::new();
     for n in 0..copies {
