@@ -2,23 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
 
 use runtime_state::{Integrity, OpenError, SledOptions, SledStore};
 use runtime_testkit::block_on;
 use runtime_traits::store::{Batch, Durability, StateStore};
 use rustix::process::Uid;
 
+use crate::opening::text;
 use crate::redb_faults::{put, value};
 use crate::sled_suite::copy;
 
 const MARK: &str = "agent-runtime.mark";
-
-fn text(error: &OpenError, path: &Path) -> String {
-    let text = error.to_string();
-    assert!(text.contains(&format!("`{}`", path.display())), "it does not name the store: {text}");
-    text
-}
 
 #[test]
 fn a_missing_folder_is_created_and_a_store_is_found_again() {
