@@ -5,6 +5,7 @@ mod group;
 mod opening;
 mod options;
 mod pages;
+mod rows;
 mod tables;
 
 use std::fmt;

@@ -15,6 +15,7 @@ pub(crate) fn of_path(partition: Partition, path: &Path) -> Vec<u8> {
 }
 
 /// The path in a key of `partition`.
+#[cfg(any(feature = "redb", test))]
 pub(crate) fn path_in(partition: Partition, key: &[u8]) -> Option<Path> {
     let path = key.get(partition.pool.as_str().len() + 3..)?;
     Path::new(path.to_vec()).ok()

@@ -68,6 +68,7 @@ impl Ledger {
     }
 
     /// The revisions of a pool's partitions, by index.
+    #[cfg(feature = "redb")]
     pub(crate) fn revisions(&self, pool: Pool) -> impl Iterator<Item = u64> {
         self.pools.get(&pool).into_iter().flatten().map(|part| part.revision)
     }

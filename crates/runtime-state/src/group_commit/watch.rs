@@ -59,13 +59,7 @@ impl Watch {
         *self.lock() = None;
     }
 
-    pub(crate) fn note<T>(&self, act: Act, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result {
-            self.tell(act, error);
-        }
-        result
-    }
-
+    /// Keeps what failed.
     pub(crate) fn tell(&self, act: Act, error: &io::Error) {
         let mut fault = self.lock();
         // The first one is the cause of the others, but a failed sync outweighs all.

@@ -204,7 +204,7 @@ impl<T: Rows> Home<'_, T> {
 
     fn log(&self, path: &Path) -> Result<Found, Halt<T::Error>> {
         let key = keys::of_path(self.partition, path);
-        let row = self.rows.log(&key).map_err(Halt::Broken)?;
+        let row = self.rows.log(&key).map_err(Halt::broken)?;
         let row = row.map_err(|Torn| self.damaged("log", path))?;
         Ok((key, row))
     }
@@ -223,7 +223,7 @@ impl<T: Rows> View for Home<'_, T> {
         look: impl FnOnce(Option<(Revision, &[u8])>) -> R,
     ) -> Result<R, Halt<T::Error>> {
         let key = keys::of_path(self.partition, path);
-        let looked = self.rows.cell(&key, |cell| cell.map(look)).map_err(Halt::Broken)?;
+        let looked = self.rows.cell(&key, |cell| cell.map(look)).map_err(Halt::broken)?;
         looked.map_err(|Torn| self.damaged("cell", path))
     }
 

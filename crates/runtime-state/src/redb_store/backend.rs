@@ -19,27 +19,31 @@ impl Watched {
     pub(super) fn new(backend: Box<dyn StorageBackend>, watch: Arc<Watch>) -> Self {
         Self { backend, watch }
     }
+
+    fn note<T>(&self, act: Act, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| self.watch.tell(act, error))
+    }
 }
 
 impl StorageBackend for Watched {
     fn len(&self) -> io::Result<u64> {
-        self.watch.note(Act::Read, self.backend.len())
+        self.note(Act::Read, self.backend.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.watch.note(Act::Read, self.backend.read(offset, out))
+        self.note(Act::Read, self.backend.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.watch.note(Act::Write, self.backend.set_len(len))
+        self.note(Act::Write, self.backend.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.watch.note(Act::Sync, self.backend.sync_data())
+        self.note(Act::Sync, self.backend.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.watch.note(Act::Write, self.backend.write(offset, data))
+        self.note(Act::Write, self.backend.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {

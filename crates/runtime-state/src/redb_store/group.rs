@@ -4,8 +4,8 @@ use redb::{Database, ReadableTable, Table, WriteTransaction};
 use runtime_traits::partition::Pool;
 use runtime_traits::store::{Durability, Revision, Seq};
 
-use super::tables;
-use crate::group_commit::rows::{self, LogRow, Torn};
+use super::{rows, tables};
+use crate::group_commit::rows::{LogRow, Torn};
 use crate::group_commit::{Failed, Job, Ledger, Outcome, Rows, Standing, Written, keys, weigh_all};
 
 /// The most transactions without a sync in a row: one more is synced, whatever was asked for. redb keeps a record of

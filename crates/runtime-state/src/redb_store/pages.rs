@@ -7,10 +7,10 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Cell, Key, Log, LogExtent, Path, Seq, StateError, Tail};
 
-use super::tables;
+use super::{rows, tables};
 use crate::decide::Extent;
 use crate::group_commit::keys;
-use crate::group_commit::rows::{self, LogRow, Torn};
+use crate::group_commit::rows::{LogRow, Torn};
 
 type Halt = crate::group_commit::Halt<redb::Error>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;

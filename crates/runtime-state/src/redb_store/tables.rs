@@ -6,7 +6,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Pool;
 
-use crate::group_commit::{Contents, SLICES, rows};
+use super::rows;
+use crate::group_commit::{Contents, SLICES};
 
 /// A partition's cells, by partition and path.
 pub(super) const CELLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("cells");

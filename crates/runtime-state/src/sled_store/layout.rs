@@ -104,7 +104,7 @@ pub(super) fn entry(kind: Kind, place: &[u8], log: u64, seq: Seq) -> Vec<u8> {
 
 /// The number of an entry, from its key.
 pub(super) fn seq_in(key: &[u8]) -> Option<Seq> {
-    key.last_chunk().copied().map(u64::from_be_bytes).map(Seq)
+    key.last_chunk().copied().map(u128::from_be_bytes).map(keys::seq_in)
 }
 
 /// The path of a cell or log, from its key.

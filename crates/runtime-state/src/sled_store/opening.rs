@@ -5,6 +5,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use runtime_traits::error::Cause;
 use runtime_traits::store::StateError;
@@ -20,7 +23,7 @@ use super::rim::Rim;
 use super::sums::{Known, Part, Sum};
 use super::trouble::Trouble;
 use crate::group_commit::files::of_io;
-use crate::group_commit::{Contents, Engine, Job, Ledger, Standing, Watch, Written};
+use crate::group_commit::{Act, Contents, Engine, Job, Ledger, Standing, Watch, Written};
 use crate::{Integrity, OpenError};
 
 /// How to open the store, at first and after an I/O error.
@@ -31,12 +34,18 @@ pub(super) struct Opening {
     mark: Arc<Mark>,
     rim: Arc<dyn Rim>,
     watch: Arc<Watch>,
+    /// Whether this process had sled's log open before.
+    opened: AtomicBool,
 }
+
+/// How often a log that this process has just closed is tried, and the time in between: 2 seconds in all.
+const TRIES: u32 = 2_000;
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Opening {
     pub(super) fn new(folder: PathBuf, options: SledOptions, rim: Arc<dyn Rim>) -> Result<Self, OpenError> {
         let mark = Arc::new(Mark::take(&folder)?);
-        Ok(Self { folder, options, mark, rim, watch: Arc::default() })
+        Ok(Self { folder, options, mark, rim, watch: Arc::default(), opened: AtomicBool::new(false) })
     }
 
     fn try_open(&self, integrity: Integrity) -> Result<(Hold, Contents), OpenError> {
@@ -46,12 +55,15 @@ impl Opening {
             .cache_capacity(self.options.cache)
             // Its thread would write parts of the log anew and write over the old ones before the new ones are synced.
             .flush_every_ms(None);
-        let db = config.open().map_err(|error| self.of(error.into()))?;
+        let db = self.open_log(&config).map_err(|error| self.of(error.into()))?;
         let known = self.load(&db)?;
-        let of = |error| of_io(&self.folder, error);
-        let disk = Disk::open(&self.folder, Arc::clone(&self.rim)).map_err(of)?;
+        let of_sync = |error: io::Error| {
+            self.watch.tell(Act::Sync, &error);
+            of_io(&self.folder, error)
+        };
+        let disk = Disk::open(&self.folder, Arc::clone(&self.rim)).map_err(of_sync)?;
         // What is there was perhaps never synced by those who wrote it. Now it is.
-        self.mark.claim_synced(known.count).map_err(of)?;
+        self.mark.claim_synced(known.count).map_err(of_sync)?;
         let contents = known.contents();
         let partitions: Vec<_> = known.parts.keys().copied().collect();
         let open = Open::new(db, disk, Arc::clone(&self.mark), Arc::clone(&self.rim), known);
@@ -63,6 +75,24 @@ impl Opening {
             }
         }
         Ok((Hold(Arc::new(Base::new(open, Arc::clone(&self.watch)))), contents))
+    }
+
+    fn open_log(&self, config: &sled::Config) -> Result<Db, sled::Error> {
+        let mut tries = if self.opened.load(Ordering::Relaxed) { TRIES } else { 1 };
+        loop {
+            tries -= 1;
+            match config.open() {
+                // sled's own threads hold the lock until they have ended what they were at, and tell nobody when.
+                Err(sled::Error::Io(error)) if is_locked(&error) && tries > 0 => {
+                    thread::park_timeout(A_MOMENT)
+                }
+                Ok(db) => {
+                    self.opened.store(true, Ordering::Relaxed);
+                    return Ok(db);
+                }
+                failed => return failed,
+            }
+        }
     }
 
     /// Removes what a process that was killed while it opened the store has left.
@@ -139,8 +169,8 @@ impl Opening {
     }
 
     fn of_sled_io(&self, error: io::Error) -> OpenError {
-        // sled says no more than that. Whoever has it open is not one of us, because we ask for the mark first.
-        if error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock") {
+        // Whoever has it open does not know the mark, which is asked for first.
+        if is_locked(&error) {
             return OpenError::InUse { path: self.folder.clone() };
         }
         match error.kind() {
@@ -151,6 +181,11 @@ impl Opening {
             _ => of_io(&self.folder, error),
         }
     }
+}
+
+/// Whether somebody else has the log open. sled says no more than that.
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
 impl Engine for Opening {

@@ -11,8 +11,11 @@ const MOST_UNSYNCED: u64 = 256 * 1024;
 /// A log shorter than this is left alone.
 const SHORT: u64 = 16 * 1024 * 1024;
 
-/// How many times longer than what is in it the log may get before old rows are written again.
-const LONG: u64 = 3;
+/// How many times longer than what is in it the log may be without old rows being written again.
+const LONG: u64 = 2;
+
+/// How many times as much as a group writes itself it writes again at most.
+const MOST_AGAIN: u64 = 4;
 
 /// The committer's count of what it hands to sled.
 #[derive(Debug, Default)]
@@ -47,10 +50,11 @@ pub(super) fn cost(key: &[u8], row: Option<&[u8]>) -> u64 {
     4_096 + 4 * (key.len() + row.map_or(0, <[u8]>::len)) as u64
 }
 
-/// How many bytes of old rows a group of `written` bytes has to write again.
+/// How many bytes of old rows a group of `written` bytes has to write again: the more, the longer the log is.
 ///
 /// sled frees a part of its log when all in it was written anew elsewhere. Rows that nobody changes keep such parts from
 /// being free for ever.
 pub(super) fn again(log: u64, live: u64, written: u64) -> u64 {
-    if log < SHORT || log < LONG * live { 0 } else { written + 64 * 1024 }
+    let times = log / live.max(1);
+    if log < SHORT || times < LONG { 0 } else { written * (times - LONG).min(MOST_AGAIN) + 64 * 1024 }
 }

@@ -99,6 +99,21 @@ fn a_full_disk_writes_nothing_and_the_store_goes_on_when_there_is_room() {
     });
 }
 
+/// Opening syncs what it finds. When that fails, nobody knows what is on the disk, and a second try would not say.
+#[test]
+fn a_sync_that_fails_while_the_log_is_opened_again_poisons_the_store() {
+    block_on(async {
+        let home = tempfile::tempdir().unwrap();
+        let switch = Switch::default();
+        let store = on_folder(&home.path().join("s"), &switch);
+        switch.fail_writes_after(0, ErrorKind::StorageFull);
+        switch.fail_syncs(true);
+        assert!(store.commit(put("during", 1)).await.is_err());
+        switch.heal();
+        assert!(matches!(store.commit(put("after", 1)).await, Err(StateError::Poisoned { .. })));
+    });
+}
+
 #[test]
 fn commits_in_memory_that_a_fault_took_are_never_passed_over() {
     block_on(async {
