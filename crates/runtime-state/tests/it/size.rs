@@ -26,7 +26,7 @@ fn large_values_that_are_overwritten_leave_at_most_five_times_as_much_with_sled(
 /// Rows that nobody changes keep parts of sled's log in use.
 #[test]
 fn large_values_beside_small_ones_that_stay_leave_at_most_five_times_as_much_with_sled() {
-    overwrite("sled", 1_500, 15);
+    overwrite("sled", 800, 8);
 }
 
 /// Ten keys of 1 MiB are overwritten so often, or as `OVERWRITES` says, and small ones are strewn between them.
