@@ -29,3 +29,28 @@ fn the_median_source_file_of_the_crates_has_fewer_than_150_lines() {
 
     assert!(median < 150, "the median of {} files is {median} lines", lengths.len());
 }
+
+#[test]
+fn every_team_has_an_example_of_at_most_60_lines() {
+    let teams: Vec<String> = texts("crates/runtime-agents/src/teams")
+        .into_iter()
+        .filter_map(|file| Some(file.path.rsplit_once('/')?.1.strip_suffix(".rs")?.to_owned()))
+        .filter(|team| team != "kind")
+        .collect();
+    assert!(teams.len() >= 4, "only {teams:?} were found");
+    let examples = texts("examples");
+
+    let violations: Vec<String> = teams
+        .iter()
+        .filter_map(|team| {
+            let path = format!("examples/team_{team}.rs");
+            match examples.iter().find(|file| file.path == path).map(|file| file.text.lines().count()) {
+                None => Some(format!("`{path}` is not there")),
+                Some(lines) if lines > 60 => Some(format!("`{path}` has {lines} lines, 60 are allowed")),
+                Some(_) => None,
+            }
+        })
+        .collect();
+
+    hold(&violations);
+}

@@ -37,6 +37,8 @@ fn the_core_and_the_contracts_stay_free_of_drivers() {
 fn a_driver_is_named_by_one_crate() {
     let mut violations = others("bincode", &["runtime-codec"]);
     violations.extend(others("redb", &["runtime-state", "runtime-lab"]));
+    violations.extend(others("chacha20poly1305", &["runtime-state"]));
+    violations.extend(others("redis", &["runtime-state"]));
     violations.extend(others("sled", &["runtime-state"]));
     violations.extend(others("tantivy", &["runtime-agents"]));
     violations.extend(others("genai", &["runtime-agents"]));

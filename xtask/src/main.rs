@@ -5,6 +5,7 @@
 
 mod place;
 mod prepare;
+mod redis;
 mod report;
 mod run;
 mod stages;

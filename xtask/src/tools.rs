@@ -2,7 +2,7 @@
 //! kept in `target/tools`.
 //!
 //! Today that is aimock, a server that answers as OpenAI and Anthropic do, and a Node.js to run it where the machine
-//! has none or an old one.
+//! has none or an old one; and a Redis server, which comes from the system ([`redis`](crate::redis)).
 
 use std::env;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::place::Place;
-use crate::{Failure, run};
+use crate::{Failure, redis, run};
 
 /// Where the tests look for Node.js and for the server.
 const NODE: &str = "AGENT_RUNTIME_NODE";
@@ -77,7 +77,12 @@ pub(crate) fn tools(place: &Place) -> Result<Vec<(&'static str, String)>, Failur
         }
     };
     let server = install(&tools, &SERVER, "the model server of the tests")?;
-    Ok(vec![(NODE, node.display().to_string()), (AIMOCK, server.display().to_string())])
+    let redis = redis::server(&tools)?;
+    Ok(vec![
+        (NODE, node.display().to_string()),
+        (AIMOCK, server.display().to_string()),
+        (redis::VARIABLE, redis.display().to_string()),
+    ])
 }
 
 /// Whether `v20.20.2` is new enough.
@@ -146,13 +151,7 @@ fn fetch(url: &str, to: &Path) -> Result<(), String> {
         }
     }
     println!("xtask: neither curl nor wget is here; installing it: apt-get install curl");
-    let apt = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        run::succeeds(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let install = ["install", "-y", "--no-install-recommends", "curl", "ca-certificates"];
-    let installed = apt(&install) || (apt(&["update"]) && apt(&install));
-    if !installed {
+    if !apt_install(&["curl", "ca-certificates"]) {
         return Err("there is neither curl nor wget; install one of them".to_owned());
     }
     match by("curl") {
@@ -161,8 +160,18 @@ fn fetch(url: &str, to: &Path) -> Result<(), String> {
     }
 }
 
+/// Installs packages of a Debian, and answers whether they are there.
+pub(crate) fn apt_install(packages: &[&str]) -> bool {
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        run::succeeds(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    apt(&install) || (apt(&["update"]) && apt(&install))
+}
+
 /// What a program says in its first line, if it succeeds.
-fn said(command: &mut Command) -> Option<String> {
+pub(crate) fn said(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().next().map(|line| line.trim().to_owned()).filter(|_| output.status.success())

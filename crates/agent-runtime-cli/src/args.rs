@@ -1,6 +1,7 @@
 //! What people type.
 
 mod people;
+mod stores;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ use agent_runtime::{AgentRef, IdempotencyKey, Name, RunId, SessionName, StateId,
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
+pub(crate) use stores::{StateCommand, VerifyArgs};
+
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
 
 const AFTER: &str = "\
@@ -17,9 +20,10 @@ Exit codes:
   0  done
   1  the run failed or was cancelled
   2  bad usage, bad input, or a faulty fleet file
-  3  there is no such agent, run or snapshot
-  4  refused: not started, busy, wrong state, name or key taken, store in use
-  5  the store or the connection to a server failed;
+  3  there is no such agent, run, snapshot or store
+  4  refused: not started, busy, wrong state, name or key taken, store in use,
+     encrypted with other keys, or not empty
+  5  the store is damaged, or it or the connection to a server failed;
      an address cannot be listened on
   6  the run waits for somebody: see `log`, `answer`, `approve`,
      `decide` and `cancel`
@@ -51,7 +55,8 @@ pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
-    /// The store, instead of the fleet file's: redb:PATH, sled:PATH or memory:. Without --fleet, fleet.toml is then read by `run`,
+    /// The store, instead of the fleet file's: redb:PATH, sled:PATH, memory:, or encrypted:KEYS,STORE with file:PATH or
+    /// env:NAME for KEYS. Without --fleet, fleet.toml is then read by `run`,
     /// `chat` and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
@@ -134,6 +139,12 @@ pub(crate) enum Command {
         /// The new agent's name [default: made of the old one's]
         #[arg(long)]
         name: Option<Name>,
+    },
+    /// Copy a store, look for damage in it, or rewrite it under another key
+    State {
+        /// What to do.
+        #[command(subcommand)]
+        command: StateCommand,
     },
     /// Show the runtime: store, readiness, open runs
     Status,

@@ -2,7 +2,7 @@
 
 use agent_runtime::log::{WaitOn, WaitView};
 use agent_runtime::runtime::Reply;
-use agent_runtime::{Digest, RunId, RunView, Runtime, RuntimeError, StepKey};
+use agent_runtime::{Digest, Outcome, RunId, RunView, Runtime, RuntimeError, StepKey};
 
 use crate::render::call::{Called, whole};
 use crate::render::needs_somebody;
@@ -78,7 +78,7 @@ impl Asked {
     }
 }
 
-/// The run that waits for somebody: this one, or one that it waits for. A wait that was read may be over: the logs' ends
+/// The run that waits for somebody: this one, or one that it waits for, or in which that goes on. A wait that was read may be over: the logs' ends
 /// count.
 pub(crate) async fn who_waits(runtime: &dyn Runtime, run: &RunId) -> Result<Option<RunView>, RuntimeError> {
     let mut open = vec![(*run, 0)];
@@ -89,8 +89,13 @@ pub(crate) async fn who_waits(runtime: &dyn Runtime, run: &RunId) -> Result<Opti
             Err(RuntimeError::UnknownRun { .. }) if depth > 0 => continue,
             Err(error) => return Err(error),
         };
-        if view.outcome.is_some() {
-            continue;
+        match view.outcome {
+            None => {}
+            Some(Outcome::Continued(next)) if depth < DEPTH => {
+                open.push((next, depth + 1));
+                continue;
+            }
+            Some(_) => continue,
         }
         if view.waits.iter().any(|wait| needs_somebody(&wait.on)) {
             return Ok(Some(view));

@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod stores;
 
 use agent_runtime::runtime::RunFilter;
 use agent_runtime::{AgentId, RunId, RunView, Runtime};

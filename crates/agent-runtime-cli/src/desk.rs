@@ -1,6 +1,5 @@
 //! What every command works with.
 
-use agent_runtime::fleet::StoreUri;
 use agent_runtime::{Clock, SystemClock, UnixMillis};
 
 use crate::place::Place;
@@ -26,7 +25,7 @@ impl Desk {
 
     /// Whether the store is there for the next command too.
     pub(crate) fn lasts(&self) -> bool {
-        self.place.store != StoreUri::Memory
+        !self.place.store.is_in_memory()
     }
 
     /// The time of day.

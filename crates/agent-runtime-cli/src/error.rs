@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use agent_runtime::fleet::Faults;
 use agent_runtime::service::{ListenError, PlaceError};
+use agent_runtime::store::StateError;
+use agent_runtime::stores::{CopyError, EncryptionError, RekeyError};
 use agent_runtime::{OpenError, RunId, RuntimeError, StepKey};
 use thiserror::Error;
 
@@ -72,6 +74,30 @@ pub enum CliError {
          store on disk, with --store redb:PATH or in the fleet file"
     )]
     InMemory,
+    /// A store that is to be read is not there.
+    #[error("there is no store `{}`: see that the path is right", path.display())]
+    NoStore {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A store was not copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A store was not rewritten under another key.
+    #[error(transparent)]
+    Rekey(#[from] RekeyError),
+    /// A store that is not encrypted, or no file of redb, was to be rewritten under another key.
+    #[error(
+        "`{store}` is no store that can be rewritten in its place: name it as encrypted:KEYS,redb:PATH, or copy it into \
+         a new one with `agent-runtime state copy`"
+    )]
+    NotRekeyed {
+        /// The store.
+        store: String,
+    },
+    /// A store cannot be read through.
+    #[error("the store cannot be read: {0}")]
+    Verify(#[source] StateError),
     /// A server is there already.
     #[error(
         "the store `{}` is served already: use that server, or stop it first (it listens on `{}`)",
@@ -195,13 +221,19 @@ impl CliError {
             | Self::NeedlessValue { .. }
             | Self::WhichStep { .. }
             | Self::WhichCall { .. }
-            | Self::Input(_)
-            | Self::Open(OpenError::UnknownScheme { .. }) => Exit::BadInput,
-            Self::NoRuns => Exit::NotFound,
-            Self::StoreBusy { .. } | Self::InMemory | Self::Served { .. } | Self::NothingAsked { .. } => {
-                Exit::Refused
-            }
-            Self::Open(_)
+            | Self::Input(_) => Exit::BadInput,
+            Self::NoRuns | Self::NoStore { .. } => Exit::NotFound,
+            Self::StoreBusy { .. }
+            | Self::InMemory
+            | Self::Served { .. }
+            | Self::NotRekeyed { .. }
+            | Self::NothingAsked { .. } => Exit::Refused,
+            Self::Open(error) => of_open(error),
+            Self::Copy(error) | Self::Rekey(RekeyError::Copy(error)) => of_copy(error),
+            Self::Rekey(RekeyError::Open(error)) => of_open(error),
+            Self::Rekey(RekeyError::Keys { source, .. }) => of_keys(source),
+            Self::Rekey(RekeyError::Swap { .. })
+            | Self::Verify(_)
             | Self::NotYours { .. }
             | Self::Listen(_)
             | Self::Place(_)
@@ -225,6 +257,10 @@ impl CliError {
             Self::NotYours { .. } => "not-your-store",
             Self::InMemory => "store-in-memory",
             Self::Served { .. } => "already-served",
+            Self::NoStore { .. } => "no-store",
+            Self::Copy(_) => "not-copied",
+            Self::Rekey(_) | Self::NotRekeyed { .. } => "not-rekeyed",
+            Self::Verify(_) => "not-verified",
             Self::Listen(_) => "cannot-listen",
             Self::Place(_) => "no-client",
             Self::WentAway { .. } => "went-away",
@@ -238,6 +274,34 @@ impl CliError {
             Self::Output(_) => "no-output",
             Self::System { .. } => "system",
         }
+    }
+}
+
+fn of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::UnknownScheme { .. } | OpenError::Keys(_) => Exit::BadInput,
+        OpenError::Encrypted { .. } | OpenError::HalfCopied { .. } => Exit::Refused,
+        OpenError::Encryption { source, .. } => of_keys(source),
+        _ => Exit::Store,
+    }
+}
+
+fn of_keys(error: &EncryptionError) -> Exit {
+    match error {
+        EncryptionError::NotEncrypted
+        | EncryptionError::MissingKey { .. }
+        | EncryptionError::WrongKey { .. } => Exit::Refused,
+        EncryptionError::Newer { .. } | EncryptionError::Damaged | EncryptionError::Store(_) => Exit::Store,
+    }
+}
+
+fn of_copy(error: &CopyError) -> Exit {
+    match error {
+        CopyError::NotEmpty { .. }
+        | CopyError::Encrypted
+        | CopyError::HalfCopied
+        | CopyError::TooLarge { .. } => Exit::Refused,
+        CopyError::Differs { .. } | CopyError::From(_) | CopyError::To(_) => Exit::Store,
     }
 }
 

@@ -13,11 +13,12 @@ pub enum Exit {
     RunFailed,
     /// 2: bad usage, bad input, or a faulty fleet file.
     BadInput,
-    /// 3: there is no such agent, run or snapshot.
+    /// 3: there is no such agent, run, snapshot or store.
     NotFound,
-    /// 4: refused: not started, busy, wrong state, name or key taken, store in use or in memory.
+    /// 4: refused: not started, busy, wrong state, name or key taken, store in use, in memory, encrypted with other
+    /// keys, or not empty.
     Refused,
-    /// 5: the store or the connection to a server failed; an address cannot be listened on.
+    /// 5: the store is damaged, or it or the connection to a server failed; an address cannot be listened on.
     Store,
     /// 6: the run waits for somebody.
     Waits,

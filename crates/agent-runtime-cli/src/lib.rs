@@ -25,12 +25,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_runtime::fleet::StoreUri;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, ServeArgs};
-use commands::{agents, answer, cancel, check, decide, fork, log, messages, run, runs, state, status};
+use commands::{
+    agents, answer, cancel, check, decide, fork, log, messages, run, runs, state, status, stores,
+};
 use desk::Desk;
 use open::Opened;
 use place::{FleetFile, Place};
@@ -104,9 +105,12 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
     }
     let mut signals = Signals::listen()?;
+    if let Command::State { command } = &command {
+        return stores::obey(screen, &global, command, &mut signals).await;
+    }
     let makes = matches!(command, Command::Run(_) | Command::Chat(_) | Command::Serve(_));
     let place = Place::find(&global, makes)?;
-    if place.store == StoreUri::Memory && !makes {
+    if place.store.is_in_memory() && !makes {
         return Err(CliError::InMemory);
     }
     if let Command::Serve(args) = command {
@@ -134,7 +138,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Save { agent } => state::save(&desk, runtime, &agent).await,
         Command::Restore { state, name } => state::restore(&desk, runtime, &state, name).await,
         Command::Status => status::status(&desk, runtime).await,
-        Command::Serve(_) | Command::Check { .. } => Ok(Exit::Done),
+        Command::Serve(_) | Command::Check { .. } | Command::State { .. } => Ok(Exit::Done),
     };
     let at_once = matches!(done, Ok(Exit::Signal(_)));
     let closed = reached.close(screen, &mut signals, at_once).await;

@@ -34,7 +34,7 @@ pub(crate) async fn store<T>(
 ) -> Result<Opened<T>, CliError> {
     let mut left = PATIENCE;
     loop {
-        let path = match open_store(&uri.to_string()) {
+        let path = match open_store(&uri.address()).await {
             Ok(store) => return Ok(Opened::Here(store)),
             Err(OpenError::InUse { path }) => path,
             Err(error) => return Err(error.into()),

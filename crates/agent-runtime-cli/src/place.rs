@@ -120,12 +120,18 @@ impl Place {
         Ok(Self { file, fleet, store })
     }
 
-    /// Where a server of the store listens for the other commands: beside it. `None` for a store in memory.
+    /// Where a server of the store listens for the other commands: beside it, and beside the fleet file for a store that is
+    /// no file. `None` for a store in memory, and for a server's without a fleet file.
     ///
     /// # Errors
     /// [`CliError::Socket`] or [`CliError::SocketName`].
     pub(crate) fn socket(&self) -> Result<Option<SocketPath>, CliError> {
-        self.store.path().map(SocketPath::beside).transpose()
+        if self.store.is_in_memory() {
+            return Ok(None);
+        }
+        let of_fleet = || self.file.as_ref().map(|file| file.folder().join("redis-store"));
+        let place = self.store.path().map(Path::to_owned).or_else(of_fleet);
+        place.as_deref().map(SocketPath::beside).transpose()
     }
 
     /// Why the store was not opened. A file that this user may not use, with a socket that it may not use either, is to
@@ -154,6 +160,7 @@ mod tests {
 
     use agent_runtime::fleet::StoreUri;
     use agent_runtime::open_store;
+    use runtime_testkit::block_on;
 
     use super::Place;
     use crate::error::CliError;
@@ -166,7 +173,7 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("agents.redb");
         let place = Place { file: None, fleet: None, store: StoreUri::Redb(path.clone()) };
-        drop(open_store(&place.store.to_string()).unwrap());
+        drop(block_on(open_store(&place.store.to_string())).unwrap());
         let socket = folder.path().join("agents.redb.sock");
         let root = rustix::process::geteuid().is_root();
         let _listener = UnixListener::bind(&socket).unwrap();
@@ -178,7 +185,10 @@ mod tests {
             if root {
                 rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
             }
-            place.refusal(open_store(&place.store.to_string()).unwrap_err().into())
+            // Opened by this thread: the workers of a runtime would still be who they were.
+            let opening = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let refused = opening.block_on(open_store(&place.store.to_string())).unwrap_err();
+            place.refusal(refused.into())
         });
         let error = refused.join().unwrap();
 

@@ -73,13 +73,13 @@ async fn watch_one(
             }
         };
         let (entry, content) = match item {
-            StreamItem::Preview { step, text } => {
+            StreamItem::Preview { step, text, gap } => {
                 // What a model says before it calls tools is not the answer.
                 if step != shown {
                     teller.withdraw()?;
                     shown = step;
                 }
-                teller.preview(&text)?;
+                teller.preview(&with_gap(text, gap))?;
                 continue;
             }
             StreamItem::Retracted { .. } => {
@@ -110,6 +110,11 @@ async fn watch_one(
         }
         teller.note(&doing(now));
     }
+}
+
+/// A piece of a text, with a sign where its beginning is missing.
+pub(crate) fn with_gap(text: String, gap: bool) -> String {
+    if gap { format!("… {text}") } else { text }
 }
 
 /// Whether an attempt or a call begins again: its previews will come again.

@@ -43,7 +43,7 @@ use runtime_traits::store::Durability;
 pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
 pub use fault::{Fault, Faults};
-pub use store_uri::{StoreUri, StoreUriError};
+pub use store_uri::{KeysUri, StoreUri, StoreUriError};
 
 /// What a fleet file declares.
 #[derive(Clone, Debug)]

@@ -39,12 +39,13 @@ impl RuntimeManager {
         Self::over(Arc::new(MemoryStore::new())).await
     }
 
-    /// The runtime of the store that `uri` names: `redb:PATH`, `sled:PATH` or `memory:`. Goes on with every run that is open in it.
+    /// The runtime of the store that `uri` names: `redb:PATH`, `sled:PATH`, `memory:`, or `encrypted:KEYS,STORE`.
+    /// Goes on with every run that is open in it.
     ///
     /// # Errors
     /// [`StartError`], which names the store and the remedy.
     pub async fn open(uri: &str) -> Result<Self, StartError> {
-        Ok(Self::over(runtime_state::open(uri)?).await?)
+        Ok(Self::over(runtime_state::open(uri).await?).await?)
     }
 
     /// Puts a runtime together by hand: store, kinds, durability, clock, limits.

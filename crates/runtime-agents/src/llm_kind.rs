@@ -25,7 +25,7 @@ pub use tool_maker::ToolSettings;
 const SCRIPTED: &str = "scripted/";
 
 /// The settings of the kind, in the order in which they are told.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "model",
     "instructions",
     "tools",
@@ -42,6 +42,7 @@ const SETTINGS: [&str; 19] = [
     "base_url",
     "first_byte",
     "between_tokens",
+    "whole_reply",
     "retries",
     "replies",
     "again",

@@ -40,6 +40,8 @@ pub struct ModelSettings {
     pub first_byte: Duration,
     /// How long the next piece of a reply may take.
     pub between_tokens: Duration,
+    /// How long a whole reply may take.
+    pub whole_reply: Duration,
     /// How often a failed call is made once more. The kind repeats; a source that repeats by itself would do it twice.
     pub retries: u32,
 }
@@ -53,6 +55,8 @@ impl ModelSettings {
     pub const FIRST_BYTE: Duration = Duration::from_secs(120);
     /// How long the next piece may take, unless set.
     pub const BETWEEN_TOKENS: Duration = Duration::from_secs(60);
+    /// How long a whole reply may take, unless set.
+    pub const WHOLE_REPLY: Duration = Duration::from_secs(1800);
     /// How often a failed call is made once more, unless set.
     pub const RETRIES: u32 = 4;
 
@@ -65,6 +69,7 @@ impl ModelSettings {
             base_url: None,
             first_byte: Self::FIRST_BYTE,
             between_tokens: Self::BETWEEN_TOKENS,
+            whole_reply: Self::WHOLE_REPLY,
             retries: Self::RETRIES,
         }
     }

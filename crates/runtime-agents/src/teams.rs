@@ -1,6 +1,8 @@
 //! Small pieces for teams: agents that have others do the work, each by a run of its own.
 //!
 //! What the others do is cancelled, billed and traced with the run that asked for it. None of them needs a model itself.
+//! The repository has an example of each: `examples/team_sequence.rs`, `team_parallel.rs`, `team_router.rs` and
+//! `team_supervisor.rs`.
 
 mod kind;
 mod parallel;

@@ -6,6 +6,7 @@ mod calculator;
 mod documents;
 mod expression;
 mod function;
+mod names;
 mod output;
 mod schema;
 
@@ -17,4 +18,5 @@ pub use function::FnTool;
 pub use output::{Json, ToolOutput};
 pub use schema::{SchemaFault, schema_of};
 
+pub(crate) use names::twice;
 pub(crate) use schema::{Fit, check_name, normalised};

@@ -21,6 +21,7 @@ mod manager;
 mod own;
 mod port;
 mod post;
+mod previews;
 mod recover;
 mod register;
 mod run_slot;

@@ -93,12 +93,15 @@ pub(crate) struct PreviewEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<StepKey>,
     pub(crate) text: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gap: bool,
 }
 
 /// What a `retracted` event says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RetractedEvent {
-    pub(crate) step: StepKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<StepKey>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

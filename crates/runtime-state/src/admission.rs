@@ -3,6 +3,15 @@
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Batch, Durability, Key, Limits, Log, StateError, Then};
 
+/// What the stores of this crate take: the contract's limits, and room for what a wrapper adds to each value.
+pub(crate) const LIMITS: Limits = Limits {
+    writes: Limits::CONTRACT.writes,
+    batch: Limits::CONTRACT.batch + WRAPPING,
+    value: Limits::CONTRACT.value + WRAPPING,
+};
+/// 128 bytes for each write.
+const WRAPPING: usize = Limits::CONTRACT.writes * 128;
+
 /// Refuses a batch that no state of the store could accept.
 pub(crate) fn admit(batch: &Batch, limits: Limits, best: Durability) -> Result<(), StateError> {
     known(batch.partition)?;

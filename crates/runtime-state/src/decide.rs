@@ -5,7 +5,7 @@
 use runtime_traits::store::{Batch, Key, Path, Revision, Seq, StateError, Then, When};
 
 /// The numbers that [`Then::Add`] works on: what every store, and every JSON reader, holds exactly.
-const EXACT: i64 = 1 << 53;
+pub(crate) const EXACT: i64 = 1 << 53;
 
 /// What a store holds, as the step that writes sees it.
 pub(crate) trait View {

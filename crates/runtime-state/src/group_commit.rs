@@ -20,7 +20,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use runtime_traits::error::Cause;
-use runtime_traits::store::{Batch, Committed, Durability, Limits, Sharing, StateError, StoreProfile};
+use runtime_traits::store::{Batch, Committed, Durability, Sharing, StateError, StoreProfile};
 use tokio::runtime::Handle;
 
 use crate::OpenError;
@@ -84,7 +84,7 @@ impl<E: Engine> Committing<E> {
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
-        admission::admit(&batch, Limits::CONTRACT, BEST)?;
+        admission::admit(&batch, admission::LIMITS, BEST)?;
         let (reply, caller) = answers::pair();
         // From here on the batch is the committer's: a caller that goes away changes nothing.
         match self.shared.queue.push(Job { batch, reply }) {
@@ -108,7 +108,7 @@ impl<E: Engine> Committing<E> {
             name: E::NAME.to_owned(),
             best: BEST,
             sharing: Sharing::Single,
-            limits: Limits::CONTRACT,
+            limits: admission::LIMITS,
         }
     }
 }

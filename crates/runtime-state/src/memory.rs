@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, Cell, Committed, Durability, Key, Limits, Log, LogExtent, Seq, Sharing, StateError, StateStore,
+    Batch, Cell, Committed, Durability, Key, Log, LogExtent, Seq, Sharing, StateError, StateStore,
     StoreProfile, Tail,
 };
 
@@ -107,7 +107,7 @@ impl StateStore for MemoryStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
-        admission::admit(&batch, Limits::CONTRACT, Self::BEST)?;
+        admission::admit(&batch, admission::LIMITS, Self::BEST)?;
         let partition = batch.partition;
         lock(partition, self.pools.get_or_create(partition))?.commit(batch)
     }
@@ -117,7 +117,7 @@ impl StateStore for MemoryStore {
             name: "memory".to_owned(),
             best: Self::BEST,
             sharing: Sharing::Single,
-            limits: Limits::CONTRACT,
+            limits: admission::LIMITS,
         }
     }
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runtime_traits::error::Cause;
-use runtime_traits::store::StateStore;
+use runtime_traits::store::{StateError, StateStore};
 use thiserror::Error;
 
 use crate::MemoryStore;
+use crate::marks::Marks;
+#[cfg(feature = "encrypted")]
+use crate::{EncryptedStore, EncryptionError, KeyError, KeyRing};
 
 /// The forms of a store's URI that this build knows.
 pub const SCHEMES: &[&str] = &[
@@ -17,6 +20,12 @@ pub const SCHEMES: &[&str] = &[
     "redb:PATH",
     #[cfg(feature = "sled")]
     "sled:PATH",
+    #[cfg(feature = "redis")]
+    "redis://HOST[:PORT][/DATABASE]",
+    #[cfg(feature = "redis")]
+    "redis+unix:///PATH",
+    #[cfg(feature = "encrypted")]
+    "encrypted:KEYS,STORE",
 ];
 
 /// Why a store could not be opened. Each one names the store and the remedy.
@@ -88,31 +97,252 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// The store is encrypted, and was named without its keys.
+    #[error("the store `{uri}` is encrypted: name its keys too, as in `encrypted:file:PATH,{uri}`")]
+    Encrypted {
+        /// The store.
+        uri: String,
+    },
+    /// The keys cannot be had.
+    #[cfg(feature = "encrypted")]
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The store cannot be used with these keys.
+    #[cfg(feature = "encrypted")]
+    #[error("the store `{uri}` cannot be used with these keys: {source}")]
+    Encryption {
+        /// The store below.
+        uri: String,
+        /// What is wrong.
+        source: EncryptionError,
+    },
+    /// Another store was being copied into it, and that broke off.
+    #[error("the store `{uri}` is a copy that broke off: delete it and copy the original again")]
+    HalfCopied {
+        /// The store.
+        uri: String,
+    },
+    /// It cannot be read what the store says about itself.
+    #[error("the store `{uri}` cannot be read: {source}")]
+    Unreadable {
+        /// The store.
+        uri: String,
+        /// What the store says.
+        source: StateError,
+    },
+    /// The address of a server cannot be read, or names a database that it does not have.
+    #[error(
+        "`{uri}` is no address of a Redis server ({cause}): \
+         write redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or redis+unix:///PATH"
+    )]
+    BadAddress {
+        /// The address, without its password.
+        uri: String,
+        /// What is wrong with it.
+        cause: Cause,
+    },
+    /// The address asks for TLS.
+    #[error(
+        "`{uri}` asks for TLS, which this build does not have: \
+         put a TLS tunnel beside this program and use redis:// to it"
+    )]
+    NoTls {
+        /// The address, without its password.
+        uri: String,
+    },
+    /// No server answers.
+    #[error("no Redis server answers at `{uri}` ({cause}): start it, or correct the address")]
+    Unreachable {
+        /// The address, without its password.
+        uri: String,
+        /// What the system or the server said.
+        cause: Cause,
+    },
+    /// Somebody else answers.
+    #[error(
+        "what answers at `{uri}` is no Redis server that can hold a store ({cause}): correct the address"
+    )]
+    NotRedis {
+        /// The address, without its password.
+        uri: String,
+        /// What it said.
+        cause: Cause,
+    },
+    /// The server does not let this user in.
+    #[error(
+        "the Redis server `{uri}` refuses the user or the password ({cause}): correct them in the address"
+    )]
+    Credentials {
+        /// The address, without its password.
+        uri: String,
+        /// What it said.
+        cause: Cause,
+    },
+    /// The user may not do what a store has to do.
+    #[error("the user of `{uri}` may not run `{command}`: allow it with ACL SETUSER, keys `ar:*` and all")]
+    Forbidden {
+        /// The address, without its password.
+        uri: String,
+        /// What it may not run.
+        command: String,
+    },
+    /// The server lacks what the store needs.
+    #[error("the Redis server `{uri}` has version {found}, and the store needs {needed}: update it")]
+    TooOld {
+        /// The address, without its password.
+        uri: String,
+        /// Its version.
+        found: String,
+        /// The oldest that will do.
+        needed: String,
+    },
+    /// The server throws keys away when its memory is full.
+    #[error(
+        "the Redis server `{uri}` evicts keys (`maxmemory-policy` is `{policy}`), and a store must not lose any: \
+         set it to `noeviction`, or use another server"
+    )]
+    Evicts {
+        /// The address, without its password.
+        uri: String,
+        /// Its policy.
+        policy: String,
+    },
+    /// The server copies another one, and may be behind it.
+    #[error("the Redis server `{uri}` is a replica of `{primary}`: use the address of the primary")]
+    Replica {
+        /// The address, without its password.
+        uri: String,
+        /// Its primary.
+        primary: String,
+    },
 }
 
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
-/// `sled:PATH` for a folder, each created with the folders above it when it is missing.
+/// `sled:PATH` for a folder, each created with the folders above it when it is missing, `redis://HOST` or `redis+unix:///PATH` for a server,
+/// `encrypted:KEYS,STORE` for one of these with encrypted values. KEYS is `file:PATH` or `env:NAME`, see
+/// [`KeyRing`](crate::KeyRing).
 ///
-/// Reads and writes files on the calling thread.
+/// Opens files on the calling thread, and waits there until a server has answered or 3 s are over. A store of encrypted
+/// values is refused without keys, one of values in the clear with keys, and a copy that broke off in any case.
 ///
 /// # Errors
-/// [`OpenError::UnknownScheme`], which lists [`SCHEMES`]; for a file the other arms of [`OpenError`].
+/// [`OpenError::UnknownScheme`], which lists [`SCHEMES`], and the other arms of [`OpenError`].
 ///
 /// # Examples
 /// ```
-/// let store = runtime_state::open("memory:").expect("memory is always there");
+/// # runtime_testkit::block_on(async {
+/// let store = runtime_state::open("memory:").await.expect("memory is always there");
 /// assert_eq!(store.profile().name, "memory");
 ///
-/// let error = runtime_state::open("floppy:a").expect_err("no such store");
+/// let error = runtime_state::open("floppy:a").await.expect_err("no such store");
 /// assert!(error.to_string().starts_with("no store `floppy:a`: use one of memory:"));
+/// # });
 /// ```
-pub fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+    #[cfg(feature = "encrypted")]
+    if uri.starts_with("encrypted:") {
+        // What is no such URI may hold a key where it should name one.
+        let unknown = || OpenError::UnknownScheme { uri: "encrypted:…".to_owned() };
+        let (keys, base) = keys_and_store(uri).ok_or_else(unknown)?;
+        let ring = KeyRing::read(keys)?;
+        let (store, _) = open_whole(base).await?;
+        let opened = EncryptedStore::open(store, ring).await;
+        let uri = base.to_owned();
+        return Ok(Arc::new(opened.map_err(|source| OpenError::Encryption { uri, source })?));
+    }
+    match open_whole(uri).await? {
+        (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: uri.to_owned() }),
+        (store, _) => Ok(store),
+    }
+}
+
+/// Checks the whole file of the store that `uri` names, whatever is in its rows: every page of redb, the sums over all
+/// rows of sled. Whether there is such a file.
+///
+/// Opens files on the calling thread, for as long as reading them takes.
+///
+/// # Errors
+/// As [`open`], without looking at keys; [`OpenError::Damaged`] for pages that are not what was written.
+pub fn check_pages(uri: &str) -> Result<bool, OpenError> {
+    let base = keys_and_store(uri).map_or(uri, |(_, base)| base);
+    match base.split_once(':') {
+        #[cfg(feature = "redb")]
+        Some(("redb", path)) if !path.is_empty() => {
+            let integrity = crate::Integrity::Everything;
+            let options = crate::RedbOptions { integrity, ..crate::RedbOptions::default() };
+            crate::RedbStore::open_with(path, options).map(|_| true)
+        }
+        #[cfg(feature = "sled")]
+        Some(("sled", path)) if !path.is_empty() => {
+            let integrity = crate::Integrity::Everything;
+            let options = crate::SledOptions { integrity, ..crate::SledOptions::default() };
+            crate::SledStore::open_with(path, options).map(|_| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The reference to the keys and the store below, of a URI `encrypted:KEYS,STORE`: parted at the first comma after which
+/// a store's URI begins, so that paths may hold commas.
+///
+/// ```
+/// use runtime_state::keys_and_store;
+///
+/// assert_eq!(keys_and_store("encrypted:file:a,b/keys,redb:a.redb"), Some(("file:a,b/keys", "redb:a.redb")));
+/// assert_eq!(keys_and_store("redb:a.redb"), None);
+/// ```
+pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("encrypted:")?;
+    let begins_a_uri = |store: &str| {
+        store.split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.bytes().all(|letter| letter.is_ascii_lowercase())
+        })
+    };
+    rest.match_indices(',')
+        .map(|(comma, _)| (&rest[..comma], &rest[comma + 1..]))
+        .find(|(_, store)| begins_a_uri(store))
+}
+
+/// Opens a store as it is, and refuses one that a copy broke off into.
+async fn open_whole(uri: &str) -> Result<(Arc<dyn StateStore>, Marks), OpenError> {
+    let store = open_base(uri)?;
+    let marks = Marks::of(&*store).await;
+    let marks = marks.map_err(|source| OpenError::Unreadable { uri: uri.to_owned(), source })?;
+    if marks.half_copied {
+        return Err(OpenError::HalfCopied { uri: uri.to_owned() });
+    }
+    Ok((store, marks))
+}
+
+fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     match uri.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
         #[cfg(feature = "sled")]
         Some(("sled", path)) if !path.is_empty() => Ok(Arc::new(crate::SledStore::open(path)?)),
-        _ => Err(OpenError::UnknownScheme { uri: uri.to_owned() }),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::open(uri)?)),
+        _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),
+    }
+}
+
+/// The URI without what may be secret in it: also when nobody can read it otherwise.
+pub fn without_password(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
+    if !rest.starts_with("//") && !scheme.starts_with("redis") {
+        // A path, in which every sign is what it is.
+        return uri.to_owned();
+    }
+    let without_query = |text: &str| match text.split_once('?') {
+        Some((before, _)) => format!("{before}?…"),
+        None => text.to_owned(),
+    };
+    if scheme.ends_with("unix") {
+        return format!("{scheme}:{}", without_query(rest));
+    }
+    match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}://…@{}", without_query(place)),
+        None => format!("{scheme}:{}", without_query(rest)),
     }
 }

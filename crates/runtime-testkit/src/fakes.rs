@@ -10,7 +10,7 @@ pub mod runtime;
 mod seeded_entropy;
 
 pub use chance::Chance;
-pub use faulty_store::{Fault, FaultyStore};
+pub use faulty_store::{Fault, FaultyStore, ReadFault};
 pub use manual_clock::ManualClock;
 pub use map_store::MapStore;
 pub use seeded_entropy::SeededEntropy;

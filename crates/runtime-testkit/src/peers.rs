@@ -1,5 +1,8 @@
 //! Programs that somebody else wrote, started as processes of their own: `cargo xtask test` installs them.
 
+mod proxy;
+mod redis;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -9,6 +12,9 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+pub use proxy::CutProxy;
+pub use redis::RedisServer;
 
 /// aimock: a server that answers as OpenAI and Anthropic do, on a port of its own. Killed when dropped.
 #[derive(Debug)]
@@ -78,7 +84,7 @@ impl Drop for Aimock {
 }
 
 fn installed(name: &str) -> OsString {
-    let remedy = "this test needs a model server that is not installed here; type `cargo xtask test`, or `cargo xtask \
+    let remedy = "this test needs a program that is not installed here; type `cargo xtask test`, or `cargo xtask \
                   tools` and set what it prints";
     let found = env::var_os(name);
     assert!(found.is_some(), "`{name}` is not set: {remedy}");

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 pub use error::{ModelError, Phase};
 pub use reply::{ModelReply, StopReason, TokenUsage, ToolCall};
 pub use request::{ChatMessage, ModelRequest, ToolSpec};
-pub use transcript::{NO_RESULT, Spoken, ToolResult, Transcript, project, window};
+pub use transcript::{LEFT_OUT, NO_RESULT, Spoken, ToolResult, Transcript, project, window};
 
 /// A language model.
 ///

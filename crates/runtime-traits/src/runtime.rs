@@ -14,5 +14,5 @@ pub use status::{
     AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RunResult, Said,
     Want,
 };
-pub use stream::{RunStream, StreamItem};
+pub use stream::{Previewed, RunStream, StreamItem};
 pub use r#trait::Runtime;

@@ -11,7 +11,7 @@ use agent_runtime::{Content, Entry, EntryKind, Payload, RunId, RunView, StepKey,
 
 use crate::render::call::Called;
 use crate::render::{awaited, steps_under_way, time};
-use crate::watch::is_begun_again;
+use crate::watch::{is_begun_again, with_gap};
 
 /// What becomes visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) struct Story {
     calls: Vec<Call>,
     wanted: HashMap<String, Called>,
     made: HashSet<(Vec<String>, String)>,
+    /// When the model said what it wants.
+    replied_at: UnixMillis,
 }
 
 #[derive(Debug)]
@@ -68,19 +70,20 @@ impl Story {
             calls: Vec::new(),
             wanted: HashMap::new(),
             made: HashSet::new(),
+            replied_at: UnixMillis::default(),
         }
     }
 
     /// Takes the next item of the stream.
     pub(crate) fn take(&mut self, item: StreamItem) -> Vec<Act> {
         match item {
-            StreamItem::Preview { step, text } => {
+            StreamItem::Preview { step, text, gap } => {
                 let other = self.speaking.as_ref().is_some_and(|speaking| *speaking != step);
                 self.speaking = Some(step);
-                let piece = Act::Piece(text);
+                let piece = Act::Piece(with_gap(text, gap));
                 if other { vec![Act::Withdraw, piece] } else { vec![piece] }
             }
-            StreamItem::Retracted { step } if self.speaks(&step) => self.fall_silent(),
+            StreamItem::Retracted { step } if self.speaking.as_ref() == Some(&step) => self.fall_silent(),
             StreamItem::Retracted { .. } => Vec::new(),
             StreamItem::Entry { entry, content } => self.entry(&entry, content),
         }
@@ -140,6 +143,7 @@ impl Story {
             None => inline(payload, content),
         });
         if self.sorts.get(key) == Some(&StepSort::Model) {
+            self.replied_at = at;
             return self.reply(key, value.and_then(|value| value.parse().ok()));
         }
         let result = value.and_then(|value| value.parse::<ToolResult>().ok());
@@ -153,12 +157,14 @@ impl Story {
             };
             return vec![Act::Done { called, end, took: at.since(since) }];
         }
-        // A call that was answered without being made.
-        match (result, failed) {
-            (Some(result), Some(why)) if number(key).is_some_and(|number| !self.made.contains(&number)) => {
+        // A call that nothing announced: one without an effect has no entry but its result, and one that could not be
+        // made has none but what the model is told.
+        match result {
+            Some(result) if number(key).is_some_and(|number| !self.made.contains(&number)) => {
                 let called = self.wanted.remove(&result.call);
                 let called = called.unwrap_or_else(|| Called::by_request(key, None));
-                vec![Act::Done { called, end: Err(why), took: Duration::ZERO }]
+                let took = at.since(self.replied_at);
+                vec![Act::Done { called, end: failed.map_or(Ok(()), Err), took }]
             }
             _ => Vec::new(),
         }
@@ -184,7 +190,8 @@ impl Story {
         self.speaking.as_ref().is_some_and(|speaking| speaking.as_ref() == Some(step))
     }
 
-    fn fall_silent(&mut self) -> Vec<Act> {
+    /// What was being made is shown anew: the stream is read from another connection.
+    pub(crate) fn fall_silent(&mut self) -> Vec<Act> {
         if self.speaking.take().is_some() { vec![Act::Withdraw] } else { Vec::new() }
     }
 
@@ -314,7 +321,7 @@ mod tests {
         }
 
         fn shows(&mut self, step: &str, text: &str) -> Vec<Act> {
-            self.0.take(StreamItem::Preview { step: Some(key(step)), text: text.to_owned() })
+            self.0.take(StreamItem::Preview { step: Some(key(step)), text: text.to_owned(), gap: false })
         }
     }
 
@@ -354,9 +361,13 @@ mod tests {
         told.opens("a", StepSort::Model, &json!({}));
         told.shows("a", "One");
 
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("b") }), [], "that one has shown nothing");
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [Act::Withdraw]);
-        assert_eq!(told.0.take(StreamItem::Retracted { step: key("a") }), [], "once");
+        assert_eq!(
+            told.0.take(StreamItem::Retracted { step: Some(key("b")) }),
+            [],
+            "that one has shown nothing"
+        );
+        assert_eq!(told.0.take(StreamItem::Retracted { step: Some(key("a")) }), [Act::Withdraw]);
+        assert_eq!(told.0.take(StreamItem::Retracted { step: Some(key("a")) }), [], "once");
         assert_eq!(told.shows("a", "Two"), [piece("Two")]);
         assert_eq!(told.shows("b", "Three"), [Act::Withdraw, piece("Three")]);
         let again = StepDispatched { key: key("b"), try_no: 2 };
@@ -384,9 +395,23 @@ mod tests {
         assert_eq!((called.name.as_str(), took.as_secs()), ("search", 1));
         assert_eq!(told.0.calls(UnixMillis(0)).count(), 0);
         assert_eq!(told.says("turn-1/0.said", &result("call_1_0", true)), [], "it was shown");
+        assert_eq!(told.says("turn-1/0.said", &result("call_1_0", false)), [], "it was shown");
         let acts = told.says("turn-1/1.said", &result("call_1_1", true));
         let [Act::Done { called, end: Err(_), .. }] = acts.as_slice() else { unreachable!("{acts:?}") };
         assert_eq!(called.name, "nonsense", "the model wanted it, and no step made it");
+    }
+
+    #[test]
+    fn a_call_without_an_effect_is_shown_though_only_its_result_is_recorded() {
+        let mut told = Told::begin();
+        told.opens("turn-1/model", StepSort::Model, &json!({}));
+        told.says("turn-1/model", &reply("", &[("call_1_0", "calculator")]));
+
+        let result = ToolResult { call: "call_1_0".to_owned(), text: "42".to_owned(), failed: false };
+        let acts = told.says("turn-1/0.calculator", &result);
+
+        let [Act::Done { called, end: Ok(()), took }] = acts.as_slice() else { unreachable!("{acts:?}") };
+        assert_eq!((called.name.as_str(), took.as_secs()), ("calculator", 1));
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl Talk<'_> {
     /// Shows what happens in a run until it needs somebody.
     async fn watch(&mut self, story: &mut Story) -> Result<Seen, CliError> {
         let mut items = self.runtime.stream(&story.run, story.next).await?;
+        for act in story.fall_silent() {
+            self.act(act)?;
+        }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut turn = 0;

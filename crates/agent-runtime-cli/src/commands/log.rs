@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{name_of, run_of};
 use crate::args::RunArg;
-use crate::asks::Asked;
+use crate::asks::{Asked, who_waits};
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -46,6 +46,7 @@ pub(crate) async fn log(
         screen.line(format!("{}  {}  {}", paint.bold(run), agent, paint.dim(accepted)))?;
     }
     let mut items = runtime.stream(&run, Seq::FIRST).await?;
+    let mut told = None;
     loop {
         let item = match timeout(QUIET, items.next()).await {
             Ok(Some(item)) => item?,
@@ -58,12 +59,21 @@ pub(crate) async fn log(
                     screen.hint(&[format!("cancel {run}")]);
                     return Ok(Exit::Waits);
                 }
-                None => continue,
+                None => {
+                    // Nor does one say what a run waits for that it called.
+                    let waiting = who_waits(runtime, &run).await?.filter(|waiting| waiting.run != run);
+                    if let Some(waiting) = waiting.filter(|waiting| !json && told != Some(waiting.run)) {
+                        super::run::say_waits(desk, &waiting);
+                        told = Some(waiting.run);
+                    }
+                    continue;
+                }
             },
         };
         let StreamItem::Entry { entry, content } = item else {
             continue;
         };
+        told = None;
         if json {
             screen.json_line(&Line { entry: &entry, content: content.as_ref() })?;
         } else {
@@ -75,22 +85,24 @@ pub(crate) async fn log(
         }
     }
     if !json && !follow && view.phase != Phase::Ended {
-        hint(desk, &view, unhosted(runtime, &view).await);
+        let waiting = who_waits(runtime, &run).await?;
+        hint(desk, &view, waiting.as_ref().unwrap_or(&view), unhosted(runtime, &view).await);
     }
     Ok(Exit::Done)
 }
 
-fn hint(desk: &Desk, view: &RunView, unhosted: Option<WaitOn>) {
+/// Says where a run is, and what to type next: `waiting` is the run that waits for somebody, this one or one that it called.
+fn hint(desk: &Desk, view: &RunView, waiting: &RunView, unhosted: Option<WaitOn>) {
     let screen = &desk.screen;
     let recorded = view.waits.iter().map(awaited);
     let waits: Vec<String> = recorded.chain(unhosted.as_ref().map(waits_for)).collect();
     let state = phase(view.phase, None).0;
     let state = if waits.is_empty() { state } else { format!("waiting for {}", waits.join(", ")) };
     screen.say(screen.paint_err().warn(format!("the run is {state}")));
-    for asked in Asked::all(view) {
+    for asked in Asked::all(waiting) {
         for line in ask::lines(&asked, screen.paint_err()) {
             screen.say(line);
         }
     }
-    screen.hint(&super::run::next_of(view));
+    screen.hint(&super::run::next_of(waiting));
 }

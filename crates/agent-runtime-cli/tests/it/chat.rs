@@ -165,8 +165,6 @@ fn what_was_typed_before_a_call_was_shown_is_no_consent_to_it() {
     let (home, gates, _server) = served(&["clerk"]);
     let mut talk = chat(&home, &["clerk"], 80);
     talk.says("hold door");
-    talk.until("thinks");
-    gates.open("seen");
     talk.until("Half a sentence");
 
     // While an answer is made: for the agent, and for whatever comes then.
@@ -182,11 +180,9 @@ fn what_was_typed_before_a_call_was_shown_is_no_consent_to_it() {
 
 #[test]
 fn ctrl_c_ends_the_answer_and_not_the_conversation() {
-    let (home, gates, _server) = served(&["clerk"]);
+    let (home, _, _server) = served(&["clerk"]);
     let mut talk = chat(&home, &["clerk"], 80);
     talk.says("hold door");
-    talk.until("thinks");
-    gates.open("seen");
     talk.until("Half a sentence");
 
     send(&talk.child, Signal::INT);
@@ -197,6 +193,25 @@ fn ctrl_c_ends_the_answer_and_not_the_conversation() {
     talk.leaves();
     let runs = home.json(&["runs"]);
     assert!(runs[0]["outcome"]["cancelled"].is_object(), "{runs}");
+}
+
+#[test]
+fn whoever_follows_a_log_is_told_what_a_called_run_waits_for() {
+    let (home, gates, _server) = served(&["call", "consent"]);
+    home.run(&["run", "call", "consent door"]).is(6, &[]);
+    let runs = home.json(&["runs"]);
+    let (caller, called) = (runs[0]["run"].as_str().expect("an id"), runs[1]["run"].as_str().expect("an id"));
+    let mut command = home.command(&["log", "--follow", caller]);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+
+    let mut follows = Talk::begin(command, 200);
+    follows.until("consent is asked for: act");
+    follows.until(&format!("agent-runtime approve {called} act --digest "));
+    let digest = follows.until("\r\n");
+    home.good(&["approve", called, "--digest", digest.trim()]);
+
+    follows.until("completed");
+    assert_eq!(gates.times("door"), 1);
 }
 
 #[test]

@@ -14,8 +14,7 @@ use serde_json::json;
 pub(crate) struct ClerkKind(pub(crate) Gates);
 
 /// `hello`: says so. `search X`: says that it will look, and looks. `pay X`: pays, if somebody consents.
-/// `hold X`: passes the gate `seen`, for who comes late misses what was shown; says half a sentence, and passes the
-/// gate X before it goes on.
+/// `hold X`: says half a sentence, and passes the gate X before it goes on.
 #[derive(Debug)]
 struct Clerk {
     spec: AgentSpec,
@@ -37,9 +36,6 @@ impl Clerk {
     ) -> Result<String, AgentError> {
         let options = StepOptions::new("model", Effect::Repeatable).calls(StepSort::Model).said();
         let thinking = ctx.step_with(options, &pieces, |_| async move {
-            if gate.is_some() {
-                self.gates.pass("seen").await;
-            }
             for (number, piece) in pieces.iter().enumerate() {
                 ctx.preview(piece);
                 if let Some(gate) = gate.filter(|_| number == 0) {

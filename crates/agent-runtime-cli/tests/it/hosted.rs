@@ -17,8 +17,10 @@ pub(crate) const STORE: &str = "hosted.redb";
 /// Serves in this process. When what it gives back is dropped, all its tasks are, as when a process dies.
 pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: &str) -> Executor {
     let path = folder.join(STORE);
+    let executor = Executor::new().expect("there are threads");
+    let store = executor.block_on(agent_runtime::open_store(&format!("redb:{}", path.display())));
     let server = Server {
-        store: agent_runtime::open_store(&format!("redb:{}", path.display())).expect("nobody has it open"),
+        store: store.expect("nobody has it open"),
         store_name: STORE.to_owned(),
         kinds,
         fleet: Fleet::parse(fleet).expect("it is faultless"),
@@ -26,7 +28,6 @@ pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: 
         socket: Some(SocketPath::beside(&path).expect("its folder is there")),
         drain: Duration::ZERO,
     };
-    let executor = Executor::new().expect("there are threads");
     executor.spawn(async move {
         let terminal = Terminal { out: false, err: false, ..Terminal::ask() };
         let screen = Screen::new(terminal, true);

@@ -13,4 +13,5 @@ mod server;
 mod serving;
 mod signals;
 mod state;
+mod stores;
 mod terminal;

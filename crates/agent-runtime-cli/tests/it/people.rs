@@ -97,6 +97,32 @@ fn what_a_called_agent_asks_is_said_to_whoever_runs_its_caller() {
 }
 
 #[test]
+fn whoever_looks_at_a_caller_is_told_who_waits_for_consent_and_how_to_give_it() {
+    let (home, gates, _server) = served(&["call", "consent"]);
+    home.run(&["run", "call", "consent door"]).is(6, &[]);
+    let id = |run: usize| home.json(&["runs"])[run]["run"].as_str().expect("an id").to_owned();
+    let (caller, called) = (id(0), id(1));
+    let note = home.json(&["runs"])[0]["waits"][0]["note"].clone();
+    assert_eq!(note, format!("`{called}`, which waits for consent to `act`"));
+    let mut command = home.command(&["log", &caller]);
+    command.env("NO_COLOR", "1");
+    let (_, log) = crate::terminal::on_a_terminal(command);
+    assert!(
+        log.contains(&format!("the run is waiting for `{called}`, which waits for consent to `act`")),
+        "{log}"
+    );
+    assert!(log.contains("consent is asked for: act"), "{log}");
+    assert!(log.contains(&format!("agent-runtime approve {called} act --digest ")), "{log}");
+    let digest =
+        log.split("--digest ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("its hash");
+    // The caller's name is enough.
+    home.good(&["approve", &caller, "--digest", digest]);
+
+    home.until(&["runs"], |runs| (0..2).all(|run| runs[run]["phase"] == "ended"));
+    assert_eq!(gates.times("door"), 1);
+}
+
+#[test]
 fn a_busy_conversation_does_with_a_new_run_what_it_is_told() {
     let (home, _, _server) = served(&["ask"]);
     let run = |policy: &str, text: &str| home.run(&["run", "ask", text, "--when-busy", policy]);

@@ -1,5 +1,6 @@
-//! The README's first command, on the repository's own fleet file and documents.
+//! What the documents say of the command line is so: the README's first command, and every command and option.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,4 +36,52 @@ fn the_first_command_answers_as_the_readme_shows() {
     for line in shown.lines().filter(|line| *line != "…").map(without_number) {
         assert!(answered.contains(&line), "the README shows `{line}`; the program says:\n{answer}");
     }
+}
+
+/// All that begins with `--`.
+fn options(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let words = text.split(|c: char| !is_part(c)).filter(|word| word.len() > 2 && word.starts_with("--"));
+    words.map(|word| word.trim_end_matches('-').to_owned()).filter(|word| word.len() > 2).collect()
+}
+
+#[test]
+fn every_command_and_every_option_is_documented_and_no_other_is() {
+    let home = Home::new();
+    let help = |args: &[&str]| home.good(&[args, &["--help"]].concat());
+    // A command stands at the begin of its line.
+    let commands = |help: &str| -> Vec<String> {
+        let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+        let lines = lines.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+        let names = lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+        names.filter(|name| name != "help").collect()
+    };
+    let document = fs::read_to_string(root().join("docs/cli.md")).expect("there is one");
+    let (table, _) = document.split_once("An agent is given by").expect("the table of commands ends there");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', ' ']).next());
+    let documented: BTreeSet<&str> = rows.collect();
+
+    let there = commands(&help(&[]));
+    let mut taken = BTreeSet::new();
+    for command in &there {
+        let said = help(&[command]);
+        taken.extend(options(&said));
+        for below in commands(&said) {
+            taken.extend(options(&help(&[command, &below])));
+            assert!(
+                table.contains(&format!("`{below}`")) || table.contains(&format!("{command} {below}")),
+                "{below}"
+            );
+        }
+    }
+
+    assert_eq!(documented, there.iter().map(String::as_str).collect());
+    let mut said = options(&document);
+    // Said of every command, and of other programs.
+    said.extend(["--help".to_owned(), "--version".to_owned()]);
+    taken.extend(["--help".to_owned(), "--version".to_owned()]);
+    for other in ["--release", "--bin", "--unix-socket"] {
+        said.remove(other);
+    }
+    assert_eq!(said, taken);
 }

@@ -75,7 +75,7 @@ impl Reader<'_> {
             }
         }
         let more = fleet.durability.filter(|durability| *durability > Durability::Memory);
-        if let (StoreUri::Memory, Some(_), Some(asked)) = (&fleet.store, more, table.get("durability")) {
+        if let (true, Some(_), Some(asked)) = (fleet.store.is_in_memory(), more, table.get("durability")) {
             let what = "a store in memory ends with its process";
             self.fault(
                 &asked.span(),
@@ -89,7 +89,7 @@ impl Reader<'_> {
     fn store(&mut self, value: &Value<'_>) -> Option<StoreUri> {
         let given = self.text("store", value, "write it as \"redb:PATH\", \"sled:PATH\" or \"memory:\"")?;
         let read = given.parse::<StoreUri>();
-        read.map_err(|e| self.fault(&value.span(), format!("no store `{given}`"), e.remedy())).ok()
+        read.map_err(|e| self.fault(&value.span(), format!("no store `{}`", e.given()), e.remedy())).ok()
     }
 
     fn durability(&mut self, value: &Value<'_>) -> Option<Durability> {

@@ -231,12 +231,41 @@ fn a_store_that_is_none_is_told_with_what_was_meant() {
     assert_eq!(remedy("redb:"), "a path is missing; write \"redb:PATH\"");
     assert_eq!(remedy("sled:"), "a path is missing; write \"sled:PATH\"");
     assert_eq!(remedy("slet:x"), "did you mean `sled:x`?");
-    assert_eq!(remedy("floppy:a"), "use \"redb:PATH\", \"sled:PATH\" or \"memory:\"");
+    assert_eq!(remedy("floppy:a"), "use \"redb:PATH\", \"sled:PATH\", \"redis://HOST\" or \"memory:\"");
     let sled: StoreUri = "sled:data".parse().unwrap();
     assert_eq!(
         (sled.to_string(), sled.below("/srv").to_string()),
         ("sled:data".into(), "sled:/srv/data".into())
     );
+    let redis: StoreUri = "redis://ann:secret@host/1".parse().unwrap();
+    assert!(!format!("{redis} {redis:?}").contains("secret"));
+    assert_eq!(redis.address(), "redis://ann:secret@host/1", "who opens it needs all of it");
+}
+
+#[test]
+fn an_encrypted_store_names_its_keys_and_never_shows_one() {
+    let read = |uri: &str| uri.parse::<StoreUri>().unwrap();
+    let uri = read("encrypted:file:store.keys,redb:data/a,b.redb");
+    assert_eq!(
+        uri.below("/srv/a,b").to_string(),
+        "encrypted:file:/srv/a,b/store.keys,redb:/srv/a,b/data/a,b.redb"
+    );
+    assert_eq!(read(&uri.below("/srv/a,b").to_string()), uri.below("/srv/a,b"));
+    assert_eq!(uri.path().unwrap().to_str(), Some("data/a,b.redb"));
+    assert!(!uri.is_in_memory());
+    assert!(read("encrypted:env:KEYS,memory:").is_in_memory());
+    assert_eq!(read("encrypted:env:KEYS,redb:a").below("/srv").to_string(), "encrypted:env:KEYS,redb:/srv/a");
+
+    let told = |uri: &str| uri.parse::<StoreUri>().unwrap_err().to_string();
+    for uri in ["encrypted:5e5e5e,redb:a", "encrypted:5e5e5e", "encrypted:file:,redb:a"] {
+        let remedy = "write \"encrypted:KEYS,STORE\", with \"file:PATH\" or \"env:NAME\" for KEYS";
+        assert_eq!(told(uri), format!("no store `encrypted:…`: {remedy}"));
+    }
+    assert!(told("encrypted:env:A,encrypted:env:B,redb:a").contains("encrypt it once"));
+    assert!(told("encrypted:env:A,redbb:a").contains("did you mean `redb:a`?"));
+    let fault = &checked("store = \"encrypted:5e5e5e,redb:a\"\n")[0];
+    assert!(fault.starts_with("line 1, column 9: no store `encrypted:…`; write"), "{fault}");
+    assert!(!fault.contains("5e5e"), "{fault}");
 }
 
 #[test]

@@ -7,5 +7,7 @@ mod interleavings;
 mod remote_runtime;
 mod thinking;
 mod usage;
+#[cfg(feature = "http")]
+mod web_tools;
 #[cfg(feature = "llm")]
 mod wire;

@@ -20,6 +20,8 @@ const FORMATS: [&str; 2] = ["openai/gpt-4o", "anthropic/claude-sonnet"];
 /// What each call is said to have used: read and written.
 const USED: (u64, u64) = (11, 7);
 const MAX_TOKENS: u64 = 50;
+/// The fewest tokens that a question is reserved: what the user says and what the tool says of itself have more bytes.
+const LEAST: u64 = 50;
 
 fn usage() -> Value {
     let (read, written) = USED;
@@ -91,12 +93,12 @@ async fn streamed(runtime: &RuntimeManager, agent: AgentId, nth: usize, input: &
     let mut last = String::new();
     while let Some(item) = items.next().await {
         match item.unwrap() {
-            StreamItem::Preview { step, text } => {
+            StreamItem::Preview { step, text, .. } => {
                 last = step.map(|step| step.to_string()).unwrap_or_default();
                 shown.entry(last.clone()).or_default().push_str(&text);
             }
             StreamItem::Retracted { step } => {
-                shown.remove(&step.to_string());
+                shown.remove(&step.map(|step| step.to_string()).unwrap_or_default());
             }
             StreamItem::Entry { entry, .. } => {
                 if let EntryKind::Ended(ended) = entry.kind {
@@ -118,6 +120,18 @@ fn answered(journal: &[Value]) -> (u64, u64) {
     };
     let whole = journal.iter().filter(whole).count() as u64;
     (whole, journal.len() as u64 - whole)
+}
+
+/// The most tokens that each question may have had whose reply broke off: a token for three bytes of all that was sent,
+/// and a tenth more. Refusals (429 and 5xx) are not among them.
+fn broken_off(journal: &[Value]) -> Vec<u64> {
+    let broken = |entry: &&Value| {
+        let response = &entry["response"];
+        let action = response["chaosAction"].as_str();
+        response["interrupted"] == true || matches!(action, Some("disconnect" | "malformed"))
+    };
+    let sent = |entry: &Value| entry["headers"]["content-length"].as_str()?.parse::<u64>().ok();
+    journal.iter().filter(broken).map(|entry| sent(entry).unwrap().div_ceil(3) * 11 / 10 + 1).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,8 +194,16 @@ async fn two_hundred_runs_over_a_faulty_server_are_right_or_fail_with_a_cause_an
     assert!(completed > 100 && failed > 0, "{completed} completed, {failed} failed");
     let (whole, broken) = answered(&server.journal().await);
     assert!(broken > 50, "{whole} whole, {broken} broken");
-    // What was not interrupted is billed as the server says; the rest is an estimate, and says so.
+    // What came whole is billed as the server says. What was refused costs nothing. What broke off is booked at its
+    // reservation, and marked: all the tokens that the reply might have had, and not more for the question than its bytes.
+    let journal = server.journal().await;
+    let reserved = broken_off(&journal);
+    let (refused, lost) = (broken - reserved.len() as u64, reserved.len() as u64);
+    assert!(refused > 0 && lost > 0, "{refused} refused, {lost} broken off");
+    assert_eq!(sum.output_tokens, whole * USED.1 + lost * MAX_TOKENS, "{sum:?}");
     let reported = sum.input_tokens + sum.output_tokens - sum.estimated_tokens;
     assert_eq!(reported, whole * (USED.0 + USED.1), "{sum:?}");
-    assert!(sum.estimated_tokens > 0);
+    let asked = sum.estimated_tokens - lost * MAX_TOKENS;
+    let (least, most) = (lost * LEAST, reserved.iter().sum());
+    assert!((least..=most).contains(&asked), "{asked} is not within {least} and {most}: {sum:?}");
 }

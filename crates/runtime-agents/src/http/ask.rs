@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use runtime_traits::Cause;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -21,6 +22,13 @@ pub(crate) fn arguments<T: DeserializeOwned>(arguments: &str) -> Result<T, WebEr
     serde_json::from_str(arguments).map_err(|error| WebError::Arguments { cause: Cause::of(&error) })
 }
 
+/// What was answered, by a status of success.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+}
+
 /// Asks, and reads the answer.
 pub(crate) async fn ask(
     client: &WebClient,
@@ -28,7 +36,10 @@ pub(crate) async fn ask(
     question: &Question,
     most: usize,
     within: Duration,
-) -> Result<String, WebError> {
-    let asked = async { text(client.ask(url, question).await?, most).await };
+) -> Result<Answer, WebError> {
+    let asked = async {
+        let response = client.ask(url, question).await?;
+        Ok(Answer { status: response.status(), text: text(response, most).await? })
+    };
     timeout(within, asked).await.map_err(|_| WebError::TimedOut { within })?
 }

@@ -9,7 +9,8 @@ use super::{HttpGet, HttpPost, WebError, WebRules};
 use crate::llm_kind::{LlmKind, ToolSettings};
 
 /// Adds the tools `http_get` and `http_post` to a kind. In a declaration each takes `allow`, a list of hosts and networks:
-/// hosts restrict what is asked, networks open what is not public. `http_post` also takes `status_url`, where the other side
+/// hosts restrict what is asked, networks open what is not public; and `ports`, a list of ports that are allowed beside 80
+/// and 443. `http_post` also takes `status_url`, where the other side
 /// says what became of a request: an address with `{key}` in the place of the idempotency key.
 #[must_use]
 pub fn with_web_tools(kind: LlmKind) -> LlmKind {
@@ -41,7 +42,16 @@ fn rules(settings: &mut ToolSettings) -> Result<WebRules, SpecError> {
         }
         Some(_) => return Err(settings.refused(wrong)),
     }
-    Ok(rules)
+    let port =
+        |port: &Value| port.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let ports = match settings.take("ports") {
+        None => Some(Vec::new()),
+        Some(Value::Array(ports)) => ports.iter().map(port).collect(),
+        Some(_) => None,
+    };
+    let ports =
+        ports.ok_or_else(|| settings.refused("`ports` is no list of ports; use a list like [8080]"))?;
+    Ok(ports.into_iter().fold(rules, WebRules::port))
 }
 
 fn refused(settings: &ToolSettings, error: &WebError) -> SpecError {

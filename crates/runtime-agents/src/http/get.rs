@@ -88,7 +88,7 @@ impl Tool for HttpGet {
 
     async fn call(&self, _call: &StepCall, given: &str) -> Result<String, AgentError> {
         let Arguments { url } = arguments(given)?;
-        Ok(ask(&self.client, &url, &Question::get(), self.most, self.within).await?)
+        Ok(ask(&self.client, &url, &Question::get(), self.most, self.within).await?.text)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
 use runtime_traits::model::ToolSpec;
 use runtime_traits::{AgentError, Cause, Effect, Reconciled, StepCall, Tool};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::ask::{GRACE, MOST, WITHIN, arguments, ask};
+use crate::http::ask::{Answer, GRACE, MOST, WITHIN, arguments, ask};
 use crate::http::client::{Question, WebClient};
 use crate::http::error::WebError;
 use crate::http::rules::WebRules;
@@ -137,14 +137,16 @@ impl Tool for HttpPost {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", HeaderValue::try_from(call.idempotency_key())?);
         let question = Question { method: Method::POST, headers, body: Some(body.get().to_owned()) };
-        Ok(ask(&self.client, &url, &question, self.most, self.within).await?)
+        Ok(ask(&self.client, &url, &question, self.most, self.within).await?.text)
     }
 
     async fn reconcile(&self, call: &StepCall, _given: &str) -> Result<Reconciled<String>, AgentError> {
         let Some(template) = &self.status_url else { return Ok(Reconciled::Unknown) };
         let url = template.replace(KEY, &call.idempotency_key());
         match ask(&self.client, &url, &Question::get(), self.most, self.within).await {
-            Ok(text) => Ok(Reconciled::Done(text)),
+            Ok(Answer { status: StatusCode::OK, text }) => Ok(Reconciled::Done(text)),
+            // Perhaps it is under way.
+            Ok(_) => Ok(Reconciled::Unknown),
             Err(WebError::Status { status: 404 | 410, .. }) => Ok(Reconciled::NotDone),
             Err(WebError::Status { .. }) => Ok(Reconciled::Unknown),
             Err(error) => Err(error.into()),

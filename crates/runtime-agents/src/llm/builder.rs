@@ -4,16 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use genai::resolver::{AuthData, Endpoint};
-use genai::{Client, ModelIden, ServiceTarget};
-use reqwest::Url;
+use genai::{ModelIden, ServiceTarget};
 use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
 use runtime_traits::Cause;
 
 use crate::llm::error::SetupError;
 use crate::llm::key::Secret;
 use crate::llm::model::GenaiModel;
 use crate::llm::provider::Provider;
-use crate::llm::quiet::quiet;
 use crate::model_source::ModelSettings;
 use crate::tls;
 
@@ -26,8 +25,15 @@ pub struct GenaiModelBuilder {
     name: String,
     key: Option<String>,
     base_url: Option<String>,
-    first_byte: Duration,
-    between_tokens: Duration,
+    waits: Waits,
+}
+
+/// How long a model waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    pub(crate) first_byte: Duration,
+    pub(crate) between_tokens: Duration,
+    pub(crate) whole_reply: Duration,
 }
 
 impl GenaiModelBuilder {
@@ -36,8 +42,11 @@ impl GenaiModelBuilder {
             name,
             key: None,
             base_url: None,
-            first_byte: ModelSettings::FIRST_BYTE,
-            between_tokens: ModelSettings::BETWEEN_TOKENS,
+            waits: Waits {
+                first_byte: ModelSettings::FIRST_BYTE,
+                between_tokens: ModelSettings::BETWEEN_TOKENS,
+                whole_reply: ModelSettings::WHOLE_REPLY,
+            },
         }
     }
 
@@ -63,7 +72,7 @@ impl GenaiModelBuilder {
     /// How long the first byte of a reply may take; [`ModelSettings::FIRST_BYTE`] if nothing is said.
     #[must_use]
     pub fn first_byte(mut self, within: Duration) -> Self {
-        self.first_byte = within;
+        self.waits.first_byte = within;
         self
     }
 
@@ -71,7 +80,14 @@ impl GenaiModelBuilder {
     /// said.
     #[must_use]
     pub fn between_tokens(mut self, within: Duration) -> Self {
-        self.between_tokens = within;
+        self.waits.between_tokens = within;
+        self
+    }
+
+    /// How long a whole reply may take; [`ModelSettings::WHOLE_REPLY`] if nothing is said.
+    #[must_use]
+    pub fn whole_reply(mut self, within: Duration) -> Self {
+        self.waits.whole_reply = within;
         self
     }
 
@@ -86,18 +102,19 @@ impl GenaiModelBuilder {
             None => address(provider, provider.default_url())?,
         };
         let key = self.secret(provider)?;
+        let within = within(&url);
         let auth = match (&key, provider.speaks_openai()) {
             (Some(key), _) => AuthData::Key(key.expose().to_owned()),
-            (None, true) => keyless(&url)?,
+            (None, true) => keyless(&within)?,
             (None, false) => return Err(SetupError::KeyNeeded { provider }),
         };
         let target = ServiceTarget {
-            endpoint: Endpoint::from_owned(url.as_str()),
+            endpoint: Endpoint::from_owned(within.as_str()),
             auth,
             model: ModelIden::new(provider.adapter(), model),
         };
         let client = client(&url)?;
-        Ok(GenaiModel::new(self.name, provider, key, client, target, [self.first_byte, self.between_tokens]))
+        Ok(GenaiModel { name: self.name, provider, key, client, url, target, waits: self.waits })
     }
 
     fn secret(&self, provider: Provider) -> Result<Option<Secret>, SetupError> {
@@ -155,6 +172,13 @@ fn address(provider: Provider, text: &str) -> Result<Url, SetupError> {
     Ok(url)
 }
 
+/// The address that the library is given. It speaks to this process only, and there no HTTPS.
+fn within(url: &Url) -> Url {
+    let mut within = url.clone();
+    within.set_scheme("http").expect("an address of HTTPS can be one of HTTP");
+    within
+}
+
 /// A server that wants no key is sent none: the library would send an empty one.
 fn keyless(url: &Url) -> Result<AuthData, SetupError> {
     let mut chat =
@@ -168,12 +192,11 @@ fn keyless(url: &Url) -> Result<AuthData, SetupError> {
 fn client(url: &Url) -> Result<Client, SetupError> {
     let failed = |cause| SetupError::Tls { cause };
     let tls = if url.scheme() == "https" { tls::config() } else { tls::none() }.map_err(failed)?;
-    let mut client = reqwest::Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
+    let mut client = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
     if is_here(url) {
         client = client.no_proxy();
     }
-    let client = client.build().map_err(|error| failed(Cause::of(&error)))?;
-    quiet(|| Client::builder().with_reqwest(client).build()).map_err(|error| failed(Cause::of(&error)))
+    client.build().map_err(|error| failed(Cause::of(&error)))
 }
 
 fn is_here(url: &Url) -> bool {

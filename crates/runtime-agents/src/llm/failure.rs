@@ -9,6 +9,7 @@ use runtime_traits::{Cause, ModelError};
 use serde_json::Value;
 
 use crate::llm::key::Secret;
+use crate::llm::relay::Why;
 use crate::llm::said::{Said, sentence};
 
 /// Sorts of failure, in the words of the providers.
@@ -59,6 +60,19 @@ impl Teller<'_> {
             Error::ChatResponse { body, .. } => self.event(&body, begun),
             Error::StreamParse { serde_error, .. } => self.nonsense(&serde_error.to_string(), begun),
             other => self.nonsense(&other.to_string(), begun),
+        }
+    }
+
+    /// What kept the request from being sent.
+    pub(crate) fn unsent(&self, error: &dyn std::error::Error) -> ModelError {
+        ModelError::Unreachable { model: self.model(), cause: Cause::of(error) }
+    }
+
+    /// What broke off on its way here.
+    pub(crate) fn broken(&self, why: &Why) -> ModelError {
+        match why {
+            Why::Connection(error) => self.transport(error),
+            Why::TooMuch(too_much) => self.cut(&too_much.to_string()),
         }
     }
 

@@ -15,14 +15,14 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// How many pieces came.
-    pub(crate) fn came(&self) -> u64 {
-        self.came.load(Ordering::Relaxed)
+    /// How many events came. A comment keeps a connection alive, and no reply.
+    pub(crate) fn said(&self) -> u64 {
+        self.said.load(Ordering::Relaxed)
     }
 
     /// Whether something came, and nothing of it was an event.
     pub(crate) fn are_no_reply(&self) -> bool {
-        self.came() > 0 && self.said.load(Ordering::Relaxed) == 0
+        self.came.load(Ordering::Relaxed) > 0 && self.said() == 0
     }
 
     /// Whether Gemini held the question itself back: it then sends no candidate.

@@ -9,14 +9,18 @@
 //! # }
 //! ```
 
+mod bounds;
 mod builder;
 mod error;
+mod events;
+mod exchange;
 mod failure;
 mod frames;
 mod key;
 mod model;
 mod provider;
 mod quiet;
+mod relay;
 mod reply;
 mod request;
 mod said;

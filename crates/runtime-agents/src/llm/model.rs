@@ -1,48 +1,38 @@
 //! The model: asks, and holds the deadlines.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::Stream;
-use genai::chat::{ChatStreamEvent, StreamEnd};
-use genai::{Client, Error, ServiceTarget};
-use runtime_traits::model::Phase;
+use genai::chat::ChatStreamEvent;
+use genai::{Error, ServiceTarget};
+use reqwest::{Client, Url};
 use runtime_traits::{Deltas, Model, ModelError, ModelReply, ModelRequest};
-use tokio::time::sleep;
 
-use crate::llm::builder::GenaiModelBuilder;
+use crate::llm::bounds::{Bounds, pieces};
+use crate::llm::builder::{GenaiModelBuilder, Waits};
+use crate::llm::exchange::{Exchange, Next};
 use crate::llm::failure::Teller;
-use crate::llm::frames::Frames;
 use crate::llm::key::Secret;
 use crate::llm::provider::Provider;
-use crate::llm::quiet::{quiet, quietly};
+use crate::llm::relay::{Broken, Route};
 use crate::llm::reply::Coming;
 use crate::llm::request;
 
 /// A language model that is asked over HTTP.
 ///
-/// It always streams, asks once, and never repeats a call by itself.
+/// It always streams, asks once, and never repeats a call by itself. What it takes of a reply has a bound, which follows
+/// from the most tokens of the request.
 pub struct GenaiModel {
-    name: String,
-    provider: Provider,
-    key: Option<Secret>,
-    client: Client,
-    target: ServiceTarget,
-    first_byte: Duration,
-    between_tokens: Duration,
-}
-
-/// How a wait for the next event ended.
-enum Next {
-    Event(Box<ChatStreamEvent>),
-    Failed(Error),
-    Over,
-    TimedOut(Phase, Duration),
+    pub(crate) name: String,
+    pub(crate) provider: Provider,
+    pub(crate) key: Option<Secret>,
+    pub(crate) client: Client,
+    /// Where the provider is.
+    pub(crate) url: Url,
+    /// What the library asks, and where.
+    pub(crate) target: ServiceTarget,
+    pub(crate) waits: Waits,
 }
 
 impl GenaiModel {
@@ -56,54 +46,14 @@ impl GenaiModel {
         self.provider
     }
 
-    pub(crate) fn new(
-        name: String,
-        provider: Provider,
-        key: Option<Secret>,
-        client: Client,
-        target: ServiceTarget,
-        [first_byte, between_tokens]: [Duration; 2],
-    ) -> Self {
-        Self { name, provider, key, client, target, first_byte, between_tokens }
-    }
-
-    /// The next event, if it comes in time. Whatever comes over the wire is progress, also if it is no event yet.
-    async fn next<S>(&self, stream: &mut S, frames: &Frames) -> Next
-    where
-        S: Stream<Item = genai::Result<ChatStreamEvent>> + Unpin + ?Sized,
-    {
-        let deadline = |frames: &Frames| match frames.came() {
-            0 => (Phase::FirstByte, self.first_byte),
-            _ => (Phase::BetweenTokens, self.between_tokens),
-        };
-        let (mut came, mut limit) = (frames.came(), deadline(frames));
-        let mut timer = Box::pin(sleep(limit.1));
-        poll_fn(move |context| {
-            let polled = quiet(|| Pin::new(&mut *stream).poll_next(context));
-            if let Poll::Ready(item) = polled {
-                return Poll::Ready(match item {
-                    Some(Ok(event)) => Next::Event(Box::new(event)),
-                    Some(Err(error)) => Next::Failed(error),
-                    None => Next::Over,
-                });
-            }
-            if frames.came() > came {
-                (came, limit) = (frames.came(), deadline(frames));
-                timer.set(sleep(limit.1));
-            }
-            timer.as_mut().poll(context).map(|()| Next::TimedOut(limit.0, limit.1))
-        })
-        .await
-    }
-
-    fn ended(
-        &self,
-        coming: Coming,
-        end: &StreamEnd,
-        frames: &Frames,
-        teller: &Teller<'_>,
-    ) -> Result<ModelReply, ModelError> {
-        coming.end(self.provider, end).ok_or_else(|| over(frames, teller))
+    fn route(&self, bounds: Bounds) -> Route {
+        Route {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            bounds,
+            numbered: self.provider.speaks_openai(),
+            broken: Arc::new(Broken::default()),
+        }
     }
 }
 
@@ -115,41 +65,60 @@ impl Model for GenaiModel {
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
         let teller = Teller { model: &self.name, key: self.key.as_ref() };
-        let frames = Arc::new(Frames::default());
+        let bounds = Bounds::of(request.max_tokens);
         let chat = request::chat(self.provider, request);
-        let options = request::options(self.provider, request).with_raw_frame_sink_arc(frames.clone());
-        let opened = quietly(self.client.exec_chat_stream(self.target.clone(), chat, Some(&options))).await;
-        let mut stream = opened.map_err(|error| teller.failure(error, false))?.stream;
+        let options = request::options(self.provider, request);
+        let route = self.route(bounds);
+        let broken = Arc::clone(&route.broken);
+        let opened = Exchange::open(self.target.clone(), chat, options, route, self.waits, &teller);
+        let mut exchange = opened.await?;
         let mut coming = Coming::default();
         loop {
-            let event = match self.next(&mut stream, &frames).await {
+            let event = match exchange.next().await {
                 Next::Event(event) => *event,
-                Next::Failed(_) if frames.are_blocked() => return Ok(coming.held_back()),
-                Next::Failed(error) => return Err(teller.failure(error, coming.has_begun())),
-                Next::Over => return Err(over(&frames, &teller)),
+                Next::Failed(_) if exchange.frames().are_blocked() => return Ok(coming.held_back()),
+                Next::Failed(error) => {
+                    let why = broken.why().filter(|_| matches!(error, Error::WebStream { .. }));
+                    return Err(match why {
+                        Some(why) => teller.broken(why),
+                        None => teller.failure(error, coming.has_begun()),
+                    });
+                }
+                Next::Over => return Err(over(&exchange, &broken, &teller)),
                 Next::TimedOut(phase, after) => {
                     return Err(ModelError::TimedOut { model: self.name.clone(), phase, after });
+                }
+                Next::TooLate(after) => {
+                    return Err(teller.cut(&format!("it was not whole after {} s", after.as_secs_f64())));
                 }
             };
             match event {
                 ChatStreamEvent::Chunk(chunk) => {
                     coming.text(&chunk.content);
-                    deltas.text(&chunk.content);
+                    pieces(&chunk.content).for_each(|piece| deltas.text(piece));
                 }
                 ChatStreamEvent::ToolCallChunk(chunk) => coming.call(chunk.tool_call),
-                ChatStreamEvent::End(end) => return self.ended(coming, &end, &frames, &teller),
-                ChatStreamEvent::Start
-                | ChatStreamEvent::ReasoningChunk(_)
-                | ChatStreamEvent::ThoughtSignatureChunk(_)
-                | ChatStreamEvent::Heartbeat => {}
+                ChatStreamEvent::ReasoningChunk(chunk) | ChatStreamEvent::ThoughtSignatureChunk(chunk) => {
+                    coming.thought(&chunk.content);
+                }
+                ChatStreamEvent::End(end) => {
+                    let reply = coming.end(self.provider, &end);
+                    return reply.ok_or_else(|| over(&exchange, &broken, &teller));
+                }
+                ChatStreamEvent::Start | ChatStreamEvent::Heartbeat => {}
+            }
+            if let Some(too_much) = coming.too_much(bounds) {
+                return Err(teller.cut(&too_much.to_string()));
             }
         }
     }
 }
 
 /// A stream that is over without its finishing event.
-fn over(frames: &Frames, teller: &Teller<'_>) -> ModelError {
-    if frames.are_no_reply() {
+fn over(exchange: &Exchange, broken: &Broken, teller: &Teller<'_>) -> ModelError {
+    if let Some(why) = broken.why() {
+        teller.broken(why)
+    } else if exchange.frames().are_no_reply() {
         teller.no_reply("no event of a stream")
     } else {
         teller.cut("it ended before the event that finishes it")

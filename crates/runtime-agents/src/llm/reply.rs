@@ -5,6 +5,7 @@ use runtime_traits::ModelReply;
 use runtime_traits::model::{StopReason, TokenUsage, ToolCall};
 use serde_json::Value;
 
+use crate::llm::bounds::{Bounds, TooMuch};
 use crate::llm::provider::Provider;
 use crate::llm::request::inward;
 use crate::llm::state::ProviderState;
@@ -14,12 +15,30 @@ use crate::llm::state::ProviderState;
 pub(crate) struct Coming {
     text: String,
     calls: Vec<ToolCall>,
+    /// Bytes of what the model thought.
+    thought: usize,
 }
 
 impl Coming {
     /// Takes a piece of the text.
     pub(crate) fn text(&mut self, piece: &str) {
         self.text.push_str(piece);
+    }
+
+    /// Takes a piece of what the model thinks. It is not kept here.
+    pub(crate) fn thought(&mut self, piece: &str) {
+        self.thought = self.thought.saturating_add(piece.len());
+    }
+
+    /// What there is too much of.
+    pub(crate) fn too_much(&self, bounds: Bounds) -> Option<TooMuch> {
+        let calls = self.calls.iter().map(|call| call.id.len() + call.name.len() + call.arguments.len());
+        let said = self.text.len().saturating_add(self.thought).saturating_add(calls.sum());
+        if self.calls.len() > Bounds::CALLS {
+            Some(TooMuch::Calls)
+        } else {
+            (said > bounds.said).then_some(TooMuch::Said(bounds.said))
+        }
     }
 
     /// Takes a call, or a call with more of its arguments.

@@ -16,7 +16,8 @@ impl ModelSource for GenaiModels {
     fn model(&self, settings: &ModelSettings) -> Result<Arc<dyn Model>, SpecError> {
         let mut model = GenaiModel::named(settings.model.as_str())
             .first_byte(settings.first_byte)
-            .between_tokens(settings.between_tokens);
+            .between_tokens(settings.between_tokens)
+            .whole_reply(settings.whole_reply);
         if let Some(key) = &settings.key {
             model = model.key(key.as_str());
         }

@@ -140,6 +140,9 @@ impl Settings {
         if let Some(between_tokens) = self.seconds("between_tokens")? {
             model.between_tokens = between_tokens;
         }
+        if let Some(whole_reply) = self.seconds("whole_reply")? {
+            model.whole_reply = whole_reply;
+        }
         if let Some(retries) = self.take("retries", "a whole number from 0 to 20")? {
             if retries > 20 {
                 return Err(self.refused("setting `retries` is too much; use 0 to 20"));

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::llm_agent::LlmAgentError;
-use crate::tools::{Fit, check_name, normalised};
+use crate::tools::{Fit, check_name, normalised, twice};
 
 /// Something that a model can have done.
 #[derive(Debug)]
@@ -87,6 +87,14 @@ impl Hands {
         let value = fit
             .check(arguments)
             .map_err(|faults| format!("the arguments of `{}` do not fit its schema: {faults}", call.name))?;
+        // A rule and a tool may read different ones.
+        if let Some(name) = twice(arguments) {
+            let name: String = name.chars().take(80).collect();
+            return Err(format!(
+                "the arguments of `{}` have `{name}` twice in one object; write each name once",
+                call.name
+            ));
+        }
         let said = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         Ok(match hand {
             Hand::Tool(tool) => {

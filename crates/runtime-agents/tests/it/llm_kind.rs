@@ -55,7 +55,7 @@ fn the_model_is_asked_for_with_what_the_declaration_says() {
     let source = Source { asked: Arc::clone(&asked), model: None };
     let kind = LlmKind::new(source);
     kind.build(&spec(&with(json!({})))).unwrap();
-    let full = json!({"key": "env:KEY", "base_url": "http://localhost:1/v1", "first_byte": 2.5, "between_tokens": 3, "retries": 0});
+    let full = json!({"key": "env:KEY", "base_url": "http://localhost:1/v1", "first_byte": 2.5, "between_tokens": 3, "whole_reply": 60, "retries": 0});
     let agent = kind.build(&spec(&with(full))).unwrap();
     let asked: Vec<ModelSettings> = asked.lock().unwrap().clone();
     assert_eq!(asked[0], ModelSettings::new("helper".parse().unwrap(), "openai/gpt-4o"));
@@ -64,6 +64,7 @@ fn the_model_is_asked_for_with_what_the_declaration_says() {
         base_url: Some("http://localhost:1/v1".into()),
         first_byte: Duration::from_millis(2500),
         between_tokens: Duration::from_secs(3),
+        whole_reply: Duration::from_secs(60),
         retries: 0,
         ..asked[0].clone()
     };

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use runtime_agents::tools::{Calculator, FnTool};
 use runtime_agents::{Gate, LlmAgent, Retrying, ScriptedModel, Turn};
 use runtime_traits::log::Author;
-use runtime_traits::model::ChatMessage;
+use runtime_traits::model::{ChatMessage, LEFT_OUT};
 use runtime_traits::{Agent as _, Cause, Effect, ModelError, Usage};
 
 use crate::session::Session;
@@ -172,4 +172,22 @@ async fn a_flood_of_calls_and_of_text_is_cut() {
     let shown = model.requests().pop().unwrap().messages;
     let Some(ChatMessage::Tool { text, .. }) = shown.last() else { panic!("{:?}", shown.last()) };
     assert!(text.len() < 66_000 && text.ends_with("the whole result has 200000 bytes)"));
+}
+
+#[tokio::test]
+async fn a_run_longer_than_the_window_is_remembered_by_its_end() {
+    let turns: Vec<Turn> =
+        (0..4).map(|_| sum("6*7")).chain([Turn::from("It is 42."), Turn::from("Yes.")]).collect();
+    let model = Arc::new(ScriptedModel::in_order("test", turns).recording());
+    let agent = LlmAgent::new("a", Arc::clone(&model)).tool(Calculator::new()).window(5).build().unwrap();
+    let session = Session::default();
+    session.run(&agent, "6*7?").await.unwrap();
+    session.run(&agent, "Sure?").await.unwrap();
+
+    let shown = model.requests().pop().unwrap().messages;
+    let user = |text: &str| ChatMessage::User(text.to_owned());
+    assert_eq!((shown.first(), shown.last()), (Some(&user(LEFT_OUT)), Some(&user("Sure?"))));
+    let said =
+        |message: &ChatMessage| matches!(message, ChatMessage::Assistant { text, .. } if text == "It is 42.");
+    assert!(shown.iter().any(said), "{shown:?}");
 }

@@ -217,6 +217,25 @@ async fn a_rule_says_which_calls_need_consent_and_consent_lets_them_pass() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_there_twice_does_not_pass_by_a_rule() {
+    let pay = tool("pay", "paid").needs_approval(Approval::when(|given: &Value| given["cents"] != 1));
+    let twice = calls("pay", r#"{"cents": 9, "cents": 1}"#)
+        .calls("pay", r#"{"to": [{"a": {"b": 1, "\u0062": 2}}], "cents": 1}"#)
+        .calls("pay", r#"{"to": [{"a": 1}, {"a": 1}], "a": 1, "cents": 1}"#);
+    let (builder, model) = agent([twice, text("I see.")]);
+    let agent = builder.tool(pay).build().unwrap();
+    let session = Session::default();
+    session.run(&agent, "go").await.unwrap();
+
+    let shown: Vec<String> = results(&model).into_iter().map(|(_, text)| text).collect();
+    let told = |name: &str| {
+        format!("Error: the arguments of `pay` have `{name}` twice in one object; write each name once")
+    };
+    assert_eq!(shown, [told("cents"), told("b"), "paid".to_owned()]);
+    assert_eq!(session.step("turn-1/2.pay").tries, 1);
+}
+
+#[tokio::test]
 async fn a_rule_that_panics_asks_for_consent() {
     let broken = Approval::When(Arc::new(|_: &str| panic!("a bad rule")));
     let (builder, _) = agent([calls("pay", "{}"), text("no")]);

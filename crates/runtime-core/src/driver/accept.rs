@@ -18,6 +18,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, SessionPolicy, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::child::Overtaken;
 use super::commit::Patience;
 use super::finish::accepted_of;
 use super::id_map::IdMap;
@@ -36,6 +37,8 @@ pub(super) struct Origin {
     pub(super) deadline: Option<UnixMillis>,
     pub(super) principal: Option<String>,
     pub(super) trace: Option<String>,
+    /// Whether the mail that asks for it was overtaken.
+    pub(super) overtaken: Option<Overtaken>,
 }
 
 /// A run that has its place in the order of its session, and is not committed yet.
@@ -47,6 +50,7 @@ struct Reserved {
     begins: Option<(Arc<dyn Agent>, u32)>,
     /// What is at work before it.
     behind: Option<RunId>,
+    overtaken: Option<Overtaken>,
 }
 
 impl Inner {
@@ -231,6 +235,10 @@ impl Inner {
         let max_queued = self.config.max_queued;
         let reserved = self
             .with_agent(tenant, agent, |found, runs| {
+                // Mail that is taken twice at once asks for one run.
+                if runs.contains_key(&run) {
+                    return Err(StateError::Conflict { condition: 0 }.into());
+                }
                 if let Some(busy) = found.session(&request.session).busy_with()
                     && ancestors.contains(&busy)
                 {
@@ -250,14 +258,15 @@ impl Inner {
                 runs.insert(run, Arc::clone(&slot));
                 accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);
-                Ok(Reserved { slot, accepted, input: request.input.clone(), begins, behind })
+                let input = request.input.clone();
+                Ok(Reserved { slot, accepted, input, begins, behind, overtaken: origin.overtaken })
             })
             .await??;
         Ok(reserved)
     }
 
     /// The open runs that wait for a run which this one asks for.
-    fn ancestors(&self, parent: Option<RunId>) -> Vec<RunId> {
+    pub(super) fn ancestors(&self, parent: Option<RunId>) -> Vec<RunId> {
         let mut ancestors = Vec::new();
         let mut next = parent;
         while let Some(run) = next
@@ -271,7 +280,14 @@ impl Inner {
 
     /// Commits the acceptance, and works the run if it is its turn.
     async fn accept(self: Arc<Self>, reserved: Reserved) {
-        let Reserved { slot, accepted, input, begins, behind } = reserved;
+        let Reserved { slot, accepted, input, begins, behind, overtaken } = reserved;
+        // Looked at only now that a wish to end it finds it: one that was taken before found nothing.
+        if overtaken.is_some_and(|overtaken| overtaken.load(Ordering::SeqCst))
+            && let Err(error) = self.check_wanted(&slot, &accepted).await
+        {
+            self.leave(&slot, Stage::Left(error));
+            return self.begin_next(&slot.place);
+        }
         match self
             .commit_acceptance(&slot, accepted, &input, begins.as_ref().map(|(_, version)| *version))
             .await
@@ -388,7 +404,7 @@ fn admit(
 }
 
 /// What a run waits for, in words, if it does.
-fn waits_for(slot: &RunSlot) -> Option<String> {
+pub(super) fn waits_for(slot: &RunSlot) -> Option<String> {
     match slot.stage() {
         Stage::Parked(reason) => Some(reason),
         Stage::Working(machine) => {

@@ -1,13 +1,14 @@
 //! Runs that steps of other runs ask for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use runtime_codec::{Child, Mail};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    DecidedBy, EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage,
+    Accepted, DecidedBy, EntryKind, Outcome, RunView, StepFailure, StepFailureKind, StepKey, Usage, WaitOn,
 };
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError};
@@ -21,9 +22,18 @@ use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage};
 use crate::engine::mail::over;
 
+/// The most runs that wait for each other, one for the next.
+const MOST_NESTED: usize = 32;
+/// Whether mail was put behind other mail: what was said later of the same run may have been taken before it.
+pub(super) type Overtaken = Arc<AtomicBool>;
+
 impl Inner {
     /// Accepts a run that a step of another one asks for. What is answered at once: it was refused, or is over already.
-    pub(super) async fn start_child(self: &Arc<Self>, child: Child) -> Result<Option<Mail>, RuntimeError> {
+    pub(super) async fn start_child(
+        self: &Arc<Self>,
+        child: Child,
+        overtaken: Overtaken,
+    ) -> Result<Option<Mail>, RuntimeError> {
         let Child { tenant, agent, run, session, input, parent, step, deadline, principal, trace } = child;
         if self.run_slot(&run).is_some() {
             return Ok(None);
@@ -39,6 +49,11 @@ impl Inner {
             let (step, usage) = (step.clone(), Usage::default());
             Ok(Some(Mail::Over { parent, step, run, result: Err(failure), usage }))
         };
+        if self.ancestors(Some(parent)).len() >= MOST_NESTED {
+            return refused(format!(
+                "runs that wait for each other's outcomes are {MOST_NESTED} deep; do agents call each other in a circle?"
+            ));
+        }
         let request =
             RunRequest::new(self.resolve(&tenant, parent.partition(), &input).await?).in_session(session);
         let origin = Origin {
@@ -48,12 +63,36 @@ impl Inner {
             deadline,
             principal,
             trace,
+            overtaken: Some(overtaken),
         };
         match self.submit_of(&tenant, &AgentRef::Id(agent), request, origin).await {
-            Ok(_) | Err(RuntimeError::Store(StateError::Conflict { .. })) => Ok(None),
+            // It is there, or nobody waits for it.
+            Ok(_)
+            | Err(RuntimeError::Store(StateError::Conflict { .. }) | RuntimeError::NothingToAnswer { .. }) => {
+                Ok(None)
+            }
             Err(RuntimeError::ShuttingDown) => Err(RuntimeError::ShuttingDown),
             Err(RuntimeError::Store(error)) => Err(error.into()),
             Err(error) => refused(error.to_string()),
+        }
+    }
+
+    /// Whether the step that asked for a run still waits for it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NothingToAnswer`]: it does not.
+    pub(super) async fn check_wanted(&self, slot: &RunSlot, accepted: &Accepted) -> Result<(), RuntimeError> {
+        let Some((parent, step)) = &accepted.parent else { return Ok(()) };
+        let waits = |view: &RunView| {
+            let for_it = |on: &WaitOn| matches!(on, WaitOn::Child { run, .. } if *run == slot.place.run);
+            view.outcome.is_none() && view.waits.iter().any(|wait| for_it(&wait.on))
+        };
+        match self.run_log(parent).await {
+            Ok((_, view)) if waits(&view) => Ok(()),
+            Ok(_) | Err(RuntimeError::UnknownRun { .. }) => {
+                Err(RuntimeError::NothingToAnswer { run: *parent, step: step.clone() })
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Config {
     pub max_queued: usize,
     /// The most runs that are accepted and not over.
     pub max_open: u64,
+    /// The most mails that wait in a partition's inbox; until some are taken, more are not sent.
+    pub max_mail: u32,
     /// The most bytes of an input.
     pub max_input: usize,
     /// How many ended runs are kept. `None`: all of them.
@@ -60,6 +62,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(60),
             max_queued: 1_000,
             max_open: 100_000,
+            max_mail: 65_536,
             max_input: 16 * 1024 * 1024,
             max_ended: None,
             keep_messages: 256,

@@ -12,6 +12,7 @@ use runtime_traits::runtime::{Reply, RunRequest, RuntimeError, SessionPolicy};
 use runtime_traits::store::Revision;
 
 use super::answer::Word;
+use super::attempt::READ_AGAIN_AFTER;
 use super::cancel::{Wish, caller};
 use super::inner::Inner;
 use super::run_slot::RunSlot;
@@ -31,6 +32,10 @@ impl Inner {
             match self.cancel_as(&place.tenant, at_work, &reason, Duration::ZERO, wish.clone()).await {
                 // It is being moved, or does not pause.
                 Err(RuntimeError::Busy { .. }) => {}
+                Err(RuntimeError::Store(error)) if error.is_transient() => {
+                    tracing::warn!(run = %at_work, %error, "the run cannot be ended yet; it is tried again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
                 Err(error) => {
                     tracing::warn!(run = %at_work, %error, "the run could not be ended; the next one waits for it");
                     return;

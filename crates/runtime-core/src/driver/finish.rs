@@ -15,7 +15,7 @@ use runtime_traits::store::{Seq, StateError};
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
-use super::run_slot::{RunSlot, Shown, Stage, lock};
+use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
 use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
@@ -68,14 +68,7 @@ impl Inner {
                 self.seat_successor(place, successor);
             }
         }
-        for entry in &outgoing.entries {
-            // What was shown of the try before will be shown again.
-            if let EntryKind::StepDispatched(dispatched) = &entry.kind
-                && dispatched.try_no > 1
-            {
-                slot.show(|| Shown::Retracted(dispatched.key.clone()));
-            }
-        }
+        slot.recorded(&outgoing.entries);
         let durable = {
             let mut machine = lock(&machine);
             machine.committed();
@@ -212,7 +205,11 @@ impl Inner {
     /// Takes a run out of memory. `false`: somebody else did.
     pub(super) fn leave(&self, slot: &Arc<RunSlot>, stage: Stage) -> bool {
         let place = &slot.place;
-        let was_there = lock(&self.home(place.run.partition()).state).runs.remove(&place.run).is_some();
+        let was_there = {
+            let runs = &mut lock(&self.home(place.run.partition()).state).runs;
+            let is_this = runs.get(&place.run).is_some_and(|there| Arc::ptr_eq(there, slot));
+            is_this && runs.remove(&place.run).is_some()
+        };
         if was_there {
             self.leave_session(place);
             self.open_runs.fetch_sub(1, Ordering::Relaxed);

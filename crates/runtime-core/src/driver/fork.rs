@@ -8,7 +8,7 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Accepted, Author, Entry, EntryKind, Head, Message};
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::runtime::{AgentRef, ForkRequest, RuntimeError, Want};
-use runtime_traits::store::{Seq, Then, When};
+use runtime_traits::store::{Log, Seq, StateError, Then, When};
 
 use super::commit::Patience;
 use super::finish::accepted_of;
@@ -39,6 +39,8 @@ struct Conversation {
     head: Option<Head>,
     /// By how much the numbers of the run's own messages differ.
     shift: i64,
+    /// The number of the first one.
+    first: Seq,
 }
 
 /// What there is of a session.
@@ -89,6 +91,7 @@ impl Inner {
                 Ok(fork)
             }
             Err(error) => {
+                self.let_copy_go(&slot.place).await;
                 self.leave(&slot, Stage::Left(error.clone()));
                 self.begin_next(&slot.place);
                 Err(error)
@@ -146,8 +149,7 @@ impl Inner {
         let now = self.now_of(of).await?;
         let before = self.said_before(of, log, &now).await?;
         let state = state_before(of, log, now, goes_on)?;
-        let Conversation { messages, head, shift } =
-            self.conversation_of(of, to, before, said_in(kept), there.next).await?;
+        let conversation = self.conversation_of(of, to, before, said_in(kept), there.next).await?;
         let mut begin = Accepted {
             session: to.session.clone(),
             idempotency_key: None,
@@ -156,20 +158,20 @@ impl Inner {
             deadline: None,
             ..accepted.clone()
         };
+        // All that a copy is refused for has been looked at: from here on only the store can refuse it.
+        let epoch = self.own(to.run.partition()).await?.epoch;
         if let Some(input) = &request.input {
             self.begin_with(to, &mut begin, input).await?;
         }
-        self.write_messages(to, &messages, there.next).await?;
         let mut last = Vec::new();
-        if let Some(head) = head {
-            last.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(&head)));
+        if let Some(head) = &conversation.head {
+            last.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(head)));
         }
         if let Some(state) = state {
             last.push(Then::Put(keys::state(&to.tenant, &to.agent, &to.session), encode(&state)));
         }
-        let epoch = self.own(to.run.partition()).await?.epoch;
-        let entries = copied(kept, begin, shift, self.clock.now(), epoch);
-        self.write_copy(to, &entries, last).await?;
+        let entries = copied(kept, begin, conversation.shift, self.clock.now(), epoch);
+        self.write_copy(to, &conversation, &entries, last).await?;
         Ok(entries.len() as u64)
     }
 
@@ -233,7 +235,7 @@ impl Inner {
                 last = Some(last.map_or(first, Seq::next));
             }
         }
-        Ok(Conversation { messages, head, shift })
+        Ok(Conversation { messages, head, shift, first })
     }
 
     /// The last message of the conversation before a run.
@@ -250,19 +252,26 @@ impl Inner {
         first.map(|message| message.after).ok_or_else(|| cannot(of, NOT_KNOWN))
     }
 
-    async fn write_messages(&self, to: &Place, messages: &[Message], first: Seq) -> Result<(), RuntimeError> {
-        let log = keys::messages(&to.tenant, &to.agent, &to.session);
-        for (messages, group) in messages.chunks(GROUP).zip(0..) {
-            let when = vec![When::Next(log.clone(), Seq(first.0 + group * GROUP as u64))];
-            let then = vec![Then::Append(log.clone(), messages.iter().map(encode).collect())];
-            self.commit_now(to.run.partition(), Writes::of(when, then)).await?;
+    /// Writes a copy. It is open with its last batch, with which its last messages and `last` ride: a copy that is cut off
+    /// was never accepted. One that is not large is one batch: it is there or has left nothing.
+    async fn write_copy(
+        &self,
+        to: &Place,
+        conversation: &Conversation,
+        log: &[Entry],
+        mut last: Vec<Then>,
+    ) -> Result<(), RuntimeError> {
+        let partition = to.run.partition();
+        let messages = keys::messages(&to.tenant, &to.agent, &to.session);
+        let groups = conversation.messages.chunks(GROUP).zip(0..).map(|(group, at)| {
+            let when = When::Next(messages.clone(), Seq(conversation.first.0 + at * GROUP as u64));
+            (when, Then::Append(messages.clone(), group.iter().map(encode).collect()))
+        });
+        let mut groups: Vec<(When, Then)> = groups.collect();
+        let mut with_last = groups.pop();
+        for (when, then) in groups {
+            self.commit_now(partition, Writes::of(vec![when], vec![then])).await?;
         }
-        Ok(())
-    }
-
-    /// Writes the log of a copy. It is open with its last batch, with which `last` rides: a copy that is cut off was never
-    /// accepted, and what was copied of its conversation is nobody's predecessor.
-    async fn write_copy(&self, to: &Place, log: &[Entry], mut last: Vec<Then>) -> Result<(), RuntimeError> {
         let mut done = 0;
         while done < log.len() {
             let upto = done + fitting(&log[done..], |_| 0);
@@ -272,11 +281,48 @@ impl Inner {
             if upto == log.len() {
                 writes.open(to);
                 writes.then.append(&mut last);
+                if let Some((when, then)) = with_last.take() {
+                    writes.when.push(when);
+                    writes.then.push(then);
+                }
             }
-            self.commit_now(to.run.partition(), writes).await?;
+            self.commit_now(partition, writes).await?;
             done = upto;
         }
         Ok(())
+    }
+
+    /// Lets go what was written of a copy that was refused, if it was more than one batch. As nothing of the session's
+    /// conversation counts yet, all messages there are such. A store that is away keeps them: they are nobody's predecessor,
+    /// and no run of theirs is open.
+    async fn let_copy_go(&self, to: &Place) {
+        let messages = keys::messages(&to.tenant, &to.agent, &to.session);
+        let log = keys::run_log(&to.run);
+        let (written, began) = match self.copied_so_far(&messages, &log).await {
+            Ok((Seq::FIRST, Seq::FIRST)) => return,
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(run = %to.run, %error, "half a copy is left in the store"),
+        };
+        let head = keys::head(&to.tenant, &to.agent, &to.session);
+        let when = vec![
+            When::Absent(keys::open(&to.run)),
+            When::Absent(head),
+            When::Next(messages.clone(), written),
+            When::Next(log.clone(), began),
+        ];
+        let mut then = vec![Then::Drop(log)];
+        if written > Seq::FIRST {
+            then.push(Then::Trim(messages, written));
+        }
+        if let Err(error) = self.commit_now(to.run.partition(), Writes::of(when, then)).await {
+            tracing::warn!(run = %to.run, %error, "half a copy is left in the store");
+        }
+    }
+
+    /// The next numbers of a copy's messages and of its log.
+    async fn copied_so_far(&self, messages: &Log, log: &Log) -> Result<(Seq, Seq), StateError> {
+        let messages = self.store.read(messages, Seq::FIRST, 1).await?.next;
+        Ok((messages, self.store.read(log, Seq::FIRST, 1).await?.next))
     }
 }
 

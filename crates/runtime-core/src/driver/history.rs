@@ -21,15 +21,29 @@ use crate::engine::machine::said::said_in;
 /// Messages on a page, if the caller does not say.
 const PAGE_DEFAULT: u32 = 50;
 
+/// Messages that follow each other in a session's log.
+#[derive(Debug, Default)]
+struct Stretch {
+    first: u64,
+    messages: Vec<Option<Message>>,
+}
+
+impl Stretch {
+    fn take(&mut self, seq: Seq) -> Option<Message> {
+        let at = usize::try_from(seq.0.checked_sub(self.first)?).ok()?;
+        self.messages.get_mut(at)?.take()
+    }
+
+    fn into_all(self) -> impl Iterator<Item = (Seq, Message)> {
+        let numbered = self.messages.into_iter().zip(self.first..);
+        numbered.filter_map(|(message, seq)| message.map(|message| (Seq(seq), message)))
+    }
+}
+
 impl Inner {
     /// The messages of a session's log from `from` on, before `end`, that are still there.
-    async fn messages_between(
-        &self,
-        log: &Log,
-        from: Seq,
-        end: Seq,
-    ) -> Result<HashMap<Seq, Message>, RuntimeError> {
-        let mut messages = HashMap::new();
+    async fn messages_between(&self, log: &Log, from: Seq, end: Seq) -> Result<Stretch, RuntimeError> {
+        let mut stretch = Stretch::default();
         let mut from = from;
         while from < end {
             let limit = u32::try_from(end.0 - from.0).unwrap_or(PAGE).min(PAGE);
@@ -37,13 +51,17 @@ impl Inner {
             if tail.entries.is_empty() {
                 break;
             }
+            if stretch.messages.is_empty() {
+                // What comes before it was let go.
+                stretch.first = tail.first.0;
+            }
             for (bytes, seq) in tail.entries.iter().zip(tail.first.0..).take_while(|(_, seq)| *seq < end.0) {
                 let damaged = |error| RuntimeError::Damaged { what: format!("`{log}` at {seq} ({error})") };
-                messages.insert(Seq(seq), decode::<Message>(bytes).map_err(damaged)?);
+                stretch.messages.push(Some(decode::<Message>(bytes).map_err(damaged)?));
             }
             from = Seq(tail.first.0 + tail.entries.len() as u64);
         }
-        Ok(messages)
+        Ok(stretch)
     }
 
     /// The messages of a session from `first` on, before `end`, in their order.
@@ -54,9 +72,7 @@ impl Inner {
         end: Seq,
     ) -> Result<Vec<(Seq, Message)>, RuntimeError> {
         let log = keys::messages(&place.tenant, &place.agent, &place.session);
-        let mut messages: Vec<_> = self.messages_between(&log, first, end).await?.into_iter().collect();
-        messages.sort_by_key(|(seq, _)| *seq);
-        Ok(messages)
+        Ok(self.messages_between(&log, first, end).await?.into_all().collect())
     }
 
     /// The conversation that ends with the message `last`: its last `most` messages, oldest first. Messages that were
@@ -77,12 +93,12 @@ impl Inner {
             let from = Seq((seq.0 + 1).saturating_sub(missing).max(1));
             let mut page = self.messages_between(log, from, seq.next()).await?;
             // What is not there was let go.
-            let Some(message) = page.remove(&seq) else { break };
+            let Some(message) = page.take(seq) else { break };
             at = message.after;
             chain.push((seq, message));
             while let Some(before) = at
                 && chain.len() < most
-                && let Some(message) = page.remove(&before)
+                && let Some(message) = page.take(before)
             {
                 at = message.after;
                 chain.push((before, message));
@@ -117,7 +133,7 @@ impl Inner {
         let mut contents = HashMap::new();
         let Some((first, end)) = said_in(log) else { return Ok(contents) };
         let of = keys::messages(&place.tenant, &place.agent, &place.session);
-        for (seq, message) in self.messages_between(&of, first, end).await? {
+        for (seq, message) in self.messages_between(&of, first, end).await?.into_all() {
             let content = self.resolve(&place.tenant, place.agent.partition(), &message.content).await?;
             contents.insert(seq, content);
         }
@@ -138,7 +154,7 @@ impl Inner {
         };
         let log = keys::messages(tenant, &accepted.agent, &accepted.session);
         let at = Seq(end.0.saturating_sub(1));
-        match self.messages_between(&log, at, end).await?.remove(&at) {
+        match self.messages_between(&log, at, end).await?.take(at) {
             Some(message) => self.resolve(tenant, run.partition(), &message.content).await.map(Some),
             None => Ok(None),
         }

@@ -16,6 +16,7 @@ use runtime_traits::runtime::{
 };
 use runtime_traits::store::Key;
 
+use super::accept::waits_for;
 use super::inner::{BUILD, Inner};
 use super::load::read;
 use super::register::parse_spec;
@@ -89,7 +90,8 @@ impl Inner {
         Ok(view)
     }
 
-    /// Adds what the fold does not say of its waits: what they ask, and which version of its kind is here instead.
+    /// Adds what the fold does not say of its waits: what they ask, which version of its kind is here instead, and what a
+    /// run waits for that was called.
     async fn explain(&self, tenant: &Tenant, view: &mut RunView, log: &[Entry]) -> Result<(), RuntimeError> {
         let agent = view.agent;
         for wait in &mut view.waits {
@@ -102,8 +104,26 @@ impl Inner {
                     self.with_agent(tenant, &agent, |slot, _| slot.agent.as_ref().map(|_| slot.kind_version));
                 wait.note = here.await?.map(|here| other_version(needed, here));
             }
+            if let WaitOn::Child { run, .. } = wait.on {
+                wait.note = self.held_up(run).await?;
+            }
         }
         Ok(())
+    }
+
+    /// A run that was called, or its successor, with what it waits for, if it does: whoever looks at the caller has to know
+    /// where to go on looking.
+    async fn held_up(&self, mut run: RunId) -> Result<Option<String>, RuntimeError> {
+        loop {
+            if let Some(slot) = self.run_slot(&run) {
+                return Ok(waits_for(&slot).map(|what| format!("`{run}`, which waits for {what}")));
+            }
+            match self.run_log(&run).await {
+                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
+                Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The agents of a tenant: the names are the list. A page ends with a partition's names.

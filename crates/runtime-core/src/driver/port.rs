@@ -13,7 +13,7 @@ use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
 use runtime_traits::tool::Reconciled;
 
-use super::run_slot::{RunSlot, Shown, lock};
+use super::run_slot::{RunSlot, lock};
 use crate::engine::machine::RunMachine;
 
 /// The agent's side of a machine.
@@ -107,13 +107,13 @@ impl RunPort for Port {
         let machine = lock(&self.machine);
         // What a replay says again has been said.
         if machine.is_live() {
-            self.slot.show(|| Shown::Piece(slot.map(|slot| machine.key(slot).clone()), text.to_owned()));
+            self.slot.show(slot.map(|slot| machine.key(slot).clone()), text);
         }
     }
 
     fn retract(&self, slot: Slot) {
         let machine = lock(&self.machine);
-        self.slot.show(|| Shown::Retracted(machine.key(slot).clone()));
+        self.slot.retract(machine.key(slot));
     }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {

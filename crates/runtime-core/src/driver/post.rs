@@ -2,6 +2,7 @@
 //! been taken is known and dropped.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use runtime_traits::store::{Key, Log, Seq, StateError, Then, When};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::child::Overtaken;
 use super::inner::Inner;
 use super::load::read;
 use super::run_slot::lock;
@@ -23,8 +25,6 @@ use crate::engine::keys;
 
 /// Mails that are sent or taken together: with at most 8 KiB each, they fit into a batch.
 const GROUP: u32 = 48;
-/// The most mails that wait in an inbox; until some are taken, more are not sent.
-const MOST_MAIL: u32 = 65_536;
 /// How long a run may take to have a mail recorded, until it is tried again behind the others.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait before what could not be sent or taken is tried again.
@@ -90,13 +90,9 @@ impl Inner {
 
     async fn see_to(self: &Arc<Self>, partition: Partition) {
         loop {
-            let error = match self.send_out(partition).await {
-                Ok(()) => match self.take_in(partition).await {
-                    Ok(()) => return,
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
+            // Both in any case: what is taken makes room for what is to be sent.
+            let (sent, taken) = (self.send_out(partition).await, self.take_in(partition).await);
+            let Err(error) = sent.and(taken) else { return };
             if self.ending.is_cancelled() || matches!(error, RuntimeError::ShuttingDown) {
                 return;
             }
@@ -123,7 +119,7 @@ impl Inner {
             for (to, mails) in by_target {
                 let then = vec![Then::Append(keys::inbox(to), mails)];
                 // Once more after a crash: its owner drops what it has taken.
-                let room = When::BacklogBelow(keys::inbox(to), MOST_MAIL);
+                let room = When::BacklogBelow(keys::inbox(to), self.config.max_mail);
                 self.commit_unfenced(to, Writes::of(vec![room], then)).await?;
                 self.post.ring(to);
             }
@@ -140,14 +136,14 @@ impl Inner {
             let Some((last, _)) = mails.last() else { return Ok(()) };
             let mut writes = advance(at, &log, *last);
             let mut taken: HashMap<Partition, u64> = HashMap::new();
-            let mut fresh: BTreeMap<RunId, Vec<Mail>> = BTreeMap::new();
+            let mut fresh: BTreeMap<RunId, Vec<(Partition, Mail)>> = BTreeMap::new();
             for (_, InboxMail { from, number, mail }) in mails {
                 let before = match taken.get(&from) {
                     Some(before) => *before,
                     None => self.cursor(keys::taken_from(partition, from)).await?.done,
                 };
                 if number > before {
-                    fresh.entry(concerned(&mail)).or_default().push(mail);
+                    fresh.entry(concerned(&mail)).or_default().push((from, mail));
                     taken.insert(from, number);
                 }
             }
@@ -173,17 +169,26 @@ impl Inner {
     /// # Errors
     /// What keeps everything from being done: the store is away, or the runtime ends. Whatever else goes wrong concerns
     /// that run only, and keeps no other mail from being taken.
-    async fn take_mails(self: &Arc<Self>, mails: Vec<Mail>) -> Result<Vec<(Partition, Mail)>, RuntimeError> {
+    async fn take_mails(
+        self: &Arc<Self>,
+        mails: Vec<(Partition, Mail)>,
+    ) -> Result<Vec<(Partition, Mail)>, RuntimeError> {
         let mut answers = Vec::new();
-        for mail in mails {
+        for (from, mail) in mails {
             let (inner, again) = (Arc::clone(self), mail.clone());
+            // What was put behind the others comes from where it lies.
+            let overtaken = Arc::new(AtomicBool::new(from == concerned(&mail).partition()));
+            let late = Arc::clone(&overtaken);
             let (run, here) = (concerned(&mail), concerned(&mail).partition());
             // A task of its own: what has begun with a run is seen through, whoever waits for it.
-            let taking = self.whole(async move { inner.take_mail(mail).await });
+            let taking = self.whole(async move { inner.take_mail(mail, late).await });
             match timeout(TAKEN_WITHIN, taking).await {
                 Ok(Ok(answer)) => answers.extend(answer),
-                // It is tried again, behind the others.
-                Err(_) | Ok(Err(RuntimeError::Busy { .. })) => answers.push((here, again)),
+                // It is tried again, behind the others, and what is under way knows.
+                Err(_) | Ok(Err(RuntimeError::Busy { .. })) => {
+                    overtaken.store(true, Ordering::SeqCst);
+                    answers.push((here, again));
+                }
                 Ok(Err(error)) if stops_all(&error) => return Err(error),
                 Ok(Err(error)) => {
                     tracing::error!(%run, %error, "mail to a run could not be taken; it is dropped");
@@ -195,11 +200,15 @@ impl Inner {
     }
 
     /// Does what a mail says; it may be said again. What is to be answered, and to whom.
-    async fn take_mail(self: &Arc<Self>, mail: Mail) -> Result<Option<(Partition, Mail)>, RuntimeError> {
+    async fn take_mail(
+        self: &Arc<Self>,
+        mail: Mail,
+        overtaken: Overtaken,
+    ) -> Result<Option<(Partition, Mail)>, RuntimeError> {
         match mail {
             Mail::Start(child) => {
                 let to = child.parent.partition();
-                Ok(self.start_child(*child).await?.map(|answer| (to, answer)))
+                Ok(self.start_child(*child, overtaken).await?.map(|answer| (to, answer)))
             }
             Mail::Cancel { run } => self.cancel_child(&run).await.map(|()| None),
             Mail::Over { parent, step, run, result, usage } => {

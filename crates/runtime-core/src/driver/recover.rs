@@ -1,13 +1,13 @@
 //! Taking a store over: every open run goes on, waits visibly, or gets its outcome. Nothing has to be corrected first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_codec::OpenRun;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, Phase, RunView};
+use runtime_traits::log::{Entry, Head, Outcome, Phase, RunView};
 use runtime_traits::name::SessionName;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
@@ -44,8 +44,13 @@ impl Inner {
             .try_collect()
             .await?;
         let mut found: Vec<Found> = found.into_iter().flatten().collect();
-        // What has begun goes first: an acceptance that was submitted again may have landed behind a later one.
-        found.sort_by_key(|found| (found.place.agent, found.view.phase == Phase::Queued, found.accepted_by));
+        let going_on = self.going_on(&found).await?;
+        // What has begun goes first: an acceptance that was submitted again may have landed behind a later one. A run that
+        // goes on from the last one was accepted with its end, and keeps its place all the same.
+        found.sort_by_key(|found| {
+            let queued = found.view.phase == Phase::Queued;
+            (found.place.agent, queued, !going_on.contains(&found.place.run), found.accepted_by)
+        });
         if !found.is_empty() {
             tracing::info!(runs = found.len(), "runs were open in the store; they go on");
         }
@@ -80,6 +85,30 @@ impl Inner {
             self.displace_again(&place, policy, accepted, &revisions).await?;
         }
         Ok(())
+    }
+
+    /// The runs in which the last runs of their sessions go on, where others wait for their turn as well. Which runs these
+    /// are is said by the end of the run with which the session's conversation ends.
+    async fn going_on(&self, found: &[Found]) -> Result<HashSet<RunId>, RuntimeError> {
+        let mut sessions: HashMap<(AgentId, &SessionName), (&Place, usize)> = HashMap::new();
+        for Found { place, view, .. } in found {
+            if view.phase == Phase::Queued {
+                sessions.entry((place.agent, &place.session)).or_insert((place, 0)).1 += 1;
+            }
+        }
+        let mut going_on = HashSet::new();
+        for (place, _) in sessions.into_values().filter(|(_, queued)| *queued > 1) {
+            let head = keys::head(&place.tenant, &place.agent, &place.session);
+            let Some(Head { run, .. }) = self.record(&head).await? else { continue };
+            match self.run_log(&run).await {
+                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => {
+                    going_on.insert(next);
+                }
+                Ok(_) | Err(RuntimeError::UnknownRun { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(going_on)
     }
 
     /// A run that cannot go on keeps no other from it, unless it is the store that fails.

@@ -6,15 +6,13 @@ use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 use runtime_traits::id::RunId;
-use runtime_traits::log::StepKey;
+use runtime_traits::log::{Entry, EntryKind, StepKey};
 use runtime_traits::runtime::{Finished, RuntimeError};
 use tokio::sync::{Notify, broadcast};
 
+use super::previews::{Previews, Shown};
 use crate::engine::batches::Place;
 use crate::engine::machine::RunMachine;
-
-/// The most previews that a slow reader may be behind; older ones are lost to it.
-const PREVIEWS: usize = 256;
 
 /// A run in memory.
 #[derive(Debug)]
@@ -29,7 +27,8 @@ pub(super) struct RunSlot {
     moved: Notify,
     /// Tells the attempt that somebody changed its machine.
     pub(super) signal: Signal,
-    previews: Mutex<Option<broadcast::Sender<Shown>>>,
+    /// There are none until somebody shows something, or watches.
+    previews: Mutex<Option<Box<Previews>>>,
 }
 
 /// Wakes one task; a signal that comes while it is awake is not lost.
@@ -37,15 +36,6 @@ pub(super) struct RunSlot {
 pub(super) struct Signal {
     raised: AtomicBool,
     waker: AtomicWaker,
-}
-
-/// What is shown before it is recorded.
-#[derive(Clone, Debug)]
-pub(super) enum Shown {
-    /// A piece of a step's value, or of the output.
-    Piece(Option<StepKey>, String),
-    /// What was shown of the step's value does not count.
-    Retracted(StepKey),
 }
 
 /// Where a run is.
@@ -188,15 +178,40 @@ impl RunSlot {
         }
     }
 
-    pub(super) fn show(&self, shown: impl FnOnce() -> Shown) {
-        if let Some(previews) = &*lock(&self.previews) {
-            // Nobody listening is no failure: a preview may get lost.
-            let _ = previews.send(shown());
+    /// Shows a piece of a step's value, or of the output.
+    pub(super) fn show(&self, step: Option<StepKey>, text: &str) {
+        lock(&self.previews).get_or_insert_default().show(self.entries(), step, text);
+    }
+
+    /// Takes back what was shown of a step's value.
+    pub(super) fn retract(&self, step: &StepKey) {
+        if let Some(previews) = &mut *lock(&self.previews) {
+            previews.retract(self.entries(), step);
         }
     }
 
-    pub(super) fn previews(&self) -> broadcast::Receiver<Shown> {
-        lock(&self.previews).get_or_insert_with(|| broadcast::channel(PREVIEWS).0).subscribe()
+    /// Lets go what was shown beforehand of what these entries record. Called before they count as committed, so that who
+    /// comes after them is not shown it once more.
+    pub(super) fn recorded(&self, entries: &[Entry]) {
+        let mut previews = lock(&self.previews);
+        let Some(previews) = &mut *previews else { return };
+        for entry in entries {
+            match &entry.kind {
+                EntryKind::StepSettled(settled) => previews.forget(&settled.key),
+                EntryKind::StepUnknown(unknown) => previews.forget(&unknown.key),
+                EntryKind::AttemptEnded(_) | EntryKind::Ended(_) => previews.forget_all(),
+                // What was shown of the try before will be shown again.
+                EntryKind::StepDispatched(dispatched) if dispatched.try_no > 1 => {
+                    previews.retract(self.entries(), &dispatched.key);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What was shown so far of steps under way, and whatever is shown from now on.
+    pub(super) fn previews(&self) -> (Vec<Shown>, broadcast::Receiver<Shown>) {
+        lock(&self.previews).get_or_insert_default().watch(self.entries())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run as it happens: a tail of its log, with previews between.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream;
@@ -7,13 +8,14 @@ use runtime_traits::content::Payload;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, EntryKind, StepSettled};
 use runtime_traits::name::Tenant;
-use runtime_traits::runtime::{RunStream, RuntimeError, StreamItem};
+use runtime_traits::runtime::{Previewed, RunStream, RuntimeError, StreamItem};
 use runtime_traits::store::Seq;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::inner::Inner;
-use super::run_slot::{RunSlot, Shown, Stage};
+use super::previews::Shown;
+use super::run_slot::{RunSlot, Stage};
 use crate::engine::machine::payload_of;
 
 /// A reader's place in a run.
@@ -22,9 +24,12 @@ struct Tail {
     tenant: Tenant,
     run: RunId,
     next: Seq,
-    ready: std::collections::VecDeque<Entry>,
+    ready: VecDeque<Entry>,
     slot: Option<Arc<RunSlot>>,
     previews: Option<broadcast::Receiver<Shown>>,
+    /// What was taken from there, and has to wait for the entries before it.
+    shown: VecDeque<Shown>,
+    previewed: Previewed,
     over: bool,
 }
 
@@ -40,15 +45,17 @@ impl Inner {
         if slot.is_none() {
             self.tenant_log(tenant, run).await?;
         }
-        let previews = slot.as_ref().map(|slot| slot.previews());
+        let (shown, previews) = slot.as_ref().map(|slot| slot.previews()).unzip();
         let tail = Tail {
             inner: Arc::clone(self),
             tenant: tenant.clone(),
             run: *run,
             next: from.max(Seq::FIRST),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
             slot,
             previews,
+            shown: shown.unwrap_or_default().into(),
+            previewed: Previewed::default(),
             over: false,
         };
         Ok(Box::pin(stream::unfold(
@@ -64,9 +71,13 @@ impl Tail {
             if self.over {
                 return None;
             }
+            if let Some(item) = self.shown_now() {
+                return Some(Ok(item));
+            }
             if let Some(entry) = self.ready.pop_front() {
                 self.next = entry.seq.next();
                 self.over = matches!(entry.kind, EntryKind::Ended(_));
+                self.previewed.recorded(&entry);
                 return Some(self.with_content(entry).await);
             }
             let seen = self.slot.as_ref().map_or(u64::MAX, |slot| slot.entries());
@@ -90,16 +101,40 @@ impl Tail {
                 Stage::Left(error) => return Some(Err(self.ends_with(error))),
                 _ => {}
             }
-            match self.preview_or_move(&slot, seen).await {
-                Some(Shown::Piece(step, text)) => return Some(Ok(StreamItem::Preview { step, text })),
-                Some(Shown::Retracted(step)) => return Some(Ok(StreamItem::Retracted { step })),
-                None => {}
-            }
+            self.preview_or_move(&slot, seen).await;
         }
     }
 
-    /// The next preview, or `None` when the log has grown.
-    async fn preview_or_move(&mut self, slot: &RunSlot, seen: u64) -> Option<Shown> {
+    /// The next preview, if the entries before it were given. It comes before the entry that says it again.
+    fn shown_now(&mut self) -> Option<StreamItem> {
+        if self.shown.is_empty()
+            && let Some(previews) = &mut self.previews
+        {
+            match previews.try_recv() {
+                Ok(shown) => self.shown.push_back(shown),
+                Err(TryRecvError::Lagged(_)) => self.join_again(),
+                Err(TryRecvError::Closed) => self.previews = None,
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        let Shown { item, .. } = self.shown.pop_front_if(|shown| shown.after < self.next.0)?;
+        self.previewed.note(&item);
+        Some(item)
+    }
+
+    /// A reader that was too slow is as good as one who comes late.
+    fn join_again(&mut self) {
+        let withdrawn = self.previewed.withdraw().into_iter();
+        self.shown.extend(withdrawn.map(|item| Shown { after: 0, item }));
+        self.previews = self.slot.as_ref().map(|slot| {
+            let (shown, previews) = slot.previews();
+            self.shown.extend(shown);
+            previews
+        });
+    }
+
+    /// Waits until there is another preview, or the log has grown.
+    async fn preview_or_move(&mut self, slot: &RunSlot, seen: u64) {
         let ending = self.inner.ending.clone();
         let previews = async {
             match &mut self.previews {
@@ -108,15 +143,14 @@ impl Tail {
             }
         };
         tokio::select! {
-            // A preview is older than the entry that says it again.
             biased;
             received = previews => match received {
-                Ok(shown) => Some(shown),
-                Err(RecvError::Lagged(_)) => None,
-                Err(RecvError::Closed) => { self.previews = None; None }
+                Ok(shown) => self.shown.push_back(shown),
+                Err(RecvError::Lagged(_)) => self.join_again(),
+                Err(RecvError::Closed) => self.previews = None,
             },
-            () = slot.moves(seen) => None,
-            () = ending.cancelled() => { self.over = true; None }
+            () = slot.moves(seen) => {}
+            () = ending.cancelled() => self.over = true,
         }
     }
 

@@ -235,6 +235,7 @@ impl Writes {
             ("output-tokens", usage.output_tokens),
             ("model-calls", u64::from(usage.model_calls)),
             ("tool-calls", u64::from(usage.tool_calls)),
+            ("estimated-tokens", usage.estimated_tokens),
         ];
         for (what, sum) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
             let by = i64::try_from(sum).unwrap_or(i64::MAX);

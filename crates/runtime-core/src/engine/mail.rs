@@ -1,11 +1,13 @@
 //! What leaves a run for other partitions: pure reads of its log.
 
+use std::collections::HashSet;
+
 use runtime_codec::{Child, Mail};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
     Accepted, DecidedBy, Entry, EntryKind, FailureKind, Outcome, StepFailure, StepFailureKind, StepKey,
-    StepSort, Usage, WaitClosed, WaitId, WaitOn,
+    Usage, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 
 use super::batches::Place;
@@ -108,12 +110,14 @@ pub fn over(run: RunId, accepted: &Accepted, outcome: &Outcome, usage: Usage) ->
 
 /// What a run used by itself, without the runs that it asked for.
 pub fn own_usage(log: &[Entry], whole: Usage) -> Usage {
-    let mut calls: Vec<&StepKey> = Vec::new();
+    let mut calls: HashSet<&StepKey> = HashSet::new();
     let mut called = Usage::default();
     for entry in log {
         match &entry.kind {
-            EntryKind::StepOpened(opened) if opened.sort == StepSort::Call => calls.push(&opened.key),
-            EntryKind::StepSettled(settled) if calls.contains(&&settled.key) => {
+            EntryKind::WaitOpened(WaitOpened { on: WaitOn::Child { step, .. }, .. }) => {
+                calls.insert(step);
+            }
+            EntryKind::StepSettled(settled) if calls.contains(&settled.key) => {
                 called = called.plus(settled.usage)
             }
             _ => {}

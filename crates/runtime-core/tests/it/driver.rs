@@ -7,6 +7,7 @@ mod edges;
 mod forks;
 mod house;
 mod lifecycle;
+mod previews;
 mod recovery;
 mod regressions;
 mod said;

@@ -94,7 +94,7 @@ impl Evidence {
     /// # Errors
     /// [`EvidenceError`].
     pub(super) async fn read(path: &Path) -> Result<Self, EvidenceError> {
-        let store = open_store(&format!("redb:{}", path.display()))?;
+        let store = open_store(&format!("redb:{}", path.display())).await?;
         let mut evidence = Self::default();
         for partition in store.partitions().await? {
             evidence.read_cells(store.as_ref(), partition).await?;

@@ -91,7 +91,7 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
     let filter = EnvFilter::try_from_env("AGENT_RUNTIME_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let uri = format!("redb:{}", args.store.display());
-    let mut store = open_store(&uri)?;
+    let mut store = open_store(&uri).await?;
     if let Some(flaw) = args.flaw {
         store = Arc::new(FlawedStore::new(store, flaw));
     }

@@ -41,8 +41,8 @@ fn event(item: Result<StreamItem, RuntimeError>) -> (Event, bool) {
             let event = Event::default().event(ENTRY).id(entry.seq.0.to_string());
             (data(event, &EntryEvent { entry, content }), is_last)
         }
-        Ok(StreamItem::Preview { step, text }) => {
-            (data(Event::default().event(PREVIEW), &PreviewEvent { step, text }), false)
+        Ok(StreamItem::Preview { step, text, gap }) => {
+            (data(Event::default().event(PREVIEW), &PreviewEvent { step, text, gap }), false)
         }
         Ok(StreamItem::Retracted { step }) => {
             (data(Event::default().event(RETRACTED), &RetractedEvent { step }), false)

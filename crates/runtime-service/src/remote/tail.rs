@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response, header};
 use runtime_traits::log::{EntryKind, Phase};
-use runtime_traits::runtime::StreamItem;
+use runtime_traits::runtime::{Previewed, StreamItem};
 use runtime_traits::store::Seq;
 use runtime_traits::{Cause, RunId, RunView, RuntimeError};
 use tokio::time::{sleep, timeout};
@@ -28,6 +28,7 @@ pub(super) struct Tail {
     again: Again,
     connection: Option<Connection>,
     ready: VecDeque<StreamItem>,
+    previewed: Previewed,
     over: bool,
 }
 
@@ -57,6 +58,7 @@ impl Tail {
             again,
             connection: None,
             ready: VecDeque::new(),
+            previewed: Previewed::default(),
             over: false,
         };
         while let Err(failure) = tail.connect().await {
@@ -107,6 +109,8 @@ impl Tail {
         let within = self.remote.deadlines.answer;
         let response =
             timeout(within, self.remote.send(request)).await.unwrap_or_else(|_| Err(silence(within)))?;
+        // Another connection shows anew what is under way.
+        self.ready.extend(self.previewed.withdraw());
         self.connection = Some(Connection { response, events: Events::default(), opened: false });
         Ok(())
     }
@@ -141,13 +145,13 @@ impl Tail {
         match event.name.as_str() {
             ENTRY => self.take_entry(parse(&event.data)?),
             PREVIEW => {
-                let PreviewEvent { step, text } = parse(&event.data)?;
-                self.ready.push_back(StreamItem::Preview { step, text });
+                let PreviewEvent { step, text, gap } = parse(&event.data)?;
+                self.give(StreamItem::Preview { step, text, gap });
                 Ok(())
             }
             RETRACTED => {
                 let RetractedEvent { step } = parse(&event.data)?;
-                self.ready.push_back(StreamItem::Retracted { step });
+                self.give(StreamItem::Retracted { step });
                 Ok(())
             }
             PROBLEM => {
@@ -173,8 +177,13 @@ impl Tail {
         self.next = Seq(entry.seq.0 + 1);
         self.over = matches!(entry.kind, EntryKind::Ended(_));
         self.be_patient();
-        self.ready.push_back(StreamItem::Entry { entry, content });
+        self.give(StreamItem::Entry { entry, content });
         Ok(())
+    }
+
+    fn give(&mut self, item: StreamItem) {
+        self.previewed.note(&item);
+        self.ready.push_back(item);
     }
 
     /// A stream that was closed before `Ended` came: the service was stopped, or `Ended` lies before what was asked for.

@@ -34,7 +34,7 @@ async fn a_question_is_answered_with_events_when_asked_so() {
     let place = Place::new().await;
     let samples = place.runtime.samples();
     let mut items = samples.items(Seq(1));
-    items.insert(2, StreamItem::Preview { step: None, text: "HE\nL".to_owned() });
+    items.insert(2, StreamItem::Preview { step: None, text: "HE\nL".to_owned(), gap: false });
     place.runtime.answer(Answer::Submitted(Submitted { run: samples.run, repeated: false }));
     place.runtime.answer(play(items));
     let request = client()

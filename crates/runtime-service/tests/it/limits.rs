@@ -141,7 +141,7 @@ async fn who_does_not_read_is_cut_off() {
     };
     let place = Place::with(settings).await;
     let samples = place.runtime.samples();
-    let large = StreamItem::Preview { step: None, text: "x".repeat(MIB) };
+    let large = StreamItem::Preview { step: None, text: "x".repeat(MIB), gap: false };
     place.runtime.answer(Answer::Stream(Play {
         items: (0..200).map(|_| Ok(large.clone())).collect(),
         stays_open: true,
@@ -164,7 +164,9 @@ async fn one_slow_reader_holds_nobody_up() {
     let place = Place::new().await;
     let run = place.runtime.samples().run;
     place.runtime.answer(Answer::Stream(Play {
-        items: (0..50).map(|_| Ok(StreamItem::Preview { step: None, text: "x".repeat(MIB) })).collect(),
+        items: (0..50)
+            .map(|_| Ok(StreamItem::Preview { step: None, text: "x".repeat(MIB), gap: false }))
+            .collect(),
         stays_open: true,
     }));
     let mut slow = place.over_tcp().stream(&run, runtime_traits::store::Seq(1)).await.expect("a stream");

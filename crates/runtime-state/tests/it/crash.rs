@@ -35,7 +35,7 @@ fn entry(writer: u64, n: u64) -> Vec<u8> {
 /// The process that gets killed: says `acknowledged writer n` for every commit that was answered with `Ok` at `Disk`.
 fn commit_until_killed(uri: &str) {
     block_on(async {
-        let store = open(uri).unwrap();
+        let store = open(uri).await.unwrap();
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
             let store = Arc::clone(&store);
@@ -132,7 +132,7 @@ fn start(test: &str, uri: &str) -> Child {
 }
 
 async fn check(uri: &str, acknowledged: &[u64], round: u32) {
-    let store = open(uri).unwrap();
+    let store = open(uri).await.unwrap();
     for (writer, acknowledged) in (0..).zip(acknowledged) {
         let tail = store.read(&log(writer), Seq(1), u32::MAX).await.unwrap();
         let last = tail.next.0 - 1;

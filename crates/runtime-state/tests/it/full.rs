@@ -26,7 +26,7 @@ fn large(n: u32) -> Batch {
 /// Runs in a process of its own, because the limit is the process's.
 fn fill(uri: &str) {
     block_on(async {
-        let store = open(uri).unwrap();
+        let store = open(uri).await.unwrap();
         // sled cannot always be opened again while there is no room, so that nobody knows, and nothing is read. When it
         // is, it begins another part of its log, which may have room for one batch more.
         let strict = uri.starts_with("redb:");
@@ -61,7 +61,7 @@ fn fill(uri: &str) {
             written += 1;
         }
         drop(store);
-        let store = open(uri).unwrap();
+        let store = open(uri).await.unwrap();
         let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
         assert_eq!(cells.len() as u32, written);
         assert!(cells.iter().zip(0..).all(|((_, cell), n)| cell.value == vec![n as u8; 50_000]));

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
+mod copying;
 mod crash;
 mod disk;
+mod encrypted;
 mod fixtures;
 mod full;
 mod memory;
@@ -12,9 +14,17 @@ mod redb_damage;
 mod redb_faults;
 mod redb_group;
 mod redb_suite;
+mod redis_faults;
+mod redis_fixtures;
+mod redis_opening;
+mod redis_suite;
+mod rekeying;
 mod size;
 mod sled_damage;
 mod sled_faults;
 mod sled_opening;
 mod sled_suite;
+mod traced;
 mod uri;
+mod verifying;
+mod wrapped;

@@ -36,7 +36,7 @@ fn overwrite(scheme: &str, small: u32, times: u32) {
     let path = folder.path().join("agents");
     let uri = format!("{scheme}:{}", path.display());
     block_on(async {
-        let store = open(&uri).unwrap();
+        let store = open(&uri).await.unwrap();
         let mut largest = 0;
         for time in 0..times {
             for key in 0..KEYS {
@@ -59,7 +59,7 @@ fn overwrite(scheme: &str, small: u32, times: u32) {
         );
         assert!(largest <= 5 * live, "{largest} bytes on disk for {live}");
         drop(store);
-        let store = open(&uri).unwrap();
+        let store = open(&uri).await.unwrap();
         assert_eq!(self::live(&*store).await, live);
         assert!(on_disk(&path) <= 5 * live);
     });

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use runtime_traits::agent::{Call, WaitFor};
 use runtime_traits::log::{Author, StepSort};
-use runtime_traits::model::{Spoken, ToolCall, ToolResult};
+use runtime_traits::model::{Deltas, Spoken, ToolCall, ToolResult};
 use runtime_traits::{
     Agent, AgentError, AgentSpec, Content, Ctx, Effect, ModelReply, StepError, StepOptions, Usage,
 };
@@ -17,6 +17,9 @@ pub enum Play {
     Echo,
     /// Gives its input in capitals, from a step that shows a piece of it beforehand.
     Shout,
+    /// Shows each word of its input as a piece of one step's value, and passes the gate of that name after it; the word
+    /// `again` takes back what was shown. Gives the words in capitals.
+    Show,
     /// Passes a gate for each word of its input, each in a step that may be repeated. Gives the words back.
     Gate,
     /// As [`Play::Gate`], in steps that are done at most once.
@@ -55,9 +58,10 @@ pub struct Player {
 
 impl Play {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Echo,
         Self::Shout,
+        Self::Show,
         Self::Gate,
         Self::Once,
         Self::Remember,
@@ -78,6 +82,7 @@ impl Play {
         match self {
             Self::Echo => "echo",
             Self::Shout => "shout",
+            Self::Show => "show",
             Self::Gate => "gate",
             Self::Once => "once",
             Self::Remember => "remember",
@@ -113,6 +118,21 @@ impl Player {
             })
             .await?;
         Ok(Content::text(loud))
+    }
+
+    async fn show(&self, ctx: &Ctx, input: &Content) -> Result<Content, AgentError> {
+        let text = input.as_text()?;
+        let showing = ctx.step("show", Effect::Repeatable, text, |call| async move {
+            for word in text.split_whitespace() {
+                match word {
+                    "again" => call.retract(),
+                    word => call.text(word),
+                }
+                self.gates.pass(word).await;
+            }
+            Ok(text.to_uppercase())
+        });
+        Ok(Content::text(showing.await?))
     }
 
     async fn pass(&self, ctx: &Ctx, input: &Content, effect: Effect) -> Result<Content, AgentError> {
@@ -208,6 +228,7 @@ impl Agent for Player {
         match self.play {
             Play::Echo => Ok(input),
             Play::Shout => Self::shout(&ctx, &input).await,
+            Play::Show => self.show(&ctx, &input).await,
             Play::Gate => self.pass(&ctx, &input, Effect::Repeatable).await,
             Play::Once => self.pass(&ctx, &input, Effect::AtMostOnce).await,
             Play::Remember => Self::remember(&ctx, &input),

@@ -14,10 +14,11 @@ use runtime_traits::partition::Partition;
 use runtime_traits::store::{
     Batch, Cell, Committed, Key, Log, LogExtent, Seq, StateError, StateStore, StoreProfile, Tail,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 type Answer = Result<Committed, StateError>;
 type Decide = Box<dyn FnMut(&Batch) -> Fault + Send>;
+type DecideRead = Box<dyn FnMut(&Log) -> ReadFault + Send>;
 
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,18 @@ pub enum Fault {
     /// It waits for [`FaultyStore::release`], and all later ones of its partition wait behind it.
     Hold,
     /// It is applied or refused, and the answer waits for [`FaultyStore::release`].
+    HoldAnswer,
+}
+
+/// What happens to a read of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadFault {
+    /// Nothing.
+    #[default]
+    Pass,
+    /// The caller is told [`StateError::Unavailable`].
+    Unavailable,
+    /// It is read, and the answer waits for [`FaultyStore::release_read`].
     HoldAnswer,
 }
 
@@ -71,6 +84,9 @@ pub struct FaultyStore {
     count: watch::Sender<usize>,
     commits: AtomicUsize,
     fail_reads: AtomicBool,
+    decide_reads: Mutex<DecideRead>,
+    held_reads: Semaphore,
+    released_reads: Semaphore,
 }
 
 struct Held {
@@ -93,6 +109,9 @@ impl FaultyStore {
             count: watch::Sender::new(0),
             commits: AtomicUsize::new(0),
             fail_reads: AtomicBool::new(false),
+            decide_reads: Mutex::new(Box::new(|_| ReadFault::Pass)),
+            held_reads: Semaphore::new(0),
+            released_reads: Semaphore::new(0),
         }
     }
 
@@ -110,6 +129,21 @@ impl FaultyStore {
     /// Whether all reads fail with [`StateError::Unavailable`].
     pub fn fail_reads(&self, fail: bool) {
         self.fail_reads.store(fail, Ordering::SeqCst);
+    }
+
+    /// Asks `decide` about each read of a log from now on.
+    pub fn decide_reads_by(&self, decide: impl FnMut(&Log) -> ReadFault + Send + 'static) {
+        *lock(&self.decide_reads) = Box::new(decide);
+    }
+
+    /// Waits until the answer of a read is held; each that is ends one such wait.
+    pub async fn until_read_held(&self) {
+        take(&self.held_reads).await;
+    }
+
+    /// Lets the answer of a read go: one that is held, or the next.
+    pub fn release_read(&self) {
+        self.released_reads.add_permits(1);
     }
 
     /// Commits that were asked for so far.
@@ -195,7 +229,16 @@ impl StateStore for FaultyStore {
 
     async fn read(&self, log: &Log, from: Seq, limit: u32) -> Result<Tail, StateError> {
         self.readable()?;
-        self.inner.read(log, from, limit).await
+        let fault = (lock(&self.decide_reads))(log);
+        if fault == ReadFault::Unavailable {
+            return Err(unavailable());
+        }
+        let answer = self.inner.read(log, from, limit).await;
+        if fault == ReadFault::HoldAnswer {
+            self.held_reads.add_permits(1);
+            take(&self.released_reads).await;
+        }
+        answer
     }
 
     async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {
@@ -246,6 +289,10 @@ async fn apply(inner: Arc<dyn StateStore>, batch: Batch, fault: Fault) -> Answer
             Err(StateError::Unknown { batch: id })
         }
     }
+}
+
+async fn take(semaphore: &Semaphore) {
+    semaphore.acquire().await.expect("nobody closes it").forget();
 }
 
 fn is_behind(held: &VecDeque<Held>, partition: Partition) -> bool {

@@ -82,6 +82,11 @@ impl MapStore {
         self.lock().fail_reads = fail;
     }
 
+    /// Whether it is a copy that follows another store, and must not be read.
+    pub fn make_copy(&self, is_copy: bool) {
+        self.lock().is_copy = is_copy;
+    }
+
     /// Batches that were applied so far, repetitions and refusals not counted.
     pub fn applied(&self) -> u64 {
         self.lock().applied
@@ -92,7 +97,11 @@ impl MapStore {
         contents.before_read();
         match contents.readable() {
             Ok(()) => Ok(read(&contents.live)),
-            Err(StateError::Unavailable { .. }) if self.flaw == Some(Flaw::NoneForErrors) => Ok(T::default()),
+            Err(StateError::Unavailable { .. })
+                if contents.fail_reads && self.flaw == Some(Flaw::NoneForErrors) =>
+            {
+                Ok(T::default())
+            }
             Err(trouble) => Err(trouble),
         }
     }

@@ -32,7 +32,7 @@ pub use people::{
     rollback_forgets,
 };
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
-pub use streams::stream_is_the_log;
+pub use streams::{late_viewers_catch_up, stream_is_the_log};
 
 /// How the suite gets a runtime, and what it may do to it.
 ///
@@ -75,6 +75,7 @@ macro_rules! for_each_runtime_case {
                 sessions_in_order "sessions-in-order",
                 rejected_when_busy "rejected-when-busy",
                 stream_is_the_log "stream-is-the-log",
+                late_viewers_catch_up "late-viewers-catch-up",
                 cancel_answers_in_time "cancel-answers-in-time",
                 stop_drains "stop-drains",
                 pause_holds_steps "pause-holds-steps",

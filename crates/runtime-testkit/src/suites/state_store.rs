@@ -8,6 +8,7 @@ mod durability;
 mod identity;
 mod limits;
 mod logs;
+mod primary;
 mod probe;
 mod random;
 mod reading;
@@ -23,6 +24,7 @@ pub use durability::{durable_when_ok, no_peeking, poisoned};
 pub use identity::{drop_is_not_cancel, in_order, once_by_id};
 pub use limits::{one_partition, sized};
 pub use logs::gap_free;
+pub use primary::primary;
 pub use random::answers_as_the_model;
 pub use reading::{absent_is_known, no_clock, ordered_pages};
 
@@ -44,6 +46,11 @@ pub trait StoreFixture: Send + Sync {
     fn faults(&self) -> Option<&dyn Faults> {
         None
     }
+
+    /// Copies of the present store. A store that processes share has some.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
 }
 
 /// What makes the disk of a fixture's present store fail.
@@ -55,6 +62,19 @@ pub trait Faults: Send + Sync {
     fn fail_reads(&self, fail: bool);
 }
 
+/// Copies of a fixture's present store, which follow it and may be behind.
+#[async_trait]
+pub trait Copies: Send + Sync {
+    /// Opens a copy as if it were the store, and answers why that does not work.
+    async fn open_copy(&self) -> Result<Arc<dyn StateStore>, String>;
+
+    /// Makes a copy the primary, and what the present store is connected to a copy of that.
+    async fn demote(&self);
+
+    /// Makes what the present store is connected to the primary again. Nothing was written meanwhile.
+    async fn promote(&self);
+}
+
 /// A clause and its test.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -63,9 +83,6 @@ pub struct Case {
     /// Panics when the clause does not hold.
     pub run: for<'a> fn(&'a dyn StoreFixture) -> BoxFuture<'a, ()>,
 }
-
-/// Clauses of the contract without a case yet: no store is shared before there is one on Redis.
-pub const LATER: &[&str] = &["primary"];
 
 /// Hands the names of all cases to the macro `$then`, after what stands in the brackets.
 #[doc(hidden)]
@@ -89,6 +106,7 @@ macro_rules! for_each_state_store_case {
             sized "sized",
             poisoned "poisoned",
             one_partition "one-partition",
+            primary "primary",
         }
     };
 }

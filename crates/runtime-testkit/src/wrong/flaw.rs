@@ -39,6 +39,8 @@ pub enum Flaw {
     GoesOn,
     /// Takes batches over two partitions, and writes the part that is at home.
     TakesTwoPartitions,
+    /// Reads from a copy that may be behind.
+    ReadsCopies,
 }
 
 impl Flaw {
@@ -62,6 +64,7 @@ impl Flaw {
         Self::TakesAnySize,
         Self::GoesOn,
         Self::TakesTwoPartitions,
+        Self::ReadsCopies,
     ];
 
     /// The clause that it breaks, and the only one.
@@ -82,6 +85,7 @@ impl Flaw {
             Self::TakesAnySize => "sized",
             Self::GoesOn => "poisoned",
             Self::TakesTwoPartitions => "one-partition",
+            Self::ReadsCopies => "primary",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use runtime_testkit::fakes::MapStore;
-use runtime_testkit::suites::state_store::{Faults, StoreFixture};
+use runtime_testkit::suites::state_store::{Copies, Faults, StoreFixture};
 use runtime_testkit::wrong::{self, Flaw};
 use runtime_traits::store::{Durability, StateStore};
 
@@ -50,6 +50,28 @@ impl StoreFixture for Maps {
 
     fn faults(&self) -> Option<&dyn Faults> {
         Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Copies for Maps {
+    async fn open_copy(&self) -> Result<Arc<dyn StateStore>, String> {
+        let copy = self.flaw.map_or_else(MapStore::new, wrong::store);
+        copy.make_copy(true);
+        copy.partitions().await.map_err(|error| error.to_string())?;
+        Ok(Arc::new(copy))
+    }
+
+    async fn demote(&self) {
+        self.store().make_copy(true);
+    }
+
+    async fn promote(&self) {
+        self.store().make_copy(false);
     }
 }
 

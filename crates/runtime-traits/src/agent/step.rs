@@ -64,8 +64,8 @@ impl StepOptions {
         self
     }
 
-    /// Says the most that one dispatch may use. A dispatch of which nobody says what it used, because it was given up or
-    /// the process died, is booked with this. Not for pure steps: they have no entry but their result.
+    /// Says what a dispatch that is given up, or that a crash cuts off, is booked with beside what it has reported: the most
+    /// that it may be using then. Not for pure steps: they have no entry but their result.
     #[must_use]
     pub fn reserving(mut self, usage: Usage) -> Self {
         self.reserves = usage;
@@ -116,6 +116,7 @@ impl StepCall {
     }
 
     /// Adds to what this dispatch used. What was used is told when it is known, not at the end: a dispatch may be given up.
+    /// What asking the other side (`reconcile`) used is not booked.
     pub fn used(&self, usage: Usage) {
         if let Some((port, slot)) = &self.step {
             port.used(*slot, usage);

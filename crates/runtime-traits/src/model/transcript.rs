@@ -15,6 +15,9 @@ use crate::model::request::ChatMessage;
 /// What stands where a call has no result: its run ended before there was one.
 pub const NO_RESULT: &str = "There is no result: the run ended before the tool was done.";
 
+/// Stands at the begin of a conversation whose begin is not shown: the first word is a caller's.
+pub const LEFT_OUT: &str = "(What was said before is left out.)";
+
 /// A message of a session with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spoken {
@@ -71,12 +74,13 @@ pub fn project(spoken: &[Spoken]) -> Vec<ChatMessage> {
     transcript.messages()
 }
 
-/// The end of a conversation, of at most `most` messages: it begins with a caller's, so that no call is cut from its
-/// result.
+/// The end of a conversation, of at most `most` messages: it begins with a caller's, or in the middle of a run that is longer
+/// than that, but never with a result, so that no call is cut from its result.
 pub fn window(spoken: &[Spoken], most: usize) -> &[Spoken] {
     let end = &spoken[spoken.len().saturating_sub(most)..];
-    let first = end.iter().position(|message| message.author == Author::Caller).unwrap_or(end.len());
-    &end[first..]
+    let of_caller = end.iter().position(|message| message.author == Author::Caller);
+    let whole = || end.iter().position(|message| message.author != Author::Tool);
+    &end[of_caller.or_else(whole).unwrap_or(end.len())..]
 }
 
 impl Transcript {
@@ -110,10 +114,10 @@ impl Transcript {
         self.close();
         let open: Vec<OpenCall> = reply.calls.iter().map(|call| self.opened(call)).collect();
         self.answered = open.is_empty().then_some(run);
-        // The first word is a caller's, also where the beginning of a conversation was let go.
-        if self.messages.is_empty() || (is_blank(&reply.text) && open.is_empty()) {
+        if is_blank(&reply.text) && open.is_empty() {
             return;
         }
+        self.begin();
         let calls = open.iter().zip(&reply.calls).map(|(open, call)| sendable(&open.id, call)).collect();
         let text = if is_blank(&reply.text) { String::new() } else { reply.text.clone() };
         let state = reply.state.clone();
@@ -144,8 +148,17 @@ impl Transcript {
             Some(ChatMessage::Assistant { text: said, calls, .. }) if in_place && calls.is_empty() => {
                 *said = text
             }
-            Some(_) => self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None }),
-            None => {}
+            Some(_) | None => {
+                self.begin();
+                self.messages.push(ChatMessage::Assistant { text, calls: Vec::new(), state: None });
+            }
+        }
+    }
+
+    /// The first word is a caller's, also where the begin of a conversation is not shown or was let go.
+    fn begin(&mut self) {
+        if self.messages.is_empty() {
+            self.messages.push(ChatMessage::User(LEFT_OUT.to_owned()));
         }
     }
 

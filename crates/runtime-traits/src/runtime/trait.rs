@@ -28,6 +28,8 @@ use crate::store::Seq;
 /// - `sessions-in-order`: the runs of a session are worked one after the other, in the order of acceptance.
 /// - `rejected-when-busy`: with the policy `Reject` a run for a busy session is `SessionBusy`.
 /// - `stream-is-the-log`: a stream gives every entry from the asked one on, in order, and ends after `Ended`.
+/// - `late-viewers-catch-up`: whoever comes while a step is under way is shown what the step has shown so far, and then the
+///   rest: nothing twice, nothing that was taken back, nothing of a step that has settled.
 /// - `cancel-answers-in-time`: `cancel` answers soon after `within` at the latest, and the run then has its outcome.
 /// - `stop-drains`: after `stop` no run is taken; those that were accepted and have not begun stay queued.
 /// - `pause-holds-steps`: after `pause` no step begins until `resume`.
@@ -107,6 +109,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     }
 
     /// A run as it happens, beginning with the entry `from`.
+    ///
+    /// Between the entries come previews of what is not recorded yet. Whoever comes late is shown, after the entries, what
+    /// the steps under way have shown so far: one piece for each, in the order in which they spoke last. What is kept for
+    /// that has a bound of a few KiB for each run. Beyond it the oldest part is let go, and the piece has a
+    /// [`gap`](crate::runtime::StreamItem::Preview::gap): its beginning is missing, and what follows is a middle. A reader
+    /// that falls behind is told `Retracted`, and is then shown anew what is kept. What is retracted, recorded or given up
+    /// is shown to nobody who comes later. A reader who ignores all previews misses nothing: entries say it again.
     ///
     /// # Errors
     /// [`RuntimeError::UnknownRun`].

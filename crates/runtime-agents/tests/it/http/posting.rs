@@ -52,6 +52,12 @@ async fn a_lost_post_is_asked_after_where_the_operator_says() {
     let call = StepCall::detached("one");
     let cases = [
         (answer("200 OK", TEXT, "it was done"), Some(Reconciled::Done("it was done".to_owned()))),
+        // What is under way is not done yet, and what has nothing to say has not said it.
+        (answer("202 Accepted", TEXT, "still working"), Some(Reconciled::Unknown)),
+        (answer("204 No Content", "", ""), Some(Reconciled::Unknown)),
+        // What is under way is not done yet, and who has nothing to say has not said it.
+        (answer("202 Accepted", TEXT, "still working"), Some(Reconciled::Unknown)),
+        (answer("204 No Content", "", ""), Some(Reconciled::Unknown)),
         (answer("404 Not Found", TEXT, ""), Some(Reconciled::NotDone)),
         (answer("410 Gone", TEXT, ""), Some(Reconciled::NotDone)),
         (answer("500 Internal Server Error", TEXT, ""), Some(Reconciled::Unknown)),

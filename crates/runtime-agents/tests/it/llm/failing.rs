@@ -218,7 +218,9 @@ async fn silence_ends_at_the_deadline_of_its_phase_and_closes_the_connection() {
         (String::new(), 50, 20_000, Phase::FirstByte, ""),
         (head.to_owned(), 50, 20_000, Phase::FirstByte, ""),
         (format!("{head}{role}"), 20_000, 50, Phase::BetweenTokens, ""),
-        (format!("{head}: a comment keeps it alive\n\n"), 20_000, 50, Phase::BetweenTokens, ""),
+        // A comment keeps a connection alive, and is no reply.
+        (format!("{head}: still here\n\n"), 50, 20_000, Phase::FirstByte, ""),
+        (format!("{head}{role}: still here\n\n"), 20_000, 50, Phase::BetweenTokens, ""),
         (format!("{head}{}", openai_text("Hel")), 20_000, 50, Phase::BetweenTokens, "Hel"),
     ];
     for (said, first, between, phase, shown) in cases {

@@ -1,6 +1,7 @@
 //! The tests of the models over HTTP.
 
 mod asking;
+mod bounds;
 mod contract;
 mod failing;
 mod replying;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::agents::{Gates, kinds};
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
 use runtime_traits::log::{Outcome, Phase, StepPhase, WaitOn};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, RunFilter, RunRequest, Runtime};
+use runtime_traits::runtime::{
+    AgentRef, CancelReceipt, Finished, Joined, Reply, RunFilter, RunRequest, Runtime, SessionPolicy,
+};
 use runtime_traits::store::{Batch, StateStore, Then};
-use runtime_traits::{AgentId, RunId, SessionName, Usage};
+use runtime_traits::{AgentId, AgentSpec, RunId, SessionName, Usage};
 
 use super::house::{House, output, submit, until_phase};
 
@@ -145,6 +148,35 @@ async fn large_contents_pass_between_agents() {
 }
 
 #[tokio::test]
+async fn whoever_looks_at_a_caller_is_told_which_run_waits_for_consent() {
+    let (house, gates) = (House::new(), Gates::new());
+    let builder = kinds(&gates).into_iter().fold(house.builder(), |builder, kind| builder.kind(kind));
+    let runtime = builder.open().await.unwrap();
+    for kind in ["call", "consent"] {
+        let agent = runtime.register_spec(AgentSpec::new(kind, kind).unwrap()).await.unwrap();
+        runtime.start_agent(agent).await.unwrap();
+    }
+    let agent: AgentRef = "call".parse().unwrap();
+    let run = runtime.submit(&agent, RunRequest::new("consent door")).await.unwrap().run;
+    let note = async |run: &RunId| {
+        let waits = runtime.run_status(run).await.unwrap().waits;
+        let WaitOn::Child { run, .. } = waits.first()?.on else { unreachable!("{waits:?}") };
+        Some((run, waits[0].note.clone()?))
+    };
+    let (called, told) = loop {
+        match note(&run).await {
+            Some(told) => break told,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(told, format!("`{called}`, which waits for consent to `act`"));
+
+    let wait = runtime.run_status(&called).await.unwrap().waits.remove(0);
+    runtime.answer(&called, wait.on.step().unwrap(), Reply::Approve { digest: wait.digest }).await.unwrap();
+    assert_eq!(output(&runtime, run).await, "door");
+}
+
+#[tokio::test]
 async fn a_run_goes_on_in_successors_and_its_caller_is_given_the_last_outcome() {
     let house = House::new();
     let (runtime, a, _) = house.with_two().await;
@@ -181,6 +213,34 @@ async fn a_successor_goes_before_runs_that_wait_for_their_turn() {
     let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
     let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
     assert_eq!(said, ["held:door relay:1", "relay:0", "arrived", "pure:late", "late!"]);
+}
+
+#[tokio::test]
+async fn a_successor_that_has_not_begun_keeps_its_place_over_a_restart() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    let first = submit(&runtime, a, "held:door go-on:held/next").await;
+    house.world.began("door").await;
+    let queued = submit(&runtime, a, "held:late").await;
+    // What goes on begins at once, unless its agent takes no turn just now.
+    runtime.stop_agent(a).await.unwrap();
+    house.world.open("door");
+    let joined = runtime.join(&first, Duration::from_secs(20)).await.unwrap();
+    let Joined::Ended(Finished { outcome: Outcome::Continued(next), .. }) = joined else {
+        unreachable!("{joined:?}")
+    };
+    assert_eq!(runtime.run_status(&next).await.unwrap().phase, Phase::Queued);
+
+    let (runtime, _, _) = house.with_two().await;
+    house.world.began("next").await;
+
+    assert_eq!(runtime.run_status(&queued).await.unwrap().phase, Phase::Queued);
+    house.world.open("next");
+    house.world.open("late");
+    output(&runtime, queued).await;
+    let page = runtime.messages(&AgentRef::Id(a), &SessionName::default(), None, 10).await.unwrap();
+    let said: Vec<_> = page.items.iter().map(|said| said.content.to_string()).collect();
+    assert_eq!(said, ["held:door go-on:held/next", "held:next", "next!", "held:late", "late!"]);
 }
 
 #[tokio::test]
@@ -340,4 +400,116 @@ async fn mail_that_was_taken_leaves_nothing_behind() {
     }
     let request = RunRequest::new("pure:z");
     drop((runtime, request));
+}
+
+/// A house over a store whose reads can be held.
+fn held() -> (House, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::scripted(Arc::new(MapStore::new()), []));
+    (House::over(Arc::clone(&store) as Arc<dyn StateStore>), store)
+}
+
+/// Holds the answer of the next read of a run's log that is not there yet: that of a called run.
+fn hold_first_look(store: &FaultyStore) {
+    let mut seen = std::collections::HashSet::new();
+    store.decide_reads_by(move |log| {
+        let of_run = log.path.to_string().starts_with("run/");
+        // The caller's log is read when its run parks; the called run's before it is there.
+        if of_run && seen.insert(log.clone()) && seen.len() == 1 {
+            ReadFault::HoldAnswer
+        } else {
+            ReadFault::Pass
+        }
+    });
+}
+
+/// Lets time pass: it passes as soon as nothing else can be done.
+async fn idle(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+// The time in which mail is taken passes by itself as soon as everything waits.
+#[tokio::test(start_paused = true)]
+async fn a_called_run_that_is_asked_for_twice_at_once_has_one_place() {
+    let (house, store) = held();
+    let (runtime, a, b) = house.with_two().await;
+    hold_first_look(&store);
+    let run = submit(&runtime, a, "call:b/held:door").await;
+    store.until_read_held().await;
+    // It is asked for once more, behind the other mail, and begins.
+    house.world.began("door").await;
+    store.release_read();
+
+    let child = run_of(&runtime, b).await;
+    house.world.open("door");
+    assert_eq!(output(&runtime, run).await, "[door!]");
+    assert!(matches!(runtime.join(&child, Duration::from_secs(20)).await, Ok(Joined::Ended(_))));
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
+    assert_eq!(house.world.times("door"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_called_run_that_its_caller_gave_up_before_it_was_accepted_is_not_begun() {
+    let (house, store) = held();
+    let (runtime, a, _) = house.with_two().await;
+    hold_first_look(&store);
+    let run = submit(&runtime, a, "call:b/held:door").await;
+    store.until_read_held().await;
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+    // Until the mail is put behind the one that says so.
+    idle(6).await;
+    store.release_read();
+    idle(1).await;
+
+    runtime.shutdown(Duration::from_secs(20)).await.unwrap();
+    let runtime = house.open().await;
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
+    assert_eq!(house.world.times("door"), 0);
+}
+
+#[tokio::test]
+async fn much_mail_to_ones_own_partition_is_taken() {
+    let house = House::new();
+    let runtime = house.builder().configure(|config| config.max_mail = 1).open().await.unwrap();
+    let b = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    runtime.start_agent(b).await.unwrap();
+
+    submit(&runtime, b, "calls:100").await;
+
+    house.world.began("n99").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_once_does_not_lose_an_interrupt() {
+    let (house, store) = held();
+    let (runtime, a, _) = house.with_two().await;
+    let waits = submit(&runtime, a, "call:b/held:door").await;
+    house.world.began("door").await;
+    until_phase(&runtime, waits, Phase::Parked).await;
+    idle(1).await;
+    let request = RunRequest::new("pure:now").when_busy(SessionPolicy::Interrupt);
+    let mut failed = false;
+    store.decide_reads_by(move |log| {
+        let fails = log.path.to_string().starts_with("run/") && !std::mem::replace(&mut failed, true);
+        if fails { ReadFault::Unavailable } else { ReadFault::Pass }
+    });
+
+    let next = runtime.submit(&AgentRef::Id(a), request).await.unwrap().run;
+
+    // Sooner than what the other one waits for gives up.
+    let joined = runtime.join(&next, Duration::from_secs(5)).await.unwrap();
+    assert!(matches!(joined, Joined::Ended(_)), "{joined:?}");
+}
+
+#[tokio::test]
+async fn agents_that_call_each_other_in_a_circle_are_told() {
+    let house = House::new();
+    let (runtime, a, _) = house.with_two().await;
+    // Each calls the other with what is left of the script.
+    let script = (0..40).map(|n| if n % 2 == 0 { "call:b/" } else { "call:a/" }).collect::<String>();
+
+    let run = submit(&runtime, a, &format!("{script}pure:x")).await;
+
+    let said = output(&runtime, run).await;
+    assert!(said.contains("32 deep") && said.contains("in a circle"), "{said}");
+    assert_eq!(runtime.status().await.unwrap().open_runs, 0);
 }

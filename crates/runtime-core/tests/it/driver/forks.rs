@@ -14,7 +14,7 @@ use runtime_traits::log::{Outcome, Phase};
 use runtime_traits::runtime::{
     AgentRef, ForkRequest, Joined, RunRequest, Runtime, RuntimeError, SessionPolicy,
 };
-use runtime_traits::store::{Batch, BatchId, Durability, Seq, StateStore, Then};
+use runtime_traits::store::{Batch, BatchId, Durability, Log, Path, Seq, StateStore, Then};
 use runtime_traits::{AgentId, AgentSpec, RunId, SessionName, Tenant};
 
 use super::house::{House, output, submit, until_phase};
@@ -208,6 +208,52 @@ async fn a_copy_that_the_store_refuses_leaves_its_session_as_it_was() {
     assert_eq!(output(&runtime, fork).await, "a! b!");
     let said = ["before", "before", "again:a held:b", "a! b!"];
     assert_eq!(texts(&runtime, agent, &session("x")).await, said, "and nothing that was copied before");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_refused_leaves_nothing_in_the_store() {
+    let (below, store, house) = faulty();
+    let (runtime, agent) = house.with_agent().await;
+    // Which logs hold something, and how much.
+    let stored = async || {
+        let messages = keys::messages_all(&Tenant::default(), &agent);
+        let runs = Log { partition: agent.partition(), path: Path::new("run/").unwrap() };
+        let mut held = Vec::new();
+        for under in [messages, runs] {
+            let extents = below.logs(&under, None, 100).await.unwrap().into_iter();
+            let extents = extents.map(|extent| (extent.log, extent.next.0 - extent.first.0));
+            held.extend(extents.filter(|(_, count)| *count > 0));
+        }
+        held
+    };
+    // What one batch takes, and what takes several: of messages, and of entries.
+    let long = (0..40).map(|n| format!("again:n{n} ")).collect::<String>() + "held:e";
+    for (turns, script) in [(1, "again:a held:b"), (40, "again:c held:d"), (0, &long)] {
+        for _ in 0..turns {
+            runtime.run_agent(agent, "before").await.unwrap();
+        }
+        let run = submit(&runtime, agent, script).await;
+        let held = script.rsplit(':').next().unwrap();
+        house.world.began(held).await;
+        let before = stored().await;
+        store.decide_by(|batch| if opens_a_run(batch) { Fault::TooLarge } else { Fault::Pass });
+
+        assert_eq!(refused(&runtime, run, into("x")).await, "store");
+        store.decide_by(|_| Fault::Pass);
+        assert_eq!(stored().await, before, "{script}");
+        let copy = runtime.fork(&run, into(held)).await.unwrap();
+        house.world.began(held).await;
+        house.world.open(held);
+        house.world.open(held);
+        output(&runtime, copy).await;
+        output(&runtime, run).await;
+    }
+    let run = submit(&runtime, agent, "again:f").await;
+    output(&runtime, run).await;
+    let copy = runtime.fork(&run, into("x")).await.unwrap();
+    assert_eq!(output(&runtime, copy).await, "f!", "where copies were refused one is taken");
+    let said = texts(&runtime, agent, &SessionName::default()).await;
+    assert_eq!(texts(&runtime, agent, &session("x")).await, said);
 }
 
 #[tokio::test]

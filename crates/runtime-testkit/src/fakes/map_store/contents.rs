@@ -25,6 +25,8 @@ pub(super) struct Contents {
     trouble: Option<StateError>,
     pub(super) fail_syncs: bool,
     pub(super) fail_reads: bool,
+    /// Whether it follows another store, and may be behind.
+    pub(super) is_copy: bool,
     pub(super) applied: u64,
     flaw: Option<Flaw>,
     /// The rest of the last batch on disk; for a store that tears it.
@@ -46,6 +48,11 @@ pub(super) fn dead() -> StateError {
     StateError::Unavailable { retry_after: None, cause: Cause::says("the store has crashed") }
 }
 
+/// What callers are told of a store that follows another.
+fn a_copy() -> StateError {
+    StateError::Unavailable { retry_after: None, cause: Cause::says("the store is a copy of another") }
+}
+
 impl Contents {
     pub(super) fn new(flaw: Option<Flaw>, disk: Model) -> Self {
         Self { live: disk.clone(), disk, flaw, ..Self::default() }
@@ -55,6 +62,9 @@ impl Contents {
     pub(super) fn queue(&mut self, batch: Batch) -> Result<(u64, oneshot::Receiver<Answer>), StateError> {
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
+        }
+        if self.is_copy {
+            return Err(a_copy());
         }
         let early = self.decide_early(&batch);
         let (answer, receiver) = oneshot::channel();
@@ -71,6 +81,9 @@ impl Contents {
     pub(super) fn readable(&self) -> Result<(), StateError> {
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
+        }
+        if self.is_copy && self.flaw != Some(Flaw::ReadsCopies) {
+            return Err(a_copy());
         }
         if self.fail_reads {
             let cause = Cause::says("the disk does not answer");

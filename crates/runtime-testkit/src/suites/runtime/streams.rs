@@ -55,6 +55,71 @@ async fn what_is_kept_elsewhere_is_given_too(scene: &Scene) {
     assert!(given == [Some(large.clone()), Some(large)], "input and output are given whole");
 }
 
+/// `late-viewers-catch-up`: whoever comes while a step is under way is shown what the step has shown so far, and then the
+/// rest: nothing twice, nothing that was taken back, nothing of a step that has settled.
+pub async fn late_viewers_catch_up(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let show = scene.started("show").await;
+    let run = scene.submit(&show, "one two again three four").await;
+    let stream = || async { scene.runtime.stream(&run, Seq(1)).await.expect("a stream") };
+    scene.gates.arrived("one").await;
+
+    let mut early = stream().await;
+    assert_eq!(next_shown(&mut early).await, "one", "it was shown before anybody looked");
+    scene.gates.open("one");
+    scene.gates.arrived("two").await;
+    let mut second = stream().await;
+    assert_eq!(next_shown(&mut second).await, "onetwo", "in one piece");
+    assert_eq!(next_shown(&mut early).await, "two");
+
+    scene.gates.open("two");
+    scene.gates.arrived("again").await;
+    let third = stream().await;
+    scene.gates.open("again");
+    scene.gates.arrived("three").await;
+    let mut fourth = stream().await;
+    assert_eq!(next_shown(&mut fourth).await, "three", "what was taken back is not shown");
+    scene.gates.open("three");
+    scene.gates.arrived("four").await;
+    scene.gates.open("four");
+    assert_eq!(scene.output(&run).await, "ONE TWO AGAIN THREE FOUR");
+
+    for (viewer, rest) in
+        [(early, "-threefour."), (second, "-threefour."), (third, "threefour."), (fourth, "four.")]
+    {
+        assert_eq!(shown(viewer).await, rest, "before it is recorded, and never after");
+    }
+    assert_eq!(shown(stream().await).await, ".", "what is recorded is not shown");
+}
+
+/// The next piece that a stream shows.
+async fn next_shown(items: &mut RunStream) -> String {
+    loop {
+        match items.next().await.expect("the run is not over").expect("no error") {
+            StreamItem::Preview { text, gap, .. } => {
+                assert!(!gap, "so little is kept");
+                return text;
+            }
+            item @ StreamItem::Retracted { .. } => unreachable!("{item:?}"),
+            StreamItem::Entry { .. } => {}
+        }
+    }
+}
+
+/// What a stream shows to its end: `-` where it is taken back, `.` where its step has settled.
+async fn shown(items: RunStream) -> String {
+    let shown = items.filter_map(|item| async {
+        match item.expect("no error") {
+            StreamItem::Preview { text, .. } => Some(text),
+            StreamItem::Retracted { .. } => Some("-".to_owned()),
+            StreamItem::Entry { entry, .. } => {
+                matches!(entry.kind, EntryKind::StepSettled(_)).then(|| ".".to_owned())
+            }
+        }
+    });
+    shown.collect().await
+}
+
 async fn log(scene: &Scene, run: &RunId, from: u64) -> Vec<Entry> {
     entries(scene.runtime.stream(run, Seq(from)).await.expect("a stream")).await
 }

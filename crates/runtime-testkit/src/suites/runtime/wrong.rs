@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
@@ -35,6 +35,8 @@ pub enum Flaw {
     NeverRejects,
     /// Streams leave the second entry out.
     SkipsAnEntry,
+    /// Previews are shown twice.
+    ShowsTwice,
     /// Running runs are said to be cancelled, and go on.
     CancelsNothing,
     /// Stopping cancels what has not begun.
@@ -77,7 +79,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -85,6 +87,7 @@ impl Flaw {
         (Self::BranchesOff, "sessions-in-order"),
         (Self::NeverRejects, "rejected-when-busy"),
         (Self::SkipsAnEntry, "stream-is-the-log"),
+        (Self::ShowsTwice, "late-viewers-catch-up"),
         (Self::CancelsNothing, "cancel-answers-in-time"),
         (Self::StopsTheQueue, "stop-drains"),
         (Self::PausesNothing, "pause-holds-steps"),
@@ -226,12 +229,19 @@ impl Runtime for WrongRuntime {
 
     async fn stream(&self, run: &RunId, from: Seq) -> Result<RunStream, RuntimeError> {
         let items = self.right.stream(run, from).await?;
-        if !self.has(Flaw::SkipsAnEntry) {
-            return Ok(items);
-        }
-        let is_second =
-            |item: &StreamItem| matches!(item, StreamItem::Entry { entry, .. } if entry.seq == Seq(2));
-        Ok(items.filter(move |item| std::future::ready(!item.as_ref().is_ok_and(is_second))).boxed())
+        let times: fn(&StreamItem) -> usize = match self.flaw {
+            Flaw::SkipsAnEntry => |item| match item {
+                StreamItem::Entry { entry, .. } if entry.seq == Seq(2) => 0,
+                _ => 1,
+            },
+            Flaw::ShowsTwice => |item| if matches!(item, StreamItem::Preview { .. }) { 2 } else { 1 },
+            _ => return Ok(items),
+        };
+        let repeated = items.flat_map(move |item| {
+            let times = item.as_ref().map_or(1, times);
+            stream::iter(std::iter::repeat_n(item, times))
+        });
+        Ok(repeated.boxed())
     }
 
     async fn cancel(

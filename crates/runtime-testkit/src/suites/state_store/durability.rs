@@ -1,6 +1,6 @@
 //! Cases about what survives.
 
-use runtime_traits::store::{Durability, Key, Log, Seq, StateError};
+use runtime_traits::store::{Durability, Key, Log, Seq, Sharing, StateError};
 
 use super::StoreFixture;
 use super::probe::{Answer, HERE, Probe, With, append, batch, key, levels, log, put};
@@ -93,6 +93,12 @@ pub async fn poisoned(fixture: &dyn StoreFixture) {
     let answer = probe.store.commit(batch(vec![put("during", 1)]).at(best)).await;
     assert!(matches!(answer, Err(StateError::Poisoned { .. } | StateError::Unknown { .. })), "{answer:?}");
     faults.fail_syncs(false);
+    if probe.store.profile().sharing == Sharing::Shared {
+        // Its server has ended, and reads its disk when it is started again: that is how it is opened anew.
+        expect_gone("commit", probe.store.commit(batch(vec![put("after", 1)])).await);
+        expect_gone("get", probe.store.get(&[key("before")]).await);
+        return reopened(&Probe::new(fixture.crash(probe.store).await), best).await;
+    }
 
     for level in levels(&*probe.store) {
         expect_poisoned("commit", probe.store.commit(batch(vec![put("after", 1)]).at(level)).await);
@@ -104,7 +110,10 @@ pub async fn poisoned(fixture: &dyn StoreFixture) {
     expect_poisoned("logs", probe.store.logs(&Log::all(HERE), None, 9).await);
     expect_poisoned("partitions", probe.store.partitions().await);
 
-    let probe = Probe::new(fixture.crash(probe.store).await);
+    reopened(&Probe::new(fixture.crash(probe.store).await), best).await;
+}
+
+async fn reopened(probe: &Probe, best: Durability) {
     assert_eq!(probe.value("before").await.as_deref(), Some("1"), "committed before the fault");
     assert_eq!(probe.entries("before").await, ["1"], "committed before the fault");
     assert_eq!(probe.cell("after").await, None, "refused after the fault");
@@ -115,4 +124,9 @@ pub async fn poisoned(fixture: &dyn StoreFixture) {
 #[track_caller]
 fn expect_poisoned<T: std::fmt::Debug>(what: &str, answer: Result<T, StateError>) {
     assert!(matches!(answer, Err(StateError::Poisoned { .. })), "{what} after a failed sync: {answer:?}");
+}
+
+#[track_caller]
+fn expect_gone<T: std::fmt::Debug>(what: &str, answer: Result<T, StateError>) {
+    assert!(matches!(answer, Err(StateError::Unavailable { .. })), "{what} after a failed sync: {answer:?}");
 }

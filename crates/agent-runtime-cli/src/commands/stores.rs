@@ -1,0 +1,221 @@
+//! `state copy`, `state verify` and `state rekey`: whole stores, while nobody else has them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agent_runtime::OpenError;
+use agent_runtime::fleet::StoreUri;
+use agent_runtime::store::StateStore;
+use agent_runtime::stores::{
+    Copied, CopyStep, KeyRing, RekeyError, Verified, check_pages, copy_store, rekey, verify_store,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::{Global, StateCommand, VerifyArgs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::open::{self, Opened};
+use crate::place::Place;
+use crate::progress::Progress;
+use crate::render::{Row, Tone, counted, table};
+use crate::screen::Screen;
+use crate::signals::Signals;
+use crate::socket::SocketPath;
+
+/// Does what a command of `state` says. A signal ends it; what it leaves then is said by the next try.
+pub(crate) async fn obey(
+    screen: &Screen,
+    global: &Global,
+    command: &StateCommand,
+    signals: &mut Signals,
+) -> Result<Exit, CliError> {
+    let work = async {
+        match command {
+            StateCommand::Copy { from, to } => copy(screen, from, to).await,
+            StateCommand::Verify(args) => {
+                verify(screen, &the_store(global, args.store.as_ref())?, args).await
+            }
+            StateCommand::Rekey { store } => rewrite(screen, &the_store(global, store.as_ref())?).await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        signal = signals.next() => Ok(Exit::Signal(signal)),
+    }
+}
+
+/// The store that was named, or else that of every other command.
+fn the_store(global: &Global, named: Option<&StoreUri>) -> Result<StoreUri, CliError> {
+    match named {
+        Some(store) => Ok(store.clone()),
+        None => Ok(Place::find(global, false)?.store),
+    }
+}
+
+async fn copy(screen: &Screen, from: &StoreUri, to: &StoreUri) -> Result<Exit, CliError> {
+    let source = existing(screen, from).await?;
+    let target = opened(screen, to).await?;
+    let bar = Progress::begin(screen, &format!("copying {from}"));
+    let copied = copy_store(&*source, &*target, |step, done| bar.note(&doing(step, done))).await;
+    bar.end();
+    let copied = copied?;
+    if screen.json {
+        screen.json(&json!({ "from": from.to_string(), "to": to.to_string(), "copied": copied }))?;
+    } else {
+        screen.line(format!("copied {} into {to}", amount(&copied)))?;
+        screen.hint(&[format!("--store {to} status")]);
+    }
+    Ok(Exit::Done)
+}
+
+async fn rewrite(screen: &Screen, uri: &StoreUri) -> Result<Exit, CliError> {
+    let StoreUri::Encrypted { keys, store } = uri else {
+        return Err(CliError::NotRekeyed { store: uri.to_string() });
+    };
+    let StoreUri::Redb(path) = &**store else {
+        return Err(CliError::NotRekeyed { store: uri.to_string() });
+    };
+    // That nobody has it, and that the keys fit, is asked as everywhere; then it is let go and taken anew.
+    drop(existing(screen, uri).await?);
+    let ring = KeyRing::read(&keys.to_string()).map_err(OpenError::from)?;
+    let bar = Progress::begin(screen, &format!("rewriting {uri}"));
+    let copied = rekey(path, &ring, |step, done| bar.note(&doing(step, done))).await;
+    bar.end();
+    let copied = copied.map_err(|error| match error {
+        RekeyError::Open(error) => CliError::Open(error),
+        other => CliError::Rekey(other),
+    })?;
+    let key = ring.writing_key();
+    if screen.json {
+        screen.json(&json!({ "store": uri.to_string(), "key": key, "copied": copied }))?;
+    } else {
+        screen.line(format!("rewrote {} under key {key}; no other key is needed", amount(&copied)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What `state verify` found, as JSON.
+#[derive(Debug, Serialize)]
+struct Report {
+    store: String,
+    /// `whole`, what is wrong with the pages, or nothing where none were checked.
+    pages: Option<String>,
+    #[serde(flatten)]
+    verified: Verified,
+}
+
+async fn verify(screen: &Screen, uri: &StoreUri, args: &VerifyArgs) -> Result<Exit, CliError> {
+    let store = existing(screen, uri).await?;
+    let bar = Progress::begin(screen, &format!("reading {uri}"));
+    let verified = verify_store(&*store, |so_far| {
+        bar.note(&format!("{}, {}", counted(so_far.cells, "cell"), entries(so_far.entries)));
+    });
+    let verified = verified.await.map_err(CliError::Verify)?;
+    // The pages are checked by who opens the file.
+    drop(store);
+    let pages = if args.pages {
+        bar.note("checking pages");
+        match check_pages(&uri.address()) {
+            Ok(true) => Some("whole".to_owned()),
+            Ok(false) => None,
+            Err(OpenError::Damaged { cause, .. }) => Some(cause.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        None
+    };
+    bar.end();
+    let is_whole = verified.damaged == 0 && pages.as_ref().is_none_or(|pages| pages == "whole");
+    let report = Report { store: uri.to_string(), pages, verified };
+    if screen.lists_as_json() {
+        screen.json(&report)?;
+    } else {
+        tell(screen, &report, is_whole)?;
+    }
+    Ok(if is_whole { Exit::Done } else { Exit::Store })
+}
+
+fn tell(screen: &Screen, report: &Report, is_whole: bool) -> Result<(), CliError> {
+    let Report { store, pages, verified } = report;
+    let paint = screen.paint();
+    if !verified.damages.is_empty() {
+        let or_none = |text: Option<String>| text.unwrap_or_default();
+        let rows = verified.damages.iter().map(|damage| -> Row {
+            vec![
+                (damage.partition.to_string(), Tone::Plain),
+                (damage.place.to_string(), Tone::Bad),
+                (or_none(damage.tenant.as_ref().map(ToString::to_string)), Tone::Plain),
+                (or_none(damage.agent.map(|agent| agent.to_string())), Tone::Plain),
+                (or_none(damage.session.as_ref().map(ToString::to_string)), Tone::Plain),
+                (or_none(damage.run.map(|run| run.to_string())), Tone::Plain),
+            ]
+        });
+        let head = ["PARTITION", "DAMAGED", "TENANT", "AGENT", "SESSION", "RUN"];
+        screen.line(table(&head, rows.collect(), screen.terminal.width, paint.is_on()))?;
+    }
+    if let Some(pages) = pages.as_ref().filter(|pages| *pages != "whole") {
+        screen.line(format!("{}: {pages}", paint.bad("pages")))?;
+    }
+    let read = format!(
+        "{}, {}, {} in {}",
+        counted(verified.cells, "cell"),
+        counted(verified.logs, "log"),
+        entries(verified.entries),
+        counted(verified.partitions, "partition"),
+    );
+    if is_whole {
+        return screen.line(format!("{store} {}: {read}", paint.good("is whole")));
+    }
+    let named = verified.damages.len() as u64;
+    let more = verified.damaged.saturating_sub(named);
+    let more = if more > 0 { format!(", {more} of them not named here") } else { String::new() };
+    let places = counted(verified.damaged, "damaged place");
+    screen.line(format!("{store} {}: {places}{more}; whole are {read}", paint.bad("is damaged")))
+}
+
+/// Opens a store that has to be there: looking for one does not make it.
+async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    if let Some(path) = uri.path().filter(|path| !path.exists()) {
+        return Err(CliError::NoStore { path: path.to_owned() });
+    }
+    opened(screen, uri).await
+}
+
+/// Opens a store for this command alone.
+async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    if uri.is_in_memory() {
+        return Err(CliError::InMemory);
+    }
+    let place = Place { file: None, fleet: None, store: uri.clone() };
+    let served = || Ok(place.socket()?.filter(SocketPath::is_served));
+    match open::store(uri, screen, served).await.map_err(|error| place.refusal(error))? {
+        Opened::Here(store) => Ok(store),
+        Opened::Served(socket) => {
+            let store = uri.path().unwrap_or(Path::new("")).to_owned();
+            Err(CliError::Served { store, socket: socket.shown().to_owned() })
+        }
+    }
+}
+
+fn doing(step: CopyStep, done: &Copied) -> String {
+    let step = match step {
+        CopyStep::Copying => "written",
+        CopyStep::Comparing => "compared",
+    };
+    format!("{step}: {}, {}", counted(done.cells, "cell"), entries(done.entries))
+}
+
+fn amount(copied: &Copied) -> String {
+    format!(
+        "{}, {} with {} ({})",
+        counted(copied.cells, "cell"),
+        counted(copied.logs, "log"),
+        entries(copied.entries),
+        counted(copied.bytes, "byte"),
+    )
+}
+
+fn entries(number: u64) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
+}
