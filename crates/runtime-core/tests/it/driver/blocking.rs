@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use runtime_traits::log::{Outcome, Receipt, Stopped};
 use runtime_traits::runtime::{CancelReceipt, Runtime};
+use tokio_util::task::TaskTracker;
 
 use super::house::{House, submit};
 
@@ -32,12 +33,13 @@ async fn what_is_done_about_runs_goes_on_while_an_agent_blocks_the_only_thread()
 async fn time_goes_on_while_an_agent_blocks_the_thread_that_waited_for_it() {
     let house = House::new();
     let (runtime, b) = house.with_agent().await;
-    let sleeps = tokio::spawn(async move {
+    let tasks = TaskTracker::new();
+    let sleeps = tasks.spawn(async move {
         tokio::time::sleep(Duration::from_millis(100)).await;
         runtime.run_agent(b, "slept").await.unwrap()
     });
     // Who is woken by the clock runs in the thread that waited for the clock.
-    tokio::spawn({
+    tasks.spawn({
         let world = Arc::clone(&house.world);
         async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
