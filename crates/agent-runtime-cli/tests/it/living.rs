@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use agent_runtime::{Agent, AgentError, AgentSpec, Content, Ctx, HasSchema, RuntimeManager, Schema};
+use agent_runtime::prelude::*;
+use agent_runtime::{HasSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ struct Future {
     name: &'static str,
 }
 
-#[async_trait::async_trait]
+#[async_trait]
 impl Agent for Future {
     fn spec(&self) -> AgentSpec {
         let config: Value = serde_json::json!({ "documents": "docs" });

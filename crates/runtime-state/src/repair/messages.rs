@@ -17,7 +17,7 @@ use super::part::Part;
 use super::runs::LOST;
 use crate::verify::damage::{DamagedPlace, Fault};
 use crate::verify::entries::EachEntry;
-use crate::verify::logs::follows_later;
+use crate::verify::logs::{follows_later, tenant_of_mail};
 
 impl Part<'_, '_> {
     /// The messages of a session. What is damaged becomes a notice that no conversation leads to.
@@ -136,10 +136,7 @@ impl Part<'_, '_> {
             }
         };
         let content = named_by_mail(&mail)?;
-        let tenant = match &mail {
-            Mail::Start(child) => child.tenant.clone(),
-            _ => Default::default(),
-        };
+        let tenant = tenant_of_mail(self.from, &mail).await?;
         if from == self.partition {
             return self.look.contents.check(&tenant, &content).await;
         }

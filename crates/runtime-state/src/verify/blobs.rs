@@ -54,7 +54,12 @@ impl Row {
         self.hashing.iter_mut().for_each(|hashing| hashing.update(bytes));
     }
 
-    /// A chunk that the store does not show: nothing can be said of the others, and it is told already.
+    /// The number of the last chunk that came.
+    pub(crate) fn last(&self) -> u32 {
+        self.next.saturating_sub(1)
+    }
+
+    /// What the chunks came to, once all of them are there.
     pub(crate) fn end(&self) -> RowEnd {
         let hash = self.hash;
         if let Some(gap) = self.gap {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use runtime_codec::{
-    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, Whose, decode_cell, decode_entry, keys,
+    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, Whose, decode, decode_cell, decode_entry, keys,
     named_by_cell,
 };
 use runtime_traits::agent::AgentSpec;
@@ -17,6 +17,7 @@ use super::chain::{Chain, Follow};
 use super::contents::Contents;
 use super::damage::Fault;
 use super::snapshots;
+use crate::pages::PAGE;
 
 /// Agents whose names are not looked for, that are remembered. Beyond them nothing is said of names.
 const REMEMBERED: usize = 100_000;
@@ -87,10 +88,34 @@ impl<'a> Cells<'a> {
         // What has changed meanwhile was looked at in two halves.
         let now = self.store.get(std::slice::from_ref(key)).await;
         match now.map(|mut cells| cells.pop().flatten()) {
-            Ok(Some(now)) if now.revision == cell.revision => self.look(record, whose).await.and(Some(fault)),
+            Ok(Some(now)) if now.revision == cell.revision => {
+                self.look(record, whose).await?;
+                match whose.agent {
+                    // What is half there goes, or comes, as a whole.
+                    Some(agent) if self.comes_or_goes(&agent).await => None,
+                    _ => Some(fault),
+                }
+            }
             Ok(_) => None,
             Err(error) => Some(Fault::from(&error)),
         }
+    }
+
+    /// Whether an agent is being made or deleted: a cell that falls due says so from the first moment to the last.
+    async fn comes_or_goes(&self, agent: &AgentId) -> bool {
+        let under = keys::due_all(agent.partition());
+        let mut after = None;
+        while let Ok(page) = self.store.scan(&under, after.as_ref(), PAGE).await {
+            let is_it = |cell: &Cell| matches!(decode::<Due>(&cell.value), Ok(Due::Unnamed { agent: of, .. }) if of == *agent);
+            if page.iter().any(|(_, cell)| is_it(cell)) {
+                return true;
+            }
+            match page.into_iter().next_back() {
+                Some((key, _)) => after = Some(key),
+                None => return false,
+            }
+        }
+        false
     }
 
     async fn look(&mut self, record: &CellRecord, whose: &Whose) -> Option<Fault> {

@@ -2,14 +2,14 @@
 
 use runtime_codec::file::FileContent;
 use runtime_codec::{
-    CodecError, InboxMail, LogSort, OutboxMail, decode, decode_entry, named_by_entry, named_by_mail,
-    named_by_message,
+    CodecError, InboxMail, LogSort, Mail, OpenRun, OutboxMail, decode, decode_entry, keys, named_by_entry,
+    named_by_mail, named_by_message,
 };
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{EntryKind, Message};
-use runtime_traits::name::SessionName;
+use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::partition::Partition;
-use runtime_traits::store::Seq;
+use runtime_traits::store::{Seq, StateStore};
 
 use super::damage::Fault;
 
@@ -18,8 +18,8 @@ use super::damage::Fault;
 pub(crate) enum Said {
     Run(EntryKind),
     Message(Message),
-    /// With the partition whose contents it names.
-    Mail(Option<Partition>, Option<FileContent>),
+    /// With the partition whose contents it names, if that is another one.
+    Mail(Option<Partition>, Box<Mail>),
     Unknown,
 }
 
@@ -30,11 +30,11 @@ pub(crate) fn read_entry(sort: LogSort, seq: Seq, bytes: &[u8]) -> Result<Said, 
         LogSort::Messages => Said::Message(decode(bytes)?),
         LogSort::Inbox => {
             let InboxMail { from, mail, .. } = decode(bytes)?;
-            Said::Mail(Some(from), named_by_mail(&mail))
+            Said::Mail(Some(from), Box::new(mail))
         }
         LogSort::Outbox => {
             let OutboxMail { mail, .. } = decode(bytes)?;
-            Said::Mail(None, named_by_mail(&mail))
+            Said::Mail(None, Box::new(mail))
         }
         LogSort::Unknown => Said::Unknown,
     })
@@ -46,9 +46,21 @@ impl Said {
         match self {
             Self::Run(kind) => named_by_entry(kind).map(|content| (None, content)),
             Self::Message(message) => named_by_message(message).map(|content| (None, content)),
-            Self::Mail(from, content) => content.map(|content| (*from, content)),
+            Self::Mail(from, mail) => named_by_mail(mail).map(|content| (*from, content)),
             Self::Unknown => None,
         }
+    }
+}
+
+/// Whose a mail is: that says the run that it is for. `None`: nobody waits for it any more.
+pub(crate) async fn tenant_of_mail(store: &dyn StateStore, mail: &Mail) -> Option<Tenant> {
+    match mail {
+        Mail::Start(child) => Some(child.tenant.clone()),
+        Mail::Over { parent, .. } => {
+            let cell = store.get(&[keys::open(parent)]).await.ok()?.pop().flatten()?;
+            decode::<OpenRun>(&cell.value).ok().map(|open| open.tenant)
+        }
+        Mail::Cancel { .. } => None,
     }
 }
 

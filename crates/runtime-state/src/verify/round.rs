@@ -13,7 +13,7 @@ use super::cells::Cells;
 use super::damage::{Damage, DamageSort, DamagedPlace, Fault};
 use super::entries::EachEntry;
 use super::listing::Listing;
-use super::logs::{RunOrder, Said, follows_later, read_entry};
+use super::logs::{RunOrder, Said, follows_later, read_entry, tenant_of_mail};
 use super::walk::{Visit, walk};
 use super::{NAMED, Verified};
 
@@ -98,11 +98,11 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
             }
             RowEnd::Unfinished => self.verified.unfinished += 1,
             RowEnd::Damaged(fault) => {
-                let first = keys::blob(&row.tenant, self.partition, &row.hash, 0);
-                // What nobody needs may be taken away meanwhile.
-                let now = self.store.get(std::slice::from_ref(&first)).await;
-                let is_gone = matches!(now.as_deref(), Ok([None]));
-                if !is_gone || fault.what.starts_with("chunk 0 ") {
+                // What nobody needs may be taken away meanwhile, from its begin to its end.
+                let last = keys::blob(&row.tenant, self.partition, &row.hash, row.last());
+                let now = self.store.get(std::slice::from_ref(&last)).await;
+                if !matches!(now.as_deref(), Ok([None])) {
+                    let first = keys::blob(&row.tenant, self.partition, &row.hash, 0);
                     self.damage(DamagedPlace::Cell { path: first.path }, fault, None);
                 }
             }
@@ -174,7 +174,10 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
             return fault;
         }
         let (beside, content) = said.names()?;
-        let tenant = whose.tenant.clone().unwrap_or_default();
+        let tenant = match &said {
+            Said::Mail(_, mail) => tenant_of_mail(self.store, mail).await?,
+            _ => whose.tenant.clone().unwrap_or_default(),
+        };
         match beside {
             Some(partition) => cells.contents.beside(partition).check(&tenant, &content).await,
             None => cells.contents.check(&tenant, &content).await,

@@ -47,6 +47,11 @@ impl Lived {
     }
 
     pub(crate) async fn over(store: Arc<dyn StateStore>) -> Self {
+        Self::with(store, vec![7; 2 * CHUNK + 11]).await
+    }
+
+    /// With a last answer that is so large.
+    pub(crate) async fn with(store: Arc<dyn StateStore>, large: Vec<u8>) -> Self {
         let id = |n: u128| Uuid::from_u128(0x0193_571c_8a2f_7c3e_9d1a_5b6c_7d8e_9f00 + n);
         let lived = Self {
             store,
@@ -56,7 +61,7 @@ impl Lived {
             ended: (1..=3).map(|n| RunId::from_parts(HERE, id(n))).collect(),
             open: RunId::from_parts(HERE, id(9)),
             state: StateId::from_parts(HERE, id(100)),
-            large: Content::bytes(vec![7; 2 * CHUNK + 11]),
+            large: Content::bytes(large),
             batches: 1.into(),
         };
         lived.declare().await;

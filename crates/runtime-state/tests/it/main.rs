@@ -3,20 +3,21 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
 mod copying;
+mod crash;
 mod disk;
 mod encrypted;
 mod exporting;
 mod fixtures;
+mod full;
+mod golden;
 mod harmed;
 mod lived;
 mod living;
 mod meaning;
 mod memory;
 mod opening;
-mod redb_crash;
 mod redb_damage;
 mod redb_faults;
-mod redb_full;
 mod redb_group;
 mod redb_suite;
 mod redis_faults;
@@ -26,6 +27,11 @@ mod redis_suite;
 mod rekeying;
 mod repairing;
 mod scrubbing;
+mod size;
+mod sled_damage;
+mod sled_faults;
+mod sled_opening;
+mod sled_suite;
 mod snapshots;
 mod traced;
 mod uri;

@@ -190,3 +190,19 @@ fn entries_after_the_end_and_a_conversation_in_a_circle_are_damage() {
         assert!(told(&lived.verify().await).2.contains("message 9, which is later"));
     });
 }
+
+#[test]
+fn an_agent_that_is_being_deleted_is_no_damage() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let agent = lived.agent;
+        let name = keys::name(Pool::MAIN, &lived.tenant, &Name::new("Anna").unwrap());
+        lived.delete(name).await;
+        lived.write(HERE, vec![Then::Drop(keys::run_log(&lived.ended[0]))]).await;
+        assert_eq!(lived.verify().await.damaged, 2);
+        let due =
+            runtime_codec::Due::Unnamed { tenant: lived.tenant.clone(), agent, name: "Anna".to_owned() };
+        lived.put(keys::due(HERE, at(9), "unnamed/x"), runtime_codec::encode(&due)).await;
+        assert_eq!(lived.verify().await.damaged, 0);
+    });
+}

@@ -98,7 +98,7 @@ pub(in crate::chaos) async fn powerloss(args: PowerlossArgs) -> Result<Report, S
     let (n, seed) = (sums.images, args.common.seed);
     let violations = sums.violations;
     let report = Report { name: "powerloss", n, seed, violations, figures, details, kept: None };
-    Ok(bench.report(report, &args.common))
+    Ok(bench.report(report, &args.common.how))
 }
 
 /// Lets a process write under `strace`.

@@ -82,10 +82,15 @@ pub(in crate::chaos) async fn write(args: WriteArgs) -> Result<(), WriteError> {
     let work = Work { seed: args.seed, writers: args.writers };
     let token = Token(u128::from(args.life).wrapping_add(u128::from(args.seed) << 64).to_be_bytes());
     claim(store.as_ref(), token).await.map_err(WriteError::Begin)?;
+    let mut firsts = Vec::new();
+    for nth in 0..work.writers {
+        let tail = store.read(&Work::journal(nth), Seq::FIRST, 0).await;
+        firsts.push(tail.map_err(WriteError::Begin)?.next);
+    }
+    // From here on the store may go away.
     let mut writers = JoinSet::new();
     say(&Word::Begins { process: std::process::id() });
-    for nth in 0..work.writers {
-        let next = store.read(&Work::journal(nth), Seq::FIRST, 0).await.map_err(WriteError::Begin)?.next;
+    for (next, nth) in firsts.into_iter().zip(0..) {
         let writer = Writer { store: Arc::clone(&store), work, nth, token, args: args.clone() };
         writers.spawn(writer.work(next.0));
     }
