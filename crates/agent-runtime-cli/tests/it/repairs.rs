@@ -49,7 +49,7 @@ fn a_damaged_store_is_repaired_into_one_where_the_conversation_goes_on() {
     let new = ["--store", "redb:store/new.redb", "--fleet", "fleet.toml"];
     let with = |args: &[&'static str]| [&new[..], args].concat();
     let messages = home.json(&with(&["messages", "librarian"]));
-    assert_eq!(messages.as_array().map(Vec::len), Some(2), "{messages}");
+    assert_eq!(messages.as_array().map(Vec::len), Some(3), "{messages}");
     home.good(&with(&["run", "librarian", "lease"]));
     let runs = home.json(&with(&["runs"]));
     assert_eq!(runs.as_array().map(Vec::len), Some(4), "{runs}");

@@ -1,11 +1,13 @@
 //! Agents: what declares them, and their names.
 
 use runtime_codec::{
-    CellRecord, CellSort, Manifest, NameRecord, SpecRecord, Whose, decode, decode_cell, encode, keys,
+    CellRecord, CellSort, Manifest, NameRecord, SpecRecord, Whose, decode, decode_cell, decode_entry, encode,
+    keys,
 };
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::EntryKind;
 use runtime_traits::name::{Name, Tenant};
-use runtime_traits::store::{Key, Path, StateStore};
+use runtime_traits::store::{Key, Path, Seq, StateStore};
 
 use super::RepairError;
 use super::notes::{Change, ChangeSort, Notes};
@@ -75,6 +77,32 @@ impl Part<'_, '_> {
         let Manifest { revision, at, spec, .. } = newest?;
         let record = SpecRecord { revision, at, spec };
         name_in(&record).map(|name| (record, name))
+    }
+
+    /// Whose a run is whose cell cannot be read: an agent has one tenant, and a run's log names its agent.
+    pub(super) async fn tenant_of_run(&self, run: &RunId) -> Tenant {
+        let log = keys::run_log(run);
+        let Ok(tail) = self.from.read(&log, Seq::FIRST, 1).await else { return Tenant::default() };
+        let first = tail.entries.first().and_then(|bytes| decode_entry(tail.first, bytes).ok());
+        let Some(EntryKind::Accepted(accepted)) = first.map(|entry| entry.kind) else {
+            return Tenant::default();
+        };
+        let agent = accepted.agent;
+        let Ok(all) = Path::new("t/") else { return Tenant::default() };
+        let all = Key { partition: agent.partition(), path: all };
+        let mut after = None;
+        while let Some((path, _)) = self.next_under(&all, after.as_ref()).await {
+            let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            let name = text.split('/').nth(1).unwrap_or_default();
+            if let Ok(tenant) = Tenant::new(name)
+                && self.next_under(&keys::of_agent(&tenant, "a", &agent), None).await.is_some()
+            {
+                return tenant;
+            }
+            // On to the next tenant: `0` comes after `/`.
+            after = Path::new(format!("t/{name}0")).ok();
+        }
+        Tenant::default()
     }
 
     /// The next cell under a prefix, past those that cannot be read: its path, and what it holds if that can be read.

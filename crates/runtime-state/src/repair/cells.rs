@@ -10,7 +10,7 @@ use runtime_traits::id::{NodeId, RunId};
 use runtime_traits::log::Head;
 use runtime_traits::name::SessionName;
 use runtime_traits::runtime::Want;
-use runtime_traits::store::{Cell, Key, Log, Seq, Tail, Token};
+use runtime_traits::store::{Cell, Key, Log, Revision, Seq, Tail, Token};
 use uuid::Uuid;
 
 use super::RepairError;
@@ -164,11 +164,11 @@ impl Part<'_, '_> {
             CellSort::Due => due_in(&key, whose).map(|due| (due, "it follows from its path")),
             CellSort::Head => return self.mend_head(key, whose, None, fault).await,
             CellSort::Ended => match whose.run {
-                Some(run) => return self.mend_ended(key, run, whose, fault).await,
+                Some(run) => return self.mend_run(key, run, true, whose, fault).await,
                 None => None,
             },
             CellSort::Open => match whose.run {
-                Some(run) => return self.find_open(key, run, whose, fault).await,
+                Some(run) => return self.mend_run(key, run, false, whose, fault).await,
                 None => None,
             },
             CellSort::Blob(hash, _) => {
@@ -256,47 +256,42 @@ impl Part<'_, '_> {
         Some(encode(&Cursor { done: first.0 - 1 }))
     }
 
-    async fn mend_ended(
+    /// The cell of a run that is over, or open, made anew from its log.
+    async fn mend_run(
         &mut self,
         key: Key,
         run: RunId,
+        is_over: bool,
         whose: &Whose,
         fault: &Fault,
     ) -> Result<(), RepairError> {
-        let state = self.inspect(&run, whose).await;
+        let tenant = match &whose.tenant {
+            Some(tenant) => tenant.clone(),
+            None => self.tenant_of_run(&run).await,
+        };
+        let whose = Whose { tenant: Some(tenant.clone()), ..whose.clone() };
+        let state = self.inspect(&run, &whose).await;
         let Some(accepted) = state.as_ref().and_then(|state| state.accepted.as_ref()) else {
             self.retold.insert(run);
-            self.changed(ChangeSort::LeftOut, place_of(&key), whose, "nothing is left that says what it was");
+            self.changed(
+                ChangeSort::LeftOut,
+                place_of(&key),
+                &whose,
+                "nothing is left that says what it was",
+            );
             return Ok(());
         };
-        let at = state.as_ref().and_then(|state| state.ended.as_ref()).map_or(self.now, |(at, _)| *at);
-        let ended = EndedRun { session: accepted.session.clone(), at };
+        let session = accepted.session.clone();
         let what = format!("{}; it follows from the log of the run", fault.what);
-        self.changed(ChangeSort::Mended, place_of(&key), whose, what);
-        self.make(key, encode(&ended)).await
-    }
-
-    /// An open run whose cell cannot be read.
-    async fn find_open(
-        &mut self,
-        key: Key,
-        run: RunId,
-        whose: &Whose,
-        fault: &Fault,
-    ) -> Result<(), RepairError> {
-        let state = self.inspect(&run, whose).await;
-        let Some(accepted) = state.as_ref().and_then(|state| state.accepted.as_ref()) else {
-            self.retold.insert(run);
-            self.changed(ChangeSort::LeftOut, place_of(&key), whose, "nothing is left that says what it was");
-            return Ok(());
-        };
-        let tenant = self.look.tenant_of(&accepted.agent);
-        let open = OpenRun { tenant, agent: accepted.agent, session: accepted.session.clone() };
-        let what = format!("{}; it follows from the log of the run", fault.what);
-        self.changed(ChangeSort::Mended, place_of(&key), whose, what);
-        let value = encode(&open);
-        let cell = Cell { value, revision: runtime_traits::store::Revision(0) };
-        self.open_run(key, cell, open, whose.clone()).await
+        self.changed(ChangeSort::Mended, place_of(&key), &whose, what);
+        if is_over {
+            let ended = state.as_ref().and_then(|state| state.ended.as_ref());
+            let at = ended.map_or(self.now, |(at, _)| *at);
+            return self.make(key, encode(&EndedRun { session, at })).await;
+        }
+        let open = OpenRun { tenant, agent: accepted.agent, session };
+        let cell = Cell { value: encode(&open), revision: Revision(0) };
+        self.open_run(key, cell, open, whose).await
     }
 
     /// Whether an agent is declared, wherever it lives.

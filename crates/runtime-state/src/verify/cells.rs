@@ -90,18 +90,27 @@ impl<'a> Cells<'a> {
         match now.map(|mut cells| cells.pop().flatten()) {
             Ok(Some(now)) if now.revision == cell.revision => {
                 self.look(record, whose).await?;
-                match whose.agent {
-                    // What is half there goes, or comes, as a whole.
-                    Some(agent) if self.comes_or_goes(&agent).await => None,
-                    _ => Some(fault),
-                }
+                let is_half_there = match (whose.agent, record) {
+                    // Its name comes last.
+                    (Some(agent), CellRecord::Spec(..)) => self.comes_or_goes(&agent).await,
+                    (Some(agent), _) => self.goes(&whose.tenant.clone().unwrap_or_default(), &agent).await,
+                    (None, _) => false,
+                };
+                (!is_half_there).then_some(fault)
             }
             Ok(_) => None,
             Err(error) => Some(Fault::from(&error)),
         }
     }
 
-    /// Whether an agent is being made or deleted: a cell that falls due says so from the first moment to the last.
+    /// Whether an agent is being deleted: what somebody wants of it goes first.
+    async fn goes(&self, tenant: &Tenant, agent: &AgentId) -> bool {
+        let want = keys::want(tenant, agent);
+        let want = self.store.get(std::slice::from_ref(&want)).await;
+        matches!(want.as_deref(), Ok([None])) && self.comes_or_goes(agent).await
+    }
+
+    /// Whether an agent was made a moment ago, or is being deleted: a cell that falls due says so from the first moment to the last.
     async fn comes_or_goes(&self, agent: &AgentId) -> bool {
         let under = keys::due_all(agent.partition());
         let mut after = None;

@@ -50,12 +50,22 @@ impl Lived {
         Self::with(store, vec![7; 2 * CHUNK + 11]).await
     }
 
+    /// Another tenant's.
+    pub(crate) async fn of(tenant: &str) -> Self {
+        let tenant = Tenant::new(tenant).unwrap();
+        Self::built(Arc::new(MemoryStore::new()), tenant, vec![7; 2 * CHUNK + 11]).await
+    }
+
     /// With a last answer that is so large.
     pub(crate) async fn with(store: Arc<dyn StateStore>, large: Vec<u8>) -> Self {
+        Self::built(store, Tenant::default(), large).await
+    }
+
+    async fn built(store: Arc<dyn StateStore>, tenant: Tenant, large: Vec<u8>) -> Self {
         let id = |n: u128| Uuid::from_u128(0x0193_571c_8a2f_7c3e_9d1a_5b6c_7d8e_9f00 + n);
         let lived = Self {
             store,
-            tenant: Tenant::default(),
+            tenant,
             agent: AgentId::from_parts(HERE, id(0)),
             session: SessionName::new("talk").unwrap(),
             ended: (1..=3).map(|n| RunId::from_parts(HERE, id(n))).collect(),

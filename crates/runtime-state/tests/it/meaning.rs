@@ -203,6 +203,9 @@ fn an_agent_that_is_being_deleted_is_no_damage() {
         let due =
             runtime_codec::Due::Unnamed { tenant: lived.tenant.clone(), agent, name: "Anna".to_owned() };
         lived.put(keys::due(HERE, at(9), "unnamed/x"), runtime_codec::encode(&due)).await;
+        let verified = lived.verify().await;
+        assert!(only(&verified).what.contains("log of the ended run"), "an agent that was made just now");
+        lived.delete(keys::want(&lived.tenant, &agent)).await;
         assert_eq!(lived.verify().await.damaged, 0);
     });
 }

@@ -53,6 +53,18 @@ async fn head(store: &dyn StateStore, lived: &Lived) -> Option<Head> {
     Some(decode(&cell.value).unwrap())
 }
 
+/// The numbers of a conversation, from its end back.
+async fn chain(store: &dyn StateStore, lived: &Lived, last: Seq) -> Vec<u64> {
+    let mut chain = Vec::new();
+    let mut at = Some(last);
+    while let Some(seq) = at {
+        let tail = store.read(&lived.messages(), seq, 1).await.unwrap();
+        chain.push(seq.0);
+        at = decode::<Message>(&tail.entries[0]).unwrap().after;
+    }
+    chain
+}
+
 async fn last_of(store: &dyn StateStore, run: &runtime_traits::RunId) -> EntryKind {
     let tail = store.read(&keys::run_log(run), Seq(1), 100).await.unwrap();
     let seq = Seq(tail.first.0 + tail.entries.len() as u64 - 1);
@@ -148,6 +160,8 @@ fn a_conversation_is_cut_to_its_longest_whole_piece() {
             assert_eq!((tail.first, tail.next), (Seq(1), Seq(7)));
             let lost: Message = decode(&tail.entries[damaged as usize - 1]).unwrap();
             assert!(lost.content.len() > 0 && lost.after.is_none());
+            let chain = chain(&done.store, &lived, head.last).await;
+            assert!(!chain.contains(&damaged) && chain.len() as u64 == messages, "{chain:?}");
             let told = done.repaired.changes.iter().find(|change| change.change == ChangeSort::Cut).unwrap();
             assert_eq!(told.whose.session.as_ref(), Some(&lived.session));
             assert!(told.what.contains(&format!("of 6 messages the {messages} from")), "{told:?}");
@@ -228,5 +242,18 @@ fn what_is_whole_or_newer_is_not_repaired() {
         lived.put(lived.head(), newer(&head)).await;
         lived.write(HERE, vec![Then::Drop(keys::run_log(&lived.open))]).await;
         assert!(matches!(repair(&*lived.store).await, Err(RepairError::Newer { newer: 1 })));
+    });
+}
+
+#[test]
+fn an_open_run_of_another_tenant_is_found_again_by_its_log() {
+    block_on(async {
+        let lived = Lived::of("acme").await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.cells.insert(keys::open(&lived.open), Harm::Unreadable);
+        let done = repair(&harmed).await.unwrap();
+        let open = done.store.get(&[keys::open(&lived.open)]).await.unwrap().pop().flatten().unwrap();
+        let open: runtime_codec::OpenRun = decode(&open.value).unwrap();
+        assert_eq!((open.tenant, open.agent), (lived.tenant, lived.agent));
     });
 }
