@@ -84,6 +84,16 @@ impl SledStore {
         Ok(Self { path, folder: Committing::start(opening, integrity, group, queue)? })
     }
 
+    /// Lets the store in `folder`, which is not open, be as after a new start of the system, for experiments that take
+    /// the power from its disk and not from the machine.
+    ///
+    /// # Errors
+    /// What the system said.
+    #[doc(hidden)]
+    pub fn forget_start(folder: &FilePath) -> std::io::Result<()> {
+        mark::forget_start(folder)
+    }
+
     /// The folder.
     pub fn path(&self) -> &FilePath {
         &self.path

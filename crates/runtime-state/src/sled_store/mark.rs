@@ -161,6 +161,16 @@ impl Mark {
     }
 }
 
+/// Takes back what the mark in `folder` claims of this start of the system: after the next one nobody knows it.
+pub(super) fn forget_start(folder: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(folder.join(NAME)) {
+        Ok(file) => file.write_all_at(&[0; CLAIM], WRITTEN),
+        // A store that was not made to its end claims nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Refuses what is there and is not the folder of a store, before anything is written.
 fn check_folder(folder: &Path, mark: &Path) -> Result<(), OpenError> {
     let foreign = |what| OpenError::Foreign { path: PathBuf::from(folder), cause: Cause::says(what) };

@@ -204,7 +204,8 @@ fn begin(folder: &Path, under: &[OsString], settings: &[String]) -> Running {
             if line.contains("ready to accept connections at") {
                 // What else it says is read by nobody, and must not block it.
                 std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
-                let pid = process_of(&folder.join("redis.sock"));
+                let under_another = || process_of(&folder.join("redis.sock"));
+                let pid = if under.is_empty() { child.id() } else { under_another() };
                 return Running { child, pid, port };
             }
             said.push_str(&std::mem::take(&mut line));

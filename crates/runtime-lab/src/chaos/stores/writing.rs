@@ -184,6 +184,8 @@ impl Writer {
 
     /// Commits, however often it is refused.
     async fn commit(&self, n: u64, batch: &Batch) -> Committed {
+        // Whether one of the tries may have landed.
+        let mut unknown = false;
         loop {
             match self.store.commit(batch.clone()).await {
                 Ok(done) => {
@@ -200,7 +202,8 @@ impl Writer {
                 }
                 Err(error) => {
                     say(&Word::Refused { writer: self.nth, n, why: Why::of(&error) });
-                    self.read(n, &error).await;
+                    unknown |= matches!(error, StateError::Unknown { .. });
+                    self.read(n, &error, unknown).await;
                     tokio::time::sleep(AGAIN).await;
                 }
             }
@@ -208,7 +211,7 @@ impl Writer {
     }
 
     /// Reads what is certainly there, after a batch was refused.
-    async fn read(&self, n: u64, refusal: &StateError) {
+    async fn read(&self, n: u64, refusal: &StateError, unknown: bool) {
         let count = Work::count(self.nth);
         let read = self.store.get(std::slice::from_ref(&count)).await;
         match (read, refusal) {
@@ -218,7 +221,7 @@ impl Writer {
             (Ok(cells), _) => {
                 let found = cells[0].as_ref().map_or(Bytes::from_static(b"0"), |cell| cell.value.clone());
                 // What is not known may be there.
-                let after = matches!(refusal, StateError::Unknown { .. }) && found == n.to_string();
+                let after = unknown && found == n.to_string();
                 if found == (n - 1).to_string() || after {
                     say(&Word::Reads { writer: self.nth });
                 } else {
