@@ -212,6 +212,57 @@ pub fn usage(tenant: &Tenant, agent: &AgentId, what: &str) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/usage/", what])
 }
 
+/// How the bytes stored of an agent changed, day by day.
+pub fn sizes(tenant: &Tenant, agent: &AgentId) -> Key {
+    key(agent.partition(), &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/all/"])
+}
+
+/// By how much the bytes stored of an agent changed on a day: a number that is added to.
+pub fn size(tenant: &Tenant, agent: &AgentId, day: u64) -> Key {
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/all/", &format!("{day:06}")],
+    )
+}
+
+/// How the bytes stored of all sessions of an agent changed, session by session and day by day.
+pub fn session_sizes_all(tenant: &Tenant, agent: &AgentId) -> Key {
+    key(agent.partition(), &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/s/"])
+}
+
+/// How the bytes stored of a session changed, day by day.
+pub fn session_sizes(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/s/", session.as_str(), "/"],
+    )
+}
+
+/// By how much the bytes stored of a session changed on a day: a number that is added to.
+pub fn session_size(tenant: &Tenant, agent: &AgentId, session: &SessionName, day: u64) -> Key {
+    key(
+        agent.partition(),
+        &[
+            "t/",
+            tenant.as_str(),
+            "/size/",
+            Hex::of(agent.unique()).as_str(),
+            "/s/",
+            session.as_str(),
+            "/",
+            &format!("{day:06}"),
+        ],
+    )
+}
+
+/// The session and the day of a cell under [`session_sizes_all`].
+pub fn of_session_size(cell: &Key) -> Option<(SessionName, u64)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let mut parts = path.rsplit('/');
+    let day = parts.next()?.parse().ok()?;
+    Some((SessionName::new(parts.next()?).ok()?, day))
+}
+
 /// Where a session's conversation ends.
 pub fn head(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
     key(
@@ -239,6 +290,26 @@ pub fn messages(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Log 
 /// The message logs of an agent.
 pub fn messages_all(tenant: &Tenant, agent: &AgentId) -> Log {
     log(agent.partition(), &["t/", tenant.as_str(), "/msg/", Hex::of(agent.unique()).as_str(), "/"])
+}
+
+/// Whose the messages of a log are.
+pub fn of_messages(log: &Log) -> Option<(Tenant, AgentId, SessionName)> {
+    of_session(log.partition, std::str::from_utf8(log.path.as_bytes()).ok()?, "msg")
+}
+
+/// Whose the state in a cell is.
+pub fn of_state(cell: &Key) -> Option<(Tenant, AgentId, SessionName)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    of_session(cell.partition, path.strip_suffix("/state")?, "s")
+}
+
+fn of_session(partition: Partition, path: &str, sort: &str) -> Option<(Tenant, AgentId, SessionName)> {
+    let mut parts = path.strip_prefix("t/")?.split('/');
+    let tenant = Tenant::new(parts.next()?).ok()?;
+    let found = parts.next()? == sort;
+    let agent = AgentId::from_parts(partition, Uuid::try_parse(parts.next()?).ok()?);
+    let session = SessionName::new(parts.next()?).ok()?;
+    (found && parts.next().is_none()).then_some((tenant, agent, session))
 }
 
 /// All snapshots of a tenant in a partition.

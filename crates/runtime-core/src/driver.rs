@@ -26,6 +26,7 @@ mod recover;
 mod register;
 mod run_slot;
 mod runtime;
+mod size;
 mod snapshot;
 mod stream;
 mod succeed;

@@ -8,7 +8,7 @@ use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Tone, pairs, table, want};
+use crate::render::{Tone, pairs, size, table, want};
 
 /// Does what is asked with an agent, or lists them.
 pub(crate) async fn agents(
@@ -71,11 +71,12 @@ async fn list(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
             want(agent.want, agent.hosted),
             (agent.running.to_string(), Tone::Plain),
             (agent.queued.to_string(), Tone::Plain),
+            (size::bytes(agent.stored.bytes), Tone::Plain),
             in_fleet(desk, agent),
             (agent.description.clone(), Tone::Dim),
         ]
     };
-    let head = ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "FLEET", "DESCRIPTION"];
+    let head = ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "STORED", "FLEET", "DESCRIPTION"];
     let rows = agents.iter().map(row).collect();
     screen.line(table(&head, rows, screen.terminal.width, screen.paint().is_on()))?;
     if let Some(agent) = agents.iter().find(|agent| agent.want == Want::Active) {
@@ -100,10 +101,11 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("revision", agent.revision.to_string()),
         ("running", agent.running.to_string()),
         ("queued", agent.queued.to_string()),
+        ("stored", size::stored(&agent.stored)),
         ("fleet", in_fleet(desk, &agent).0),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
-    screen.hint(&[format!("runs --agent {}", agent.name)]);
+    screen.hint(&[format!("runs --agent {}", agent.name), format!("status {}", agent.name)]);
     Ok(Exit::Done)
 }
 

@@ -346,7 +346,7 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, kind_version));
         }
         let EntryKind::Accepted(accepted) = &log[0].kind else { return Ok(log) };
-        self.commit_now(partition, Writes::accept(place, accepted, &log)).await?;
+        self.commit_now(partition, Writes::accept(place, accepted, &log).booked(place, at)).await?;
         Ok(log)
     }
 }

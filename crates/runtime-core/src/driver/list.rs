@@ -197,6 +197,7 @@ impl Inner {
             revision: record.revision,
             running,
             queued,
+            stored: self.stored(tenant, id).await?,
         })
     }
 

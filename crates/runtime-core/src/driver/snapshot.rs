@@ -32,7 +32,9 @@ impl PartitionOwner for Inner {
         when: Vec<When>,
         then: Vec<Then>,
     ) -> Result<Committed, StateError> {
-        self.commit_now(partition, Writes::of(when, then)).await
+        let mut writes = Writes::of(when, then);
+        self.book_restored(&mut writes).await?;
+        self.commit_now(partition, writes).await
     }
 }
 

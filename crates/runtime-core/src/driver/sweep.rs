@@ -63,23 +63,27 @@ impl Inner {
             by_partition.entry(place.run.partition()).or_default().push(place);
         }
         for (partition, places) in by_partition {
-            for places in places.chunks(GROUP / 4) {
+            for places in places.chunks(GROUP / 5) {
                 let mut writes = Writes::default();
-                let mut sessions: HashMap<(&AgentId, &SessionName), &Place> = HashMap::new();
+                let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
                 for place in places {
-                    let cell = keys::ended(&place.tenant, &place.agent, &place.run);
+                    let (cell, log) =
+                        (keys::ended(&place.tenant, &place.agent, &place.run), keys::run_log(&place.run));
+                    let bytes = self.bytes_before(&log, Seq(u64::MAX)).await?;
                     writes.then.push(Then::Delete(cell));
-                    writes.then.push(Then::Drop(keys::run_log(&place.run)));
-                    sessions.insert((&place.agent, &place.session), place);
+                    writes.then.push(Then::Drop(log));
+                    sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
                 }
-                for place in sessions.into_values() {
+                for (place, bytes) in sessions.into_values() {
                     // Counted from the head: what a run has said since then, it still needs.
                     let head = self.session(place).await?.conversation.head;
                     let keep = head.map_or(0, |head| head.last.0 + 1);
                     let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
-                    writes
-                        .then
-                        .push(Then::Trim(keys::messages(&place.tenant, &place.agent, &place.session), keep));
+                    let messages = keys::messages(&place.tenant, &place.agent, &place.session);
+                    let bytes = bytes + self.bytes_before(&messages, keep).await?;
+                    writes.then.push(Then::Trim(messages, keep));
+                    let Place { tenant, agent, session, .. } = place;
+                    writes.book(tenant, agent, session, -bytes, self.clock.now());
                 }
                 self.commit_now(partition, writes).await?;
             }
@@ -217,7 +221,7 @@ impl Inner {
                 then.push(Then::Drop(keys::run_log(&run)));
             }
         }
-        for sort in ["s", "idem", "a"] {
+        for sort in ["s", "idem", "a", "size"] {
             let cells: Vec<Key> = self
                 .cells(&keys::of_agent(tenant, sort, agent))
                 .await?

@@ -11,5 +11,6 @@ mod previews;
 mod recovery;
 mod regressions;
 mod said;
+mod sizes;
 mod versions;
 mod waits;
