@@ -60,6 +60,11 @@ pub fn open(run: &RunId) -> Key {
     key(run.partition(), &["open/", Hex::of(run.unique()).as_str()])
 }
 
+/// What is kept of a run whose log was let go.
+pub fn swept(run: &RunId) -> Key {
+    key(run.partition(), &["swept/", Hex::of(run.unique()).as_str()])
+}
+
 /// The log of a run.
 pub fn run_log(run: &RunId) -> Log {
     log(run.partition(), &["run/", Hex::of(run.unique()).as_str()])

@@ -31,6 +31,7 @@ mod snapshot;
 mod stream;
 mod succeed;
 mod sweep;
+mod swept;
 mod system;
 mod wake;
 

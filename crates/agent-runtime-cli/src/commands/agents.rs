@@ -71,7 +71,7 @@ async fn list(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
             want(agent.want, agent.hosted),
             (agent.running.to_string(), Tone::Plain),
             (agent.queued.to_string(), Tone::Plain),
-            (size::bytes(agent.stored.bytes), Tone::Plain),
+            (size::bytes(agent.stored.bytes), size::tone(&agent.stored)),
             in_fleet(desk, agent),
             (agent.description.clone(), Tone::Dim),
         ]

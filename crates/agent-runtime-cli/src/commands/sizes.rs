@@ -48,7 +48,7 @@ pub(crate) async fn sizes(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) 
 fn row(session: &SessionStatus) -> Row {
     vec![
         (session.session.to_string(), Tone::Plain),
-        (size::bytes(session.stored.bytes), Tone::Plain),
+        (size::bytes(session.stored.bytes), size::tone(&session.stored)),
         (size::growth(session.stored.grown), Tone::Dim),
     ]
 }

@@ -79,6 +79,7 @@ impl Inner {
             if let Some(run) = self.repeated(tenant, &id, &request).await? {
                 return Ok((run, true));
             }
+            Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
@@ -111,6 +112,7 @@ impl Inner {
     ) -> Result<Arc<RunSlot>, RuntimeError> {
         self.check(&request)?;
         let id = self.find(tenant, agent).await?;
+        Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
         let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
         let slot = Arc::clone(&reserved.slot);
         self.tasks.spawn(Arc::clone(self).accept(reserved));

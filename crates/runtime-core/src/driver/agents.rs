@@ -68,11 +68,13 @@ impl Inner {
         let spec: SpecRecord = read(&keys[0], &spec)?;
         let want: WantRecord = read(&keys[1], &want)?;
         let (hosted, kind_version) = self.build(agent, &spec)?;
+        let storage = parse_spec(&spec)?.storage;
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,
             revision: spec.revision,
             kind_version,
+            storage: (!storage.is_none()).then(|| Box::new(storage)),
             agent: hosted,
             used_at: self.clock.now(),
             sessions: None,

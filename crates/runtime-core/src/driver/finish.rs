@@ -58,7 +58,8 @@ impl Inner {
         if let (Some((ended, at)), Some(accepted)) = (ended, accepted_of(&log)) {
             writes.undue(&place.run, open_timers(&log));
             let before = self.known_session(place).await.map_err(store_error)?;
-            let end = End { log: &log, accepted, ended, at, state: state_left(&log), before: None };
+            let keep = self.config.keep_runs;
+            let end = End { log: &log, accepted, ended, at, state: state_left(&log), before: None, keep };
             known = Some(self.ride(&mut writes, place, end, before, outgoing.successor));
         }
         self.commit(partition, writes.booked(place, self.clock.now())).await?;
@@ -402,7 +403,8 @@ impl Inner {
                 (entries.last(), accepted_of(log))
             {
                 writes.undue(&place.run, open_timers(log));
-                let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None };
+                let keep = self.config.keep_runs;
+                let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None, keep };
                 if begun {
                     let before = self.known_session(place).await?;
                     let (known, _) = self.ride(&mut writes, place, end, before, None);

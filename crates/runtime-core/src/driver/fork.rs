@@ -82,6 +82,7 @@ impl Inner {
             session: accepted.session.clone(),
             run: *run,
         };
+        Box::pin(self.check_room(tenant, &AgentRef::Id(of.agent), &of.agent, &session)).await?;
         let slot = self.take_session(&of, Place { session, run: fork, ..of.clone() }).await?;
         let written = self.copy(&of, &slot.place, &log, request).await;
         // What is there now was written beside whoever knew the session.

@@ -1,11 +1,11 @@
 //! What all handles of a runtime share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use runtime_traits::agent::{Agent, AgentKind};
+use runtime_traits::agent::{Agent, AgentKind, StorageLimits};
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
@@ -62,6 +62,8 @@ pub(super) struct Inner {
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    /// Agents and sessions whose soft limits are reached, and were warned of.
+    pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
 }
 
 /// A partition and what is in memory of it.
@@ -97,6 +99,8 @@ pub(super) struct AgentSlot {
     pub(super) want: Want,
     pub(super) revision: u32,
     pub(super) kind_version: u32,
+    /// How much may be stored of it, where that is limited.
+    pub(super) storage: Option<Box<StorageLimits>>,
     /// What runs it here; `None`: its kind is not hosted.
     pub(super) agent: Option<Arc<dyn Agent>>,
     pub(super) used_at: UnixMillis,

@@ -1,6 +1,6 @@
 //! `RuntimeManager`: the runtime of one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -86,6 +86,7 @@ impl RuntimeManager {
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             snapshots,
+            warned: Mutex::new(HashSet::new()),
             store,
             clock,
             entropy,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use runtime_traits::agent::StorageLimits;
 use runtime_traits::id::AgentId;
 use runtime_traits::name::{NameError, SessionName, Tenant};
 use runtime_traits::runtime::{AgentRef, Page, RuntimeError, SessionStatus, Stored};
@@ -9,6 +10,8 @@ use runtime_traits::store::{Cell, Key, Log, Seq, StateError, Then};
 
 use super::inner::Inner;
 use super::load::PAGE;
+use super::register::parse_spec;
+use super::run_slot::lock;
 use crate::engine::batches::{Writes, day_of, length};
 use crate::engine::keys;
 
@@ -102,9 +105,14 @@ impl Inner {
             ),
             None => None,
         };
-        if self.store.get(&[keys::spec(tenant, &id)]).await?.pop().flatten().is_none() {
+        let Some(spec) = self.record::<runtime_codec::SpecRecord>(&keys::spec(tenant, &id)).await? else {
             return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
-        }
+        };
+        let StorageLimits { session_soft: soft, session_hard: hard, .. } = parse_spec(&spec)?.storage;
+        let status = |(session, sum): (SessionName, Sum)| SessionStatus {
+            session,
+            stored: Stored { soft, hard, ..sum.stored() },
+        };
         let under = keys::session_sizes_all(tenant, &id);
         let mut cursor = after.map(|session| keys::session_size(tenant, &id, &session, LAST_DAY));
         let mut items: Vec<SessionStatus> = Vec::new();
@@ -114,9 +122,9 @@ impl Inner {
             for (key, cell) in &page {
                 let (session, day) = keys::of_session_size(key).ok_or_else(|| damaged(key))?;
                 if last.as_ref().is_none_or(|(last, _)| *last != session)
-                    && let Some((session, sum)) = last.replace((session, Sum::default()))
+                    && let Some(before) = last.replace((session, Sum::default()))
                 {
-                    items.push(SessionStatus { session, stored: sum.stored() });
+                    items.push(status(before));
                     if items.len() == limit {
                         let next = items.last().map(|item| item.session.to_string());
                         return Ok(Page { items, next });
@@ -131,8 +139,59 @@ impl Inner {
                 None => break,
             }
         }
-        items.extend(last.map(|(session, sum)| SessionStatus { session, stored: sum.stored() }));
+        items.extend(last.map(status));
         Ok(Page { items, next: None })
+    }
+
+    /// Refuses new input for an agent or a session whose hard limit is reached, and warns once of a soft one.
+    pub(super) async fn check_room(
+        &self,
+        tenant: &Tenant,
+        called: &AgentRef,
+        agent: &AgentId,
+        session: &SessionName,
+    ) -> Result<(), RuntimeError> {
+        let Some(limits) = self.with_agent(tenant, agent, |slot, _| slot.storage.as_deref().copied()).await?
+        else {
+            return Ok(());
+        };
+        let StorageLimits { soft, hard, session_soft, session_hard } = limits;
+        if soft.or(hard).is_some() {
+            let stored = Stored { soft, hard, ..self.stored(tenant, agent).await? };
+            let remedy = "delete the agent when it is no longer needed";
+            self.check_stored(agent, None, &stored, format!("agent `{called}`"), remedy)?;
+        }
+        if session_soft.or(session_hard).is_some() {
+            let stored = self.stored_under(&keys::session_sizes(tenant, agent, session)).await?;
+            let stored = Stored { soft: session_soft, hard: session_hard, ..stored };
+            let what = format!("session `{session}` of agent `{called}`");
+            self.check_stored(agent, Some(session), &stored, what, "go on in another session")?;
+        }
+        Ok(())
+    }
+
+    fn check_stored(
+        &self,
+        agent: &AgentId,
+        session: Option<&SessionName>,
+        stored: &Stored,
+        what: String,
+        remedy: &str,
+    ) -> Result<(), RuntimeError> {
+        let of = (*agent, session.cloned());
+        let soft = stored.soft.unwrap_or(u64::MAX);
+        if !stored.is_much() {
+            lock(&self.warned).remove(&of);
+        } else if lock(&self.warned).insert(of) {
+            tracing::warn!(bytes = stored.bytes, soft, "{what} has reached its soft limit of stored bytes");
+        }
+        match stored.hard {
+            Some(limit) if stored.is_full() => {
+                let (bytes, remedy) = (stored.bytes, remedy.to_owned());
+                Err(RuntimeError::StorageFull { what, bytes, limit, remedy })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn today(&self) -> u64 {
@@ -159,7 +218,7 @@ impl Sum {
     }
 
     fn stored(self) -> Stored {
-        Stored { bytes: u64::try_from(self.all).unwrap_or(0), grown: self.lately }
+        Stored { bytes: u64::try_from(self.all).unwrap_or(0), grown: self.lately, soft: None, hard: None }
     }
 }
 

@@ -63,7 +63,7 @@ impl Inner {
             by_partition.entry(place.run.partition()).or_default().push(place);
         }
         for (partition, places) in by_partition {
-            for places in places.chunks(GROUP / 5) {
+            for places in places.chunks(GROUP / 6) {
                 let mut writes = Writes::default();
                 let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
                 for place in places {
@@ -72,6 +72,7 @@ impl Inner {
                     let bytes = self.bytes_before(&log, Seq(u64::MAX)).await?;
                     writes.then.push(Then::Delete(cell));
                     writes.then.push(Then::Drop(log));
+                    writes.then.push(Then::Delete(keys::swept(&place.run)));
                     sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
                 }
                 for (place, bytes) in sessions.into_values() {
@@ -219,6 +220,7 @@ impl Inner {
             if let Some(unique) = keys::last_part(&cell).and_then(|id| uuid::Uuid::try_parse(id).ok()) {
                 let run = RunId::from_parts(agent.partition(), unique);
                 then.push(Then::Drop(keys::run_log(&run)));
+                then.push(Then::Delete(keys::swept(&run)));
             }
         }
         for sort in ["s", "idem", "a", "size"] {

@@ -19,7 +19,7 @@ use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::batches::Writes;
+use crate::engine::batches::{Place, Writes};
 use crate::engine::claim::{Next, after_park};
 use crate::engine::keys;
 use crate::engine::machine::too_late;
@@ -196,6 +196,10 @@ impl Inner {
                     writes.when.push(When::Revision(cell.clone(), revision));
                     writes.then.push(Then::Delete(cell));
                 }
+            }
+            Due::Sweep { tenant, agent, session, run } => {
+                let place = Place { tenant, agent, session, run };
+                return self.sweep_run(&place, key, cell.revision).await;
             }
             Due::Restore { tenant, agent, .. } => {
                 // The cell goes in the last batch of that.

@@ -70,6 +70,8 @@ pub struct End<'a> {
     pub state: Option<Payload>,
     /// The session's state before that.
     pub before: Option<Payload>,
+    /// How long the run's log is kept; `None`: nobody lets it go.
+    pub keep: Option<Duration>,
 }
 
 /// Conditions and writes of a batch.
@@ -152,7 +154,7 @@ impl Writes {
         conversation: Option<Conversation>,
     ) -> Option<Conversation> {
         let Place { tenant, agent, session, run } = place;
-        let End { log, accepted, ended, at, ref state, ref before } = end;
+        let End { log, accepted, ended, at, ref state, ref before, keep } = end;
         let mut after = conversation;
         if let Some(conversation) = conversation {
             if ended.outcome == Outcome::RolledBack {
@@ -175,6 +177,15 @@ impl Writes {
         let cell = keys::ended(tenant, agent, run);
         self.then.push(Then::Put(cell, encode(&EndedRun { session: session.clone(), at })));
         self.then.push(Then::Delete(keys::open(run)));
+        if let Some(keep) = keep {
+            // Not before its key is forgotten, which has to find it.
+            let keep = if accepted.idempotency_key.is_some() { keep.max(KEY_KEPT) } else { keep };
+            let sweep =
+                Due::Sweep { tenant: tenant.clone(), agent: *agent, session: session.clone(), run: *run };
+            let cell =
+                keys::due(run.partition(), at.after(keep), &format!("sweep/{}", run.unique().simple()));
+            self.then.push(Then::Put(cell, encode(&sweep)));
+        }
         if let Some(key) = &accepted.idempotency_key {
             let key = keys::idem(tenant, agent, session, key);
             let forget = Due::ForgetKey { cell: key.path.as_bytes().to_vec() };

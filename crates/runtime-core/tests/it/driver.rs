@@ -12,5 +12,6 @@ mod recovery;
 mod regressions;
 mod said;
 mod sizes;
+mod swept;
 mod versions;
 mod waits;

@@ -57,6 +57,24 @@ pub struct Stored {
     pub bytes: u64,
     /// By how many that grew since yesterday began (UTC). Negative when more was let go than written.
     pub grown: i64,
+    /// From how many on somebody is warned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft: Option<u64>,
+    /// From how many on no new input is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard: Option<u64>,
+}
+
+impl Stored {
+    /// Whether a soft limit is reached.
+    pub fn is_much(&self) -> bool {
+        self.soft.is_some_and(|soft| self.bytes >= soft)
+    }
+
+    /// Whether a hard limit is reached: no new input is taken.
+    pub fn is_full(&self) -> bool {
+        self.hard.is_some_and(|hard| self.bytes >= hard)
+    }
 }
 
 /// A conversation, as seen now.

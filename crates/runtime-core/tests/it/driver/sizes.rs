@@ -6,7 +6,8 @@ use std::time::Duration;
 use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Chance, ManualClock, MapSnapshots, MapStore};
 use runtime_testkit::recount::{counted, recount};
-use runtime_traits::runtime::{AgentRef, ForkRequest, RunFilter, RunRequest, Runtime};
+use runtime_traits::agent::StorageLimits;
+use runtime_traits::runtime::{AgentRef, ForkRequest, RunFilter, RunRequest, Runtime, RuntimeError};
 use runtime_traits::{AgentId, AgentSpec, RunId, SessionName, StateId};
 
 use super::house::{House, output, submit};
@@ -198,4 +199,69 @@ async fn status_tells_bytes_and_growth_of_agents_and_sessions() {
     assert_eq!(more.next, None);
     let sum: u64 = page.items.iter().chain(&more.items).map(|s| s.stored.bytes).sum();
     assert_eq!(sum, both.bytes);
+}
+
+fn limited(storage: StorageLimits) -> AgentSpec {
+    AgentSpec::new("scripted", "a").unwrap().storing(storage)
+}
+
+#[tokio::test]
+async fn from_a_hard_limit_on_new_input_is_refused_and_open_runs_go_on_to_their_outcomes() {
+    let house = House::new();
+    let runtime = house.open().await;
+    let limits = StorageLimits { hard: Some(30_000), session_hard: Some(20_000), ..StorageLimits::default() };
+    let agent = runtime.register_spec(limited(limits)).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let a = AgentRef::Id(agent);
+    let in_session = |nth, script: &str| RunRequest::new(script).in_session(session(nth));
+    let held = runtime.submit(&a, in_session(1, "held:gate call:b/x keep:9000")).await.unwrap().run;
+    house.world.began("gate").await;
+    for _ in 0..2 {
+        runtime.run(&a, in_session(2, "keep:8000")).await.unwrap();
+    }
+
+    let refused = runtime.submit(&a, in_session(2, "more")).await.unwrap_err();
+    let RuntimeError::StorageFull { what, bytes, limit, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((what.as_str(), *limit), (format!("session `s2` of agent `{agent}`").as_str(), 20_000));
+    assert!(*bytes >= 20_000 && refused.to_string().contains("go on in another session"), "{refused}");
+    runtime.run(&a, in_session(3, "keep:8000")).await.unwrap();
+    let refused = runtime.submit(&a, in_session(4, "more")).await.unwrap_err();
+    assert!(matches!(&refused, RuntimeError::StorageFull { limit: 30_000, .. }), "{refused}");
+    let copied = runtime.fork(&held, ForkRequest::default()).await.unwrap_err();
+    assert!(matches!(copied, RuntimeError::StorageFull { .. }), "a copy is new input: {copied}");
+    assert!(Runtime::agent(&runtime, &a).await.unwrap().stored.is_full());
+
+    house.world.open("gate");
+    output(&runtime, held).await;
+    runtime.register_spec(limited(StorageLimits { hard: Some(1 << 20), ..limits })).await.unwrap();
+    runtime.run(&a, in_session(4, "more")).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_the_wrong_way_round_are_refused() {
+    let limits = StorageLimits { soft: Some(2), hard: Some(1), ..StorageLimits::default() };
+    let runtime = House::new().open().await;
+
+    let refused = runtime.register_spec(limited(limits)).await.unwrap_err();
+
+    assert!(refused.to_string().contains("`storage.soft` is above `storage.hard`"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_soft_limit_is_told_by_status_and_refuses_nothing() {
+    let runtime = House::new().open().await;
+    let limits = StorageLimits { soft: Some(1_000), session_soft: Some(1_000), ..StorageLimits::default() };
+    let agent = runtime.register_spec(limited(limits)).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let a = AgentRef::Id(agent);
+    assert!(!Runtime::agent(&runtime, &a).await.unwrap().stored.is_much());
+    for _ in 0..3 {
+        runtime.run(&a, RunRequest::new("keep:5000")).await.unwrap();
+    }
+
+    let stored = Runtime::agent(&runtime, &a).await.unwrap().stored;
+    let sessions = runtime.sessions(&a, None, 0).await.unwrap().items;
+
+    assert!(stored.is_much() && !stored.is_full(), "{stored:?}");
+    assert!(sessions[0].stored.is_much());
 }

@@ -192,13 +192,16 @@ impl Samples {
             revision: 1,
             running: 0,
             queued: 0,
-            stored: Stored { bytes: 4096, grown: 1024 },
+            stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
         }
     }
 
     /// Its session.
     pub fn session_status(&self) -> SessionStatus {
-        SessionStatus { session: SessionName::default(), stored: Stored { bytes: 4000, grown: 1000 } }
+        SessionStatus {
+            session: SessionName::default(),
+            stored: Stored { bytes: 4000, grown: 1000, soft: None, hard: Some(8000) },
+        }
     }
 
     /// The runtime.

@@ -139,6 +139,7 @@ fn the_last_batch_closes_the_run_and_keeps_the_conversation() {
         at: at(90),
         state: Some(text("{}")),
         before: None,
+        keep: None,
     };
     let after = writes.end(&place(), end, Some(before));
 
@@ -186,6 +187,7 @@ fn what_a_run_leaves_depends_on_how_it_ended() {
             at: at(9),
             state: Some(text("{}")),
             before: None,
+            keep: None,
         };
         let after = writes.end(&place(), end, conversation);
         let state = keys::state(&Tenant::default(), &agent(), &SessionName::default());
