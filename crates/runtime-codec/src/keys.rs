@@ -343,6 +343,43 @@ pub fn snapshot(tenant: &Tenant, state: &StateId) -> Key {
     key(state.partition(), &["t/", tenant.as_str(), "/snap/", Hex::of(state.unique()).as_str()])
 }
 
+/// All marks of contents of a tenant in a partition.
+pub fn marks_all(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/mark/"])
+}
+
+/// When a content was last written or asked to be there.
+pub fn mark(tenant: &Tenant, partition: Partition, hash: &Digest) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/mark/", &hash.to_string()])
+}
+
+/// Whose content a mark is of, and which.
+pub fn of_mark(cell: &Key) -> Option<(Tenant, Digest)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let (tenant, hash) = path.strip_prefix("t/")?.split_once("/mark/")?;
+    Some((Tenant::new(tenant).ok()?, hash.parse().ok()?))
+}
+
+/// All agents of the partition that are being put back to snapshots.
+pub fn restoring_all(partition: Partition) -> Key {
+    due(partition, UnixMillis(0), "restore/")
+}
+
+/// The logs of all runs of a partition.
+pub fn run_logs(partition: Partition) -> Log {
+    log(partition, &["run/"])
+}
+
+/// The messages of all sessions of a tenant in a partition.
+pub fn all_messages(partition: Partition, tenant: &Tenant) -> Log {
+    log(partition, &["t/", tenant.as_str(), "/msg/"])
+}
+
+/// All sessions' cells of a tenant in a partition.
+pub fn all_sessions(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/s/"])
+}
+
 /// A chunk of content that is kept under its hash.
 pub fn blob(tenant: &Tenant, partition: Partition, hash: &Digest, chunk: u32) -> Key {
     key(partition, &["t/", tenant.as_str(), "/blob/", &hash.to_string(), "/", &format!("{chunk:06x}")])

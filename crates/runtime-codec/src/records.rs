@@ -141,6 +141,18 @@ pub struct SweptRun {
 }
 record!(SweptRun, 122, "swept run");
 
+/// `t/<tenant>/mark/<hash>`: when a content was last written or asked to be there. Without a mark it is never swept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentMark {
+    /// When. It may be named for the last time up to half a day later.
+    pub at: UnixMillis,
+    /// How many bytes it has.
+    pub len: u64,
+    /// The conversation with which it is counted: the one that brought it first.
+    pub of: Option<(AgentId, SessionName)>,
+}
+record!(ContentMark, 123, "content mark");
+
 /// `due/<ms>/<what>`: what is to be done then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Due {
@@ -188,6 +200,11 @@ pub enum Due {
         session: SessionName,
         /// The run.
         run: RunId,
+    },
+    /// Contents that nothing names any more are looked for.
+    SweepContents {
+        /// Their tenant.
+        tenant: Tenant,
     },
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    Child, CodecError, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept, LastSaved,
-    Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
+    Child, CodecError, ContentMark, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept,
+    LastSaved, Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
     SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord,
     decode, decode_entry, encode, encode_entry, file::FileContent,
 };
@@ -418,6 +418,8 @@ fn snapshots() -> Vec<Sample> {
     let state = StateId::from_parts(partition(), Uuid::from_u128(11));
     let tenant = Tenant::new("acme").expect("a good name");
     let sweep = Due::Sweep { tenant: tenant.clone(), agent: agent(), session: session(), run: run(1) };
+    let contents = Due::SweepContents { tenant: tenant.clone() };
+    let mark = ContentMark { at, len: 70_000, of: None };
     let swept = SweptRun {
         tenant,
         agent: agent(),
@@ -433,6 +435,9 @@ fn snapshots() -> Vec<Sample> {
     vec![
         Sample::record("due.restore", restore),
         Sample::record("due.sweep", sweep),
+        Sample::record("due.sweep-contents", contents),
+        Sample::record("content-mark", mark.clone()),
+        Sample::record("content-mark.of", ContentMark { of: Some((agent(), session())), ..mark }),
         Sample::record("swept-run", swept),
         Sample::record("manifest.least", manifest),
         Sample::record("manifest.full", full),

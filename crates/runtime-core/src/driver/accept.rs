@@ -331,13 +331,7 @@ impl Inner {
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;
         if let Payload::Blob { .. } = accepted.input {
-            Box::pin(self.write_blobs(
-                &place.tenant,
-                partition,
-                std::slice::from_ref(input),
-                Patience::OfCaller,
-            ))
-            .await?;
+            Box::pin(self.write_blobs(place, std::slice::from_ref(input), Patience::OfCaller)).await?;
         }
         let at = self.clock.now();
         let kind = EntryKind::Accepted(accepted);

@@ -136,6 +136,7 @@ impl Inner {
         change: impl FnOnce(Want) -> Result<Want, RuntimeError> + Send,
     ) -> Result<Want, RuntimeError> {
         let home = self.home(agent.partition());
+        let _names = home.names.read().await;
         let _admin = home.admin.lock().await;
         self.finish_restoring(tenant, agent).await?;
         let cell = keys::want(tenant, agent);

@@ -38,7 +38,7 @@ impl Inner {
         let place = &slot.place;
         let partition = place.run.partition();
         if !outgoing.blobs.is_empty() {
-            Box::pin(self.write_blobs(&place.tenant, partition, &outgoing.blobs, Patience::OfRun)).await?;
+            Box::pin(self.write_blobs(place, &outgoing.blobs, Patience::OfRun)).await?;
         }
         let ended = match outgoing.entries.last() {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),

@@ -1,9 +1,10 @@
 //! Copies of runs: a new run in a new session, which goes on from a point at which no step was open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use runtime_codec::{StateRecord, encode};
+use runtime_codec::{Due, StateRecord, encode};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Accepted, Author, Entry, EntryKind, Head, Message};
@@ -25,6 +26,8 @@ use crate::engine::session::Known;
 
 /// The most messages before a run that its copy is given.
 const HISTORY: usize = 1_000;
+/// After this a copy that is not complete is taken for the leftover of a crash.
+const COPIED_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Messages in one batch.
 const GROUP: usize = 48;
 
@@ -68,6 +71,10 @@ impl Inner {
         if let Some(input) = &request.input {
             self.check_input(input)?;
         }
+        if !self.checked(run.partition()) {
+            return Err(RuntimeError::UnknownRun { run: *run });
+        }
+        let _names = self.home(run.partition()).names.read().await;
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
         self.check_awake(&AgentRef::Id(accepted.agent))?;
@@ -189,7 +196,7 @@ impl Inner {
         (begin.input, begin.digest) = (Payload::of(input), input.digest());
         if let Payload::Blob { .. } = begin.input {
             let input = std::slice::from_ref(input);
-            self.write_blobs(&to.tenant, to.run.partition(), input, Patience::OfCaller).await?;
+            self.write_blobs(to, input, Patience::OfCaller).await?;
         }
         Ok(())
     }
@@ -275,6 +282,17 @@ impl Inner {
             Writes { grown, ..Writes::of(vec![when], vec![Then::Append(messages.clone(), group)]) }
         });
         let mut groups: Vec<Writes> = groups.collect();
+        // Cut off in the middle, it is let go by what falls due then.
+        let due = if groups.len() > 1 || fitting(log, |_| 0) < log.len() {
+            let Place { tenant, agent, session, run } = to.clone();
+            let at = self.clock.now().after(COPIED_WITHIN);
+            let cell = keys::due(partition, at, &format!("sweep/{}", run.unique().simple()));
+            let put = Then::Put(cell.clone(), encode(&Due::Sweep { tenant, agent, session, run }));
+            self.commit_now(partition, Writes::of(vec![When::Absent(cell.clone())], vec![put])).await?;
+            Some(cell)
+        } else {
+            None
+        };
         let mut with_last = groups.pop().unwrap_or_default();
         with_last.join(last);
         for writes in groups {
@@ -288,6 +306,7 @@ impl Inner {
             writes.undue(&to.run, closed_timers(log, entries));
             if upto == log.len() {
                 writes.open(to);
+                writes.then.extend(due.iter().cloned().map(Then::Delete));
                 writes.join(std::mem::take(&mut with_last));
             }
             self.commit_now(partition, writes.booked(to, self.clock.now())).await?;

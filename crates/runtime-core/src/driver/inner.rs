@@ -62,6 +62,10 @@ pub(super) struct Inner {
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    /// Where contents without names are being looked for.
+    pub(super) sweeping: Mutex<HashSet<(Partition, Tenant)>>,
+    /// Shared by whoever sends or takes mail; held alone by whoever looks through all of it.
+    pub(super) moving_mail: tokio::sync::RwLock<()>,
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
 }
@@ -75,6 +79,11 @@ pub(super) struct OwnedPartition {
     pub(super) state: Mutex<PartitionState>,
     /// Held by whoever changes or loads what somebody wants of an agent.
     pub(super) admin: tokio::sync::Mutex<()>,
+    /// Shared by whoever takes names of contents away, or carries them from one place to another; held alone by whoever
+    /// looks for contents without names. Taken before `admin`, and never twice.
+    pub(super) names: tokio::sync::RwLock<()>,
+    /// Shared by whoever writes contents for runs; held alone by whoever writes them for snapshots.
+    pub(super) marks: tokio::sync::RwLock<()>,
 }
 
 /// The proof that this process owns a partition.

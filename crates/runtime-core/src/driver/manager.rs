@@ -63,6 +63,8 @@ impl RuntimeManager {
             owner: OnceCell::new(),
             state: Mutex::new(PartitionState::default()),
             admin: tokio::sync::Mutex::new(()),
+            names: tokio::sync::RwLock::new(()),
+            marks: tokio::sync::RwLock::new(()),
         });
         let inner = Arc::new(Inner {
             durability: config.durability.unwrap_or(store.profile().best),
@@ -86,6 +88,8 @@ impl RuntimeManager {
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             snapshots,
+            sweeping: Mutex::default(),
+            moving_mail: tokio::sync::RwLock::new(()),
             warned: Mutex::new(HashSet::new()),
             store,
             clock,

@@ -38,7 +38,9 @@ impl Inner {
                 Ok((_, view)) => match stub_of(place, &view, self.clock.now()) {
                     Some(swept) => writes.then.push(Then::Put(stub, encode(&swept))),
                     // It is open: its end leaves another cell.
-                    None => return Ok(ended(due, revision)),
+                    None if self.is_open(run).await? => return Ok(ended(due, revision)),
+                    // A copy that was never complete leaves nothing.
+                    None => {}
                 },
                 // Let go by somebody else.
                 Err(RuntimeError::UnknownRun { .. }) => return Ok(ended(due, revision)),
@@ -103,6 +105,11 @@ impl Inner {
             }
             _ => Err(swept),
         }
+    }
+
+    async fn is_open(&self, run: &RunId) -> Result<bool, RuntimeError> {
+        let open = self.store.get(&[keys::open(run)]).await?.pop().flatten();
+        Ok(open.is_some() || self.run_slot(run).is_some())
     }
 
     /// Whether the tenant has the agent.
