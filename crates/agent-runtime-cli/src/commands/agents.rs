@@ -133,7 +133,7 @@ async fn delete(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<
         screen.json(&json!({ "deleted": status.id }))?;
         return Ok(Exit::Done);
     }
-    let kept = "its snapshots stay, and so do large contents beside its logs";
+    let kept = "its snapshots stay; large contents that nothing else needs go within two days";
     screen.line(format!("{} is deleted, with its runs and conversations; {kept}", status.name))?;
     if in_fleet(desk, &status).0 == NAMED {
         let note =

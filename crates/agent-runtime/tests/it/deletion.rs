@@ -17,7 +17,7 @@ use runtime_testkit::fakes::{Fault, FaultyStore, ManualClock};
 use runtime_testkit::recount::{cells, entries, logs};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(600);
 /// Stands in every input, state and output of the agent.
 const MARKER: &str = "zanzibar";
 const NAME: &str = "quetzal";
@@ -115,13 +115,13 @@ async fn settle(store: &dyn StateStore, clock: &Arc<ManualClock>) {
     };
     let done = async {
         while is_due().await {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
     tokio::time::timeout(LONG, done).await.expect("what is due is done");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_deleted_agent_a_scan_of_the_whole_store_finds_nothing() {
     let clock = Arc::new(ManualClock::default());
     let (store, agent) = scene(&clock).await;
@@ -146,7 +146,7 @@ async fn of_a_deleted_agent_a_scan_of_the_whole_store_finds_nothing() {
     runtime.shutdown(LONG).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_that_was_cut_off_anywhere_is_completed_by_the_next_process() {
     for cut in 0.. {
         let clock = Arc::new(ManualClock::default());
