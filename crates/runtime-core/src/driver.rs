@@ -10,6 +10,7 @@ mod child;
 mod commit;
 mod config;
 mod contents;
+mod control;
 mod displace;
 mod finish;
 mod fork;
