@@ -64,7 +64,8 @@ impl Inner {
             return;
         }
         let (inner, due) = (Arc::clone(self), due.clone());
-        self.tasks.spawn(async move {
+        // Much is read: not where timers and cancels run.
+        self.spawn_work(async move {
             let swept = tokio::select! {
                 swept = inner.sweep_contents(partition, &tenant) => swept,
                 () = inner.ending.cancelled() => Ok(false),
