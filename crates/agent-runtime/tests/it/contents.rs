@@ -70,6 +70,8 @@ impl House {
 
     /// Another process takes the store over, and begins with what is due.
     async fn reopen(&mut self) {
+        // The one before is dead, and claims nothing any more.
+        self.left.store(0, Ordering::SeqCst);
         self.left = Arc::new(AtomicI64::new(i64::MAX));
         self.runtime = open(&self.store, &self.clock, &self.left).await;
     }
