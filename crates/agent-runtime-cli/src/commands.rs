@@ -10,6 +10,7 @@ pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod sizes;
 mod snapshot_files;
 pub(crate) mod snapshots;
 pub(crate) mod state;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::fleet::StoreUri;
+use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, open_store};
 
@@ -60,12 +60,20 @@ pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
+    keep_runs: Option<KeepRuns>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
-    let builder = builder.configure(|config| config.at_rest = at_rest);
+    let builder = builder.configure(|config| {
+        config.at_rest = at_rest;
+        match keep_runs {
+            Some(KeepRuns::For(time)) => config.keep_runs = Some(time),
+            Some(KeepRuns::Forever) => config.keep_runs = None,
+            None => {}
+        }
+    });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
 }

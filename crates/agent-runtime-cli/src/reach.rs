@@ -44,7 +44,8 @@ impl Reached {
             Opened::Served(served) => return Ok(served),
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
-        let runtime = open::runtime(store, durability, kinds, at_rest).await?;
+        let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
+        let runtime = open::runtime(store, durability, kinds, keep_runs, at_rest).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

@@ -22,7 +22,8 @@ pub use error::CodecError;
 pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use record::{Record, decode, encode};
 pub use records::{
-    Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord,
+    SweptRun, WantRecord,
 };
 pub use snapshot::{
     ContentRef, IndexRef, Kept, LastSaved, Manifest, SavedSession, Segment, SegmentIndex, SegmentRef,

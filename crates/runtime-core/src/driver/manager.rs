@@ -1,6 +1,6 @@
 //! `RuntimeManager`: the runtime of one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -64,6 +64,8 @@ impl RuntimeManager {
             owner: OnceCell::new(),
             state: Mutex::new(PartitionState::default()),
             admin: tokio::sync::Mutex::new(()),
+            names: tokio::sync::RwLock::new(()),
+            marks: tokio::sync::RwLock::new(()),
         });
         let inner = Arc::new(Inner {
             durability: config.durability.unwrap_or(store.profile().best),
@@ -88,6 +90,9 @@ impl RuntimeManager {
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             snapshots,
+            sweeping: Mutex::default(),
+            moving_mail: tokio::sync::RwLock::new(()),
+            warned: Mutex::new(HashSet::new()),
             store,
             clock,
             entropy,

@@ -12,5 +12,7 @@ mod previews;
 mod recovery;
 mod regressions;
 mod said;
+mod sizes;
+mod swept;
 mod versions;
 mod waits;
