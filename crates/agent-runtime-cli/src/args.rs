@@ -156,8 +156,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: StateCommand,
     },
-    /// Show the runtime: store, readiness, open runs
-    Status,
+    /// Show the runtime: store, readiness, open runs; or how much is stored of an agent
+    Status {
+        /// The agent: its name or its id
+        agent: Option<AgentRef>,
+    },
 }
 
 /// `run`.

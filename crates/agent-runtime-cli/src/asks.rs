@@ -86,7 +86,7 @@ pub(crate) async fn who_waits(runtime: &dyn Runtime, run: &RunId) -> Result<Opti
         let view = match runtime.run_status(&run).await {
             Ok(view) => view,
             // A run that was called may not be there yet.
-            Err(RuntimeError::UnknownRun { .. }) if depth > 0 => continue,
+            Err(RuntimeError::UnknownRun { .. } | RuntimeError::RunSwept { .. }) if depth > 0 => continue,
             Err(error) => return Err(error),
         };
         match view.outcome {

@@ -12,6 +12,7 @@ pub(crate) mod messages;
 mod repairs;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod sizes;
 mod snapshot_files;
 pub(crate) mod snapshots;
 pub(crate) mod state;

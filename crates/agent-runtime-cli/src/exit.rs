@@ -53,7 +53,9 @@ impl Exit {
             | E::AnswerWithKey
             | E::BadSnapshotFile { .. }
             | E::TooLarge { .. } => Self::BadInput,
-            E::UnknownAgent { .. } | E::UnknownRun { .. } | E::UnknownState { .. } => Self::NotFound,
+            E::UnknownAgent { .. } | E::UnknownRun { .. } | E::RunSwept { .. } | E::UnknownState { .. } => {
+                Self::NotFound
+            }
             E::NotStarted { .. }
             | E::WrongState { .. }
             | E::NameTaken { .. }
@@ -65,6 +67,7 @@ impl Exit {
             | E::OtherCall { .. }
             | E::CannotFork { .. }
             | E::RunOver { .. }
+            | E::StorageFull { .. }
             | E::NoSnapshots
             | E::ShuttingDown => Self::Refused,
             E::Store(_) | E::Damaged { .. } | E::Newer { .. } | E::Unreachable { .. } => Self::Store,

@@ -32,7 +32,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, fork, log, messages, run, runs, snapshots, state, status, stores,
+    agents, answer, cancel, check, decide, fork, log, messages, run, runs, sizes, snapshots, state, status,
+    stores,
 };
 use desk::Desk;
 use open::Opened;
@@ -149,7 +150,8 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Restore(args) => state::restore(&desk, runtime, &args).await,
         Command::Snapshots { agent } => snapshots::list(&desk, runtime, agent.as_ref()).await,
         Command::Snapshot { command } => snapshots::snapshot(&desk, runtime, &command).await,
-        Command::Status => status::status(&desk, runtime).await,
+        Command::Status { agent: None } => status::status(&desk, runtime).await,
+        Command::Status { agent: Some(agent) } => sizes::sizes(&desk, runtime, &agent).await,
         Command::Serve(_) | Command::Check { .. } | Command::State { .. } => Ok(Exit::Done),
     };
     let at_once = matches!(done, Ok(Exit::Signal(_)));

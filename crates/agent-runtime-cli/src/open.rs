@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::fleet::StoreUri;
+use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::TracedStore;
 use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
@@ -62,6 +62,7 @@ pub(crate) async fn runtime(
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
     scrub: Option<ScrubRate>,
+    keep_runs: Option<KeepRuns>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
@@ -70,6 +71,11 @@ pub(crate) async fn runtime(
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         config.scrub = scrub;
+        match keep_runs {
+            Some(KeepRuns::For(time)) => config.keep_runs = Some(time),
+            Some(KeepRuns::Forever) => config.keep_runs = None,
+            None => {}
+        }
     });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())

@@ -44,8 +44,9 @@ impl Reached {
             Opened::Served(served) => return Ok(served),
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
-        // A command is over before a pass would begin.
-        let runtime = open::runtime(store, durability, kinds, None, at_rest).await?;
+        let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
+        // A command is over before a pass over the store would begin.
+        let runtime = open::runtime(store, durability, kinds, None, keep_runs, at_rest).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

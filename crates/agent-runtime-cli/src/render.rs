@@ -8,6 +8,7 @@ mod entry;
 mod exact;
 mod fault;
 pub(crate) mod said;
+pub(crate) mod size;
 mod style;
 mod table;
 pub(crate) mod time;

@@ -28,6 +28,7 @@ mod address;
 mod apply;
 mod check;
 mod fault;
+mod measure;
 mod read;
 mod scrub;
 mod store_uri;
@@ -37,6 +38,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use runtime_core::ScrubRate;
 use runtime_traits::AgentSpec;
@@ -45,6 +47,7 @@ use runtime_traits::store::Durability;
 pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
 pub use fault::{Fault, Faults};
+pub use measure::{size, span};
 pub use store_uri::{KeysUri, StoreUri, StoreUriError};
 
 /// What a fleet file declares.
@@ -54,12 +57,23 @@ pub struct Fleet {
     pub store: StoreUri,
     /// What a commit has to survive before a run counts as accepted; `None`: all that the store's commits can.
     pub durability: Option<Durability>,
+    /// How long the logs of runs are kept after their outcomes; `None`: as long as the runtime does by itself.
+    pub keep_runs: Option<KeepRuns>,
     /// Where the service listens for HTTP; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// How the store is looked over for damage while somebody serves it; `None`: not at all.
     pub scrub: Option<ScrubRate>,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
+}
+
+/// How long the logs of runs are kept after their outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepRuns {
+    /// So long.
+    For(Duration),
+    /// They are not let go.
+    Forever,
 }
 
 /// An agent of a fleet file.
@@ -91,6 +105,7 @@ impl Default for Fleet {
         Self {
             store: StoreUri::Redb(PathBuf::from(".agent-runtime/store.redb")),
             durability: None,
+            keep_runs: None,
             http: None,
             scrub: Some(ScrubRate::default()),
             agents: Vec::new(),

@@ -9,7 +9,8 @@ use crate::layout::CellSort;
 use crate::mail::Cursor;
 use crate::record::decode;
 use crate::records::{
-    Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord,
+    SweptRun, WantRecord,
 };
 use crate::snapshot::{LastSaved, Manifest};
 
@@ -36,8 +37,12 @@ pub enum CellRecord {
     Want(WantRecord),
     /// A run that is over.
     Ended(EndedRun),
+    /// What is kept of a run whose log was let go.
+    Swept(SweptRun),
     /// A sum.
     Usage(i64),
+    /// When a content was last written or asked to be there.
+    Mark(ContentMark),
     /// The last snapshot.
     Saved(LastSaved),
     /// Where a conversation ends.
@@ -77,10 +82,12 @@ pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecErro
         }
         CellSort::Want => CellRecord::Want(decode(value)?),
         CellSort::Ended => CellRecord::Ended(decode(value)?),
-        CellSort::Usage => {
+        CellSort::Swept => CellRecord::Swept(decode(value)?),
+        CellSort::Mark(_) => CellRecord::Mark(decode(value)?),
+        CellSort::Usage | CellSort::Size => {
             let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
             CellRecord::Usage(sum.ok_or_else(|| CodecError::Body {
-                what: "usage",
+                what: "sum",
                 cause: "it is no decimal number".to_owned(),
             })?)
         }

@@ -60,6 +60,11 @@ pub fn open(run: &RunId) -> Key {
     key(run.partition(), &["open/", Hex::of(run.unique()).as_str()])
 }
 
+/// What is kept of a run whose log was let go.
+pub fn swept(run: &RunId) -> Key {
+    key(run.partition(), &["swept/", Hex::of(run.unique()).as_str()])
+}
+
 /// The log of a run.
 pub fn run_log(run: &RunId) -> Log {
     log(run.partition(), &["run/", Hex::of(run.unique()).as_str()])
@@ -212,6 +217,57 @@ pub fn usage(tenant: &Tenant, agent: &AgentId, what: &str) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/usage/", what])
 }
 
+/// How the bytes stored of an agent changed, day by day.
+pub fn sizes(tenant: &Tenant, agent: &AgentId) -> Key {
+    key(agent.partition(), &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/all/"])
+}
+
+/// By how much the bytes stored of an agent changed on a day: a number that is added to.
+pub fn size(tenant: &Tenant, agent: &AgentId, day: u64) -> Key {
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/all/", &format!("{day:06}")],
+    )
+}
+
+/// How the bytes stored of all sessions of an agent changed, session by session and day by day.
+pub fn session_sizes_all(tenant: &Tenant, agent: &AgentId) -> Key {
+    key(agent.partition(), &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/s/"])
+}
+
+/// How the bytes stored of a session changed, day by day.
+pub fn session_sizes(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/s/", session.as_str(), "/"],
+    )
+}
+
+/// By how much the bytes stored of a session changed on a day: a number that is added to.
+pub fn session_size(tenant: &Tenant, agent: &AgentId, session: &SessionName, day: u64) -> Key {
+    key(
+        agent.partition(),
+        &[
+            "t/",
+            tenant.as_str(),
+            "/size/",
+            Hex::of(agent.unique()).as_str(),
+            "/s/",
+            session.as_str(),
+            "/",
+            &format!("{day:06}"),
+        ],
+    )
+}
+
+/// The session and the day of a cell under [`session_sizes_all`].
+pub fn of_session_size(cell: &Key) -> Option<(SessionName, u64)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let mut parts = path.rsplit('/');
+    let day = parts.next()?.parse().ok()?;
+    Some((SessionName::new(parts.next()?).ok()?, day))
+}
+
 /// Where a session's conversation ends.
 pub fn head(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
     key(
@@ -241,6 +297,26 @@ pub fn messages_all(tenant: &Tenant, agent: &AgentId) -> Log {
     log(agent.partition(), &["t/", tenant.as_str(), "/msg/", Hex::of(agent.unique()).as_str(), "/"])
 }
 
+/// Whose the messages of a log are.
+pub fn of_messages(log: &Log) -> Option<(Tenant, AgentId, SessionName)> {
+    of_session(log.partition, std::str::from_utf8(log.path.as_bytes()).ok()?, "msg")
+}
+
+/// Whose the state in a cell is.
+pub fn of_state(cell: &Key) -> Option<(Tenant, AgentId, SessionName)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    of_session(cell.partition, path.strip_suffix("/state")?, "s")
+}
+
+fn of_session(partition: Partition, path: &str, sort: &str) -> Option<(Tenant, AgentId, SessionName)> {
+    let mut parts = path.strip_prefix("t/")?.split('/');
+    let tenant = Tenant::new(parts.next()?).ok()?;
+    let found = parts.next()? == sort;
+    let agent = AgentId::from_parts(partition, Uuid::try_parse(parts.next()?).ok()?);
+    let session = SessionName::new(parts.next()?).ok()?;
+    (found && parts.next().is_none()).then_some((tenant, agent, session))
+}
+
 /// All snapshots of a tenant in a partition.
 pub fn snapshots_all(partition: Partition, tenant: &Tenant) -> Key {
     key(partition, &["t/", tenant.as_str(), "/snap/"])
@@ -265,6 +341,43 @@ pub fn restoring(agent: &AgentId) -> Key {
 /// A snapshot.
 pub fn snapshot(tenant: &Tenant, state: &StateId) -> Key {
     key(state.partition(), &["t/", tenant.as_str(), "/snap/", Hex::of(state.unique()).as_str()])
+}
+
+/// All marks of contents of a tenant in a partition.
+pub fn marks_all(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/mark/"])
+}
+
+/// When a content was last written or asked to be there.
+pub fn mark(tenant: &Tenant, partition: Partition, hash: &Digest) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/mark/", &hash.to_string()])
+}
+
+/// Whose content a mark is of, and which.
+pub fn of_mark(cell: &Key) -> Option<(Tenant, Digest)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let (tenant, hash) = path.strip_prefix("t/")?.split_once("/mark/")?;
+    Some((Tenant::new(tenant).ok()?, hash.parse().ok()?))
+}
+
+/// All agents of the partition that are being put back to snapshots.
+pub fn restoring_all(partition: Partition) -> Key {
+    due(partition, UnixMillis(0), "restore/")
+}
+
+/// The logs of all runs of a partition.
+pub fn run_logs(partition: Partition) -> Log {
+    log(partition, &["run/"])
+}
+
+/// The messages of all sessions of a tenant in a partition.
+pub fn all_messages(partition: Partition, tenant: &Tenant) -> Log {
+    log(partition, &["t/", tenant.as_str(), "/msg/"])
+}
+
+/// All sessions' cells of a tenant in a partition.
+pub fn all_sessions(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/s/"])
 }
 
 /// A chunk of content that is kept under its hash.

@@ -44,8 +44,14 @@ pub enum CellSort {
     Want,
     /// A run that is over.
     Ended,
+    /// What is kept of a run whose log was let go.
+    Swept,
     /// A sum of what an agent used.
     Usage,
+    /// By how much the bytes of an agent or a session changed on a day.
+    Size,
+    /// When a content was last written or asked to be there.
+    Mark(Digest),
     /// Which snapshot was made last.
     Saved,
     /// Where a conversation ends.
@@ -116,6 +122,7 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
     let sort = match *parts {
         ["own"] => CellSort::Owner,
         ["open", _] => whose.run.map(|_| CellSort::Open)?,
+        ["swept", _] => whose.run.map(|_| CellSort::Swept)?,
         ["due", at, _, ..] => at.parse::<u64>().ok().map(|_| CellSort::Due)?,
         ["c", "inbox" | "outbox"] => CellSort::Cursor,
         ["c", "from", from] => from.parse::<Partition>().ok().map(|_| CellSort::Cursor)?,
@@ -128,6 +135,12 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["t", _, "a", _, "want"] => of_agent(CellSort::Want)?,
         ["t", _, "a", _, "ended", _] => of_agent(CellSort::Ended).filter(|_| whose.run.is_some())?,
         ["t", _, "a", _, "usage", _] => of_agent(CellSort::Usage)?,
+        ["t", _, "size", _, "all", _] => of_agent(CellSort::Size)?,
+        ["t", _, "size", _, "s", _, _] => of_session(CellSort::Size)?,
+        ["t", _, "mark", hash] => {
+            whose.tenant.as_ref()?;
+            CellSort::Mark(digest(hash)?)
+        }
         ["t", _, "a", _, "saved"] => of_agent(CellSort::Saved)?,
         ["t", _, "s", _, _, "head"] => of_session(CellSort::Head)?,
         ["t", _, "s", _, _, "state"] => of_session(CellSort::State)?,
@@ -149,8 +162,8 @@ fn whose(partition: Partition, parts: &[&str]) -> Whose {
     let agent = |text: &str| uuid(text).map(|unique| AgentId::from_parts(partition, unique));
     let mut whose = Whose::default();
     match *parts {
-        ["run" | "open", of] => whose.run = run(of),
-        ["due", _, "wake" | "key", of, ..] => whose.run = run(of),
+        ["run" | "open" | "swept", of] => whose.run = run(of),
+        ["due", _, "wake" | "key" | "sweep", of, ..] => whose.run = run(of),
         ["due", _, "unnamed" | "restore", of, ..] => whose.agent = agent(of),
         ["t", tenant, ref rest @ ..] => {
             whose.tenant = Tenant::new(tenant).ok();
@@ -159,7 +172,11 @@ fn whose(partition: Partition, parts: &[&str]) -> Whose {
                     whose.agent = agent(of);
                     whose.run = run(ended);
                 }
-                ["a", of, ..] => whose.agent = agent(of),
+                ["size", of, "s", session, ..] => {
+                    whose.agent = agent(of);
+                    whose.session = SessionName::new(session).ok();
+                }
+                ["a" | "size", of, ..] => whose.agent = agent(of),
                 ["s" | "idem" | "msg", of, session, ..] => {
                     whose.agent = agent(of);
                     whose.session = SessionName::new(session).ok();

@@ -28,7 +28,8 @@ pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use named::{Hashing, beside, made_of, named_by_cell, named_by_entry, named_by_mail, named_by_message};
 pub use record::{Record, decode, encode};
 pub use records::{
-    Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord,
+    SweptRun, WantRecord,
 };
 pub use snapshot::{
     ContentRef, IndexRef, Kept, LastSaved, Manifest, SavedSession, Segment, SegmentIndex, SegmentRef,

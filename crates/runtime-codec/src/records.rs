@@ -3,7 +3,7 @@
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::id::{AgentId, NodeId, RunId};
-use runtime_traits::log::{Head, Message};
+use runtime_traits::log::{Head, Message, Outcome, Usage};
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::runtime::Want;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,44 @@ impl Record for Message {
     const WHAT: &'static str = "message";
 }
 
+/// `swept/<run>`: what is kept of a run whose log was let go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweptRun {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// When the run was accepted.
+    pub accepted_at: UnixMillis,
+    /// When it ended.
+    pub ended_at: UnixMillis,
+    /// When its log was let go.
+    pub swept_at: UnixMillis,
+    /// The number of its last execution.
+    pub attempt: u32,
+    /// How many entries its log had.
+    pub entries: u64,
+    /// How it ended; its output is left out.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+}
+record!(SweptRun, 122, "swept run");
+
+/// `t/<tenant>/mark/<hash>`: when a content was last written or asked to be there. Without a mark it is never swept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentMark {
+    /// When. It may be named for the last time up to half a day later.
+    pub at: UnixMillis,
+    /// How many bytes it has.
+    pub len: u64,
+    /// The conversation with which it is counted: the one that brought it first.
+    pub of: Option<(AgentId, SessionName)>,
+}
+record!(ContentMark, 123, "content mark");
+
 /// `due/<ms>/<what>`: what is to be done then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Due {
@@ -152,11 +190,27 @@ pub enum Due {
         /// The conversations of the snapshot, kept in the agent's partition.
         sessions: ContentRef,
     },
+    /// The log of a run that is over is let go.
+    Sweep {
+        /// Its tenant.
+        tenant: Tenant,
+        /// Its agent.
+        agent: AgentId,
+        /// In which conversation.
+        session: SessionName,
+        /// The run.
+        run: RunId,
+    },
+    /// Contents that nothing names any more are looked for.
+    SweepContents {
+        /// Their tenant.
+        tenant: Tenant,
+    },
 }
 
 impl Record for Due {
     const TAG: u16 = 111;
-    /// Version 2: agents are put back to snapshots.
-    const VERSION: u16 = 2;
+    /// Version 2: agents are put back to snapshots. Version 3: logs are swept.
+    const VERSION: u16 = 3;
     const WHAT: &'static str = "due";
 }

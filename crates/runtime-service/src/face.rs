@@ -93,6 +93,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Answer => post(runs::answer),
         Operation::Fork => post(runs::fork),
         Operation::Messages => get(agents::messages),
+        Operation::Sessions => get(agents::sessions),
         Operation::Agents => get(agents::agents),
         Operation::Agent => get(agents::agent),
         Operation::Runs => get(runs::runs),

@@ -69,6 +69,8 @@ pub enum Operation {
     Fork,
     /// `Runtime::messages`.
     Messages,
+    /// `Runtime::sessions`.
+    Sessions,
     /// `Runtime::agents`.
     Agents,
     /// `Runtime::agent`.
@@ -129,6 +131,7 @@ pub const ROUTES: &[Route] = &[
     sockets("POST", "/v1/runs/{run}/answer", Operation::Answer, "`{\"step\", \"reply\"}`", "204"),
     sockets("POST", "/v1/runs/{run}/fork", Operation::Fork, "`ForkRequest`", "201 `{\"run\"}`"),
     sockets("GET", "/v1/agents/{agent}/messages", Operation::Messages, "`?session`, `?before`, `?limit`", "200 `Page<Said>`"),
+    sockets("GET", "/v1/agents/{agent}/sessions", Operation::Sessions, "`?after`, `?limit`", "200 `Page<SessionStatus>`"),
     sockets("POST", "/v1/snapshots/{state}/restore", Operation::RestoreAgent, "`{\"name\"?}`", "201 `{\"agent\"}`"),
     sockets("POST", "/v1/agents/{agent}/restore", Operation::RestoreInPlace, "`{\"state\"}`", "204"),
     sockets("POST", "/v1/agents/{agent}/retain", Operation::RetainSnapshots, "`Retention`", "200 `{\"deleted\"}`"),
@@ -164,6 +167,7 @@ impl Operation {
             Self::Answer => "`answer`",
             Self::Fork => "`fork`",
             Self::Messages => "`messages`",
+            Self::Sessions => "`sessions`",
             Self::Agents => "`agents`",
             Self::Agent => "`agent`",
             Self::Runs => "`runs`",

@@ -24,7 +24,9 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::RunOver { .. }
         | RuntimeError::RunCancelled { .. }
         | RuntimeError::RunContinues { .. } => 409,
+        RuntimeError::RunSwept { .. } => 410,
         RuntimeError::TooLarge { .. } => 413,
+        RuntimeError::StorageFull { .. } => 507,
         RuntimeError::UnknownKind { .. }
         | RuntimeError::Spec(_)
         | RuntimeError::EmptyInput

@@ -5,6 +5,7 @@ mod contents;
 mod export;
 mod frozen;
 mod import;
+mod needed;
 mod place;
 mod restore;
 mod save;
@@ -12,11 +13,13 @@ mod unfenced;
 mod walk;
 mod writer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_codec::keys;
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Digest;
 use runtime_traits::id::{AgentId, StateId};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::{Partition, Pool};
@@ -193,6 +196,15 @@ impl Snapshots for StateManager {
             Err(StateError::Conflict { .. }) => Err(RuntimeError::UnknownState { state: *state }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn keep_needed(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        hashes: &mut HashSet<Digest>,
+    ) -> Result<(), RuntimeError> {
+        self.needed(tenant, partition, hashes).await
     }
 
     async fn export(&self, tenant: &Tenant, state: &StateId) -> Result<SnapshotFile, RuntimeError> {

@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod fakes;
 pub mod peers;
+pub mod recount;
 pub mod suites;
 pub mod wrong;
 

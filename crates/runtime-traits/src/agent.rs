@@ -19,7 +19,7 @@ pub use error::{AgentError, SetStateError, StepError};
 pub use kind::AgentKind;
 pub use outside::{Call, CallRequest, Outside, WaitFor};
 pub use port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
-pub use spec::{AgentSpec, SpecError};
+pub use spec::{AgentSpec, SpecError, StorageLimits};
 pub use step::{StepCall, StepOptions};
 
 /// A worker that the runtime keeps alive.

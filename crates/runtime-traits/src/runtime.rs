@@ -12,7 +12,7 @@ pub use refs::AgentRef;
 pub use request::{Decision, ForkRequest, Reply, RunRequest, SessionPolicy, Submitted};
 pub use status::{
     AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RunResult, Said,
-    SnapshotFilter, Want,
+    SessionStatus, SnapshotFilter, Stored, Want,
 };
 pub use stream::{Previewed, RunStream, StreamItem};
 pub use r#trait::Runtime;

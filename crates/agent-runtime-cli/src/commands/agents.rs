@@ -8,7 +8,7 @@ use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Tone, pairs, table, want};
+use crate::render::{Tone, pairs, size, table, want};
 
 /// Does what is asked with an agent, or lists them.
 pub(crate) async fn agents(
@@ -71,11 +71,12 @@ async fn list(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
             want(agent.want, agent.hosted),
             (agent.running.to_string(), Tone::Plain),
             (agent.queued.to_string(), Tone::Plain),
+            (size::bytes(agent.stored.bytes), size::tone(&agent.stored)),
             in_fleet(desk, agent),
             (agent.description.clone(), Tone::Dim),
         ]
     };
-    let head = ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "FLEET", "DESCRIPTION"];
+    let head = ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "STORED", "FLEET", "DESCRIPTION"];
     let rows = agents.iter().map(row).collect();
     screen.line(table(&head, rows, screen.terminal.width, screen.paint().is_on()))?;
     if let Some(agent) = agents.iter().find(|agent| agent.want == Want::Active) {
@@ -100,10 +101,11 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("revision", agent.revision.to_string()),
         ("running", agent.running.to_string()),
         ("queued", agent.queued.to_string()),
+        ("stored", size::stored(&agent.stored)),
         ("fleet", in_fleet(desk, &agent).0),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
-    screen.hint(&[format!("runs --agent {}", agent.name)]);
+    screen.hint(&[format!("runs --agent {}", agent.name), format!("status {}", agent.name)]);
     Ok(Exit::Done)
 }
 
@@ -131,7 +133,7 @@ async fn delete(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<
         screen.json(&json!({ "deleted": status.id }))?;
         return Ok(Exit::Done);
     }
-    let kept = "its snapshots stay, and so do large contents beside its logs";
+    let kept = "its snapshots stay; large contents that nothing else needs go within two days";
     screen.line(format!("{} is deleted, with its runs and conversations; {kept}", status.name))?;
     if in_fleet(desk, &status).0 == NAMED {
         let note =

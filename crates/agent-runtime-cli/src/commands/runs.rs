@@ -42,6 +42,7 @@ pub(crate) async fn runs(
             unknown.insert(name_of(runtime, run.agent).await);
         }
         let (state, tone) = phase(run.phase, run.outcome.as_ref());
+        let state = if run.swept_at.is_some() { format!("{state}, log swept") } else { state };
         let waits: Vec<String> = run.waits.iter().map(awaited).collect();
         let state = if waits.is_empty() { state } else { format!("{state} for {}", waits.join(", ")) };
         let took = match run.phase {

@@ -152,3 +152,35 @@ fn looking_at_another_store_puts_no_agents_of_this_folder_into_it() {
     assert_eq!(home.json(&["--store", "redb:other.redb", "agents"])[0]["name"], "librarian");
     home.good(&["--store", "redb:third.redb", "run", "librarian", "lease"]);
 }
+
+#[test]
+fn a_run_whose_log_was_swept_says_when_and_how_it_ended() {
+    let home = Home::new();
+    home.write("fleet.toml", &format!("keep_runs = \"0s\"\n{FLEET}"));
+    home.good(&["run", "librarian", "When does a lease end?"]);
+
+    let runs = home.until(&["runs"], |runs| runs[0]["swept_at"].is_number());
+    let run = runs[0]["run"].as_str().expect("an id");
+    assert!(runs[0]["outcome"]["completed"].is_object(), "{runs}");
+
+    home.run(&["log", run]).is(3, &["completed on 20", "its log was swept on 20", "messages"]);
+    home.run(&["fork", run]).is(3, &["swept"]);
+    let said = home.json(&["messages", "librarian"]);
+    assert!(said.to_string().contains("leases.md"), "{said}");
+}
+
+#[test]
+fn an_agent_that_holds_too_much_says_how_much_and_what_to_do() {
+    let home = Home::new();
+    home.write("fleet.toml", &format!("{FLEET}storage = {{ hard = 100, soft = \"50 B\" }}\n"));
+    home.good(&["run", "librarian", "When does a lease end?"]);
+
+    home.run(&["run", "librarian", "And now?"])
+        .is(4, &["agent `librarian` has", "limit is 100", "`storage`"]);
+    let status = home.json(&["status", "librarian"]);
+    assert_eq!(status["agent"]["stored"]["hard"], 100);
+    assert!(status["agent"]["stored"]["bytes"].as_u64() > Some(100), "{status}");
+
+    home.write("fleet.toml", &format!("{FLEET}storage = {{ hard = \"1 MiB\" }}\n"));
+    home.good(&["run", "librarian", "And now?"]);
+}

@@ -60,10 +60,27 @@ fn lists_are_tables_and_the_next_command_is_named() {
     let agents = shown_plain(&home, &["agents"]);
 
     let head: Vec<&str> = agents.lines().next().expect("a head").split_whitespace().collect();
-    assert_eq!(head, ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "FLEET", "DESCRIPTION"]);
+    assert_eq!(head, ["NAME", "KIND", "STATE", "RUNNING", "QUEUED", "STORED", "FLEET", "DESCRIPTION"]);
     assert!(agents.contains("librarian  librarian  started"), "{agents}");
     assert!(agents.contains("next: "), "{agents}");
     assert!(agents.contains("run librarian"), "{agents}");
+}
+
+#[test]
+fn the_status_of_an_agent_tells_bytes_by_conversation() {
+    let home = Home::new();
+    home.good(&["run", "librarian", "When does a lease end?"]);
+    home.good(&["run", "librarian", "When does a lease end?", "--session", "other"]);
+
+    let status = shown_plain(&home, &["status", "librarian"]);
+
+    let stored = status.lines().find(|line| line.starts_with("stored")).expect("the bytes of the agent");
+    assert!(stored.contains("since yesterday began"), "{status}");
+    let rows: Vec<&str> = status.lines().skip_while(|line| !line.starts_with("SESSION")).collect();
+    assert_eq!(rows[0].split_whitespace().collect::<Vec<_>>(), ["SESSION", "STORED", "GROWN"]);
+    let mut names: Vec<_> = rows[1..].iter().filter_map(|row| row.split_whitespace().next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["default", "other"], "{status}");
 }
 
 #[test]

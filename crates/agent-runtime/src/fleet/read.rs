@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use runtime_traits::agent::StorageLimits;
 use runtime_traits::store::Durability;
 use runtime_traits::{AgentSpec, Name};
 use toml::Spanned;
@@ -11,10 +12,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::address::loopback;
 use super::fault::Fault;
+use super::measure::{size, span};
 use super::suggest::instead;
-use super::{Fleet, FleetAgent, StoreUri, shown};
+use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 5] = ["store", "durability", "listen", "scrub", "agents"];
+const TOP: [&str; 6] = ["store", "durability", "keep_runs", "listen", "scrub", "agents"];
+const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
 /// What can be read of a file, and what is wrong with it.
@@ -67,6 +70,7 @@ impl Reader<'_> {
                     }
                 }
                 "durability" => fleet.durability = self.durability(value),
+                "keep_runs" => fleet.keep_runs = self.keep_runs(value),
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
                 "agents" => fleet.agents = self.agents(value),
@@ -105,6 +109,53 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn keep_runs(&mut self, value: &Value<'_>) -> Option<KeepRuns> {
+        let given = self.text("keep_runs", value, "write a time like \"30d\", or \"forever\"")?;
+        if given == "forever" {
+            return Some(KeepRuns::Forever);
+        }
+        let what = || format!("`keep_runs` is no time: `{}`", shown(&given));
+        span(&given)
+            .map(KeepRuns::For)
+            .map_err(|remedy| self.fault(&value.span(), what(), format!("{remedy}, or \"forever\"")))
+            .ok()
+    }
+
+    fn storage(&mut self, value: &Value<'_>) -> StorageLimits {
+        let mut limits = StorageLimits::default();
+        let remedy = "write a table, as in { soft = \"1 GiB\", hard = \"2 GiB\" }";
+        let Some(table) = self.table("storage", value, remedy) else { return limits };
+        for (key, value) in table {
+            let limit = match key.get_ref().as_ref() {
+                "soft" => &mut limits.soft,
+                "hard" => &mut limits.hard,
+                "session_soft" => &mut limits.session_soft,
+                "session_hard" => &mut limits.session_hard,
+                other => {
+                    let what = format!("`storage` has no setting `{other}`");
+                    self.fault(&key.span(), what, instead(other, &STORAGE));
+                    continue;
+                }
+            };
+            *limit = self.size(key.get_ref(), value);
+        }
+        if let Some(fault) = limits.fault() {
+            let (what, remedy) = fault.split_once(": ").unwrap_or((&fault, "lower it"));
+            self.fault(&value.span(), what, remedy);
+        }
+        limits
+    }
+
+    fn size(&mut self, name: &str, value: &Value<'_>) -> Option<u64> {
+        let given = match value.get_ref() {
+            DeValue::String(text) => text.clone().into_owned(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().to_owned(),
+            other => format!("{} here", a(other)),
+        };
+        let what = || format!("`{}` is no size: {}", shown(name), shown(&given));
+        size(&given).map_err(|remedy| self.fault(&value.span(), what(), remedy)).ok()
     }
 
     fn listen(&mut self, value: &Value<'_>) -> Option<SocketAddr> {
@@ -166,6 +217,7 @@ impl Reader<'_> {
         let mut kind = None;
         let mut description = String::new();
         let mut start = true;
+        let mut storage = StorageLimits::default();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -178,6 +230,7 @@ impl Reader<'_> {
                     let remedy = "write a text in quotation marks";
                     description = self.text("description", value, remedy).unwrap_or_default();
                 }
+                "storage" => storage = self.storage(value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -198,7 +251,8 @@ impl Reader<'_> {
             self.fault(at, what, "add kind = \"librarian\", or another kind");
         }
         let (kind, named) = (kind??, named.ok()?);
-        let spec = AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description);
+        let spec =
+            AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
         let spec = spec.configured(&config).ok()?;
         Some(FleetAgent { spec, start, at: at.clone(), settings })
     }

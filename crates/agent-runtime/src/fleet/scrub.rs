@@ -5,6 +5,7 @@ use std::time::Duration;
 use runtime_core::ScrubRate;
 use toml::de::DeValue;
 
+use super::measure::span;
 use super::read::{Reader, Value};
 use super::suggest::instead;
 
@@ -29,9 +30,9 @@ impl Reader<'_> {
                 "every" => {
                     let remedy = "write a number with m, h or d, as in \"12h\"; at least a minute";
                     let Some(given) = self.text("every", value, remedy) else { continue };
-                    match duration(&given) {
-                        Some(every) => rate.every = every,
-                        None => self.fault(&value.span(), "`every` is no time between two passes", remedy),
+                    match span(&given) {
+                        Ok(every) if every >= Duration::from_secs(60) => rate.every = every,
+                        _ => self.fault(&value.span(), "`every` is no time between two passes", remedy),
                     }
                 }
                 "pages_per_second" => match pages(value.get_ref()) {
@@ -49,14 +50,6 @@ impl Reader<'_> {
         }
         Some(rate)
     }
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let (number, seconds) = [("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)]
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
-    let number: u32 = number.trim().parse().ok().filter(|number| (1..=36_500).contains(number))?;
-    Some(Duration::from_secs(u64::from(number) * seconds))
 }
 
 fn pages(value: &DeValue<'_>) -> Option<u32> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_runtime::fleet::{Faults, Fleet, StoreUri};
+use agent_runtime::fleet::{Faults, Fleet, KeepRuns, StoreUri};
 use runtime_traits::error::Cause;
 use runtime_traits::store::Durability;
 use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
@@ -286,4 +286,29 @@ fn columns_count_characters_and_not_bytes() {
 
     assert!(told[0].starts_with("line 1, column 1: there is no setting `äöü`"), "{told:#?}");
     assert!(told[2].starts_with("line 3, column 3: "), "{told:#?}");
+}
+
+#[test]
+fn how_long_and_how_much_is_kept_is_read_and_faults_are_told() {
+    let fleet = Fleet::parse(
+        "keep_runs = \"7d\"\n[agents.a]\nkind = \"shelf\"\nstorage = { hard = \"2 GiB\", session_soft = 4096 }\n",
+    );
+    let fleet = fleet.expect("a good file");
+    assert_eq!(fleet.keep_runs, Some(KeepRuns::For(std::time::Duration::from_secs(7 * 86_400))));
+    let storage = fleet.agents[0].spec.storage;
+    assert_eq!((storage.hard, storage.session_soft, storage.soft), (Some(2 << 30), Some(4096), None));
+    assert_eq!(Fleet::parse("keep_runs = \"forever\"").unwrap().keep_runs, Some(KeepRuns::Forever));
+
+    let wrong = "keep_runs = \"a while\"\n[agents.a]\nkind = \"shelf\"\nstorage = { hard = \"much\", sof = 1 }\n\
+                 [agents.b]\nkind = \"shelf\"\nstorage = { hard = 1, soft = 2 }\n";
+    let faults = told(&Fleet::parse(wrong).expect_err("it has faults"));
+    let said = faults.join("\n");
+    for part in [
+        "`keep_runs` is no time",
+        "`hard` is no size: much",
+        "no setting `sof`; did you mean `soft`",
+        "`storage.soft` is above `storage.hard`",
+    ] {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The facade, from outside.
 
+mod contents;
+mod deletion;
 mod depth;
 mod fleet_file;
 mod interleavings;

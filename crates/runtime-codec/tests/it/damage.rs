@@ -9,6 +9,8 @@ use crate::samples::{Sample, all};
 const MUCH: usize = 8 * 1024 * 1024;
 /// Where the flags are; clearing the only one leaves a record that may be passed over.
 const FLAGS: usize = 4;
+/// Where the version is; an earlier one may have had the same fields.
+const VERSION: usize = 2;
 
 fn check(sample: &Sample, bytes: &[u8], what: &str) {
     let (read, largest) = largest_in(|| sample.is_read_from(bytes));
@@ -35,7 +37,8 @@ fn no_changed_byte_goes_unnoticed_or_does_harm() {
             let before = bytes[at];
             // Every bit by itself, the ends of the scale, and what bincode reads as the begin of a longer number.
             let flips = (0..8).map(|bit| before ^ (1 << bit));
-            for value in flips.chain([0, 250, 251, 252, 253, 254, 255]).filter(|value| *value != before) {
+            let is_other = |value: &u8| *value != before && !(at == VERSION && (1..before).contains(value));
+            for value in flips.chain([0, 250, 251, 252, 253, 254, 255]).filter(is_other) {
                 bytes[at] = value;
                 check(&sample, &bytes, &format!("byte {at} as {value}"));
             }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    Child, CodecError, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept, LastSaved,
-    Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
-    SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, WantRecord, decode,
-    decode_entry, encode, encode_entry, file::FileContent,
+    Child, CodecError, ContentMark, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept,
+    LastSaved, Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
+    SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord,
+    decode, decode_entry, encode, encode_entry, file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -416,8 +416,29 @@ fn snapshots() -> Vec<Sample> {
         sessions: content,
     };
     let state = StateId::from_parts(partition(), Uuid::from_u128(11));
+    let tenant = Tenant::new("acme").expect("a good name");
+    let sweep = Due::Sweep { tenant: tenant.clone(), agent: agent(), session: session(), run: run(1) };
+    let contents = Due::SweepContents { tenant: tenant.clone() };
+    let mark = ContentMark { at, len: 70_000, of: None };
+    let swept = SweptRun {
+        tenant,
+        agent: agent(),
+        session: session(),
+        accepted_at: UnixMillis(1),
+        ended_at: at,
+        swept_at: UnixMillis(at.0 + 1),
+        attempt: 2,
+        entries: 300,
+        outcome: Outcome::RolledBack,
+        usage: Usage { input_tokens: 5, ..Usage::default() },
+    };
     vec![
         Sample::record("due.restore", restore),
+        Sample::record("due.sweep", sweep),
+        Sample::record("due.sweep-contents", contents),
+        Sample::record("content-mark", mark.clone()),
+        Sample::record("content-mark.of", ContentMark { of: Some((agent(), session())), ..mark }),
+        Sample::record("swept-run", swept),
         Sample::record("manifest.least", manifest),
         Sample::record("manifest.full", full),
         Sample::record("manifest.listed", listed),

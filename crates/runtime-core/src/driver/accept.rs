@@ -79,6 +79,7 @@ impl Inner {
             if let Some(run) = self.repeated(tenant, &id, &request).await? {
                 return Ok((run, true));
             }
+            Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
@@ -111,6 +112,7 @@ impl Inner {
     ) -> Result<Arc<RunSlot>, RuntimeError> {
         self.check(&request)?;
         let id = self.find(tenant, agent).await?;
+        Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
         let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
         let slot = Arc::clone(&reserved.slot);
         self.spawn_work(Arc::clone(self).accept(reserved));
@@ -329,13 +331,7 @@ impl Inner {
         let partition = place.run.partition();
         let epoch = self.own(partition).await?.epoch;
         if let Payload::Blob { .. } = accepted.input {
-            Box::pin(self.write_blobs(
-                &place.tenant,
-                partition,
-                std::slice::from_ref(input),
-                Patience::OfCaller,
-            ))
-            .await?;
+            Box::pin(self.write_blobs(place, std::slice::from_ref(input), Patience::OfCaller)).await?;
         }
         let at = self.clock.now();
         let kind = EntryKind::Accepted(accepted);
@@ -346,7 +342,7 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, kind_version));
         }
         let EntryKind::Accepted(accepted) = &log[0].kind else { return Ok(log) };
-        self.commit_now(partition, Writes::accept(place, accepted, &log)).await?;
+        self.commit_now(partition, Writes::accept(place, accepted, &log).booked(place, at)).await?;
         Ok(log)
     }
 }

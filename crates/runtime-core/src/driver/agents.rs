@@ -68,11 +68,13 @@ impl Inner {
         let spec: SpecRecord = read(&keys[0], &spec)?;
         let want: WantRecord = read(&keys[1], &want)?;
         let (hosted, kind_version) = self.build(agent, &spec)?;
+        let storage = parse_spec(&spec)?.storage;
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,
             revision: spec.revision,
             kind_version,
+            storage: (!storage.is_none()).then(|| Box::new(storage)),
             agent: hosted,
             used_at: self.clock.now(),
             sessions: None,
@@ -134,6 +136,7 @@ impl Inner {
         change: impl FnOnce(Want) -> Result<Want, RuntimeError> + Send,
     ) -> Result<Want, RuntimeError> {
         let home = self.home(agent.partition());
+        let _names = home.names.read().await;
         let _admin = home.admin.lock().await;
         self.finish_restoring(tenant, agent).await?;
         let cell = keys::want(tenant, agent);

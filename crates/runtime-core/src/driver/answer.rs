@@ -166,7 +166,7 @@ impl Inner {
         let (kinds, contents): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
         let contents = large(contents.into_iter().flatten().collect());
         let place = &slot.place;
-        self.write_blobs(&place.tenant, place.run.partition(), &contents, Patience::OfCaller).await?;
+        self.write_blobs(place, &contents, Patience::OfCaller).await?;
         // A run that waits for a person as a whole goes on waiting.
         let next = if view.waits.iter().any(|wait| is_for_a_person(&wait.on)) {
             Next::Wait { until: accepted_of(&log).and_then(|accepted| accepted.deadline) }

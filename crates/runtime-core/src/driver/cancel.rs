@@ -61,7 +61,10 @@ impl Inner {
             let receipt = match self.open_slot(tenant, &run)? {
                 Some(slot) => self.end_early(&slot, reason, within, wish.clone()).await?,
                 None => {
-                    let (_, view) = self.tenant_log(tenant, &run).await?;
+                    let view = match self.tenant_log(tenant, &run).await {
+                        Err(RuntimeError::RunSwept { .. }) => self.run_view(&run).await?,
+                        read => read?.1,
+                    };
                     let outcome = view.outcome.ok_or(RuntimeError::UnknownRun { run })?;
                     CancelReceipt::AlreadyEnded(outcome)
                 }

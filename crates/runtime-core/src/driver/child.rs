@@ -41,6 +41,17 @@ impl Inner {
         match self.run_log(&run).await {
             // It was asked for before.
             Ok((log, _)) => return Ok(ended_child(run, &log)),
+            // So long ago that its log is gone; whoever asks again is told that.
+            Err(error @ RuntimeError::RunSwept { .. }) => {
+                let failure = StepFailure { kind: StepFailureKind::Work, message: error.to_string() };
+                return Ok(Some(Mail::Over {
+                    parent,
+                    step,
+                    run,
+                    result: Err(failure),
+                    usage: Usage::default(),
+                }));
+            }
             Err(RuntimeError::UnknownRun { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -89,7 +100,7 @@ impl Inner {
         };
         match self.run_log(parent).await {
             Ok((_, view)) if waits(&view) => Ok(()),
-            Ok(_) | Err(RuntimeError::UnknownRun { .. }) => {
+            Ok(_) | Err(RuntimeError::UnknownRun { .. } | RuntimeError::RunSwept { .. }) => {
                 Err(RuntimeError::NothingToAnswer { run: *parent, step: step.clone() })
             }
             Err(error) => Err(error),
@@ -104,8 +115,8 @@ impl Inner {
             if let Some(slot) = self.run_slot(&run) {
                 break slot;
             }
-            match self.run_log(&run).await {
-                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
+            match self.run_view(&run).await {
+                Ok(RunView { outcome: Some(Outcome::Continued(next)), .. }) => run = next,
                 Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             }

@@ -37,6 +37,8 @@ pub struct Config {
     pub max_input: usize,
     /// How many ended runs are kept. `None`: all of them.
     pub max_ended: Option<usize>,
+    /// How long the log of a run is kept after its outcome; then only a stub of it is. `None`: for ever.
+    pub keep_runs: Option<Duration>,
     /// How many messages a session keeps when ended runs are let go.
     pub keep_messages: u64,
     /// How the store is looked over for damage while runs are worked. `None`: not at all.
@@ -72,6 +74,7 @@ impl Default for Config {
             max_mail: 65_536,
             max_input: 16 * 1024 * 1024,
             max_ended: None,
+            keep_runs: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             keep_messages: 256,
             scrub: Some(ScrubRate::default()),
             at_rest: false,
@@ -86,7 +89,12 @@ impl Builder {
         Self {
             store,
             kinds: Vec::new(),
-            config: Config { max_ended, ..Config::default() },
+            // What goes by number needs no cells to go by age.
+            config: Config {
+                keep_runs: Config::default().keep_runs.filter(|_| max_ended.is_none()),
+                max_ended,
+                ..Config::default()
+            },
             clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy::default()),
             tenant: Tenant::default(),

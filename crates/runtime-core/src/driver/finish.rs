@@ -38,7 +38,7 @@ impl Inner {
         let place = &slot.place;
         let partition = place.run.partition();
         if !outgoing.blobs.is_empty() {
-            Box::pin(self.write_blobs(&place.tenant, partition, &outgoing.blobs, Patience::OfRun)).await?;
+            Box::pin(self.write_blobs(place, &outgoing.blobs, Patience::OfRun)).await?;
         }
         let ended = match outgoing.entries.last() {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
@@ -58,10 +58,11 @@ impl Inner {
         if let (Some((ended, at)), Some(accepted)) = (ended, accepted_of(&log)) {
             writes.undue(&place.run, open_timers(&log));
             let before = self.known_session(place).await.map_err(store_error)?;
-            let end = End { log: &log, accepted, ended, at, state: state_left(&log) };
+            let keep = self.config.keep_runs;
+            let end = End { log: &log, accepted, ended, at, state: state_left(&log), before: None, keep };
             known = Some(self.ride(&mut writes, place, end, before, outgoing.successor));
         }
-        self.commit(partition, writes).await?;
+        self.commit(partition, writes.booked(place, self.clock.now())).await?;
         if let Some((known, successor)) = known {
             self.in_session(place, |session| session.known = Some(known));
             if let Some(successor) = successor {
@@ -87,6 +88,7 @@ impl Inner {
         before: Known,
         successor: Option<(RunId, Content)>,
     ) -> (Known, Option<Successor>) {
+        let end = End { before: before.state.clone(), ..end };
         let kept = match &end.ended.outcome {
             Outcome::RolledBack => before.state,
             _ => end.state.clone().or(before.state),
@@ -105,8 +107,7 @@ impl Inner {
             let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
             let next = Place { run: next, ..place.clone() };
             let begin = Writes::append(&next, &[self.started(Seq(2), 1, epoch, version)]);
-            writes.when.extend(begin.when);
-            writes.then.extend(begin.then);
+            writes.join(begin);
         }
         (known, None)
     }
@@ -402,7 +403,8 @@ impl Inner {
                 (entries.last(), accepted_of(log))
             {
                 writes.undue(&place.run, open_timers(log));
-                let end = End { log, accepted, ended, at: *at, state: state_left(log) };
+                let keep = self.config.keep_runs;
+                let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None, keep };
                 if begun {
                     let before = self.known_session(place).await?;
                     let (known, _) = self.ride(&mut writes, place, end, before, None);
@@ -412,7 +414,7 @@ impl Inner {
                     writes.end(place, end, None);
                 }
             }
-            self.commit(place.run.partition(), writes).await?;
+            self.commit(place.run.partition(), writes.booked(place, self.clock.now())).await?;
             if let Some(known) = after {
                 self.in_session(place, |session| session.known = Some(known));
             }

@@ -1,8 +1,10 @@
 //! Copies of runs: a new run in a new session, which goes on from a point at which no step was open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use runtime_codec::{StateRecord, encode};
+use bytes::Bytes;
+use runtime_codec::{Due, StateRecord, encode};
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Accepted, Author, Entry, EntryKind, Head, Message};
@@ -15,14 +17,17 @@ use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::read;
 use super::run_slot::{RunSlot, Stage};
-use crate::engine::batches::{Place, Writes, closed_timers, fitting};
+use crate::engine::batches::{Place, Writes, closed_timers, fitting, length, state_bytes};
 use crate::engine::fork::{copied, cut, drawn_by};
 use crate::engine::keys;
 use crate::engine::machine::said::said_in;
 use crate::engine::machine::state_left;
+use crate::engine::session::Known;
 
 /// The most messages before a run that its copy is given.
 const HISTORY: usize = 1_000;
+/// After this a copy that is not complete is taken for the leftover of a crash.
+const COPIED_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Messages in one batch.
 const GROUP: usize = 48;
 
@@ -66,6 +71,10 @@ impl Inner {
         if let Some(input) = &request.input {
             self.check_input(input)?;
         }
+        if !self.checked(run.partition()) {
+            return Err(RuntimeError::UnknownRun { run: *run });
+        }
+        let _names = self.home(run.partition()).names.read().await;
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
         self.check_awake(&AgentRef::Id(accepted.agent))?;
@@ -80,6 +89,7 @@ impl Inner {
             session: accepted.session.clone(),
             run: *run,
         };
+        Box::pin(self.check_room(tenant, &AgentRef::Id(of.agent), &of.agent, &session)).await?;
         let slot = self.take_session(&of, Place { session, run: fork, ..of.clone() }).await?;
         let written = self.copy(&of, &slot.place, &log, request).await;
         // What is there now was written beside whoever knew the session.
@@ -136,7 +146,7 @@ impl Inner {
         log: &[Entry],
         request: ForkRequest,
     ) -> Result<u64, RuntimeError> {
-        let there = self.session(to).await?.conversation;
+        let Known { conversation: there, state: was } = self.session(to).await?;
         let (Some(accepted), None) = (accepted_of(log), there.head) else {
             return Err(cannot(of, SESSION_IN_USE));
         };
@@ -163,12 +173,14 @@ impl Inner {
         if let Some(input) = &request.input {
             self.begin_with(to, &mut begin, input).await?;
         }
-        let mut last = Vec::new();
+        let mut last = Writes::default();
         if let Some(head) = &conversation.head {
-            last.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(head)));
+            last.then.push(Then::Put(keys::head(&to.tenant, &to.agent, &to.session), encode(head)));
         }
         if let Some(state) = state {
-            last.push(Then::Put(keys::state(&to.tenant, &to.agent, &to.session), encode(&state)));
+            let record = encode(&state);
+            last.grown += record.len() as i64 - was.as_ref().map_or(0, state_bytes);
+            last.then.push(Then::Put(keys::state(&to.tenant, &to.agent, &to.session), record));
         }
         let entries = copied(kept, begin, conversation.shift, self.clock.now(), epoch);
         self.write_copy(to, &conversation, &entries, last).await?;
@@ -184,7 +196,7 @@ impl Inner {
         (begin.input, begin.digest) = (Payload::of(input), input.digest());
         if let Payload::Blob { .. } = begin.input {
             let input = std::slice::from_ref(input);
-            self.write_blobs(&to.tenant, to.run.partition(), input, Patience::OfCaller).await?;
+            self.write_blobs(to, input, Patience::OfCaller).await?;
         }
         Ok(())
     }
@@ -259,18 +271,32 @@ impl Inner {
         to: &Place,
         conversation: &Conversation,
         log: &[Entry],
-        mut last: Vec<Then>,
+        last: Writes,
     ) -> Result<(), RuntimeError> {
         let partition = to.run.partition();
         let messages = keys::messages(&to.tenant, &to.agent, &to.session);
         let groups = conversation.messages.chunks(GROUP).zip(0..).map(|(group, at)| {
             let when = When::Next(messages.clone(), Seq(conversation.first.0 + at * GROUP as u64));
-            (when, Then::Append(messages.clone(), group.iter().map(encode).collect()))
+            let group: Vec<Bytes> = group.iter().map(encode).collect();
+            let grown = length(&group);
+            Writes { grown, ..Writes::of(vec![when], vec![Then::Append(messages.clone(), group)]) }
         });
-        let mut groups: Vec<(When, Then)> = groups.collect();
-        let mut with_last = groups.pop();
-        for (when, then) in groups {
-            self.commit_now(partition, Writes::of(vec![when], vec![then])).await?;
+        let mut groups: Vec<Writes> = groups.collect();
+        // Cut off in the middle, it is let go by what falls due then.
+        let due = if groups.len() > 1 || fitting(log, |_| 0) < log.len() {
+            let Place { tenant, agent, session, run } = to.clone();
+            let at = self.clock.now().after(COPIED_WITHIN);
+            let cell = keys::due(partition, at, &format!("sweep/{}", run.unique().simple()));
+            let put = Then::Put(cell.clone(), encode(&Due::Sweep { tenant, agent, session, run }));
+            self.commit_now(partition, Writes::of(vec![When::Absent(cell.clone())], vec![put])).await?;
+            Some(cell)
+        } else {
+            None
+        };
+        let mut with_last = groups.pop().unwrap_or_default();
+        with_last.join(last);
+        for writes in groups {
+            self.commit_now(partition, writes.booked(to, self.clock.now())).await?;
         }
         let mut done = 0;
         while done < log.len() {
@@ -280,13 +306,10 @@ impl Inner {
             writes.undue(&to.run, closed_timers(log, entries));
             if upto == log.len() {
                 writes.open(to);
-                writes.then.append(&mut last);
-                if let Some((when, then)) = with_last.take() {
-                    writes.when.push(when);
-                    writes.then.push(then);
-                }
+                writes.then.extend(due.iter().cloned().map(Then::Delete));
+                writes.join(std::mem::take(&mut with_last));
             }
-            self.commit_now(partition, writes).await?;
+            self.commit_now(partition, writes.booked(to, self.clock.now())).await?;
             done = upto;
         }
         Ok(())
@@ -310,13 +333,24 @@ impl Inner {
             When::Next(messages.clone(), written),
             When::Next(log.clone(), began),
         ];
+        let bytes = match self.copy_bytes(&messages, &log, written).await {
+            Ok(bytes) => bytes,
+            Err(error) => return tracing::warn!(run = %to.run, %error, "half a copy is left in the store"),
+        };
         let mut then = vec![Then::Drop(log)];
         if written > Seq::FIRST {
             then.push(Then::Trim(messages, written));
         }
-        if let Err(error) = self.commit_now(to.run.partition(), Writes::of(when, then)).await {
+        let writes = Writes { grown: -bytes, ..Writes::of(when, then) }.booked(to, self.clock.now());
+        if let Err(error) = self.commit_now(to.run.partition(), writes).await {
             tracing::warn!(run = %to.run, %error, "half a copy is left in the store");
         }
+    }
+
+    /// How many bytes of a copy are written.
+    async fn copy_bytes(&self, messages: &Log, log: &Log, written: Seq) -> Result<i64, StateError> {
+        let messages = self.bytes_before(messages, written).await?;
+        Ok(messages + self.bytes_before(log, Seq(u64::MAX)).await?)
     }
 
     /// The next numbers of a copy's messages and of its log.

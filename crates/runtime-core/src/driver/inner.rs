@@ -1,11 +1,11 @@
 //! What all handles of a runtime share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use runtime_traits::agent::{Agent, AgentKind};
+use runtime_traits::agent::{Agent, AgentKind, StorageLimits};
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
@@ -67,6 +67,12 @@ pub(super) struct Inner {
     pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
+    /// Where contents without names are being looked for.
+    pub(super) sweeping: Mutex<HashSet<(Partition, Tenant)>>,
+    /// Shared by whoever sends or takes mail; held alone by whoever looks through all of it.
+    pub(super) moving_mail: tokio::sync::RwLock<()>,
+    /// Agents and sessions whose soft limits are reached, and were warned of.
+    pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
 }
 
 /// A partition and what is in memory of it.
@@ -78,6 +84,11 @@ pub(super) struct OwnedPartition {
     pub(super) state: Mutex<PartitionState>,
     /// Held by whoever changes or loads what somebody wants of an agent.
     pub(super) admin: tokio::sync::Mutex<()>,
+    /// Shared by whoever takes names of contents away, or carries them from one place to another; held alone by whoever
+    /// looks for contents without names. Taken before `admin`, and never twice.
+    pub(super) names: tokio::sync::RwLock<()>,
+    /// Shared by whoever writes contents for runs; held alone by whoever writes them for snapshots.
+    pub(super) marks: tokio::sync::RwLock<()>,
 }
 
 /// The proof that this process owns a partition.
@@ -102,6 +113,8 @@ pub(super) struct AgentSlot {
     pub(super) want: Want,
     pub(super) revision: u32,
     pub(super) kind_version: u32,
+    /// How much may be stored of it, where that is limited.
+    pub(super) storage: Option<Box<StorageLimits>>,
     /// What runs it here; `None`: its kind is not hosted.
     pub(super) agent: Option<Arc<dyn Agent>>,
     pub(super) used_at: UnixMillis,

@@ -12,7 +12,7 @@ use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, WaitOn};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
-    AgentRef, AgentStatus, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RuntimeError,
+    AgentRef, AgentStatus, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RuntimeError, Stored,
 };
 use runtime_traits::store::Key;
 
@@ -39,7 +39,10 @@ impl Inner {
         {
             return Ok(Joined::Ended((*finished?).clone()));
         }
-        let (log, view) = self.tenant_log(tenant, run).await?;
+        let (log, view) = match self.tenant_log(tenant, run).await {
+            Err(swept @ RuntimeError::RunSwept { .. }) => return self.join_swept(tenant, run, swept).await,
+            read => read?,
+        };
         match self.finished(tenant, &view, &log).await? {
             Some(finished) => Ok(Joined::Ended(finished)),
             None => Ok(Joined::Open(Box::new(view))),
@@ -66,9 +69,13 @@ impl Inner {
         tenant: &Tenant,
         run: &RunId,
     ) -> Result<(Vec<Entry>, RunView), RuntimeError> {
-        let (log, mut view) = self.run_log(run).await?;
-        let spec = self.store.get(&[keys::spec(tenant, &view.agent)]).await?;
-        if spec[0].is_none() {
+        let (log, mut view) = match self.run_log(run).await {
+            Err(RuntimeError::RunSwept { agent, .. }) if !self.has_agent(tenant, &agent).await? => {
+                return Err(RuntimeError::UnknownRun { run: *run });
+            }
+            read => read?,
+        };
+        if !self.has_agent(tenant, &view.agent).await? {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
         self.explain(tenant, &mut view, &log).await?;
@@ -78,7 +85,10 @@ impl Inner {
     /// A run, with all that its waits ask, up to a megabyte each.
     pub(super) async fn run_status(&self, tenant: &Tenant, run: &RunId) -> Result<RunView, RuntimeError> {
         const MOST: u64 = 1024 * 1024;
-        let (log, mut view) = self.tenant_log(tenant, run).await?;
+        let (log, mut view) = match self.tenant_log(tenant, run).await {
+            Err(RuntimeError::RunSwept { .. }) => return self.run_view(run).await,
+            read => read?,
+        };
         for wait in &mut view.waits {
             if let Some(request) = asked(&log, &wait.on)
                 && wait.asks.is_none()
@@ -118,8 +128,8 @@ impl Inner {
             if let Some(slot) = self.run_slot(&run) {
                 return Ok(waits_for(&slot).map(|what| format!("`{run}`, which waits for {what}")));
             }
-            match self.run_log(&run).await {
-                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => run = next,
+            match self.run_view(&run).await {
+                Ok(RunView { outcome: Some(Outcome::Continued(next)), .. }) => run = next,
                 Ok(_) | Err(RuntimeError::UnknownRun { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -197,6 +207,11 @@ impl Inner {
             revision: record.revision,
             running,
             queued,
+            stored: Stored {
+                soft: spec.storage.soft,
+                hard: spec.storage.hard,
+                ..self.stored(tenant, id).await?
+            },
         })
     }
 
@@ -228,6 +243,7 @@ impl Inner {
                 // A run that was let go since the page was read is no longer there.
                 match self.tenant_log(tenant, &run).await {
                     Ok((_, view)) => items.push(view),
+                    Err(RuntimeError::RunSwept { .. }) => items.push(self.run_view(&run).await?),
                     Err(RuntimeError::UnknownRun { .. }) => {}
                     Err(error) => return Err(error),
                 }

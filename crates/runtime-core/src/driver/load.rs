@@ -74,8 +74,10 @@ impl Inner {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
         let entries = self.entries(run, Seq::FIRST).await?;
-        let view = RunView::of(*run, &entries).ok_or(RuntimeError::UnknownRun { run: *run })?;
-        Ok((entries, view))
+        match RunView::of(*run, &entries) {
+            Some(view) => Ok((entries, view)),
+            None => Err(self.without_log(run).await?),
+        }
     }
 
     /// The contents of a log that are kept beside it.

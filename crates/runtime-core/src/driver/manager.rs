@@ -1,6 +1,6 @@
 //! `RuntimeManager`: the runtime of one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -65,6 +65,8 @@ impl RuntimeManager {
             owner: OnceCell::new(),
             state: Mutex::new(PartitionState::default()),
             admin: tokio::sync::Mutex::new(()),
+            names: tokio::sync::RwLock::new(()),
+            marks: tokio::sync::RwLock::new(()),
         });
         let inner = Arc::new(Inner {
             durability: config.durability.unwrap_or(store.profile().best),
@@ -93,6 +95,9 @@ impl RuntimeManager {
             scrub: scrub
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
+            sweeping: Mutex::default(),
+            moving_mail: tokio::sync::RwLock::new(()),
+            warned: Mutex::new(HashSet::new()),
             store,
             clock,
             entropy,

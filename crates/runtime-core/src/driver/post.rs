@@ -108,6 +108,7 @@ impl Inner {
     async fn send_out(&self, partition: Partition) -> Result<(), RuntimeError> {
         let log = keys::outbox(partition);
         loop {
+            let _moving = self.moving_mail.read().await;
             let at = self.cursor(keys::sent(partition)).await?;
             let mails = self.mails::<OutboxMail>(&log, at.done).await?;
             let Some((last, _)) = mails.last() else { return Ok(()) };
@@ -131,6 +132,7 @@ impl Inner {
     async fn take_in(self: &Arc<Self>, partition: Partition) -> Result<(), RuntimeError> {
         let log = keys::inbox(partition);
         loop {
+            let _moving = self.moving_mail.read().await;
             let at = self.cursor(keys::taken(partition)).await?;
             let mails = self.mails::<InboxMail>(&log, at.done).await?;
             let Some((last, _)) = mails.last() else { return Ok(()) };

@@ -100,8 +100,8 @@ impl Inner {
         for (place, _) in sessions.into_values().filter(|(_, queued)| *queued > 1) {
             let head = keys::head(&place.tenant, &place.agent, &place.session);
             let Some(Head { run, .. }) = self.record(&head).await? else { continue };
-            match self.run_log(&run).await {
-                Ok((_, RunView { outcome: Some(Outcome::Continued(next)), .. })) => {
+            match self.run_view(&run).await {
+                Ok(RunView { outcome: Some(Outcome::Continued(next)), .. }) => {
                     going_on.insert(next);
                 }
                 Ok(_) | Err(RuntimeError::UnknownRun { .. }) => {}

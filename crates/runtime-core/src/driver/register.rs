@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_codec::{Due, NameRecord, SpecRecord, WantRecord, encode};
-use runtime_traits::agent::{Agent, AgentSpec};
+use runtime_traits::agent::{Agent, AgentSpec, SpecError};
 use runtime_traits::error::Cause;
 use runtime_traits::id::AgentId;
 use runtime_traits::name::{Name, Tenant};
@@ -31,6 +31,10 @@ impl Inner {
         if value.is_none() {
             let kind = self.kind(&spec.kind).ok_or_else(|| self.unknown_kind(&spec.kind))?;
             kind.check(spec)?;
+        }
+        if let Some(fault) = spec.storage.fault() {
+            let (agent, cause) = (spec.name.to_string(), Cause::says(fault));
+            return Err(SpecError::Config { agent, cause }.into());
         }
         let agent = loop {
             if let Some(agent) = self.named(tenant, &spec.name).await? {
@@ -162,10 +166,7 @@ impl Inner {
 
     fn spec_record(&self, revision: u32, spec: &AgentSpec) -> Result<SpecRecord, RuntimeError> {
         let spec = serde_json::to_string(spec).map_err(|error| {
-            RuntimeError::Spec(runtime_traits::SpecError::Config {
-                agent: spec.name.to_string(),
-                cause: Cause::of(&error),
-            })
+            RuntimeError::Spec(SpecError::Config { agent: spec.name.to_string(), cause: Cause::of(&error) })
         })?;
         const LIMIT: usize = 256 * 1024;
         if spec.len() > LIMIT {

@@ -10,7 +10,8 @@ use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
-    RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SnapshotFilter, Submitted, Want,
+    RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SessionStatus, SnapshotFilter, Submitted,
+    Want,
 };
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
@@ -146,6 +147,15 @@ impl Runtime for RuntimeManager {
         limit: u32,
     ) -> Result<Page<Said>, RuntimeError> {
         self.inner.messages(&self.tenant, agent, session, before, limit).await
+    }
+
+    async fn sessions(
+        &self,
+        agent: &AgentRef,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<SessionStatus>, RuntimeError> {
+        self.inner.sessions(&self.tenant, agent, after, limit).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

@@ -32,7 +32,15 @@ impl PartitionOwner for Inner {
         when: Vec<When>,
         then: Vec<Then>,
     ) -> Result<Committed, StateError> {
-        self.commit_now(partition, Writes::of(when, then)).await
+        let mut writes = Writes::of(when, then);
+        let is_mark = |write: &Then| matches!(write, Then::Put(key, _) if keys::of_mark(key).is_some());
+        let _alone = match writes.then.iter().any(is_mark) {
+            true => Some(self.home(partition).marks.write().await),
+            false => None,
+        };
+        self.mark_saved(&mut writes).await?;
+        self.book_restored(&mut writes).await?;
+        self.commit_now(partition, writes).await
     }
 }
 
@@ -53,6 +61,7 @@ impl Inner {
     /// Freezes an agent's conversations and state, each at its session's last outcome.
     pub(super) async fn save(&self, tenant: &Tenant, agent: &AgentRef) -> Result<StateId, RuntimeError> {
         let id = self.find(tenant, agent).await?;
+        let _names = self.home(id.partition()).names.read().await;
         let kind_version = self.with_agent(tenant, &id, |slot, _| slot.kind_version).await?;
         {
             let _admin = self.home(id.partition()).admin.lock().await;
@@ -83,6 +92,7 @@ impl Inner {
         self.entropy.fill(&mut draw);
         let partition = Partition::of_hash(self.pool, u64::from_le_bytes(draw));
         let agent = AgentId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
+        let _names = self.names_of(&[state.partition(), partition]).await;
         let mut nth = 1;
         spec.name = wanted.clone();
         while self.named(tenant, &spec.name).await?.is_some() {
@@ -122,6 +132,7 @@ impl Inner {
         let snapshots = self.snapshots_with(state)?;
         let id = self.find(tenant, agent).await?;
         let home = self.home(id.partition());
+        let _names = self.names_of(&[state.partition(), id.partition()]).await;
         // Nobody starts, deletes or activates it meanwhile.
         let _admin = home.admin.lock().await;
         let named = |error| match error {
@@ -147,7 +158,20 @@ impl Inner {
         put.map_err(named)
     }
 
-    /// Completes what a crash left of putting an agent back. Whoever calls this holds the partition's `admin`.
+    /// Sees that nobody looks for contents without names in these partitions.
+    async fn names_of(&self, partitions: &[Partition]) -> Vec<tokio::sync::RwLockReadGuard<'_, ()>> {
+        let mut partitions = partitions.to_vec();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let mut guards = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            guards.push(self.home(partition).names.read().await);
+        }
+        guards
+    }
+
+    /// Completes what a crash left of putting an agent back. Whoever calls this holds the partition's `admin` and shares
+    /// its `names`.
     pub(super) async fn finish_restoring(
         &self,
         tenant: &Tenant,
@@ -207,7 +231,9 @@ impl Inner {
     }
 
     pub(super) async fn delete_snapshot(&self, tenant: &Tenant, state: &StateId) -> Result<(), RuntimeError> {
-        self.snapshots_with(state)?.delete(tenant, state, self).await
+        let snapshots = self.snapshots_with(state)?;
+        let _names = self.home(state.partition()).names.read().await;
+        snapshots.delete(tenant, state, self).await
     }
 
     pub(super) async fn retain(
@@ -217,6 +243,7 @@ impl Inner {
         retention: Retention,
     ) -> Result<Vec<StateId>, RuntimeError> {
         let id = self.find(tenant, agent).await?;
+        let _names = self.home(id.partition()).names.read().await;
         self.snapshots()?.retain(tenant, &id, retention, self.clock.now(), self).await
     }
 
@@ -230,6 +257,9 @@ impl Inner {
 
     pub(super) async fn import(&self, tenant: &Tenant, file: SnapshotFile) -> Result<StateId, RuntimeError> {
         let unique = mint_uuid(self.clock.as_ref(), self.entropy.as_ref());
+        // Which partition it comes to is known only when its manifest is read.
+        let all: Vec<Partition> = self.partitions.iter().map(|home| home.partition).collect();
+        let _names = self.names_of(&all).await;
         Ok(self.snapshots()?.import(tenant, self.pool, unique, file, self).await?.state)
     }
 }

@@ -83,7 +83,14 @@ impl Tail {
             let seen = self.slot.as_ref().map_or(u64::MAX, |slot| slot.entries());
             if self.next.0 <= seen {
                 match self.inner.entries(&self.run, self.next).await {
-                    Ok(entries) if entries.is_empty() && self.slot.is_none() => return None,
+                    // The log may have been let go meanwhile: then it does not just end.
+                    Ok(entries)
+                        if self.slot.is_none()
+                            && entries.first().is_none_or(|entry| entry.seq != self.next) =>
+                    {
+                        let error = self.inner.run_log(&self.run).await.err()?;
+                        return Some(Err(self.ends_with(error)));
+                    }
                     Ok(entries) => self.ready.extend(entries),
                     Err(error) => return Some(Err(self.ends_with(error))),
                 }

@@ -49,9 +49,7 @@ impl Inner {
         if let Some(version) = self.begins_with(place) {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
-        let accept = Writes::accept(&next, &accepted, &log);
-        writes.when.extend(accept.when);
-        writes.then.extend(accept.then);
+        writes.join(Writes::accept(&next, &accepted, &log));
         Successor {
             run,
             entries: log.len() as u64,

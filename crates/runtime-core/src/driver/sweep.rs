@@ -10,7 +10,7 @@ use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Revision, Seq, StateError, Then, When};
 
 use super::inner::Inner;
-use super::load::{PAGE, read};
+use super::load::read;
 use super::register::parse_spec;
 use super::run_slot::lock;
 use crate::engine::batches::{Place, Writes};
@@ -63,23 +63,29 @@ impl Inner {
             by_partition.entry(place.run.partition()).or_default().push(place);
         }
         for (partition, places) in by_partition {
-            for places in places.chunks(GROUP / 4) {
+            let _names = self.home(partition).names.read().await;
+            for places in places.chunks(GROUP / 6) {
                 let mut writes = Writes::default();
-                let mut sessions: HashMap<(&AgentId, &SessionName), &Place> = HashMap::new();
+                let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
                 for place in places {
-                    let cell = keys::ended(&place.tenant, &place.agent, &place.run);
+                    let (cell, log) =
+                        (keys::ended(&place.tenant, &place.agent, &place.run), keys::run_log(&place.run));
+                    let bytes = self.bytes_before(&log, Seq(u64::MAX)).await?;
                     writes.then.push(Then::Delete(cell));
-                    writes.then.push(Then::Drop(keys::run_log(&place.run)));
-                    sessions.insert((&place.agent, &place.session), place);
+                    writes.then.push(Then::Drop(log));
+                    writes.then.push(Then::Delete(keys::swept(&place.run)));
+                    sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
                 }
-                for place in sessions.into_values() {
+                for (place, bytes) in sessions.into_values() {
                     // Counted from the head: what a run has said since then, it still needs.
                     let head = self.session(place).await?.conversation.head;
                     let keep = head.map_or(0, |head| head.last.0 + 1);
                     let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
-                    writes
-                        .then
-                        .push(Then::Trim(keys::messages(&place.tenant, &place.agent, &place.session), keep));
+                    let messages = keys::messages(&place.tenant, &place.agent, &place.session);
+                    let bytes = bytes + self.bytes_before(&messages, keep).await?;
+                    writes.then.push(Then::Trim(messages, keep));
+                    let Place { tenant, agent, session, .. } = place;
+                    writes.book(tenant, agent, session, -bytes, self.clock.now());
                 }
                 self.commit_now(partition, writes).await?;
             }
@@ -133,6 +139,7 @@ impl Inner {
     /// Deletes an agent with all that is stored of it.
     pub(super) async fn unregister(&self, tenant: &Tenant, agent: &AgentRef) -> Result<(), RuntimeError> {
         let id = self.find(tenant, agent).await?;
+        let _names = self.home(id.partition()).names.read().await;
         let spec = keys::spec(tenant, &id);
         let record = self.record::<runtime_codec::SpecRecord>(&spec).await?;
         let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
@@ -140,7 +147,8 @@ impl Inner {
         self.withdraw(tenant, &id, agent, &name).await?;
         self.unname(tenant, &id, &name).await?;
         lock(&self.attached).remove(&id);
-        self.purge(tenant, &id).await
+        self.purge(tenant, &id).await?;
+        self.forget_withdrawal(&id).await
     }
 
     /// Takes an agent's name away, if it is still its own.
@@ -204,37 +212,6 @@ impl Inner {
         );
         self.commit_now(id.partition(), writes).await?;
         lock(&home.state).agents.remove(&id.unique());
-        Ok(())
-    }
-
-    /// Removes all that is stored under an agent's id.
-    pub(super) async fn purge(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
-        lock(&self.home(agent.partition()).state).agents.remove(&agent.unique());
-        let mut then = Vec::new();
-        for (cell, _) in self.cells(&keys::ended_all(tenant, agent)).await? {
-            if let Some(unique) = keys::last_part(&cell).and_then(|id| uuid::Uuid::try_parse(id).ok()) {
-                let run = RunId::from_parts(agent.partition(), unique);
-                then.push(Then::Drop(keys::run_log(&run)));
-            }
-        }
-        for sort in ["s", "idem", "a"] {
-            let cells: Vec<Key> = self
-                .cells(&keys::of_agent(tenant, sort, agent))
-                .await?
-                .into_iter()
-                .map(|(key, _)| key)
-                .collect();
-            then.extend(cells.into_iter().map(Then::Delete));
-        }
-        let under = keys::messages_all(tenant, agent);
-        let mut logs = self.store.logs(&under, None, PAGE).await?;
-        while let Some(last) = logs.last().map(|extent| extent.log.clone()) {
-            then.extend(logs.into_iter().map(|extent| Then::Drop(extent.log)));
-            logs = self.store.logs(&under, Some(&last), PAGE).await?;
-        }
-        for group in then.chunks(GROUP) {
-            self.commit_now(agent.partition(), Writes::of(Vec::new(), group.to_vec())).await?;
-        }
         Ok(())
     }
 }

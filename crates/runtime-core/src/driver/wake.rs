@@ -19,7 +19,7 @@ use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::batches::Writes;
+use crate::engine::batches::{Place, Writes};
 use crate::engine::claim::{Next, after_park};
 use crate::engine::keys;
 use crate::engine::machine::too_late;
@@ -139,7 +139,7 @@ impl Inner {
     }
 
     /// Does what has fallen due in the partitions that this process owns.
-    async fn do_due(&self, now: UnixMillis) {
+    async fn do_due(self: &Arc<Self>, now: UnixMillis) {
         for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
             match self.do_due_in(home.partition, now).await {
                 Ok(()) => {}
@@ -152,7 +152,9 @@ impl Inner {
         }
     }
 
-    async fn do_due_in(&self, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
+    async fn do_due_in(self: &Arc<Self>, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
+        // Some of it takes names of contents away. Where these are looked for, it waits for the next round.
+        let Ok(_names) = self.home(partition).names.try_read() else { return Ok(()) };
         let mut after = None;
         loop {
             let page = self.store.scan(&keys::due_all(partition), after.as_ref(), PAGE).await?;
@@ -178,7 +180,12 @@ impl Inner {
     }
 
     /// What is written because a cell fell due, its own end included.
-    async fn effect_of(&self, partition: Partition, key: &Key, cell: &Cell) -> Result<Writes, RuntimeError> {
+    async fn effect_of(
+        self: &Arc<Self>,
+        partition: Partition,
+        key: &Key,
+        cell: &Cell,
+    ) -> Result<Writes, RuntimeError> {
         let mut writes =
             Writes::of(vec![When::Revision(key.clone(), cell.revision)], vec![Then::Delete(key.clone())]);
         match read::<Due>(key, cell)? {
@@ -196,6 +203,15 @@ impl Inner {
                     writes.when.push(When::Revision(cell.clone(), revision));
                     writes.then.push(Then::Delete(cell));
                 }
+            }
+            Due::Sweep { tenant, agent, session, run } => {
+                let place = Place { tenant, agent, session, run };
+                return self.sweep_run(&place, key, cell.revision).await;
+            }
+            Due::SweepContents { tenant } => {
+                // The cell goes when that is done.
+                self.begin_sweeping(key, cell.revision, tenant);
+                return Ok(Writes::default());
             }
             Due::Restore { tenant, agent, .. } => {
                 // The cell goes in the last batch of that.

@@ -68,6 +68,10 @@ pub struct End<'a> {
     pub at: UnixMillis,
     /// The session's state as the run leaves it, if it set it.
     pub state: Option<Payload>,
+    /// The session's state before that.
+    pub before: Option<Payload>,
+    /// How long the run's log is kept; `None`: nobody lets it go.
+    pub keep: Option<Duration>,
 }
 
 /// Conditions and writes of a batch.
@@ -79,12 +83,14 @@ pub struct Writes {
     pub then: Vec<Then>,
     /// Whether something of it leaves for another partition.
     pub sends: bool,
+    /// By how many bytes what is stored of the session changes with it.
+    pub grown: i64,
 }
 
 impl Writes {
     /// These conditions and writes; nothing of them leaves.
     pub fn of(when: Vec<When>, then: Vec<Then>) -> Self {
-        Self { when, then, sends: false }
+        Self { when, then, sends: false, grown: 0 }
     }
 
     /// The first batch of a run: its log begins, it is open, and its key is taken.
@@ -111,13 +117,15 @@ impl Writes {
     pub fn append(place: &Place, entries: &[Entry]) -> Self {
         let run = &place.run;
         let log = keys::run_log(run);
-        // The last batch of a run without steps has six writes and two conditions.
-        let mut writes = Self { when: Vec::with_capacity(2), then: Vec::with_capacity(6), sends: false };
+        // The last batch of a run without steps has ten writes at most and two conditions.
+        let mut writes =
+            Self { when: Vec::with_capacity(2), then: Vec::with_capacity(10), sends: false, grown: 0 };
         let Some(first) = entries.first() else {
             return writes;
         };
         writes.when.push(When::Next(log.clone(), first.seq));
         let encoded: Vec<Bytes> = entries.iter().map(encode_entry).collect();
+        writes.grown += length(&encoded);
         writes.then.push(Then::Append(log, encoded));
         for entry in entries {
             if let EntryKind::WaitOpened(opened) = &entry.kind
@@ -146,7 +154,7 @@ impl Writes {
         conversation: Option<Conversation>,
     ) -> Option<Conversation> {
         let Place { tenant, agent, session, run } = place;
-        let End { log, accepted, ended, at, ref state } = end;
+        let End { log, accepted, ended, at, ref state, ref before, keep } = end;
         let mut after = conversation;
         if let Some(conversation) = conversation {
             if ended.outcome == Outcome::RolledBack {
@@ -157,7 +165,9 @@ impl Writes {
                 after = Some(self.messages(place, &end, conversation));
                 if let Some(value) = state.clone() {
                     let cell = keys::state(tenant, agent, session);
-                    self.then.push(Then::Put(cell, encode(&StateRecord { value })));
+                    let record = encode(&StateRecord { value });
+                    self.grown += record.len() as i64 - before.as_ref().map_or(0, state_bytes);
+                    self.then.push(Then::Put(cell, record));
                 }
             }
         }
@@ -167,6 +177,15 @@ impl Writes {
         let cell = keys::ended(tenant, agent, run);
         self.then.push(Then::Put(cell, encode(&EndedRun { session: session.clone(), at })));
         self.then.push(Then::Delete(keys::open(run)));
+        if let Some(keep) = keep {
+            // Not before its key is forgotten, which has to find it.
+            let keep = if accepted.idempotency_key.is_some() { keep.max(KEY_KEPT) } else { keep };
+            let sweep =
+                Due::Sweep { tenant: tenant.clone(), agent: *agent, session: session.clone(), run: *run };
+            let cell =
+                keys::due(run.partition(), at.after(keep), &format!("sweep/{}", run.unique().simple()));
+            self.then.push(Then::Put(cell, encode(&sweep)));
+        }
         if let Some(key) = &accepted.idempotency_key {
             let key = keys::idem(tenant, agent, session, key);
             let forget = Due::ForgetKey { cell: key.path.as_bytes().to_vec() };
@@ -208,6 +227,7 @@ impl Writes {
             self.when.push(When::Next(log.clone(), next));
         }
         if !messages.is_empty() {
+            self.grown += length(&messages);
             self.then.push(Then::Append(log, messages));
         }
         self.then.push(Then::Put(keys::head(tenant, agent, session), encode(&head)));
@@ -219,7 +239,8 @@ impl Writes {
         let Some((first, _)) = messages.first() else { return };
         let log = keys::messages(&place.tenant, &place.agent, &place.session);
         self.when.push(When::Next(log.clone(), *first));
-        let messages = messages.iter().map(|(_, message)| encode(message)).collect();
+        let messages: Vec<Bytes> = messages.iter().map(|(_, message)| encode(message)).collect();
+        self.grown += length(&messages);
         self.then.push(Then::Append(log, messages));
     }
 
@@ -227,6 +248,31 @@ impl Writes {
     pub fn send(&mut self, from: Partition, to: Partition, mail: Mail) {
         self.sends = true;
         self.then.push(Then::Append(keys::outbox(from), vec![encode(&OutboxMail { to, mail })]));
+    }
+
+    /// Takes another batch of the same session in.
+    pub fn join(&mut self, other: Self) {
+        self.when.extend(other.when);
+        self.then.extend(other.then);
+        self.sends |= other.sends;
+        self.grown += other.grown;
+    }
+
+    /// Counts by how many bytes the session of `place`, and its agent, change with this batch.
+    #[must_use]
+    pub fn booked(mut self, place: &Place, at: UnixMillis) -> Self {
+        let by = std::mem::take(&mut self.grown);
+        self.book(&place.tenant, &place.agent, &place.session, by, at);
+        self
+    }
+
+    /// Counts by how many bytes a session, and its agent, change.
+    pub fn book(&mut self, tenant: &Tenant, agent: &AgentId, session: &SessionName, by: i64, at: UnixMillis) {
+        if by != 0 {
+            let day = day_of(at);
+            self.then.push(Then::Add(keys::size(tenant, agent, day), by));
+            self.then.push(Then::Add(keys::session_size(tenant, agent, session, day), by));
+        }
     }
 
     fn usage(&mut self, place: &Place, usage: Usage) {
@@ -242,6 +288,22 @@ impl Writes {
             self.then.push(Then::Add(keys::usage(&place.tenant, &place.agent, what), by));
         }
     }
+}
+
+/// The day of a moment, in UTC.
+pub fn day_of(at: UnixMillis) -> u64 {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    at.0 / DAY
+}
+
+/// How many bytes the cell of a session's state has.
+pub fn state_bytes(value: &Payload) -> i64 {
+    encode(&StateRecord { value: value.clone() }).len() as i64
+}
+
+/// How many bytes entries of a log have.
+pub fn length(entries: &[Bytes]) -> i64 {
+    entries.iter().map(|entry| entry.len() as i64).sum()
 }
 
 fn wake(run: &RunId, wait: WaitId) -> String {

@@ -33,7 +33,7 @@ use runtime_traits::store::Seq;
 use super::batches::{Conversation, fitting};
 use super::claim::unknown_steps;
 use super::mail::drop_children;
-pub use reading::{blobs_of, payload_of, shortened, state_left, too_late};
+pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
 use asks::MAX_CONTENT;
 use outside::Calling;

@@ -13,5 +13,7 @@ mod previews;
 mod recovery;
 mod regressions;
 mod said;
+mod sizes;
+mod swept;
 mod versions;
 mod waits;

@@ -237,7 +237,7 @@ impl Evidence {
                 let chunk = u32::from_str_radix(chunk, 16).map_err(|_| unknown())?;
                 self.blobs.entry((partition, hash)).or_default().insert(chunk, value.clone());
             }
-            ["own"] | ["due", ..] | ["t", _, "a" | "idem", ..] => {}
+            ["own"] | ["due", ..] | ["swept", _] | ["t", _, "a" | "idem" | "mark" | "size", ..] => {}
             _ => return Err(unknown()),
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use runtime_traits::runtime::{AgentStatus, Page, Said};
+use runtime_traits::runtime::{AgentStatus, Page, Said, SessionStatus};
 use runtime_traits::{AgentRef, AgentSpec};
 
 use crate::extract::{Asked, Named, Sent};
@@ -67,6 +67,14 @@ pub(super) async fn agent(
     Named(agent): Named<AgentRef>,
 ) -> Result<Json<AgentStatus>, Problem> {
     Ok(Json(face.runtime.agent(&agent).await?))
+}
+
+pub(super) async fn sessions(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<SessionStatus>>, Problem> {
+    Ok(Json(face.runtime.sessions(&agent, paging.after.as_deref(), paging.limit).await?))
 }
 
 pub(super) async fn messages(

@@ -8,7 +8,7 @@ use reqwest::{Method, Request};
 use runtime_traits::log::{Outcome, StepKey};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
-    RunStream, Said, SnapshotFilter, Submitted,
+    RunStream, Said, SessionStatus, SnapshotFilter, Submitted,
 };
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
@@ -156,6 +156,18 @@ impl Runtime for RemoteRuntime {
         add(&mut request, "session", Some(session));
         add(&mut request, "limit", Some(limit));
         add(&mut request, "before", before);
+        self.read(request).await
+    }
+
+    async fn sessions(
+        &self,
+        agent: &AgentRef,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<SessionStatus>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "agents", &agent.to_string(), "sessions"]);
+        add(&mut request, "limit", Some(limit));
+        add(&mut request, "after", after);
         self.read(request).await
     }
 

@@ -88,6 +88,11 @@ impl Part<'_, '_> {
         whose: Whose,
     ) -> Result<(), RepairError> {
         let Some(run) = whose.run else { return Ok(()) };
+        if self.look.is_swept(&run).await {
+            // Its log is being let go, and is not copied: this ends it.
+            let why = "its log was being let go; its stub is kept";
+            return self.leave_out(key, &whose, why, Some(cell.value.clone()));
+        }
         let state = match self.has_no_log(&run).await {
             true => None,
             false => self.inspect(&run, &whose).await,

@@ -251,7 +251,7 @@ impl Part<'_, '_> {
         if self.retold.contains(&run) {
             return self.keep_log_aside(extent, &whose, "the log begins anew").await;
         }
-        if extent.next <= extent.first {
+        if extent.next <= extent.first || self.look.is_swept(&run).await {
             return Ok(());
         }
         let place = DamagedPlace::Log { path: extent.log.path.clone() };

@@ -41,10 +41,11 @@ impl Contents {
         readable(decode(&bytes), || format!("the content `{}`", at.hash))
     }
 
-    /// Whether a content is there, as a whole.
-    pub(super) async fn has(&self, hash: &Digest, len: usize) -> Result<bool, RuntimeError> {
+    /// What there is of a content.
+    pub(super) async fn there(&self, hash: &Digest, len: usize) -> Result<There, RuntimeError> {
         let last = keys::blob(&self.tenant, self.partition, hash, count_chunks(len) - 1);
-        Ok(self.store.get(&[last]).await?.pop().flatten().is_some())
+        let found = self.store.get(&[last, keys::mark(&self.tenant, self.partition, hash)]).await?;
+        Ok(There { whole: found[0].is_some(), marked: found[1].is_some() })
     }
 
     async fn chunks_of(&self, hash: &Digest, len: u64) -> Result<Bytes, RuntimeError> {
@@ -61,6 +62,14 @@ impl Contents {
         }
         if bytes.len() == len { Ok(bytes.freeze()) } else { Err(damaged(hash)) }
     }
+}
+
+/// What there is of a content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct There {
+    /// Where the last chunk is, all are.
+    pub(super) whole: bool,
+    pub(super) marked: bool,
 }
 
 /// A cell's record.

@@ -25,8 +25,8 @@ pub(super) struct Walk {
 }
 
 /// What a content refers to.
-#[derive(Clone, Copy, Debug)]
-enum Sort {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
     List,
     Page,
     Index,
@@ -56,7 +56,12 @@ impl Walk {
     }
 }
 
-fn below(sort: Sort, what: &FileContent, bytes: &Bytes) -> Result<Vec<(Sort, FileContent)>, RuntimeError> {
+/// What a content refers to.
+pub(super) fn below(
+    sort: Sort,
+    what: &FileContent,
+    bytes: &Bytes,
+) -> Result<Vec<(Sort, FileContent)>, RuntimeError> {
     fn read<R: Record>(what: &FileContent, bytes: &Bytes) -> Result<R, RuntimeError> {
         readable(decode(bytes), || format!("the content `{}`", what.hash))
     }

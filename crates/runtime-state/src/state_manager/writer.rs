@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use runtime_codec::{ContentRef, Record, chunks, encode, keys};
+use runtime_codec::{ContentMark, ContentRef, Record, chunks, encode, keys};
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::snapshot::PartitionOwner;
@@ -12,7 +13,7 @@ use runtime_traits::store::{Key, StateError, Then, When};
 use super::contents::Contents;
 
 /// Writes in one batch, and bytes: room is left for what rides with the last of them.
-const WRITES: usize = 128;
+const WRITES: usize = 100;
 const BYTES: usize = 512 * 1024;
 
 /// Contents that are not written yet.
@@ -39,8 +40,18 @@ impl<'a> Writer<'a> {
 
     /// Keeps bytes under their hash, if they are not there yet.
     pub(super) async fn put(&mut self, hash: Digest, bytes: &Bytes) -> Result<(), RuntimeError> {
-        if !self.seen.insert(hash) || self.contents.has(&hash, bytes.len()).await? {
+        if !self.seen.insert(hash) {
             return Ok(());
+        }
+        let there = self.contents.there(&hash, bytes.len()).await?;
+        if there.whole {
+            return Ok(());
+        }
+        if !there.marked {
+            // Whoever commits it knows the time. Nobody sweeps contents meanwhile.
+            let (at, len) = (UnixMillis(0), bytes.len() as u64);
+            let key = keys::mark(&self.contents.tenant, self.contents.partition, &hash);
+            self.waiting.push(Then::Put(key, encode(&ContentMark { at, len, of: None })));
         }
         // The last chunk is written last: where it is, all are.
         for (chunk, nth) in chunks(bytes).zip(0..) {

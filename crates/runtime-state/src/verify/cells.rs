@@ -110,13 +110,24 @@ impl<'a> Cells<'a> {
         matches!(want.as_deref(), Ok([None])) && self.comes_or_goes(agent).await
     }
 
-    /// Whether an agent was made a moment ago, or is being deleted: a cell that falls due says so from the first moment to the last.
+    /// Whether an agent was made a moment ago, or is being deleted: a cell that falls due says so from the first moment to
+    /// the last.
     async fn comes_or_goes(&self, agent: &AgentId) -> bool {
-        let under = keys::due_all(agent.partition());
+        let is_it = |due: Due| matches!(due, Due::Unnamed { agent: of, .. } if of == *agent);
+        self.is_due(agent.partition(), is_it).await
+    }
+
+    /// Whether the log of a run is being let go, or is the begin of a copy that nobody ended.
+    pub(crate) async fn is_passing(&self, run: &RunId) -> bool {
+        let is_it = |due: Due| matches!(due, Due::Sweep { run: of, .. } if of == *run);
+        self.is_swept(run).await || self.is_due(run.partition(), is_it).await
+    }
+
+    async fn is_due(&self, partition: Partition, is_it: impl Fn(Due) -> bool + Send) -> bool {
+        let under = keys::due_all(partition);
         let mut after = None;
         while let Ok(page) = self.store.scan(&under, after.as_ref(), PAGE).await {
-            let is_it = |cell: &Cell| matches!(decode::<Due>(&cell.value), Ok(Due::Unnamed { agent: of, .. }) if of == *agent);
-            if page.iter().any(|(_, cell)| is_it(cell)) {
+            if page.iter().any(|(_, cell)| decode::<Due>(&cell.value).is_ok_and(&is_it)) {
                 return true;
             }
             match page.into_iter().next_back() {
@@ -125,6 +136,12 @@ impl<'a> Cells<'a> {
             }
         }
         false
+    }
+
+    /// Whether there is a stub of a run whose log is let go.
+    pub(crate) async fn is_swept(&self, run: &RunId) -> bool {
+        let stub = keys::swept(run);
+        matches!(self.store.get(std::slice::from_ref(&stub)).await.as_deref(), Ok([Some(_)]))
     }
 
     async fn look(&mut self, record: &CellRecord, whose: &Whose) -> Option<Fault> {
@@ -177,6 +194,7 @@ impl<'a> Cells<'a> {
 
     async fn ended(&self, ended: &EndedRun, agent: AgentId, run: RunId) -> Result<Option<Fault>, StateError> {
         Ok(match self.first(&keys::run_log(&run)).await? {
+            None if self.is_swept(&run).await => None,
             None => Some(Fault::dangling("the log of the ended run is missing")),
             Some(EntryKind::Accepted(accepted))
                 if (accepted.agent, &accepted.session) != (agent, &ended.session) =>

@@ -213,6 +213,11 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
         {
             return;
         }
+        if let (Some(run), Some(cells)) = (&whose.run, &self.cells)
+            && cells.is_passing(run).await
+        {
+            return;
+        }
         self.damage(DamagedPlace::Log { path: extent.log.path.clone() }, fault, Some(whose));
     }
 

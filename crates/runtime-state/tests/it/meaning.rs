@@ -209,3 +209,30 @@ fn an_agent_that_is_being_deleted_is_no_damage() {
         assert_eq!(lived.verify().await.damaged, 0);
     });
 }
+
+#[test]
+fn a_run_whose_log_is_let_go_is_no_damage() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let run = lived.ended[0];
+        lived.write(HERE, vec![Then::Trim(keys::run_log(&run), Seq(3))]).await;
+        assert!(lived.verify().await.damaged > 0);
+        let stub = runtime_codec::SweptRun {
+            tenant: lived.tenant.clone(),
+            agent: lived.agent,
+            session: lived.session.clone(),
+            accepted_at: at(2),
+            ended_at: at(3),
+            swept_at: at(4),
+            attempt: 1,
+            entries: 3,
+            outcome: runtime_traits::log::Outcome::RolledBack,
+            usage: runtime_traits::log::Usage::default(),
+        };
+        lived.put(keys::swept(&run), runtime_codec::encode(&stub)).await;
+        assert_eq!(lived.verify().await.damaged, 0);
+        lived.write(HERE, vec![Then::Drop(keys::run_log(&run))]).await;
+        let verified = lived.verify().await;
+        assert_eq!((verified.damaged, verified.unknown), (0, 0), "{verified:#?}");
+    });
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use runtime_traits::log::{FailureKind, StepKey};
 use runtime_traits::runtime::Want;
 use runtime_traits::{
-    Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SpecError, StateError, StateId,
+    AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
+    SpecError, StateError, StateId, UnixMillis,
 };
 
 /// Every [`RuntimeError`], each with the HTTP status that it has on the wire.
@@ -38,6 +39,26 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::EmptyInput, 422),
         (RuntimeError::AnswerWithKey, 422),
         (RuntimeError::TooLarge { what: named("the input"), size: 2, limit: 1 }, 413),
+        (
+            RuntimeError::StorageFull {
+                what: named("agent `scribe`"),
+                bytes: u64::MAX,
+                limit: 7,
+                remedy: named("choose another session"),
+            },
+            507,
+        ),
+        (
+            RuntimeError::RunSwept {
+                run,
+                agent: AgentId::from_parts(partition(), uuid::Uuid::from_u128(9)),
+                session: SessionName::default(),
+                outcome: named("completed"),
+                ended: UnixMillis(1_709_251_199_999),
+                swept: UnixMillis(1_711_929_600_000),
+            },
+            410,
+        ),
         (
             RuntimeError::Busy {
                 what: named("the backlog of `scribe`"),
@@ -145,6 +166,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 30);
+        assert_eq!(codes.len(), 32);
     }
 }

@@ -4,7 +4,7 @@ mod file;
 mod read;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -220,6 +220,16 @@ impl Snapshots for MapSnapshots {
         let goes = retention.of(&self.of(tenant, of), now);
         goes.iter().for_each(|state| drop(self.kept().remove(&(tenant.to_string(), *state))));
         Ok(goes)
+    }
+
+    async fn keep_needed(
+        &self,
+        _: &Tenant,
+        _: Partition,
+        _: &mut HashSet<Digest>,
+    ) -> Result<(), RuntimeError> {
+        // It has copies of its own.
+        Ok(())
     }
 
     async fn export(&self, tenant: &Tenant, state: &StateId) -> Result<SnapshotFile, RuntimeError> {

@@ -18,9 +18,32 @@ pub struct AgentSpec {
     /// For people.
     #[serde(default)]
     pub description: String,
+    /// How much may be stored of it.
+    #[serde(default, skip_serializing_if = "StorageLimits::is_none")]
+    pub storage: StorageLimits,
     /// The kind's own settings, as JSON.
     #[serde(default = "no_config")]
     pub config: Box<RawValue>,
+}
+
+/// How many bytes may be stored of an agent and of each of its conversations; what is counted says
+/// [`Stored`](crate::runtime::Stored). From a soft limit on somebody is warned; from a hard one on no new input is
+/// taken, and runs that are open go on to their outcomes. Without a limit there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageLimits {
+    /// The agent's soft limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft: Option<u64>,
+    /// The agent's hard limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard: Option<u64>,
+    /// The soft limit of each conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_soft: Option<u64>,
+    /// The hard limit of each conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_hard: Option<u64>,
 }
 
 /// A declaration that its kind cannot build.
@@ -61,6 +84,7 @@ impl AgentSpec {
             kind: Name::new(kind)?,
             name: Name::new(name)?,
             description: String::new(),
+            storage: StorageLimits::default(),
             config: no_config(),
         })
     }
@@ -69,6 +93,13 @@ impl AgentSpec {
     #[must_use]
     pub fn described(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
+        self
+    }
+
+    /// Sets how much may be stored.
+    #[must_use]
+    pub fn storing(mut self, storage: StorageLimits) -> Self {
+        self.storage = storage;
         self
     }
 
@@ -86,6 +117,27 @@ impl AgentSpec {
         self.kind == other.kind
             && self.name == other.name
             && self.description == other.description
+            && self.storage == other.storage
             && self.config.get() == other.config.get()
+    }
+}
+
+impl StorageLimits {
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with them, and what to do.
+    pub fn fault(&self) -> Option<String> {
+        let pairs = [
+            ("soft", self.soft, "hard", self.hard),
+            ("session_soft", self.session_soft, "session_hard", self.session_hard),
+        ];
+        pairs.into_iter().find_map(|(soft, below, hard, above)| {
+            let (below, above) = (below?, above?);
+            (below > above)
+                .then(|| format!("`storage.{soft}` is above `storage.{hard}`: lower it, or raise that"))
+        })
     }
 }

@@ -44,6 +44,9 @@ pub struct RunView {
     pub cancel: Option<CancelRequested>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// When its log was let go: then of input and output nothing is known here, and of steps nothing at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<UnixMillis>,
     /// What its steps used. Of a call that broke off nobody may know: it is booked at its reservation.
     pub usage: Usage,
     #[serde(skip)]
@@ -154,6 +157,7 @@ impl RunView {
             waits: Vec::new(),
             cancel: None,
             outcome: None,
+            swept_at: None,
             usage: Usage::default(),
             index: HashMap::new(),
         }

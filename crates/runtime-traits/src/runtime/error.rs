@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::agent::SpecError;
+use crate::clock::UnixMillis;
 use crate::error::Cause;
-use crate::id::{RunId, StateId};
+use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunFailure, StepKey};
-use crate::name::NameError;
+use crate::name::{NameError, SessionName};
 use crate::runtime::status::Want;
 use crate::store::StateError;
 
@@ -90,6 +91,20 @@ pub enum RuntimeError {
         /// How large it may be.
         limit: u64,
     },
+    /// Too much is stored of an agent or of a conversation for it to take new input.
+    #[error(
+        "{what} has {bytes} bytes stored, and its hard limit is {limit}: register the agent with a higher one in `storage`, or {remedy}"
+    )]
+    StorageFull {
+        /// Of what.
+        what: String,
+        /// How many bytes are stored.
+        bytes: u64,
+        /// From how many on nothing new is taken.
+        limit: u64,
+        /// What else to do.
+        remedy: String,
+    },
     /// An answer was given an idempotency key.
     #[error("an answer has no idempotency key; leave it out, or choose another policy")]
     AnswerWithKey,
@@ -162,6 +177,25 @@ pub enum RuntimeError {
     RunOver {
         /// The run.
         run: RunId,
+    },
+    /// The run is over, and its log was let go: only that it was, and how it ended, is still known.
+    #[error(
+        "`{run}` {outcome} on {}, and its log was swept on {}, as the runtime keeps logs for so long; see what was said with `agent-runtime messages {agent} --session {session}`",
+        .ended.date(), .swept.date()
+    )]
+    RunSwept {
+        /// The run.
+        run: RunId,
+        /// Whose.
+        agent: AgentId,
+        /// In which conversation.
+        session: SessionName,
+        /// How it ended, in a word or two.
+        outcome: String,
+        /// When it ended.
+        ended: UnixMillis,
+        /// When its log was let go.
+        swept: UnixMillis,
     },
     /// The run failed.
     #[error("`{run}` failed: {failure}")]
@@ -249,6 +283,7 @@ impl RuntimeError {
             Self::NameTaken { .. } => "name-taken",
             Self::EmptyInput => "empty-input",
             Self::TooLarge { .. } => "too-large",
+            Self::StorageFull { .. } => "storage-full",
             Self::AnswerWithKey => "answer-with-key",
             Self::Busy { .. } => "busy",
             Self::SessionBusy { .. } => "session-busy",
@@ -258,6 +293,7 @@ impl RuntimeError {
             Self::OtherCall { .. } => "other-call",
             Self::CannotFork { .. } => "cannot-fork",
             Self::RunOver { .. } => "run-over",
+            Self::RunSwept { .. } => "run-swept",
             Self::RunFailed { .. } => "run-failed",
             Self::RunCancelled { .. } => "run-cancelled",
             Self::RunContinues { .. } => "run-continues",

@@ -44,6 +44,47 @@ pub struct AgentStatus {
     pub running: u32,
     /// How many of its runs have not begun.
     pub queued: u32,
+    /// How many bytes are stored of it.
+    #[serde(default)]
+    pub stored: Stored,
+}
+
+/// How many bytes are stored of an agent, or of one of its conversations: its messages, its state, and the logs of its
+/// runs, open and over. Snapshots are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stored {
+    /// Now.
+    pub bytes: u64,
+    /// By how many that grew since yesterday began (UTC). Negative when more was let go than written.
+    pub grown: i64,
+    /// From how many on somebody is warned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft: Option<u64>,
+    /// From how many on no new input is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard: Option<u64>,
+}
+
+impl Stored {
+    /// Whether a soft limit is reached.
+    pub fn is_much(&self) -> bool {
+        self.soft.is_some_and(|soft| self.bytes >= soft)
+    }
+
+    /// Whether a hard limit is reached: no new input is taken.
+    pub fn is_full(&self) -> bool {
+        self.hard.is_some_and(|hard| self.bytes >= hard)
+    }
+}
+
+/// A conversation, as seen now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Its name.
+    pub session: SessionName,
+    /// How many bytes are stored of it.
+    pub stored: Stored,
 }
 
 /// The runtime, as seen now.

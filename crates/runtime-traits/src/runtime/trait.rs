@@ -13,7 +13,8 @@ use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
 use crate::runtime::status::{
-    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter, Said, SnapshotFilter,
+    AgentStatus, CancelReceipt, Finished, Joined, NodeStatus, Page, RunFilter, Said, SessionStatus,
+    SnapshotFilter,
 };
 use crate::runtime::stream::RunStream;
 use crate::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
@@ -174,6 +175,17 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Page<Said>, RuntimeError>;
+
+    /// The conversations of an agent of which anything was ever written, and how many bytes are stored of each.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn sessions(
+        &self,
+        agent: &AgentRef,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<SessionStatus>, RuntimeError>;
 
     /// The agents of the tenant, by name.
     ///

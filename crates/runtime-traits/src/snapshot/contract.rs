@@ -1,5 +1,6 @@
 //! The contract of what makes and restores snapshots.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 
@@ -9,6 +10,7 @@ use futures_core::Stream;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::content::Digest;
 use crate::id::{AgentId, StateId};
 use crate::name::Tenant;
 use crate::partition::{Partition, Pool};
@@ -185,6 +187,18 @@ pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
         }
         Ok(goes)
     }
+
+    /// Takes those contents out of `hashes` that something of the tenant in this partition still needs: a snapshot, or
+    /// an agent that is being put back. What stays there may be deleted.
+    ///
+    /// # Errors
+    /// What kept the store from being read wholly; then nothing may be deleted.
+    async fn keep_needed(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        hashes: &mut HashSet<Digest>,
+    ) -> Result<(), RuntimeError>;
 
     /// A snapshot as one file. Every content is compared with its hash on the way.
     ///

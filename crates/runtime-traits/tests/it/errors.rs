@@ -8,7 +8,8 @@ use std::time::Duration;
 use runtime_traits::log::{FailureKind, RunFailure, StepKey};
 use runtime_traits::runtime::Want;
 use runtime_traits::{
-    Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SpecError, StateError, StateId,
+    AgentId, Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SessionName, SpecError,
+    StateError, StateId, UnixMillis,
 };
 use uuid::Uuid;
 
@@ -59,6 +60,20 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::NoSnapshots,
         RuntimeError::AnswerWithKey,
         RuntimeError::TooLarge { what: text("the input"), size: 20 << 20, limit: 16 << 20 },
+        RuntimeError::StorageFull {
+            what: text("agent `poet`"),
+            bytes: 9,
+            limit: 8,
+            remedy: text("choose another session"),
+        },
+        RuntimeError::RunSwept {
+            run: run(),
+            agent: AgentId::from_parts(run().partition(), Uuid::from_u128(3)),
+            session: SessionName::default(),
+            outcome: text("completed"),
+            ended: UnixMillis(0),
+            swept: UnixMillis(1),
+        },
         RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after: Duration::from_millis(300) },
         RuntimeError::SessionBusy { session: text("default"), run: run(), waits_for: None },
         RuntimeError::SessionBusy {
@@ -119,16 +134,18 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::AnswerWithKey => 27,
         RuntimeError::BadSnapshotFile { .. } => 28,
         RuntimeError::NoSnapshots => 29,
+        RuntimeError::StorageFull { .. } => 30,
+        RuntimeError::RunSwept { .. } => 31,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..30).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..32).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (30, 30));
+    assert_eq!((codes.len(), words.len()), (32, 32));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

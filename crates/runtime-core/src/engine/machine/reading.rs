@@ -74,6 +74,30 @@ pub fn payload_of(kind: &EntryKind) -> Option<&Payload> {
     }
 }
 
-fn blob_of(payload: &Payload) -> Option<Digest> {
+/// The contents beside the log that an entry names. `None`: a newer version wrote it, and nobody here can tell.
+pub fn names_of(kind: &EntryKind) -> Option<Option<Digest>> {
+    let payload = match kind {
+        EntryKind::Accepted(accepted) => Some(&accepted.input),
+        EntryKind::StepOpened(opened) => Some(&opened.request),
+        EntryKind::StepSettled(settled) => settled.result.as_ref().ok(),
+        EntryKind::StepDecided(StepDecided { verdict: Verdict::Assume(value), .. }) => Some(value),
+        EntryKind::StateSet(set) => Some(&set.value),
+        EntryKind::WaitClosed(closed) => Some(&closed.answer),
+        EntryKind::Ended(Ended { outcome: Outcome::Completed(output), .. }) => Some(output),
+        EntryKind::Unrecognised { .. } => return None,
+        EntryKind::Started(_)
+        | EntryKind::StepDispatched(_)
+        | EntryKind::StepUnknown(_)
+        | EntryKind::StepDecided(_)
+        | EntryKind::WaitOpened(_)
+        | EntryKind::AttemptEnded(_)
+        | EntryKind::CancelRequested(_)
+        | EntryKind::Ended(_) => None,
+    };
+    Some(payload.and_then(blob_of))
+}
+
+/// The content beside that a payload names.
+pub fn blob_of(payload: &Payload) -> Option<Digest> {
     if let Payload::Blob { hash, .. } = payload { Some(*hash) } else { None }
 }

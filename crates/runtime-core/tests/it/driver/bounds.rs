@@ -194,7 +194,7 @@ async fn meddle(house: &House, partition: Partition, number: u128, then: Then) {
 async fn is_due(house: &House, run: RunId) -> bool {
     let due = Key::new(run.partition(), "due/").expect("a good key");
     let due = house.store.scan(&due, None, 1_000).await.expect("the store reads");
-    due.iter().any(|(key, _)| key.path.to_string().ends_with(&run.unique().simple().to_string()))
+    due.iter().any(|(key, _)| key.path.to_string().ends_with(&format!("/key/{}", run.unique().simple())))
 }
 
 #[tokio::test]

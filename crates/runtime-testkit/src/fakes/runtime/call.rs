@@ -27,6 +27,7 @@ pub enum Call {
     Answer(RunId, StepKey, Reply),
     Fork(RunId, ForkRequest),
     Messages(AgentRef, SessionName, Option<String>, u32),
+    Sessions(AgentRef, Option<String>, u32),
     Agents(Option<String>, u32),
     Agent(AgentRef),
     Runs(RunFilter),

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
-    Said, SnapshotFilter, Submitted,
+    Said, SessionStatus, SnapshotFilter, Submitted,
 };
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
@@ -116,6 +116,16 @@ impl Runtime for FakeRuntime {
             Some(Answer::Messages(page)) => Ok(page),
             other => unless(other, sample),
         }
+    }
+
+    async fn sessions(
+        &self,
+        agent: &AgentRef,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<SessionStatus>, RuntimeError> {
+        self.done(Call::Sessions(agent.clone(), after.map(str::to_owned), limit)).await?;
+        Ok(Page { items: vec![self.samples().session_status()], next: None })
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

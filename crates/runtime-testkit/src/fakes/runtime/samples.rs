@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::runtime::{
-    AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, StreamItem, Want,
+    AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
+    Want,
 };
 use runtime_traits::snapshot::{
     SessionDiff, SnapshotDiff, SnapshotInfo, SnapshotSession, SnapshotView, SpecChange,
@@ -191,6 +192,15 @@ impl Samples {
             revision: 1,
             running: 0,
             queued: 0,
+            stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
+        }
+    }
+
+    /// Its session.
+    pub fn session_status(&self) -> SessionStatus {
+        SessionStatus {
+            session: SessionName::default(),
+            stored: Stored { bytes: 4000, grown: 1000, soft: None, hard: Some(8000) },
         }
     }
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
-    Said, SessionPolicy, SnapshotFilter, StreamItem, Submitted, Want,
+    Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
 };
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
@@ -309,6 +309,15 @@ impl Runtime for WrongRuntime {
         limit: u32,
     ) -> Result<Page<Said>, RuntimeError> {
         self.right.messages(agent, session, before, limit).await
+    }
+
+    async fn sessions(
+        &self,
+        agent: &AgentRef,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<SessionStatus>, RuntimeError> {
+        self.right.sessions(agent, after, limit).await
     }
 
     async fn agents(&self, after: Option<&str>, limit: u32) -> Result<Page<AgentStatus>, RuntimeError> {

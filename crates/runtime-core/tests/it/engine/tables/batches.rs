@@ -132,7 +132,15 @@ fn the_last_batch_closes_the_run_and_keeps_the_conversation() {
     let completed = ended(Outcome::Completed(text("42")), USED);
 
     let begin = accepted(Some("k-1"));
-    let end = End { log: &[], accepted: &begin, ended: &completed, at: at(90), state: Some(text("{}")) };
+    let end = End {
+        log: &[],
+        accepted: &begin,
+        ended: &completed,
+        at: at(90),
+        state: Some(text("{}")),
+        before: None,
+        keep: None,
+    };
     let after = writes.end(&place(), end, Some(before));
 
     let tenant = Tenant::default();
@@ -172,7 +180,15 @@ fn what_a_run_leaves_depends_on_how_it_ended() {
         let mut writes = Writes::default();
         let ended = ended(outcome, Usage::default());
         let begin = accepted(None);
-        let end = End { log: &[], accepted: &begin, ended: &ended, at: at(9), state: Some(text("{}")) };
+        let end = End {
+            log: &[],
+            accepted: &begin,
+            ended: &ended,
+            at: at(9),
+            state: Some(text("{}")),
+            before: None,
+            keep: None,
+        };
         let after = writes.end(&place(), end, conversation);
         let state = keys::state(&Tenant::default(), &agent(), &SessionName::default());
         let has_state = put::<StateRecord>(&writes, &state).is_some();
