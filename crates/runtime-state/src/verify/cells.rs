@@ -123,7 +123,7 @@ impl<'a> Cells<'a> {
         self.is_swept(run).await || self.is_due(run.partition(), is_it).await
     }
 
-    async fn is_due(&self, partition: Partition, is_it: impl Fn(Due) -> bool + Send) -> bool {
+    async fn is_due(&self, partition: Partition, is_it: impl Fn(Due) -> bool + Send + Sync) -> bool {
         let under = keys::due_all(partition);
         let mut after = None;
         while let Ok(page) = self.store.scan(&under, after.as_ref(), PAGE).await {
