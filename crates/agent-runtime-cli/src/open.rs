@@ -61,8 +61,8 @@ pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
-    scrub: Option<ScrubRate>,
     keep_runs: Option<KeepRuns>,
+    scrub: Option<ScrubRate>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
@@ -70,12 +70,12 @@ pub(crate) async fn runtime(
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
-        config.scrub = scrub;
         match keep_runs {
             Some(KeepRuns::For(time)) => config.keep_runs = Some(time),
             Some(KeepRuns::Forever) => config.keep_runs = None,
             None => {}
         }
+        config.scrub = scrub;
     });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())

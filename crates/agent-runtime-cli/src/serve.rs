@@ -111,8 +111,8 @@ impl Server {
             self.store,
             self.fleet.durability,
             self.kinds,
-            self.fleet.scrub,
             self.fleet.keep_runs,
+            self.fleet.scrub,
             false,
         )
         .await?;

@@ -66,13 +66,13 @@ pub(super) struct Inner {
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
-    pub(super) scrub: Option<Arc<Scrubbing>>,
     /// Where contents without names are being looked for.
     pub(super) sweeping: Mutex<HashSet<(Partition, Tenant)>>,
     /// Shared by whoever sends or takes mail; held alone by whoever looks through all of it.
     pub(super) moving_mail: tokio::sync::RwLock<()>,
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
+    pub(super) scrub: Option<Arc<Scrubbing>>,
 }
 
 /// A partition and what is in memory of it.

@@ -91,13 +91,13 @@ impl RuntimeManager {
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
             snapshots,
+            sweeping: Mutex::default(),
+            moving_mail: tokio::sync::RwLock::new(()),
+            warned: Mutex::new(HashSet::new()),
             // Whoever only looks needs no other eyes.
             scrub: scrub
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
-            sweeping: Mutex::default(),
-            moving_mail: tokio::sync::RwLock::new(()),
-            warned: Mutex::new(HashSet::new()),
             store,
             clock,
             entropy,
