@@ -12,7 +12,7 @@ use agent_runtime::{AgentRef, IdempotencyKey, RunId, SessionName, StepKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
-pub(crate) use stores::{StateCommand, VerifyArgs};
+pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
 pub(crate) use snapshots::{KeepArgs, RestoreArgs, SnapshotCommand};
@@ -81,6 +81,9 @@ pub(crate) enum Command {
         /// The fleet file [default: fleet.toml]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Say what is stored that this program could not go on with, too
+        #[arg(long)]
+        live: bool,
     },
     /// List agents, show one, start, stop, pause, resume or delete it
     Agents {
@@ -147,7 +150,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SnapshotCommand,
     },
-    /// Copy a store, look for damage in it, or rewrite it under another key
+    /// Copy a store, look for damage in it, repair or export it, or rewrite it under another key
     State {
         /// What to do.
         #[command(subcommand)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use agent_runtime::fleet::Faults;
 use agent_runtime::service::{ListenError, PlaceError};
 use agent_runtime::store::StateError;
-use agent_runtime::stores::{CopyError, EncryptionError, RekeyError};
+use agent_runtime::stores::{CopyError, EncryptionError, ExportError, RekeyError, RepairError};
 use agent_runtime::{OpenError, RunId, RuntimeError, StepKey};
 use thiserror::Error;
 
@@ -83,6 +83,20 @@ pub enum CliError {
     /// A store was not copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// A store was not repaired.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    /// A store was not exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Nobody said where that is to go which a repair leaves out.
+    #[error(
+        "there is no file beside `{store}` for what the repair leaves out: name one with --quarantine FILE"
+    )]
+    NoQuarantine {
+        /// The store that is to be written.
+        store: String,
+    },
     /// A store was not rewritten under another key.
     #[error(transparent)]
     Rekey(#[from] RekeyError),
@@ -92,6 +106,18 @@ pub enum CliError {
          a new one with `agent-runtime state copy`"
     )]
     NotRekeyed {
+        /// The store.
+        store: String,
+    },
+    /// A store that is no file cannot be rewritten in its place.
+    #[error("`{store}` is no file that can be rewritten in its place: name an empty store with --into STORE")]
+    RekeyWhere {
+        /// The store.
+        store: String,
+    },
+    /// A store without keys was asked about its keys.
+    #[error("`{store}` is not encrypted, or was named without its keys: name it as encrypted:KEYS,STORE")]
+    NoKeys {
         /// The store.
         store: String,
     },
@@ -247,6 +273,7 @@ impl CliError {
             | Self::WhichCall { .. }
             | Self::Input(_)
             | Self::FileThere { .. }
+            | Self::NoQuarantine { .. }
             | Self::Unwritable { .. }
             | Self::UnreadableFile { .. } => Exit::BadInput,
             Self::NoRuns | Self::NoStore { .. } => Exit::NotFound,
@@ -254,13 +281,19 @@ impl CliError {
             | Self::InMemory
             | Self::Served { .. }
             | Self::NotRekeyed { .. }
+            | Self::RekeyWhere { .. }
+            | Self::NoKeys { .. }
             | Self::NothingAsked { .. } => Exit::Refused,
             Self::Open(error) => of_open(error),
-            Self::Copy(error) | Self::Rekey(RekeyError::Copy(error)) => of_copy(error),
+            Self::Copy(error)
+            | Self::Rekey(RekeyError::Copy(error))
+            | Self::Repair(RepairError::Copy(error)) => of_copy(error),
             Self::Rekey(RekeyError::Open(error)) => of_open(error),
             Self::Rekey(RekeyError::Keys { source, .. }) => of_keys(source),
             Self::Rekey(RekeyError::Swap { .. })
             | Self::Verify(_)
+            | Self::Repair(_)
+            | Self::Export(_)
             | Self::NotYours { .. }
             | Self::Listen(_)
             | Self::Place(_)
@@ -286,8 +319,11 @@ impl CliError {
             Self::Served { .. } => "already-served",
             Self::NoStore { .. } => "no-store",
             Self::Copy(_) => "not-copied",
-            Self::Rekey(_) | Self::NotRekeyed { .. } => "not-rekeyed",
+            Self::NoKeys { .. } => "no-keys",
+            Self::Rekey(_) | Self::NotRekeyed { .. } | Self::RekeyWhere { .. } => "not-rekeyed",
             Self::Verify(_) => "not-verified",
+            Self::Repair(_) | Self::NoQuarantine { .. } => "not-repaired",
+            Self::Export(_) => "not-exported",
             Self::Listen(_) => "cannot-listen",
             Self::Place(_) => "no-client",
             Self::WentAway { .. } => "went-away",

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
@@ -97,15 +99,23 @@ fn start(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
 async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     let Cli { mut global, command } = cli;
     match &command {
-        Command::Serve(ServeArgs { file: Some(file), .. }) | Command::Check { file: Some(file) } => {
+        Command::Serve(ServeArgs { file: Some(file), .. }) | Command::Check { file: Some(file), .. } => {
             global.fleet = Some(file.clone());
         }
         _ => {}
     }
-    if let Command::Check { .. } = command {
-        return check::check(screen, &FleetFile::named(global.fleet.as_deref())?);
-    }
     let mut signals = Signals::listen()?;
+    if let Command::Check { live, .. } = command {
+        let checked = check::check(screen, &FleetFile::named(global.fleet.as_deref())?, live);
+        if !live || !matches!(checked, Ok(Exit::Done)) {
+            return checked;
+        }
+        let place = Place::find(&global, false)?;
+        return tokio::select! {
+            looked = check::live(screen, &place) => looked,
+            signal = signals.next() => Ok(Exit::Signal(signal)),
+        };
+    }
     if let Command::State { command } = &command {
         return stores::obey(screen, &global, command, &mut signals).await;
     }
@@ -193,7 +203,10 @@ async fn serve_place(
 
 fn trace(screen: &Screen) {
     let filter = EnvFilter::try_from_env("AGENT_RUNTIME_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Spans tell of themselves when they end, to who asked for that much.
+    let closes = filter.max_level_hint().is_some_and(|level| level >= LevelFilter::DEBUG);
+    let spans = if closes { FmtSpan::CLOSE } else { FmtSpan::NONE };
     let ansi = screen.terminal.err && screen.terminal.colour;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(ansi).with_target(false).init();
+    log.with_ansi(ansi).with_target(false).with_span_events(spans).init();
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
-use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, open_store};
+use agent_runtime::stores::TracedStore;
+use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
 
 use tokio::time::sleep;
 
@@ -35,7 +36,7 @@ pub(crate) async fn store<T>(
     let mut left = PATIENCE;
     loop {
         let path = match open_store(&uri.address()).await {
-            Ok(store) => return Ok(Opened::Here(store)),
+            Ok(store) => return Ok(Opened::Here(TracedStore::where_heard(store))),
             Err(OpenError::InUse { path }) => path,
             Err(error) => return Err(error.into()),
         };
@@ -61,6 +62,7 @@ pub(crate) async fn runtime(
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
     keep_runs: Option<KeepRuns>,
+    scrub: Option<ScrubRate>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
@@ -73,6 +75,7 @@ pub(crate) async fn runtime(
             Some(KeepRuns::Forever) => config.keep_runs = None,
             None => {}
         }
+        config.scrub = scrub;
     });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())

@@ -45,7 +45,8 @@ impl Reached {
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
-        let runtime = open::runtime(store, durability, kinds, keep_runs, at_rest).await?;
+        // A command is over before a pass would begin.
+        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

@@ -107,8 +107,15 @@ impl Server {
         if let Some(socket) = &self.socket {
             listeners = listeners.unix(socket.usable()).await?;
         }
-        let runtime =
-            open::runtime(self.store, self.fleet.durability, self.kinds, self.fleet.keep_runs, false).await?;
+        let runtime = open::runtime(
+            self.store,
+            self.fleet.durability,
+            self.kinds,
+            self.fleet.keep_runs,
+            self.fleet.scrub,
+            false,
+        )
+        .await?;
         let applied = match self.fleet.apply(runtime.as_runtime()).await {
             Ok(applied) => applied,
             Err(error) => {

@@ -30,6 +30,7 @@ mod check;
 mod fault;
 mod measure;
 mod read;
+mod scrub;
 mod store_uri;
 mod suggest;
 
@@ -39,6 +40,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runtime_core::ScrubRate;
 use runtime_traits::AgentSpec;
 use runtime_traits::store::Durability;
 
@@ -59,6 +61,8 @@ pub struct Fleet {
     pub keep_runs: Option<KeepRuns>,
     /// Where the service listens for HTTP; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// How the store is looked over for damage while somebody serves it; `None`: not at all.
+    pub scrub: Option<ScrubRate>,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
 }
@@ -103,6 +107,7 @@ impl Default for Fleet {
             durability: None,
             keep_runs: None,
             http: None,
+            scrub: Some(ScrubRate::default()),
             agents: Vec::new(),
         }
     }

@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use runtime_core::Builder;
-use runtime_state::{MemoryStore, OpenError, StateManager};
+use runtime_state::{MemoryStore, OpenError, Scrubber, StateManager};
+use runtime_traits::store::Durability;
 use runtime_traits::{Runtime, RuntimeError, StateStore};
 use thiserror::Error;
 
@@ -51,7 +52,13 @@ impl RuntimeManager {
     /// Puts a runtime together by hand: store, kinds, durability, clock, limits.
     pub fn builder(store: Arc<dyn StateStore>) -> Builder {
         let snapshots = Arc::new(StateManager::new(Arc::clone(&store)));
-        runtime_core::RuntimeManager::builder(store).snapshots(snapshots)
+        // What is in memory has no disk under it.
+        let scrubber = (store.profile().best > Durability::Memory).then(|| Scrubber::new(Arc::clone(&store)));
+        let builder = runtime_core::RuntimeManager::builder(store).snapshots(snapshots);
+        match scrubber {
+            Some(scrubber) => builder.scrub(Arc::new(scrubber)),
+            None => builder,
+        }
     }
 
     /// The runtime, as everything takes it that knows the contract only.

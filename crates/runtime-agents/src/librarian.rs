@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_traits::{
-    Agent, AgentError, AgentKind, AgentSpec, Cause, Content, Ctx, Effect, Media, Name, NameError, SpecError,
+    Agent, AgentError, AgentKind, AgentSpec, Cause, Content, Ctx, Effect, HasSchema, Media, Name, NameError,
+    Schema, SpecError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,7 +104,7 @@ impl Agent for Librarian {
 
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
         let question = question(&input)?;
-        let topic: Option<Topic> = ctx.state()?;
+        let topic: Option<Topic> = ctx.load_state()?;
         let said: Said = ctx
             .step("search", Effect::Pure, &question, |_| {
                 search(self.folder.clone(), self.documents.clone(), question.clone(), topic)
@@ -113,7 +114,7 @@ impl Agent for Librarian {
             ctx.preview(piece);
         }
         if let Some(topic) = &said.topic {
-            ctx.set_state(topic)?;
+            ctx.keep_state(topic)?;
         }
         Ok(Content::text(said.pieces.concat()))
     }
@@ -122,6 +123,10 @@ impl Agent for Librarian {
 impl AgentKind for LibrarianKind {
     fn name(&self) -> Name {
         Name::new(LIBRARIAN).expect("`librarian` is a name")
+    }
+
+    fn schemas(&self) -> Vec<Schema> {
+        vec![Topic::schema()]
     }
 
     fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {

@@ -48,7 +48,7 @@ pub enum Part {
 }
 
 /// A content of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileContent {
     /// Its hash.
     pub hash: Digest,

@@ -5,21 +5,27 @@
 //! state, arguments) is JSON or text inside a body, never bincode.
 #![doc = include_str!("../README.md")]
 
+mod cells;
 mod chunks;
 mod entries;
 mod error;
 pub mod file;
 pub mod keys;
+mod layout;
 mod mail;
+mod named;
 mod old;
 mod record;
 mod records;
 mod snapshot;
 
+pub use cells::{CellRecord, decode_cell};
 pub use chunks::{CHUNK, chunks, count_chunks};
 pub use entries::{decode_entry, encode_entry};
 pub use error::CodecError;
+pub use layout::{CellSort, LogSort, Whose, cell_sort, log_sort};
 pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
+pub use named::{Hashing, beside, made_of, named_by_cell, named_by_entry, named_by_mail, named_by_message};
 pub use record::{Record, decode, encode};
 pub use records::{
     ContentMark, Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord,

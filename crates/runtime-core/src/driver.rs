@@ -29,6 +29,7 @@ mod recover;
 mod register;
 mod run_slot;
 mod runtime;
+mod scrub;
 mod size;
 mod snapshot;
 mod stream;

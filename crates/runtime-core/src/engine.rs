@@ -7,6 +7,7 @@
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
 //! - [`fork`] says what of a log goes into a copy of its run;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
+//! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
 //! - [`keys`] is the keyspace.
 
@@ -17,6 +18,7 @@ pub mod decide;
 pub mod fork;
 pub mod machine;
 pub mod mail;
+pub mod scrub;
 pub mod session;
 
 pub use runtime_codec::keys;

@@ -5,3 +5,4 @@ mod driver;
 pub mod engine;
 
 pub use driver::{Builder, Config, RuntimeManager, SystemClock, SystemEntropy};
+pub use engine::scrub::ScrubRate;

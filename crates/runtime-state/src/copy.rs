@@ -1,11 +1,11 @@
 //! A whole store into another, empty one.
 
 mod compare;
-mod owner;
-mod writer;
+pub(crate) mod owner;
+pub(crate) mod writer;
 
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Batch, LogExtent, StateError, StateStore, Then, When};
+use runtime_traits::store::{Batch, Key, LogExtent, StateError, StateStore, Then, When};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -117,6 +117,24 @@ pub async fn copy_store(
     to: &dyn StateStore,
     mut progress: impl FnMut(CopyStep, &Copied),
 ) -> Result<Copied, CopyError> {
+    let mark = begin(from, to).await?;
+    let partitions = inhabited(from).await.map_err(CopyError::From)?;
+    let mut copied = Copied::default();
+    for partition in &partitions {
+        let before = copied;
+        copy_partition(from, to, *partition, &mut copied, &mut progress).await?;
+        copied.partitions += u64::from(copied != before);
+    }
+    let mut compared = Copied::default();
+    for partition in partitions {
+        compare::partition(from, to, partition, &mut compared, &mut progress).await?;
+    }
+    end(to, mark).await?;
+    Ok(copied)
+}
+
+/// Marks a store in which nothing was ever written as one that is being copied into.
+pub(crate) async fn begin(from: &dyn StateStore, to: &dyn StateStore) -> Result<Key, CopyError> {
     let source = Marks::of(from).await.map_err(CopyError::From)?;
     if source.encrypted {
         return Err(CopyError::Encrypted);
@@ -129,22 +147,14 @@ pub async fn copy_store(
     }
     let mark = marks::copying();
     set_mark(to, When::Absent(mark.clone()), Then::Put(mark.clone(), "copying".into())).await?;
+    Ok(mark)
+}
 
-    let partitions = inhabited(from).await.map_err(CopyError::From)?;
-    let mut copied = Copied::default();
-    for partition in &partitions {
-        let before = copied;
-        copy_partition(from, to, *partition, &mut copied, &mut progress).await?;
-        copied.partitions += u64::from(copied != before);
-    }
-    let mut compared = Copied::default();
-    for partition in partitions {
-        compare::partition(from, to, partition, &mut compared, &mut progress).await?;
-    }
+/// Takes the mark away: what was copied is whole.
+pub(crate) async fn end(to: &dyn StateStore, mark: Key) -> Result<(), CopyError> {
     let held = to.get(std::slice::from_ref(&mark)).await.map_err(CopyError::To)?.pop().flatten();
     let held = held.ok_or_else(|| CopyError::Differs { place: mark.to_string() })?;
-    set_mark(to, When::Revision(mark.clone(), held.revision), Then::Delete(mark)).await?;
-    Ok(copied)
+    set_mark(to, When::Revision(mark.clone(), held.revision), Then::Delete(mark)).await
 }
 
 /// The partitions of a store, without that of its marks.

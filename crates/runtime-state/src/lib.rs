@@ -6,8 +6,10 @@ mod copy;
 mod decide;
 #[cfg(feature = "encrypted")]
 mod encrypted;
+mod export;
 #[cfg(any(feature = "redb", feature = "sled"))]
 mod group_commit;
+mod live;
 mod marks;
 mod memory;
 mod open;
@@ -18,6 +20,8 @@ mod redb_store;
 mod redis_store;
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 mod rekey;
+mod repair;
+mod scrubber;
 #[cfg(feature = "sled")]
 mod sled_store;
 mod state_manager;
@@ -28,9 +32,13 @@ mod window;
 pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
+pub use export::{EXPORT_FORMAT, ExportError, ExportLine, Exported, Shown, export_store};
 #[cfg(any(feature = "redb", feature = "sled"))]
 pub use group_commit::Integrity;
+pub use live::{Live, LiveProblem, LiveSort, check_live};
 pub use memory::MemoryStore;
+#[cfg(feature = "encrypted")]
+pub use open::open_encrypted;
 pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
 #[cfg(feature = "redb")]
 pub use redb_store::{RedbOptions, RedbStore};
@@ -38,6 +46,8 @@ pub use redb_store::{RedbOptions, RedbStore};
 pub use redis_store::{RedisOptions, RedisStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 pub use rekey::{RekeyError, rekey};
+pub use repair::{Change, ChangeSort, Quarantined, RepairError, RepairStep, Repaired, repair_store};
+pub use scrubber::Scrubber;
 #[cfg(feature = "sled")]
 #[doc(hidden)]
 pub use sled_store::Rim;
@@ -45,4 +55,6 @@ pub use sled_store::Rim;
 pub use sled_store::{SledOptions, SledStore};
 pub use state_manager::{StateManager, Unfenced};
 pub use traced::TracedStore;
-pub use verify::{Damage, DamagedPlace, Verified, verify_store};
+pub use verify::{
+    AgentLeft, Damage, DamageSort, DamagedPlace, RunLeft, SessionLeft, Verified, read_store, verify_store,
+};

@@ -241,19 +241,28 @@ pub enum OpenError {
 pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     #[cfg(feature = "encrypted")]
     if uri.starts_with("encrypted:") {
-        // What is no such URI may hold a key where it should name one.
-        let unknown = || OpenError::UnknownScheme { uri: "encrypted:…".to_owned() };
-        let (keys, base) = keys_and_store(uri).ok_or_else(unknown)?;
-        let ring = KeyRing::read(keys)?;
-        let (store, _) = open_whole(base).await?;
-        let opened = EncryptedStore::open(store, ring).await;
-        let uri = base.to_owned();
-        return Ok(Arc::new(opened.map_err(|source| OpenError::Encryption { uri, source })?));
+        return Ok(Arc::new(open_encrypted(uri).await?));
     }
     match open_whole(uri).await? {
         (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: uri.to_owned() }),
         (store, _) => Ok(store),
     }
+}
+
+/// Opens the store that a URI `encrypted:KEYS,STORE` names, as what it is: for who asks it about its keys.
+///
+/// # Errors
+/// As [`open`].
+#[cfg(feature = "encrypted")]
+pub async fn open_encrypted(uri: &str) -> Result<EncryptedStore<Arc<dyn StateStore>>, OpenError> {
+    // What is no such URI may hold a key where it should name one.
+    let unknown = || OpenError::UnknownScheme { uri: "encrypted:…".to_owned() };
+    let (keys, base) = keys_and_store(uri).ok_or_else(unknown)?;
+    let ring = KeyRing::read(keys)?;
+    let (store, _) = open_whole(base).await?;
+    let opened = EncryptedStore::open(store, ring).await;
+    let uri = base.to_owned();
+    opened.map_err(|source| OpenError::Encryption { uri, source })
 }
 
 /// Checks the whole file of the store that `uri` names, whatever is in its rows: every page of redb, the sums over all

@@ -1,5 +1,6 @@
 //! A store that tells what is asked of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use runtime_traits::store::{
     Batch, Cell, Committed, Key, Log, LogExtent, Seq, StateError, StateStore, StoreProfile, Tail, Then,
 };
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug_span};
+use tracing::{Instrument, Level, Span, debug_span, enabled};
 
 /// A [`StateStore`] over another one, with a span of [`tracing`] around every call: target `runtime_state::traced`,
 /// level `DEBUG`, and the name of the method (`store.get`, `store.commit`, …).
@@ -46,6 +47,13 @@ impl<S: StateStore> TracedStore<S> {
     pub fn new(inner: S) -> Self {
         let name = inner.profile().name;
         Self { inner, name }
+    }
+}
+
+impl TracedStore<Arc<dyn StateStore>> {
+    /// The store, wrapped if somebody listens to its spans now; as it is, and as fast, if nobody does.
+    pub fn where_heard(store: Arc<dyn StateStore>) -> Arc<dyn StateStore> {
+        if enabled!(Level::DEBUG) { Arc::new(Self::new(store)) } else { store }
     }
 }
 

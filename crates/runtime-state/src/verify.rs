@@ -1,17 +1,26 @@
-//! Everything in a store read once, and all of it named that cannot be.
+//! Everything in a store read once, and all of it named that is not as it should be.
 
-mod damage;
-mod listing;
+pub(crate) mod blobs;
+pub(crate) mod cells;
+pub(crate) mod chain;
+pub(crate) mod contents;
+pub(crate) mod damage;
+pub(crate) mod entries;
+mod left;
+pub(crate) mod listing;
+pub(crate) mod logs;
+mod round;
+pub(crate) mod snapshots;
+pub(crate) mod walk;
 
-use runtime_traits::partition::Partition;
-use runtime_traits::store::{Key, Log, LogExtent, Path, Seq, StateError, StateStore};
+use runtime_traits::store::{StateError, StateStore};
 use serde::Serialize;
 
 use crate::copy::inhabited;
-use crate::pages::PAGE;
-use listing::{Listed, Listing};
+use round::Round;
 
-pub use damage::{Damage, DamagedPlace};
+pub use damage::{Damage, DamageSort, DamagedPlace};
+pub use left::{AgentLeft, RunLeft, SessionLeft};
 
 /// Damages that are named; of more of them there is only the number.
 const NAMED: usize = 10_000;
@@ -27,20 +36,34 @@ pub struct Verified {
     pub logs: u64,
     /// Entries that can be read.
     pub entries: u64,
+    /// Contents beside the logs that are whole.
+    pub contents: u64,
     /// Bytes of paths and values that can be read.
     pub bytes: u64,
-    /// What cannot be read: the first 10,000.
+    /// Contents whose writer did not come to its end, and which nobody names: no damage.
+    pub unfinished: u64,
+    /// Cells and logs whose paths mean nothing to this version: no damage.
+    pub unknown: u64,
+    /// What is damaged: the first 10,000.
     pub damages: Vec<Damage>,
     /// How many damages there are.
     pub damaged: u64,
+    /// How many of them are values of a newer version: no damage, but nothing that this one can read.
+    pub newer: u64,
+    /// What is left of the agents of which something is damaged.
+    pub left: Vec<AgentLeft>,
 }
 
-/// Reads everything in `store` and says what is damaged: by partition and path, and by tenant, agent, session and run
-/// where the path tells them. Never stops at the first damage. Changes nothing.
+/// Reads everything in `store`, checks that all of it means something, and says what is damaged: by partition and path,
+/// and by tenant, agent, session and run. Never stops at the first damage. Changes nothing.
 ///
-/// What it finds is what the store can find: checksums of redb, what an [`EncryptedStore`](crate::EncryptedStore)
-/// authenticates. It does not know what values mean. [`check_pages`](crate::check_pages) looks at the structure of a
-/// redb file, in which damage can hide a row from every reader.
+/// Every cell, entry, message and manifest is decoded. Every content beside the logs is compared with its hash and its
+/// length, and so is every reference to one. A run without a log, a log of which nothing says whose it is, a head without
+/// its message, a gap in a conversation, a name without its agent are damage too. Beside what the store itself finds:
+/// checksums of redb, what an [`EncryptedStore`](crate::EncryptedStore) authenticates. [`check_pages`](crate::check_pages)
+/// looks at the structure of a redb file, in which damage can hide a row from every reader.
+///
+/// It holds a page of values at a time. Others may write meanwhile: what they change is looked at again before it counts.
 ///
 /// `progress` hears after each page what was read so far.
 ///
@@ -59,137 +82,35 @@ pub struct Verified {
 /// ```
 pub async fn verify_store(
     store: &dyn StateStore,
-    mut progress: impl FnMut(&Verified),
+    progress: impl FnMut(&Verified) + Send,
+) -> Result<Verified, StateError> {
+    let mut verified = go_round(store, true, progress).await?;
+    verified.left = left::left(store, &verified.damages).await;
+    Ok(verified)
+}
+
+/// As [`verify_store`], but knows nothing of what values mean: what it finds is what the store finds. For stores that are
+/// used for something else than a runtime.
+///
+/// # Errors
+/// When the store cannot even list its partitions.
+pub async fn read_store(
+    store: &dyn StateStore,
+    progress: impl FnMut(&Verified) + Send,
+) -> Result<Verified, StateError> {
+    go_round(store, false, progress).await
+}
+
+async fn go_round(
+    store: &dyn StateStore,
+    is_deep: bool,
+    mut progress: impl FnMut(&Verified) + Send,
 ) -> Result<Verified, StateError> {
     let mut verified = Verified::default();
     for partition in inhabited(store).await? {
         let before = (verified.cells, verified.logs, verified.damaged);
-        Round { store, partition, verified: &mut verified, progress: &mut progress }.read().await;
+        Round::new(store, partition, is_deep, &mut verified, &mut progress).read().await;
         verified.partitions += u64::from((verified.cells, verified.logs, verified.damaged) != before);
     }
     Ok(verified)
-}
-
-/// One partition.
-struct Round<'a, P> {
-    store: &'a dyn StateStore,
-    partition: Partition,
-    verified: &'a mut Verified,
-    progress: &'a mut P,
-}
-
-impl<P: FnMut(&Verified)> Round<'_, P> {
-    async fn read(&mut self) {
-        self.list(Listing::Cells).await;
-        self.list(Listing::Logs).await;
-    }
-
-    /// Walks over all cells or logs, and steps over those that are damaged.
-    async fn list(&mut self, listing: Listing) {
-        let mut after = None;
-        loop {
-            match listing.page(self.store, self.partition, after.as_ref(), PAGE).await {
-                Ok(page) => {
-                    let is_last = page.len() < PAGE as usize;
-                    after = page.last().map(|listed| listed.path().clone()).or(after);
-                    for listed in page {
-                        self.found(listed).await;
-                    }
-                    (self.progress)(self.verified);
-                    if is_last {
-                        return;
-                    }
-                }
-                // The page is read again one by one, up to what is wrong with it.
-                Err(_) => match self.step(listing, after).await {
-                    Some(past) => after = Some(past),
-                    None => return,
-                },
-            }
-        }
-    }
-
-    /// Reads one by one up to the next damage, and past it. `None` when that is not possible, or nothing is left.
-    async fn step(&mut self, listing: Listing, mut after: Option<Path>) -> Option<Path> {
-        for _ in 0..PAGE {
-            let error = match listing.page(self.store, self.partition, after.as_ref(), 1).await {
-                Ok(mut page) => {
-                    let listed = page.pop()?;
-                    after = Some(listed.path().clone());
-                    self.found(listed).await;
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let damaged = listing.damaged_after(self.store, self.partition, after.as_ref(), &error).await;
-            let place = match damaged.clone() {
-                Some(path) => listing.place(path),
-                None => listing.rest(after),
-            };
-            self.damage(place, &error);
-            return damaged;
-        }
-        after
-    }
-
-    async fn found(&mut self, listed: Listed) {
-        match listed {
-            Listed::Cell(path, size) => {
-                self.verified.cells += 1;
-                self.verified.bytes += (path.as_bytes().len() + size) as u64;
-            }
-            Listed::Log(extent) => {
-                self.verified.logs += 1;
-                self.verified.bytes += extent.log.path.as_bytes().len() as u64;
-                self.entries(extent).await;
-            }
-        }
-    }
-
-    async fn entries(&mut self, extent: LogExtent) {
-        let LogExtent { log, mut first, next } = extent;
-        let mut limit = PAGE;
-        while first < next {
-            let asked = (next.0 - first.0).min(u64::from(limit)) as u32;
-            match self.store.read(&log, first, asked).await {
-                Ok(tail) if tail.entries.is_empty() => return,
-                Ok(tail) => {
-                    self.verified.entries += tail.entries.len() as u64;
-                    self.verified.bytes += tail.entries.iter().map(|entry| entry.len() as u64).sum::<u64>();
-                    first = Seq(tail.first.0 + tail.entries.len() as u64);
-                    limit = PAGE;
-                    (self.progress)(self.verified);
-                }
-                // One of the page: the page is read again in halves.
-                Err(StateError::Damaged { .. }) if asked > 1 => limit = asked / 2,
-                Err(error) => {
-                    let path = log.path.clone();
-                    let is_damaged = matches!(error, StateError::Damaged { .. });
-                    self.damage(DamagedPlace::Entry { path, seq: first.0 }, &error);
-                    if !is_damaged {
-                        return;
-                    }
-                    first = first.next();
-                    limit = PAGE;
-                }
-            }
-        }
-    }
-
-    fn damage(&mut self, place: DamagedPlace, error: &StateError) {
-        self.verified.damaged += 1;
-        if self.verified.damages.len() < NAMED {
-            self.verified.damages.push(Damage::at(self.partition, place, error));
-        }
-    }
-}
-
-/// The cell at `path`.
-fn key(partition: Partition, path: Path) -> Key {
-    Key { partition, path }
-}
-
-/// The log at `path`.
-fn log(partition: Partition, path: Path) -> Log {
-    Log { partition, path }
 }

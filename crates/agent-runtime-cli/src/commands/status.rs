@@ -1,12 +1,13 @@
 //! `status`: the runtime itself.
 
-use agent_runtime::Runtime;
+use agent_runtime::scrub::{Finding, ScrubStatus};
 use agent_runtime::store::{Durability, Sharing};
+use agent_runtime::{Runtime, UnixMillis};
 
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{pairs, readiness, time};
+use crate::render::{counted, pairs, readiness, time};
 
 /// Shows store, readiness and open runs.
 pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
@@ -35,9 +36,49 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ("open runs", status.open_runs.to_string()),
         ("active agents", status.active_agents.to_string()),
         ("last progress", progress),
+        (
+            "damage",
+            status.scrub.as_ref().map_or("nobody looks for it".to_owned(), |scrub| looked(scrub, now)),
+        ),
         ("node", status.node.to_string()),
         ("build", status.build),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
+    for Finding { agent, session, run, place, what, .. } in
+        status.scrub.iter().flat_map(|scrub| &scrub.findings)
+    {
+        let whose = [
+            agent.map(|agent| agent.to_string()),
+            session.as_ref().map(|session| format!("session {session}")),
+            run.map(|run| run.to_string()),
+        ];
+        let whose: Vec<String> = whose.into_iter().flatten().collect();
+        screen.line(format!("{} {}: {what} ({place})", screen.paint().bad("damaged"), whose.join(", ")))?;
+    }
     Ok(Exit::Done)
+}
+
+/// How it stands with looking for damage.
+fn looked(scrub: &ScrubStatus, now: UnixMillis) -> String {
+    let last = scrub.last.map(|last| {
+        let ended = last.ended.unwrap_or(last.began);
+        let found = match last.count.damaged {
+            0 => "none".to_owned(),
+            damaged => counted(damaged, "damaged place"),
+        };
+        format!(
+            "{found}, {} ({})",
+            time::ago(now, ended),
+            counted(last.count.cells + last.count.entries, "value")
+        )
+    });
+    match (&scrub.failed, scrub.running, last) {
+        (Some(failed), _, _) => format!("the last look broke off: {failed}"),
+        (None, Some(running), _) => {
+            format!("looking: {} so far", counted(running.count.cells + running.count.entries, "value"))
+        }
+        (None, None, Some(last)) => last,
+        (None, None, None) if scrub.on => "not looked for yet".to_owned(),
+        (None, None, None) => "not looked for: it is switched off".to_owned(),
+    }
 }

@@ -1,4 +1,4 @@
-//! `state copy`, `state verify` and `state rekey`: whole stores, while nobody else has them.
+//! `state …`: whole stores, while nobody else has them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,12 +6,11 @@ use std::sync::Arc;
 use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
 use agent_runtime::store::StateStore;
-use agent_runtime::stores::{
-    Copied, CopyStep, KeyRing, RekeyError, Verified, check_pages, copy_store, rekey, verify_store,
-};
+use agent_runtime::stores::{AgentLeft, Copied, CopyStep, Verified, check_pages, copy_store, verify_store};
 use serde::Serialize;
 use serde_json::json;
 
+use super::{keys, repairs};
 use crate::args::{Global, StateCommand, VerifyArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -36,7 +35,12 @@ pub(crate) async fn obey(
             StateCommand::Verify(args) => {
                 verify(screen, &the_store(global, args.store.as_ref())?, args).await
             }
-            StateCommand::Rekey { store } => rewrite(screen, &the_store(global, store.as_ref())?).await,
+            StateCommand::Repair(args) => repairs::repair(screen, args).await,
+            StateCommand::Export { store, to } => repairs::export(screen, store, to).await,
+            StateCommand::Rekey { store, into } => {
+                keys::rekey(screen, &the_store(global, store.as_ref())?, into.as_ref()).await
+            }
+            StateCommand::Keys { store } => keys::list(screen, &the_store(global, store.as_ref())?).await,
         }
     };
     tokio::select! {
@@ -65,32 +69,6 @@ async fn copy(screen: &Screen, from: &StoreUri, to: &StoreUri) -> Result<Exit, C
     } else {
         screen.line(format!("copied {} into {to}", amount(&copied)))?;
         screen.hint(&[format!("--store {to} status")]);
-    }
-    Ok(Exit::Done)
-}
-
-async fn rewrite(screen: &Screen, uri: &StoreUri) -> Result<Exit, CliError> {
-    let StoreUri::Encrypted { keys, store } = uri else {
-        return Err(CliError::NotRekeyed { store: uri.to_string() });
-    };
-    let StoreUri::Redb(path) = &**store else {
-        return Err(CliError::NotRekeyed { store: uri.to_string() });
-    };
-    // That nobody has it, and that the keys fit, is asked as everywhere; then it is let go and taken anew.
-    drop(existing(screen, uri).await?);
-    let ring = KeyRing::read(&keys.to_string()).map_err(OpenError::from)?;
-    let bar = Progress::begin(screen, &format!("rewriting {uri}"));
-    let copied = rekey(path, &ring, |step, done| bar.note(&doing(step, done))).await;
-    bar.end();
-    let copied = copied.map_err(|error| match error {
-        RekeyError::Open(error) => CliError::Open(error),
-        other => CliError::Rekey(other),
-    })?;
-    let key = ring.writing_key();
-    if screen.json {
-        screen.json(&json!({ "store": uri.to_string(), "key": key, "copied": copied }))?;
-    } else {
-        screen.line(format!("rewrote {} under key {key}; no other key is needed", amount(&copied)))?;
     }
     Ok(Exit::Done)
 }
@@ -145,23 +123,34 @@ fn tell(screen: &Screen, report: &Report, is_whole: bool) -> Result<(), CliError
             vec![
                 (damage.partition.to_string(), Tone::Plain),
                 (damage.place.to_string(), Tone::Bad),
+                (damage.what.clone(), Tone::Plain),
                 (or_none(damage.tenant.as_ref().map(ToString::to_string)), Tone::Plain),
                 (or_none(damage.agent.map(|agent| agent.to_string())), Tone::Plain),
                 (or_none(damage.session.as_ref().map(ToString::to_string)), Tone::Plain),
                 (or_none(damage.run.map(|run| run.to_string())), Tone::Plain),
             ]
         });
-        let head = ["PARTITION", "DAMAGED", "TENANT", "AGENT", "SESSION", "RUN"];
+        let head = ["PARTITION", "DAMAGED", "WHAT", "TENANT", "AGENT", "SESSION", "RUN"];
         screen.line(table(&head, rows.collect(), screen.terminal.width, paint.is_on()))?;
     }
     if let Some(pages) = pages.as_ref().filter(|pages| *pages != "whole") {
         screen.line(format!("{}: {pages}", paint.bad("pages")))?;
     }
+    for agent in &verified.left {
+        screen.line(what_is_left(agent))?;
+    }
+    if verified.newer > 0 {
+        let newer = counted(verified.newer, "value");
+        screen.line(format!(
+            "{newer} of a newer version: use the version that wrote them, and let none be repaired"
+        ))?;
+    }
     let read = format!(
-        "{}, {}, {} in {}",
+        "{}, {}, {}, {} in {}",
         counted(verified.cells, "cell"),
         counted(verified.logs, "log"),
         entries(verified.entries),
+        counted(verified.contents, "large content"),
         counted(verified.partitions, "partition"),
     );
     if is_whole {
@@ -174,8 +163,27 @@ fn tell(screen: &Screen, report: &Report, is_whole: bool) -> Result<(), CliError
     screen.line(format!("{store} {}: {places}{more}; whole are {read}", paint.bad("is damaged")))
 }
 
+/// One agent of which something is damaged, and what is left of it.
+fn what_is_left(agent: &AgentLeft) -> String {
+    let name = agent.name.as_ref().map_or_else(|| agent.agent.to_string(), ToString::to_string);
+    let sessions = agent.sessions.iter().map(|session| {
+        let had = session.messages.map_or_else(|| "?".to_owned(), |messages| messages.to_string());
+        format!("session {}: {} of {had} messages follow one another", session.session, session.whole)
+    });
+    let runs = agent.runs.iter().map(|left| match left.whole {
+        Some(whole) => format!("{}: {} before the damage", left.run, entries(whole)),
+        None => format!("{}: its log is whole", left.run),
+    });
+    let told: Vec<String> = sessions.chain(runs).collect();
+    if told.is_empty() {
+        format!("left of {name}: its conversations")
+    } else {
+        format!("left of {name}: {}", told.join("; "))
+    }
+}
+
 /// Opens a store that has to be there: looking for one does not make it.
-async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+pub(super) async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     if let Some(path) = uri.path().filter(|path| !path.exists()) {
         return Err(CliError::NoStore { path: path.to_owned() });
     }
@@ -183,7 +191,7 @@ async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>
 }
 
 /// Opens a store for this command alone.
-async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+pub(super) async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     if uri.is_in_memory() {
         return Err(CliError::InMemory);
     }
@@ -198,7 +206,7 @@ async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, 
     }
 }
 
-fn doing(step: CopyStep, done: &Copied) -> String {
+pub(super) fn doing(step: CopyStep, done: &Copied) -> String {
     let step = match step {
         CopyStep::Copying => "written",
         CopyStep::Comparing => "compared",
@@ -206,7 +214,7 @@ fn doing(step: CopyStep, done: &Copied) -> String {
     format!("{step}: {}, {}", counted(done.cells, "cell"), entries(done.entries))
 }
 
-fn amount(copied: &Copied) -> String {
+pub(super) fn amount(copied: &Copied) -> String {
     format!(
         "{}, {} with {} ({})",
         counted(copied.cells, "cell"),

@@ -112,6 +112,53 @@ fn a_store_is_rewritten_under_a_new_key_and_the_old_one_can_go() {
 }
 
 #[test]
+fn the_keys_that_a_store_needs_are_listed_until_the_old_one_can_go() {
+    let home = home();
+    home.good(&["state", "copy", PLAIN, SEALED]);
+    let (old, new) = ("5e".repeat(32), "a7".repeat(32));
+    home.write("store.keys", &format!("2 {new}\n1 {old}\n"));
+    home.good(&["--store", SEALED, "--fleet", "fleet.toml", "run", "librarian", "lease"]);
+    let needs = |store: &str| -> Vec<(u64, bool, bool)> {
+        let told = home.json(&["state", "keys", store]);
+        let keys = told["keys"].as_array().expect("a list").iter();
+        keys.map(|key| {
+            let values =
+                key["cells"].as_u64().expect("a number") + key["entries"].as_u64().expect("a number");
+            (key["key"].as_u64().expect("a number"), values > 0, key["writes"] == true)
+        })
+        .collect()
+    };
+    assert_eq!(needs(SEALED), [(1, true, false), (2, true, true)]);
+
+    // Into another store, as where there is no file that could take the old one's place.
+    home.good(&["state", "rekey", SEALED, "--into", "redb:store/next.redb"]);
+    let next = SEALED.replace("sealed.redb", "next.redb");
+    assert_eq!(needs(&next), [(1, false, false), (2, true, true)]);
+    assert_eq!(needs(SEALED), [(1, true, false), (2, true, true)], "the old one is as it was");
+    home.good(&["state", "rekey", SEALED]);
+    assert_eq!(needs(SEALED), [(1, false, false), (2, true, true)]);
+    home.write("store.keys", &format!("2 {new}\n"));
+    home.good(&["state", "verify", &next]);
+
+    home.run(&["state", "keys", PLAIN]).is(4, &["not encrypted"]);
+    home.run(&["state", "rekey", "encrypted:file:store.keys,memory:"]).is(4, &["memory"]);
+    home.run(&["state", "rekey", "encrypted:file:store.keys,redis://localhost/1"]).is(4, &["--into"]);
+}
+
+#[test]
+fn what_is_asked_of_a_store_is_told_to_who_listens() {
+    let home = home();
+    let listen = |level: &str| {
+        let mut command = home.command(&["agents"]);
+        let output = command.env("AGENT_RUNTIME_LOG", level).output().expect("the program was built");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = listen("warn,runtime_state=debug");
+    assert!(told.contains("store.get") && told.contains("outcome=\"ok\""), "{told}");
+    assert!(!listen("warn").contains("store."));
+}
+
+#[test]
 fn a_store_is_copied_only_where_nothing_is_lost_by_it() {
     let home = home();
 

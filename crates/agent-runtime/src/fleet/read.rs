@@ -16,7 +16,7 @@ use super::measure::{size, span};
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 5] = ["store", "durability", "keep_runs", "listen", "agents"];
+const TOP: [&str; 6] = ["store", "durability", "keep_runs", "listen", "scrub", "agents"];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
@@ -52,12 +52,12 @@ pub(super) fn read(source: &str) -> Read {
     read
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     source: &'a str,
     faults: Vec<Fault>,
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
     fn fleet(&mut self, table: &DeTable<'_>) -> Fleet {
@@ -72,6 +72,7 @@ impl Reader<'_> {
                 "durability" => fleet.durability = self.durability(value),
                 "keep_runs" => fleet.keep_runs = self.keep_runs(value),
                 "listen" => fleet.http = self.listen(value),
+                "scrub" => fleet.scrub = self.scrub(value),
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
@@ -298,7 +299,7 @@ impl Reader<'_> {
         None
     }
 
-    fn text(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<String> {
         match value.get_ref() {
             DeValue::String(text) => Some(text.clone().into_owned()),
             other => {
@@ -316,7 +317,7 @@ impl Reader<'_> {
         table
     }
 
-    fn fault(&mut self, at: &Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn fault(&mut self, at: &Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
         self.faults.push(Fault::at(self.source, at, what, remedy));
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
+use runtime_traits::{Agent, AgentKind, AgentSpec, Name, Schema, SpecError};
 use serde_json::{Map, Value};
 
 /// A kind some of whose settings are paths, taken from a folder.
@@ -36,6 +36,10 @@ impl<K: AgentKind> AgentKind for Placed<K> {
 
     fn version(&self) -> u32 {
         self.kind.version()
+    }
+
+    fn schemas(&self) -> Vec<Schema> {
+        self.kind.schemas()
     }
 
     fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {

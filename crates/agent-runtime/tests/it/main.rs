@@ -5,6 +5,7 @@ mod deletion;
 mod depth;
 mod fleet_file;
 mod interleavings;
+mod migrations;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod snapshots;

@@ -1,5 +1,6 @@
 //! Question to intent: what it is about, or that it asks to go on with the last topic. Pure.
 
+use runtime_traits::{HasSchema, Schema};
 use serde::{Deserialize, Serialize};
 use tantivy::tokenizer::TextAnalyzer;
 
@@ -28,6 +29,12 @@ pub struct Topic {
     pub(super) asked: Vec<Asked>,
     pub(super) sort: Sort,
     pub(super) shown: Vec<String>,
+}
+
+impl HasSchema for Topic {
+    fn schema() -> Schema {
+        Schema::new("librarian-topic", 1)
+    }
 }
 
 /// A word of a question that is searched for.

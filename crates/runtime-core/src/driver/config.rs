@@ -8,11 +8,13 @@ use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::runtime::RuntimeError;
+use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 
 use super::manager::RuntimeManager;
 use super::system::{SystemClock, SystemEntropy};
+use crate::engine::scrub::ScrubRate;
 
 /// The settings of a runtime. Every one has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub keep_runs: Option<Duration>,
     /// How many messages a session keeps when ended runs are let go.
     pub keep_messages: u64,
+    /// How the store is looked over for damage while runs are worked. `None`: not at all.
+    pub scrub: Option<ScrubRate>,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -55,6 +59,7 @@ pub struct Builder {
     pub(super) tenant: Tenant,
     pub(super) pool: Pool,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    pub(super) scrub: Option<Arc<dyn Scrub>>,
 }
 
 impl Default for Config {
@@ -71,6 +76,7 @@ impl Default for Config {
             max_ended: None,
             keep_runs: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             keep_messages: 256,
+            scrub: Some(ScrubRate::default()),
             at_rest: false,
         }
     }
@@ -94,6 +100,7 @@ impl Builder {
             tenant: Tenant::default(),
             pool: Pool::MAIN,
             snapshots: None,
+            scrub: None,
         }
     }
 
@@ -108,6 +115,13 @@ impl Builder {
     #[must_use]
     pub fn snapshots(mut self, snapshots: Arc<dyn Snapshots>) -> Self {
         self.snapshots = Some(snapshots);
+        self
+    }
+
+    /// Looks for damage with this, over the same store, as [`Config::scrub`] says. Without it nobody looks.
+    #[must_use]
+    pub fn scrub(mut self, scrub: Arc<dyn Scrub>) -> Self {
+        self.scrub = Some(scrub);
         self
     }
 

@@ -27,6 +27,7 @@ use super::control::Control;
 use super::id_map::IdMap;
 use super::post::Post;
 use super::run_slot::RunSlot;
+use super::scrub::Scrubbing;
 use super::sweep::Ended;
 use super::wake::Timers;
 use crate::engine::session::Session;
@@ -71,6 +72,7 @@ pub(super) struct Inner {
     pub(super) moving_mail: tokio::sync::RwLock<()>,
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
+    pub(super) scrub: Option<Arc<Scrubbing>>,
 }
 
 /// A partition and what is in memory of it.

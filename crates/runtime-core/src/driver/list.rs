@@ -308,6 +308,7 @@ impl Inner {
             open_runs: self.open_runs.load(Ordering::Relaxed),
             active_agents: self.partitions.iter().map(|home| lock(&home.state).agents.len() as u64).sum(),
             last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
+            scrub: self.scrub.as_ref().map(|scrub| scrub.status()),
         }
     }
 

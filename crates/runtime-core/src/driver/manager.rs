@@ -22,6 +22,7 @@ use super::control::Control;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
+use super::scrub::Scrubbing;
 use super::sweep::Ended;
 use super::wake::Timers;
 
@@ -56,7 +57,7 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub } = builder;
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -93,6 +94,10 @@ impl RuntimeManager {
             sweeping: Mutex::default(),
             moving_mail: tokio::sync::RwLock::new(()),
             warned: Mutex::new(HashSet::new()),
+            // Whoever only looks needs no other eyes.
+            scrub: scrub
+                .filter(|_| !config.at_rest)
+                .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             store,
             clock,
             entropy,
@@ -107,6 +112,10 @@ impl RuntimeManager {
         inner.spawn_control(Arc::clone(&inner).keep_time());
         inner.spawn_control(Arc::clone(&inner).keep_due());
         inner.spawn_control(Arc::clone(&inner).keep_sweeping());
+        if let Some(scrub) = inner.scrub.clone() {
+            // Beside the runs, not on the control thread: it hashes what it reads.
+            inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
+        }
         if !inner.config.at_rest {
             inner.spawn_control(Arc::clone(&inner).keep_post());
         }

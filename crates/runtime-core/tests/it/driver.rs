@@ -8,6 +8,7 @@ mod edges;
 mod forks;
 mod house;
 mod lifecycle;
+mod looking;
 mod previews;
 mod recovery;
 mod regressions;

@@ -11,7 +11,7 @@ const TOKEN: usize = size_of::<Token>();
 
 /// The value as the copy gets it. An owner's keeps its record, and with it its epoch: the next owner takes the one after
 /// it. But its token becomes one that nobody has, so that no process that was the owner of the original owns the copy.
-pub(super) fn nobodys(key: &Key, value: Bytes) -> Bytes {
+pub(crate) fn nobodys(key: &Key, value: Bytes) -> Bytes {
     match record(key, &value) {
         Some(record) => [&chance::bytes::<TOKEN>()[..], record].concat().into(),
         None => value,

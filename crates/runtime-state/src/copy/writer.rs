@@ -10,7 +10,7 @@ use crate::chance;
 /// So many batches share a sync. A crash loses the whole copy either way; but what was not synced is held by the store.
 const SYNC_EVERY: u32 = 64;
 
-pub(super) struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     to: &'a dyn StateStore,
     partition: Partition,
     limits: Limits,
@@ -22,12 +22,12 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(to: &'a dyn StateStore, partition: Partition) -> Self {
+    pub(crate) fn new(to: &'a dyn StateStore, partition: Partition) -> Self {
         let limits = to.profile().limits;
         Self { to, partition, limits, when: vec![], then: vec![], writes: 0, bytes: 0, unsynced: 0 }
     }
 
-    pub(super) async fn put(&mut self, key: Key, value: Bytes) -> Result<(), CopyError> {
+    pub(crate) async fn put(&mut self, key: Key, value: Bytes) -> Result<(), CopyError> {
         self.make_room(&key, value.len(), key.path.as_bytes().len() + value.len()).await?;
         self.when.push(When::Absent(key.clone()));
         self.then.push(Then::Put(key, value));
@@ -35,7 +35,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends the entry that has this number.
-    pub(super) async fn append(&mut self, log: &Log, seq: Seq, entry: Bytes) -> Result<(), CopyError> {
+    pub(crate) async fn append(&mut self, log: &Log, seq: Seq, entry: Bytes) -> Result<(), CopyError> {
         self.make_room(log, entry.len(), log.path.as_bytes().len() + entry.len()).await?;
         match self.then.last_mut() {
             Some(Then::Append(last, entries)) if last == log => entries.push(entry),
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes a log whose next entry gets the number `first`.
-    pub(super) async fn skip_to(&mut self, log: &Log, first: Seq) -> Result<(), CopyError> {
+    pub(crate) async fn skip_to(&mut self, log: &Log, first: Seq) -> Result<(), CopyError> {
         if first == Seq::FIRST {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes what is left, as durably as the store can: with it everything before it.
-    pub(super) async fn end(mut self) -> Result<(), CopyError> {
+    pub(crate) async fn end(mut self) -> Result<(), CopyError> {
         self.unsynced = SYNC_EVERY;
         self.commit().await
     }
@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
     /// Writes the batch if one more write of this size does not fit into it.
     async fn make_room(
         &mut self,
-        place: &dyn std::fmt::Display,
+        place: &(dyn std::fmt::Display + Sync),
         value: usize,
         size: usize,
     ) -> Result<(), CopyError> {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use runtime_traits::store::{StateError, StateStore};
+use serde::Serialize;
 
 use super::keys::KeyId;
 use super::{EncryptedStore, envelope, fence, is_hidden};
 use crate::pages;
 
 /// How many values need a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Needed {
     /// Values of cells.
     pub cells: u64,

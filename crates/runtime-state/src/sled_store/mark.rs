@@ -118,11 +118,14 @@ impl Mark {
         seal(&mut page, MAGIC);
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&page);
-        bytes.resize(PAGES * PAGE, 0);
+        // Its last byte comes when all others are on the disk: a shorter file was never made to its end.
+        bytes.resize(PAGES * PAGE - 1, 0);
         self.file.write_all_at(&bytes, 0)?;
         for claim in SYNCED.into_iter().chain([WRITTEN]) {
             self.write(claim, 0)?;
         }
+        self.file.sync_all()?;
+        self.file.set_len((PAGES * PAGE) as u64)?;
         self.file.sync_all()?;
         files::sync_folder_of(path)
     }

@@ -5,7 +5,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -34,18 +33,16 @@ pub(super) struct Opening {
     mark: Arc<Mark>,
     rim: Arc<dyn Rim>,
     watch: Arc<Watch>,
-    /// Whether this process had sled's log open before.
-    opened: AtomicBool,
 }
 
-/// How often a log that this process has just closed is tried, and the time in between: 2 seconds in all.
+/// How often a log that somebody may just have closed is tried, and the time in between: 2 seconds in all.
 const TRIES: u32 = 2_000;
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Opening {
     pub(super) fn new(folder: PathBuf, options: SledOptions, rim: Arc<dyn Rim>) -> Result<Self, OpenError> {
         let mark = Arc::new(Mark::take(&folder)?);
-        Ok(Self { folder, options, mark, rim, watch: Arc::default(), opened: AtomicBool::new(false) })
+        Ok(Self { folder, options, mark, rim, watch: Arc::default() })
     }
 
     fn try_open(&self, integrity: Integrity) -> Result<(Hold, Contents), OpenError> {
@@ -78,19 +75,16 @@ impl Opening {
     }
 
     fn open_log(&self, config: &sled::Config) -> Result<Db, sled::Error> {
-        let mut tries = if self.opened.load(Ordering::Relaxed) { TRIES } else { 1 };
+        let mut tries = TRIES;
         loop {
             tries -= 1;
             match config.open() {
-                // sled's own threads hold the lock until they have ended what they were at, and tell nobody when.
+                // Whoever knows the mark is shut out by it. sled's own threads hold the lock of a store that was closed in
+                // this process until they have ended what they were at, and tell nobody when.
                 Err(sled::Error::Io(error)) if is_locked(&error) && tries > 0 => {
                     thread::park_timeout(A_MOMENT)
                 }
-                Ok(db) => {
-                    self.opened.store(true, Ordering::Relaxed);
-                    return Ok(db);
-                }
-                failed => return failed,
+                opened => return opened,
             }
         }
     }

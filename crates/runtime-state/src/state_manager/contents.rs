@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use runtime_codec::file::FileContent;
-use runtime_codec::{CodecError, ContentRef, Record, count_chunks, decode, keys};
-use runtime_traits::content::{Digest, Payload};
+use runtime_codec::{CodecError, ContentRef, Record, count_chunks, decode, keys, made_of};
+use runtime_traits::content::Digest;
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
@@ -70,21 +70,6 @@ pub(super) struct There {
     /// Where the last chunk is, all are.
     pub(super) whole: bool,
     pub(super) marked: bool,
-}
-
-/// What snapshots are made of, as content.
-pub(super) fn made_of(at: &ContentRef) -> FileContent {
-    FileContent { hash: at.hash, len: at.len, media: None }
-}
-
-/// The content that a payload refers to, if it refers to any.
-pub(super) fn beside(payload: &Payload) -> Option<FileContent> {
-    match payload {
-        Payload::Inline(_) => None,
-        Payload::Blob { hash, len, media } => {
-            Some(FileContent { hash: *hash, len: *len, media: Some(*media) })
-        }
-    }
 }
 
 /// A cell's record.

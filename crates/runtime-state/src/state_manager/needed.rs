@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use runtime_codec::file::FileContent;
-use runtime_codec::{ContentRef, Due, keys};
+use runtime_codec::{ContentRef, Due, keys, made_of};
 use runtime_traits::content::Digest;
 use runtime_traits::id::AgentId;
 use runtime_traits::name::Tenant;
@@ -12,7 +12,7 @@ use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::Key;
 
 use super::StateManager;
-use super::contents::{Contents, made_of, record_in};
+use super::contents::{Contents, record_in};
 use super::walk::{Sort, below};
 
 /// Cells that are read at once.

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use runtime_codec::file::FileContent;
 use runtime_codec::{
-    ContentRef, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList, SessionPage, decode,
+    ContentRef, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList, SessionPage, beside,
+    decode, made_of,
 };
 use runtime_traits::content::Digest;
 use runtime_traits::log::Message;
 use runtime_traits::runtime::RuntimeError;
 
-use super::contents::{Contents, beside, made_of, readable};
+use super::contents::{Contents, readable};
 use super::frozen::{at_index, at_segment};
 
 /// Goes through a snapshot. It holds one content, and what that refers to.

@@ -1,14 +1,15 @@
-//! One place that cannot be read, and whose it is.
+//! One place that is not as it should be, and whose it is.
 
 use std::fmt;
 
+use runtime_codec::{CodecError, Whose, cell_sort, log_sort};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Path, StateError};
+use runtime_traits::store::{Key, Log, Path, StateError};
 use serde::{Serialize, Serializer};
 
-/// A place of a partition that cannot be read.
+/// A place of a partition that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "sort", rename_all = "snake_case")]
 pub enum DamagedPlace {
@@ -46,7 +47,23 @@ pub enum DamagedPlace {
     },
 }
 
-/// A place that cannot be read, why, and whose it is.
+/// What sort of damage it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DamageSort {
+    /// The store itself cannot show it.
+    Unreadable,
+    /// Its bytes are not what the runtime writes there.
+    Record,
+    /// A newer version of the runtime wrote it. This is no damage, and nothing that this version may touch.
+    Newer,
+    /// A content that it names is missing, or is not what its hash says.
+    Content,
+    /// Something that it needs is not there.
+    Dangling,
+}
+
+/// A place that is damaged, why, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The partition.
@@ -54,56 +71,67 @@ pub struct Damage {
     /// Where in it.
     #[serde(flatten)]
     pub place: DamagedPlace,
-    /// What the store says.
+    /// Of which sort.
+    pub damage: DamageSort,
+    /// What is wrong, in words.
     pub what: String,
-    /// The tenant, if the path tells.
+    /// The tenant, if it is known.
     pub tenant: Option<Tenant>,
-    /// The agent, if the path tells.
+    /// The agent, if it is known.
     pub agent: Option<AgentId>,
-    /// The session, if the path tells.
+    /// The session, if it is known.
     pub session: Option<SessionName>,
-    /// The run, if the path tells.
+    /// The run, if it is known.
     pub run: Option<RunId>,
 }
 
-impl Damage {
-    pub(super) fn at(partition: Partition, place: DamagedPlace, error: &StateError) -> Self {
+/// What is wrong with something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) sort: DamageSort,
+    pub(crate) what: String,
+}
+
+impl Fault {
+    pub(crate) fn dangling(what: impl Into<String>) -> Self {
+        Self { sort: DamageSort::Dangling, what: what.into() }
+    }
+
+    pub(crate) fn content(what: impl Into<String>) -> Self {
+        Self { sort: DamageSort::Content, what: what.into() }
+    }
+
+    pub(crate) fn record(what: impl Into<String>) -> Self {
+        Self { sort: DamageSort::Record, what: what.into() }
+    }
+}
+
+impl From<&StateError> for Fault {
+    fn from(error: &StateError) -> Self {
         let what = match error {
             StateError::Damaged { what } => what.clone(),
             other => other.to_string(),
         };
-        let mut damage = Self { partition, what, tenant: None, agent: None, session: None, run: None, place };
-        if let Some(path) = damage.place.path().cloned() {
-            damage.of_path(&path);
-        }
-        damage
+        Self { sort: DamageSort::Unreadable, what }
     }
+}
 
-    /// Reads the keyspace: `t/<tenant>/<sort>/<agent>/<session>…`, `run/<run>`, `open/<run>`.
-    fn of_path(&mut self, path: &Path) {
-        let Ok(path) = std::str::from_utf8(path.as_bytes()) else { return };
-        let partition = self.partition;
-        let parts: Vec<&str> = path.split('/').collect();
-        let agent = |hex: &str| format!("agent:{partition}.{hex}").parse().ok();
-        match parts[..] {
-            ["run" | "open", run] => self.run = format!("run:{partition}.{run}").parse().ok(),
-            ["t", tenant, "a", of, "ended", run] => {
-                self.tenant = Tenant::new(tenant).ok();
-                self.agent = agent(of);
-                self.run = format!("run:{partition}.{run}").parse().ok();
-            }
-            ["t", tenant, "a", of, ..] => {
-                self.tenant = Tenant::new(tenant).ok();
-                self.agent = agent(of);
-            }
-            ["t", tenant, "s" | "idem" | "msg", of, session, ..] => {
-                self.tenant = Tenant::new(tenant).ok();
-                self.agent = agent(of);
-                self.session = SessionName::new(session).ok();
-            }
-            ["t", tenant, ..] => self.tenant = Tenant::new(tenant).ok(),
-            _ => {}
-        }
+impl From<CodecError> for Fault {
+    fn from(error: CodecError) -> Self {
+        let sort = match error {
+            CodecError::Newer { .. } => DamageSort::Newer,
+            _ => DamageSort::Record,
+        };
+        Self { sort, what: error.to_string() }
+    }
+}
+
+impl Damage {
+    /// A fault at a place. Whose it is is read from the place's path, where `whose` does not say it.
+    pub(crate) fn at(partition: Partition, place: DamagedPlace, fault: Fault, whose: Option<&Whose>) -> Self {
+        let Whose { tenant, agent, session, run } = whose.cloned().unwrap_or_else(|| place.whose(partition));
+        let Fault { sort, what } = fault;
+        Self { partition, place, damage: sort, what, tenant, agent, session, run }
     }
 }
 
@@ -113,6 +141,17 @@ impl DamagedPlace {
         match self {
             Self::Cell { path } | Self::Log { path } | Self::Entry { path, .. } => Some(path),
             Self::CellsAfter { .. } | Self::LogsAfter { .. } => None,
+        }
+    }
+
+    /// Whose it is, as far as the path tells.
+    pub(crate) fn whose(&self, partition: Partition) -> Whose {
+        match self {
+            Self::Cell { path } => cell_sort(&Key { partition, path: path.clone() }).1,
+            Self::Log { path } | Self::Entry { path, .. } => {
+                log_sort(&Log { partition, path: path.clone() }).1
+            }
+            Self::CellsAfter { .. } | Self::LogsAfter { .. } => Whose::default(),
         }
     }
 }

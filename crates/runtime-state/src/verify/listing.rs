@@ -1,29 +1,27 @@
 //! Cells and logs as things in a row, and how to find the one in it that cannot be shown.
 
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Key, Log, LogExtent, Path, Seq, StateError, StateStore};
+use runtime_traits::store::{Cell, Key, Log, LogExtent, Path, Seq, StateError, StateStore};
 
 use super::damage::DamagedPlace;
-use super::{key, log};
 
 /// What is walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listing {
+pub(crate) enum Listing {
     Cells,
     Logs,
 }
 
 /// One of them.
-pub(super) enum Listed {
-    /// A cell's path and the length of its value.
-    Cell(Path, usize),
+pub(crate) enum Listed {
+    Cell(Key, Cell),
     Log(LogExtent),
 }
 
 impl Listed {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Cell(path, _) => path,
+            Self::Cell(key, _) => &key.path,
             Self::Log(extent) => &extent.log.path,
         }
     }
@@ -31,7 +29,7 @@ impl Listed {
 
 impl Listing {
     /// A page of the whole partition.
-    pub(super) async fn page(
+    pub(crate) async fn page(
         self,
         store: &dyn StateStore,
         partition: Partition,
@@ -53,7 +51,7 @@ impl Listing {
             Self::Cells => {
                 let after = after.map(|after| key(partition, after.clone()));
                 let page = store.scan(under, after.as_ref(), limit).await?.into_iter();
-                Ok(page.map(|(key, cell)| Listed::Cell(key.path, cell.value.len())).collect())
+                Ok(page.map(|(key, cell)| Listed::Cell(key, cell)).collect())
             }
             Self::Logs => {
                 let after = after.map(|after| log(partition, after.clone()));
@@ -67,7 +65,7 @@ impl Listing {
     ///
     /// A store shows no page with a damaged one in it, and the contract has no field for its path. Most stores name it in
     /// their words, which is tried first; where that is not so, it is found letter by letter.
-    pub(super) async fn damaged_after(
+    pub(crate) async fn damaged_after(
         self,
         store: &dyn StateStore,
         partition: Partition,
@@ -127,19 +125,29 @@ impl Listing {
         matches!(read, Err(StateError::Damaged { .. }))
     }
 
-    pub(super) fn place(self, path: Path) -> DamagedPlace {
+    pub(crate) fn place(self, path: Path) -> DamagedPlace {
         match self {
             Self::Cells => DamagedPlace::Cell { path },
             Self::Logs => DamagedPlace::Log { path },
         }
     }
 
-    pub(super) fn rest(self, path: Option<Path>) -> DamagedPlace {
+    pub(crate) fn rest(self, path: Option<Path>) -> DamagedPlace {
         match self {
             Self::Cells => DamagedPlace::CellsAfter { path },
             Self::Logs => DamagedPlace::LogsAfter { path },
         }
     }
+}
+
+/// The cell at `path`.
+fn key(partition: Partition, path: Path) -> Key {
+    Key { partition, path }
+}
+
+/// The log at `path`.
+fn log(partition: Partition, path: Path) -> Log {
+    Log { partition, path }
 }
 
 /// The path that a store's words name: `…POOL.INDEX/PATH…` between backticks, escaped as paths are shown.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime_state::{
-    Copied, CopyError, EncryptedStore, MemoryStore, OpenError, RedbStore, copy_store, open, verify_store,
+    Copied, CopyError, EncryptedStore, MemoryStore, OpenError, RedbStore, copy_store, open, read_store,
 };
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::MapStore;
@@ -100,7 +100,7 @@ fn a_store_is_copied_with_all_its_numbers_between_any_two_sorts() {
             let Copied { partitions, cells, logs, entries, .. } = copied;
             assert_eq!((partitions, cells, logs, entries), (3, 3 * 364, 3 * 3, 3 * 302));
             assert_eq!(everything(&*target).await, expected, "{target:?}");
-            let verified = verify_store(&*target, |_| {}).await.unwrap();
+            let verified = read_store(&*target, |_| {}).await.unwrap();
             assert_eq!((verified.cells, verified.entries, verified.damaged), (cells, entries, 0));
             assert_eq!(verified.bytes, copied.bytes);
             source = target;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime_state::{
-    DamagedPlace, EncryptedStore, MemoryStore, OpenError, RedbStore, Verified, check_pages, verify_store,
+    DamagedPlace, EncryptedStore, MemoryStore, OpenError, RedbStore, Verified, check_pages, read_store,
 };
 use runtime_testkit::block_on;
 use runtime_traits::partition::{Partition, Pool};
@@ -70,7 +70,7 @@ fn all_damage_is_told_by_tenant_agent_session_and_run() {
         ];
         below.commit(batch(3, bad)).await.unwrap();
 
-        let verified = verify_store(&store, |_| {}).await.unwrap();
+        let verified = read_store(&store, |_| {}).await.unwrap();
 
         assert_eq!((verified.cells, verified.logs, verified.entries), (147, 2, 201));
         assert_eq!(
@@ -172,7 +172,7 @@ async fn mute(error: StateError) -> Mute {
 fn what_a_store_does_not_name_is_found_by_looking_for_it() {
     block_on(async {
         let store = mute(StateError::Damaged { what: "something".to_owned() }).await;
-        let verified = verify_store(&store, |_| {}).await.unwrap();
+        let verified = read_store(&store, |_| {}).await.unwrap();
         let last = "\u{ff}".as_bytes().escape_ascii();
         let expected = ["a/1", "a/10", "b", &last.to_string()];
         let cells = expected.map(|path| format!("cell {path}"));
@@ -186,7 +186,7 @@ fn what_a_store_does_not_name_is_found_by_looking_for_it() {
 fn what_cannot_be_read_for_another_reason_is_told_from_where_on() {
     block_on(async {
         let store = mute(StateError::NoSpace).await;
-        let verified = verify_store(&store, |_| {}).await.unwrap();
+        let verified = read_store(&store, |_| {}).await.unwrap();
         assert_eq!(damaged(&verified), ["cells after a", "logs after a"]);
         assert!(verified.damages[0].what.contains("no space"), "{verified:?}");
     });

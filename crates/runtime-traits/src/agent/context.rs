@@ -18,6 +18,7 @@ use crate::error::Cause;
 use crate::log::{Effect, StepFailure, StepFailureKind, StepKey, StepSort, Usage};
 use crate::model::Spoken;
 use crate::name::{Name, NameError};
+use crate::schema::{HasSchema, SchemaError, schema_of};
 use crate::tool::Reconciled;
 
 /// What a run lets its agent do: record effects, wait, read time and chance, keep state.
@@ -328,16 +329,47 @@ impl Ctx {
     /// The session's state, as left by its last run and changed by this one.
     ///
     /// # Errors
-    /// [`AgentError`] when what is stored is not the JSON of a `T`.
+    /// [`AgentError`] when what is stored is not the JSON of a `T`, or has a schema.
     pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, AgentError> {
-        self.port.state().map(|content| content.parse()).transpose().map_err(AgentError::from)
+        let Some(content) = self.port.state() else { return Ok(None) };
+        match schema_of(&content) {
+            Some(found) => Err(SchemaError::Unasked { found }.into()),
+            None => Ok(Some(content.parse()?)),
+        }
+    }
+
+    /// The session's state as a value with a schema: one of an older version is brought to this one. The store has the
+    /// older one until [`Ctx::keep_state`].
+    ///
+    /// # Errors
+    /// [`SchemaError`], which names the schema, both versions and the remedy.
+    pub fn load_state<T: HasSchema>(&self) -> Result<Option<T>, SchemaError> {
+        self.port.state().map(|content| content.load()).transpose()
+    }
+
+    /// Sets the session's state to a value with a schema, as of the run's end.
+    ///
+    /// # Errors
+    /// As [`Ctx::set_state`]; [`SetStateError::Schema`] when there is a state that this version of the schema could not
+    /// load: it is not overwritten.
+    pub fn keep_state<T: HasSchema>(&self, value: &T) -> Result<(), SetStateError> {
+        let schema = T::schema();
+        if let Some(present) = self.port.state() {
+            schema.check(&present).map_err(SetStateError::Schema)?;
+        }
+        let value = schema.wrap(value).map_err(|error| SetStateError::Json(Cause::of(&error)))?;
+        self.port.set_state(value)
     }
 
     /// Sets the session's state, as of the run's end.
     ///
     /// # Errors
-    /// [`SetStateError`] when JSON cannot hold `value`, or it is too large; then nothing is set.
+    /// [`SetStateError`] when JSON cannot hold `value`, or it is too large, or the present state has a schema, which this
+    /// value has not; then nothing is set.
     pub fn set_state<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SetStateError> {
+        if let Some(found) = self.port.state().and_then(|present| schema_of(&present)) {
+            return Err(SetStateError::Schema(SchemaError::Unasked { found }));
+        }
         let value = Content::json(value).map_err(|error| SetStateError::Json(Cause::of(&error)))?;
         self.port.set_state(value)
     }

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::error::Cause;
 use crate::log::StepFailure;
 use crate::name::NameError;
+use crate::schema::SchemaError;
 
 /// Why an agent has no output, or a step's work no value: a sentence with its causes.
 ///
@@ -69,6 +70,9 @@ pub enum SetStateError {
     /// It cannot be written down as JSON.
     #[error("the session's state cannot be written as JSON: {0}")]
     Json(#[source] Cause),
+    /// What is there is of a version that this code cannot load. It stays as it is.
+    #[error("the session's state is not overwritten: {0}")]
+    Schema(#[source] SchemaError),
     /// It is larger than a payload may be.
     #[error("the session's state has {len} bytes; the limit is {limit}")]
     TooLarge {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::agent::Agent;
 use crate::agent::spec::{AgentSpec, SpecError};
 use crate::name::Name;
+use crate::schema::Schema;
 
 /// A registered factory: builds agents from specs that name it.
 pub trait AgentKind: fmt::Debug + Send + Sync + 'static {
@@ -15,6 +16,12 @@ pub trait AgentKind: fmt::Debug + Send + Sync + 'static {
     /// The version of the code, written into the log of every run that it works.
     fn version(&self) -> u32 {
         1
+    }
+
+    /// The schemas of what its agents keep and take, in the versions that this code writes. `agent-runtime check --live`
+    /// holds stored values against them.
+    fn schemas(&self) -> Vec<Schema> {
+        Vec::new()
     }
 
     /// Checks a declaration without building anything: what `agent-runtime check` asks.

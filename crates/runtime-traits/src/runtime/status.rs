@@ -8,6 +8,7 @@ use crate::id::{AgentId, NodeId, RunId};
 use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
 use crate::name::{Name, SessionName};
 use crate::runtime::error::RuntimeError;
+use crate::scrub::ScrubStatus;
 use crate::store::{Seq, StoreProfile};
 
 /// What somebody wants of an agent: all that is stored of its lifecycle.
@@ -105,6 +106,9 @@ pub struct NodeStatus {
     pub active_agents: u64,
     /// When a run last got a new entry.
     pub last_progress: Option<UnixMillis>,
+    /// How it stands with looking for damage; `None`: nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubStatus>,
 }
 
 /// Whether a runtime takes runs.

@@ -1,6 +1,6 @@
 //! The check of a whole store: every page where there are pages, and every row.
 
-use runtime_state::{OpenError, check_pages, verify_store};
+use runtime_state::{OpenError, check_pages, read_store};
 
 use super::seen::Check;
 
@@ -16,7 +16,7 @@ pub(super) async fn everything(uri: &str) -> Check {
         Ok(store) => store,
         Err(error) => return said(&error),
     };
-    match verify_store(store.as_ref(), |_| {}).await {
+    match read_store(store.as_ref(), |_| {}).await {
         Ok(verified) if verified.damaged == 0 => Check::Sound,
         Ok(verified) => {
             let first = verified.damages.first().map(|damage| format!(", {damage:?}"));

@@ -220,6 +220,7 @@ impl Samples {
             open_runs: 2,
             active_agents: 1,
             last_progress: Some(UnixMillis(2000)),
+            scrub: None,
         }
     }
 

@@ -1,0 +1,93 @@
+//! What a cell holds, by what it is.
+
+use runtime_traits::agent::AgentSpec;
+use runtime_traits::log::Head;
+use runtime_traits::store::Token;
+
+use crate::error::CodecError;
+use crate::layout::CellSort;
+use crate::mail::Cursor;
+use crate::record::decode;
+use crate::records::{
+    Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord, WantRecord,
+};
+use crate::snapshot::{LastSaved, Manifest};
+
+/// What a cell holds.
+#[derive(Clone, Debug)]
+pub enum CellRecord {
+    /// After the token.
+    Owner(OwnerRecord),
+    /// A run that is not over.
+    Open(OpenRun),
+    /// What is to be done.
+    Due(Due),
+    /// How far somebody has come.
+    Cursor(Cursor),
+    /// Who has the name.
+    Name(NameRecord),
+    /// Which run the key gave.
+    Idem(IdemRecord),
+    /// The declaration that counts, as it is stored and as it is read.
+    Spec(SpecRecord, Box<AgentSpec>),
+    /// An older one.
+    Revision(SpecRecord),
+    /// What somebody wants.
+    Want(WantRecord),
+    /// A run that is over.
+    Ended(EndedRun),
+    /// A sum.
+    Usage(i64),
+    /// The last snapshot.
+    Saved(LastSaved),
+    /// Where a conversation ends.
+    Head(Head),
+    /// A session's state.
+    State(StateRecord),
+    /// A snapshot.
+    Snapshot(Manifest),
+    /// Bytes.
+    Bytes,
+}
+
+/// Reads a cell of a known sort. Chunks of contents, and what this version does not know, are bytes.
+///
+/// # Errors
+/// [`CodecError`], which says what is wrong with the value.
+pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecError> {
+    Ok(match sort {
+        CellSort::Owner => {
+            let record = value.get(size_of::<Token>()..).unwrap_or_default();
+            CellRecord::Owner(decode(record)?)
+        }
+        CellSort::Open => CellRecord::Open(decode(value)?),
+        CellSort::Due => CellRecord::Due(decode(value)?),
+        CellSort::Cursor => CellRecord::Cursor(decode(value)?),
+        CellSort::Name => CellRecord::Name(decode(value)?),
+        CellSort::Idem => CellRecord::Idem(decode(value)?),
+        CellSort::Spec | CellSort::Revision(_) => {
+            let record: SpecRecord = decode(value)?;
+            let body =
+                |cause: serde_json::Error| CodecError::Body { what: "agent spec", cause: cause.to_string() };
+            let spec = serde_json::from_str(&record.spec).map_err(body)?;
+            match sort {
+                CellSort::Spec => CellRecord::Spec(record, Box::new(spec)),
+                _ => CellRecord::Revision(record),
+            }
+        }
+        CellSort::Want => CellRecord::Want(decode(value)?),
+        CellSort::Ended => CellRecord::Ended(decode(value)?),
+        CellSort::Usage => {
+            let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            CellRecord::Usage(sum.ok_or_else(|| CodecError::Body {
+                what: "usage",
+                cause: "it is no decimal number".to_owned(),
+            })?)
+        }
+        CellSort::Saved => CellRecord::Saved(decode(value)?),
+        CellSort::Head => CellRecord::Head(decode(value)?),
+        CellSort::State => CellRecord::State(decode(value)?),
+        CellSort::Snapshot(_) => CellRecord::Snapshot(decode(value)?),
+        CellSort::Blob(..) | CellSort::Unknown => CellRecord::Bytes,
+    })
+}

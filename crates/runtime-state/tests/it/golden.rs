@@ -1,0 +1,52 @@
+//! Files of stores that every version wrote, for ever: format 1 of redb, with format 1 of encrypted values in it.
+
+use std::sync::Arc;
+
+use runtime_codec::keys;
+use runtime_state::{EncryptedStore, KeyRing, MemoryStore, RedbStore, verify_store};
+use runtime_testkit::block_on;
+use runtime_traits::store::{Seq, StateStore};
+
+use crate::lived::Lived;
+
+/// The length of the file, then what of it is not zero: where, how many bytes, and these; numbers of 4 bytes.
+const GOLDEN: &[u8] = include_bytes!("../golden/store-1.bin");
+
+fn ring() -> KeyRing {
+    KeyRing::parse(&format!("1 {}", "5e".repeat(32))).unwrap()
+}
+
+fn file() -> Vec<u8> {
+    let number = |at: usize| u32::from_le_bytes(GOLDEN[at..at + 4].try_into().unwrap()) as usize;
+    let mut bytes = vec![0; number(0)];
+    let mut at = 4;
+    while at < GOLDEN.len() {
+        let (place, len) = (number(at), number(at + 4));
+        bytes[place..place + len].copy_from_slice(&GOLDEN[at + 8..at + 8 + len]);
+        at += 8 + len;
+    }
+    bytes
+}
+
+#[test]
+fn a_store_that_format_1_wrote_is_opened_and_whole() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.redb");
+        std::fs::write(&path, file()).unwrap();
+
+        let below = RedbStore::open(&path).unwrap();
+        let store: Arc<dyn StateStore> = Arc::new(EncryptedStore::open(below, ring()).await.unwrap());
+
+        let verified = verify_store(&*store, |_| {}).await.unwrap();
+        assert_eq!(verified.damaged, 0, "{verified:#?}");
+        // What is there is what the same writes make today.
+        let lived = Lived::with(Arc::new(MemoryStore::new()), vec![7; 9_000]).await;
+        for log in [lived.messages(), keys::run_log(&lived.open), keys::run_log(&lived.ended[2])] {
+            let read = async |store: &dyn StateStore| store.read(&log, Seq(1), 100).await.unwrap();
+            assert_eq!(read(&*store).await, read(&*lived.store).await, "{log}");
+        }
+        let head = async |store: &dyn StateStore| store.get(&[lived.head()]).await.unwrap().pop().flatten();
+        assert_eq!(head(&*store).await.unwrap().value, head(&*lived.store).await.unwrap().value);
+    });
+}

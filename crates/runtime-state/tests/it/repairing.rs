@@ -1,0 +1,259 @@
+//! Whatever is damaged: the repaired store is whole, and everything that it lacks is told.
+
+use std::sync::Arc;
+
+use runtime_codec::{decode, decode_entry, keys};
+use runtime_state::{
+    ChangeSort, MemoryStore, Quarantined, RepairError, Repaired, repair_store, verify_store,
+};
+use runtime_testkit::block_on;
+use runtime_traits::log::{EntryKind, FailureKind, Head, Message, Outcome};
+use runtime_traits::store::{Key, Log, Seq, StateStore, Then};
+
+use crate::harmed::{Harm, Harmed};
+use crate::lived::{HERE, Lived, at, newer};
+
+struct Done {
+    store: MemoryStore,
+    repaired: Repaired,
+    quarantine: Vec<Quarantined>,
+}
+
+async fn repair(from: &dyn StateStore) -> Result<Done, RepairError> {
+    let (store, mut quarantine) = (MemoryStore::new(), Vec::new());
+    let mut keep = |value| {
+        quarantine.push(value);
+        Ok(())
+    };
+    let repaired = repair_store(from, &store, at(100), &mut keep, &mut |_, _| {}).await?;
+    let verified = verify_store(&store, |_| {}).await.unwrap();
+    assert_eq!(verified.damaged, 0, "{verified:#?}");
+    Ok(Done { store, repaired, quarantine })
+}
+
+async fn cells(store: &dyn StateStore) -> Vec<(Key, bytes::Bytes)> {
+    let mut all = Vec::new();
+    for partition in store.partitions().await.unwrap() {
+        let cells = store.scan(&Key::all(partition), None, 10_000).await.unwrap();
+        all.extend(cells.into_iter().map(|(key, cell)| (key, cell.value)));
+    }
+    all
+}
+
+async fn entries(store: &dyn StateStore) -> Vec<(Log, Seq)> {
+    let mut all = Vec::new();
+    for extent in store.logs(&Log::all(HERE), None, 1_000).await.unwrap() {
+        all.extend((extent.first.0..extent.next.0).map(|seq| (extent.log.clone(), Seq(seq))));
+    }
+    all
+}
+
+async fn head(store: &dyn StateStore, lived: &Lived) -> Option<Head> {
+    let cell = store.get(&[lived.head()]).await.unwrap().pop().flatten()?;
+    Some(decode(&cell.value).unwrap())
+}
+
+/// The numbers of a conversation, from its end back.
+async fn chain(store: &dyn StateStore, lived: &Lived, last: Seq) -> Vec<u64> {
+    let mut chain = Vec::new();
+    let mut at = Some(last);
+    while let Some(seq) = at {
+        let tail = store.read(&lived.messages(), seq, 1).await.unwrap();
+        chain.push(seq.0);
+        at = decode::<Message>(&tail.entries[0]).unwrap().after;
+    }
+    chain
+}
+
+async fn last_of(store: &dyn StateStore, run: &runtime_traits::RunId) -> EntryKind {
+    let tail = store.read(&keys::run_log(run), Seq(1), 100).await.unwrap();
+    let seq = Seq(tail.first.0 + tail.entries.len() as u64 - 1);
+    decode_entry(seq, tail.entries.last().unwrap()).unwrap().kind
+}
+
+/// What may differ where one thing was damaged: it, and what refers to it.
+fn is_told(done: &Done, key: &Key) -> bool {
+    let path = key.path.to_string();
+    let session = path.split('/').nth(4).unwrap_or_default().to_owned();
+    done.repaired.changes.iter().any(|change| {
+        change.place.path().is_some_and(|place| *place == key.path)
+            || path.contains("/snap/")
+            || path.contains("/blob/")
+            || change.whose.session.as_ref().is_some_and(|of| of.as_str() == session)
+            || change.whose.run.is_some_and(|run| path.contains(&run.unique().simple().to_string()))
+            || change.whose.agent.is_some_and(|agent| path.contains(&agent.unique().simple().to_string()))
+    })
+}
+
+#[test]
+fn whatever_cell_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let all = cells(&*lived.store).await;
+        for (key, _) in &all {
+            for harm in [Harm::Cut, Harm::Unreadable, Harm::Missing] {
+                let mut harmed = Harmed::over(Arc::clone(&lived.store));
+                harmed.cells.insert(key.clone(), harm);
+                let done = match repair(&harmed).await {
+                    Ok(done) => done,
+                    // What is missing without a trace is missing, and a number is one without its last digit.
+                    Err(RepairError::Whole) => {
+                        assert!(harm != Harm::Unreadable, "{key} {harm:?} is not found");
+                        continue;
+                    }
+                    Err(error) => unreachable!("{key} {harm:?}: {error}"),
+                };
+                assert!(done.repaired.changed > 0, "{key} {harm:?}: nothing is said");
+                let left = cells(&done.store).await;
+                for (other, value) in &all {
+                    let kept = left.iter().find(|(key, _)| key == other).map(|(_, value)| value);
+                    let is_same = kept == Some(value) || *other == keys::own(HERE);
+                    assert!(
+                        is_same || other == key || is_told(&done, other),
+                        "{key} {harm:?}: {other} differs"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn whatever_entry_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let all = entries(&*lived.store).await;
+        assert_eq!(all.len(), 18);
+        for (log, seq) in &all {
+            for harm in [Harm::Cut, Harm::Unreadable] {
+                let mut harmed = Harmed::over(Arc::clone(&lived.store));
+                harmed.entries.insert((log.clone(), *seq), harm);
+                let done = repair(&harmed)
+                    .await
+                    .unwrap_or_else(|error| unreachable!("entry {} of {log}, {harm:?}: {error}", seq.0));
+                assert!(done.repaired.changed > 0, "entry {} of {log}: nothing is said", seq.0);
+                let has_bytes = done.quarantine.iter().any(|value| value.bytes.is_some());
+                assert!(has_bytes || harm == Harm::Unreadable, "entry {} of {log}: no bytes are kept", seq.0);
+                // Every run is over or open, as it was, or failed for all to see.
+                for run in lived.ended.iter().chain([&lived.open]) {
+                    let open = done.store.get(&[keys::open(run)]).await.unwrap().pop().flatten();
+                    let is_over = matches!(last_of(&done.store, run).await, EntryKind::Ended(_));
+                    assert!(open.is_some() != is_over, "{run} after entry {} of {log}", seq.0);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_conversation_is_cut_to_its_longest_whole_piece() {
+    block_on(async {
+        for (damaged, last, messages) in [(6, 4, 4), (5, 4, 4), (1, 6, 5), (3, 6, 3), (4, 6, 2), (2, 6, 4)] {
+            let lived = Lived::in_memory().await;
+            let mut harmed = Harmed::over(Arc::clone(&lived.store));
+            harmed.entries.insert((lived.messages(), Seq(damaged)), Harm::Cut);
+            let done = repair(&harmed).await.unwrap();
+            let head = head(&done.store, &lived).await.unwrap();
+            assert_eq!((head.last.0, head.messages), (last, messages), "message {damaged} is damaged");
+            // Numbers stay, so that runs find what they said.
+            let tail = done.store.read(&lived.messages(), Seq(1), 10).await.unwrap();
+            assert_eq!((tail.first, tail.next), (Seq(1), Seq(7)));
+            let lost: Message = decode(&tail.entries[damaged as usize - 1]).unwrap();
+            assert!(lost.content.len() > 0 && lost.after.is_none());
+            let chain = chain(&done.store, &lived, head.last).await;
+            assert!(!chain.contains(&damaged) && chain.len() as u64 == messages, "{chain:?}");
+            let told = done.repaired.changes.iter().find(|change| change.change == ChangeSort::Cut).unwrap();
+            assert_eq!(told.whose.session.as_ref(), Some(&lived.session));
+            assert!(told.what.contains(&format!("of 6 messages the {messages} from")), "{told:?}");
+        }
+    });
+}
+
+#[test]
+fn a_run_that_cannot_go_on_fails_and_its_key_still_gives_it() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.entries.insert((keys::run_log(&lived.open), Seq(3)), Harm::Cut);
+
+        let done = repair(&harmed).await.unwrap();
+
+        let EntryKind::Ended(ended) = last_of(&done.store, &lived.open).await else {
+            unreachable!("it ended")
+        };
+        let Outcome::Failed(failure) = ended.outcome else { unreachable!("it failed") };
+        assert_eq!(failure.kind, FailureKind::Decided);
+        assert!(failure.message.contains("damaged at entry 3"), "{failure:?}");
+        let ended = keys::ended(&lived.tenant, &lived.agent, &lived.open);
+        assert!(done.store.get(&[ended]).await.unwrap()[0].is_some());
+        let left = cells(&done.store).await;
+        assert!(left.iter().any(|(key, _)| key.path.to_string().contains("/idem/")));
+        assert!(left.iter().any(|(key, _)| key.path.to_string().starts_with("due/")), "and is forgotten");
+        let told = done.repaired.changes.iter().find(|change| change.change == ChangeSort::Ended).unwrap();
+        assert_eq!((told.whose.run, told.whose.agent), (Some(lived.open), Some(lived.agent)));
+    });
+}
+
+#[test]
+fn a_run_that_was_over_keeps_its_outcome() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.entries.insert((keys::run_log(&lived.ended[0]), Seq(2)), Harm::Unreadable);
+        let done = repair(&harmed).await.unwrap();
+        let log = keys::run_log(&lived.ended[0]);
+        assert_eq!(done.store.read(&log, Seq(1), 10).await.unwrap().next, Seq(3));
+        let EntryKind::Ended(ended) = last_of(&done.store, &lived.ended[0]).await else { unreachable!() };
+        assert!(matches!(ended.outcome, Outcome::Completed(_)), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_declaration_comes_back_from_an_older_one_or_from_a_snapshot() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let (spec, first) =
+            (keys::spec(&lived.tenant, &lived.agent), keys::spec_revision(&lived.tenant, &lived.agent, 1));
+        for gone in [&[&spec][..], &[&spec, &first]] {
+            let mut harmed = Harmed::over(Arc::clone(&lived.store));
+            harmed.cells.extend(gone.iter().map(|key| ((*key).clone(), Harm::Unreadable)));
+            let done = repair(&harmed).await.unwrap();
+            assert!(done.store.get(std::slice::from_ref(&spec)).await.unwrap()[0].is_some());
+            assert_eq!(head(&done.store, &lived).await.unwrap().messages, 6);
+        }
+        // Without any the agent is left out, name and all.
+        let snapshot = keys::snapshot(&lived.tenant, &lived.state);
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.cells.extend([spec, first, snapshot].map(|key| (key, Harm::Unreadable)));
+        let done = repair(&harmed).await.unwrap();
+        let left: Vec<String> =
+            cells(&done.store).await.into_iter().map(|(key, _)| key.path.to_string()).collect();
+        assert!(!left.iter().any(|path| path.contains("/a/") || path.contains("/name/")), "{left:?}");
+        assert!(done.quarantine.iter().any(|value| value.why.contains("nothing declares")));
+    });
+}
+
+#[test]
+fn what_is_whole_or_newer_is_not_repaired() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        assert!(matches!(repair(&*lived.store).await, Err(RepairError::Whole)));
+        let head = head(&*lived.store, &lived).await.unwrap();
+        lived.put(lived.head(), newer(&head)).await;
+        lived.write(HERE, vec![Then::Drop(keys::run_log(&lived.open))]).await;
+        assert!(matches!(repair(&*lived.store).await, Err(RepairError::Newer { newer: 1 })));
+    });
+}
+
+#[test]
+fn an_open_run_of_another_tenant_is_found_again_by_its_log() {
+    block_on(async {
+        let lived = Lived::of("acme").await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.cells.insert(keys::open(&lived.open), Harm::Unreadable);
+        let done = repair(&harmed).await.unwrap();
+        let open = done.store.get(&[keys::open(&lived.open)]).await.unwrap().pop().flatten().unwrap();
+        let open: runtime_codec::OpenRun = decode(&open.value).unwrap();
+        assert_eq!((open.tenant, open.agent), (lived.tenant, lived.agent));
+    });
+}
