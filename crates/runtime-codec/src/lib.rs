@@ -8,6 +8,7 @@
 mod chunks;
 mod entries;
 mod error;
+mod events;
 pub mod file;
 pub mod keys;
 mod mail;
@@ -19,6 +20,7 @@ mod snapshot;
 pub use chunks::{CHUNK, chunks, count_chunks};
 pub use entries::{decode_entry, encode_entry};
 pub use error::CodecError;
+pub use events::{CursorRecord, EventRecord, decode_event, encode_event};
 pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use record::{Record, decode, encode};
 pub use records::{
