@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<TopicRule>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// After how long without a sign of life another process may take a durable subscription.
+    pub(crate) lease: Duration,
 }
 
 /// The rules of a bus, and the live readers of this process.
@@ -170,6 +172,7 @@ impl Default for Settings {
             rules: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy::default()),
+            lease: Duration::from_secs(6),
         }
     }
 }

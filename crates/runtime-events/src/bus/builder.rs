@@ -95,6 +95,14 @@ impl EventBusBuilder {
         self
     }
 
+    /// Sets after how long without a sign of life another process may take a durable subscription: 6 s unless told
+    /// otherwise. A bus within one process has no use for it.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
     /// A bus within this process, which keeps nothing.
     pub fn build(self) -> EventBus {
         let (clock, entropy) = (Arc::clone(&self.settings.clock), Arc::clone(&self.settings.entropy));

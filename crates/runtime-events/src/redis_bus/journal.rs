@@ -25,8 +25,6 @@ const IDS: &str = "1024";
 const LIVE: &str = "16384";
 /// How long an answer to a request is held, in milliseconds.
 const ANSWER: &str = "60000";
-/// After how long without a sign of life somebody else may take a durable subscription.
-const LEASE: Duration = Duration::from_secs(6);
 /// How many topics are remembered as announced.
 const REMEMBERED: usize = 16_384;
 
@@ -37,11 +35,13 @@ pub(super) struct RedisJournal {
     hub: Arc<Hub>,
     core: Arc<Core>,
     announced: Mutex<HashSet<Place>>,
+    lease: Duration,
 }
 
 impl RedisJournal {
     pub(super) fn new(link: Arc<Link>, hub: Arc<Hub>, core: Arc<Core>) -> Self {
-        Self { link, hub, core, announced: Mutex::default() }
+        let lease = core.settings.lease;
+        Self { link, hub, core, announced: Mutex::default(), lease }
     }
 
     /// Says that there is this topic, before its first event from here.
@@ -124,7 +124,7 @@ impl Journal for RedisJournal {
     async fn claim(&self, name: &CursorName) -> Result<(Claim, Option<CursorRecord>), BusError> {
         let token = self.new_token();
         let (lease, cursor) = (keys::lease(&name.place, &name.name), keys::cursor(&name.place, &name.name));
-        let ms = LEASE.as_millis().to_string();
+        let ms = self.lease.as_millis().to_string();
         let claiming = async {
             loop {
                 let args = [token.as_bytes(), ms.as_bytes()];
@@ -145,7 +145,7 @@ impl Journal for RedisJournal {
         };
         // Who died a moment ago has it no longer than this.
         let busy = || BusError::Busy { name: name.name.to_string(), topic: name.place.topic.clone() };
-        timeout(LEASE + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(busy()))
+        timeout(self.lease + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(busy()))
     }
 
     async fn save(&self, name: &CursorName, claim: &mut Claim, record: &CursorRecord) -> Result<(), BusError> {
@@ -153,7 +153,7 @@ impl Journal for RedisJournal {
         let place = &name.place;
         let keys = [keys::lease(place, &name.name), keys::cursor(place, &name.name), keys::names(place)];
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let (ms, done, bytes) = (LEASE.as_millis().to_string(), record.done.to_string(), encode(record));
+        let (ms, done, bytes) = (self.lease.as_millis().to_string(), record.done.to_string(), encode(record));
         let args: [&[u8]; 5] =
             [token.as_bytes(), ms.as_bytes(), &bytes, done.as_bytes(), name.name.as_str().as_bytes()];
         match self.link.script::<u8>(Script::Save, &keys, &args).await? {
@@ -170,7 +170,7 @@ impl Journal for RedisJournal {
     }
 
     fn lease(&self) -> Option<Duration> {
-        Some(LEASE)
+        Some(self.lease)
     }
 
     async fn grown(&self, place: &Place, page: &Page) {
