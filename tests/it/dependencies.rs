@@ -38,7 +38,7 @@ fn a_driver_is_named_by_one_crate() {
     let mut violations = others("bincode", &["runtime-codec"]);
     violations.extend(others("redb", &["runtime-state", "runtime-lab"]));
     violations.extend(others("chacha20poly1305", &["runtime-state"]));
-    violations.extend(others("redis", &["runtime-events", "runtime-state"]));
+    violations.extend(others("redis", &["runtime-events", "runtime-lab", "runtime-state"]));
     violations.extend(others("tantivy", &["runtime-agents"]));
     violations.extend(others("genai", &["runtime-agents"]));
 
