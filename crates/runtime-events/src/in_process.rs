@@ -49,7 +49,8 @@ impl Bus for InProcessBus {
         if let Some(durable) = &self.durable
             && rule.is_some_and(|rule| rule.keep.is_some())
         {
-            let (position, reached) = durable.append(&event).await?;
+            // In a box of its own, so that events that are not kept need little room.
+            let (position, reached) = Box::pin(durable.append(&event)).await?;
             return Ok(Published { position: Some(position), reached });
         }
         let reached = self.core.deliver(&event, rule.and_then(|rule| rule.block)).await;

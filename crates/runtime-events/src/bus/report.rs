@@ -67,7 +67,8 @@ impl Reporter {
             return;
         }
         let event = match cause {
-            Some(cause) => told.event().caused_by(cause),
+            // It is told also at the last hop, and whoever answers it makes the next one.
+            Some(cause) => Event { hops: cause.hops, ..told.event().caused_by(cause) },
             None => told.event(),
         };
         let event = self.bus.stamped(Arc::new(event));

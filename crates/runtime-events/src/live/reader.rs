@@ -18,11 +18,19 @@ pub(crate) struct Reader {
     hand: VecDeque<Numbered>,
     /// The number of the event that is delivered next, if it is not lost.
     next: u64,
+    /// How often it may still let others have their turn before it takes what there is.
+    looks: u8,
 }
+
+/// How many events are worth the meeting with the publishers.
+const WORTH: u64 = 64;
+/// How often a reader lets others have their turn until there are as many. Among many events the meetings, and to be
+/// woken for each, would cost more than to read them.
+const LOOKS: u8 = 8;
 
 impl Reader {
     pub(crate) fn new(core: Weak<Core>, ring: Arc<Ring>) -> Self {
-        Self { core, ring, hand: VecDeque::new(), next: 1 }
+        Self { core, ring, hand: VecDeque::new(), next: 1, looks: 0 }
     }
 
     /// The event at the front of the hand, or what is missing before it.
@@ -48,11 +56,18 @@ impl Listener for Reader {
         if let Some(delivery) = self.deliver() {
             return Poll::Ready(Some(delivery));
         }
+        if self.looks > 0 && self.ring.waiting(self.next) < WORTH.min(self.ring.live().ring.get() as u64) {
+            self.looks -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match self.ring.take(&mut self.hand, self.next, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(None),
-            // Without an event in the hand it is the end of what was lost.
             Poll::Ready(Some(number)) => {
+                // Where one comes alone nobody looks out for the next.
+                self.looks = if self.hand.len() > 1 { LOOKS } else { 0 };
+                // Without an event in the hand it is the end of what was lost.
                 Poll::Ready(self.deliver().or_else(|| Some(self.gap_before(number))))
             }
         }

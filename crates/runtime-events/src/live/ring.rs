@@ -1,6 +1,7 @@
 //! The bounded queue between the publishers and one live reader.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,14 +11,24 @@ use tokio::sync::Notify;
 /// An event with its number among those of this reader.
 pub(crate) type Numbered = (u64, Arc<Event>);
 
+/// What is seen instead of a number when nothing is taken any more.
+const CLOSED: u64 = u64::MAX;
+
 /// The bounded queue between the publishers and one live reader.
 #[derive(Debug)]
 pub(crate) struct Ring {
     live: Live,
     state: Mutex<State>,
+    /// The number that the next event gets, to be seen without the lock.
+    next: Seen,
     /// Told when the reader has taken what there was.
     room: Notify,
 }
+
+/// A number alone on its line of the cache: readers look at it while publishers are at the rest.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Seen(AtomicU64);
 
 #[derive(Debug)]
 struct State {
@@ -46,7 +57,7 @@ impl Ring {
     pub(crate) fn new(live: Live) -> Self {
         let events = VecDeque::new();
         let state = State { events, next: 1, closed: false, reader: None, awaited: false };
-        Self { live, state: Mutex::new(state), room: Notify::new() }
+        Self { live, state: Mutex::new(state), next: Seen(AtomicU64::new(1)), room: Notify::new() }
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -68,6 +79,7 @@ impl Ring {
                 // This one is lost, which is told behind what is held.
                 state.next += 1;
                 state.closed = true;
+                self.next.0.store(CLOSED, Ordering::Release);
                 return Pushed::There(state.reader.take());
             }
             state.events.pop_front();
@@ -75,6 +87,7 @@ impl Ring {
         let number = state.next;
         state.next += 1;
         state.events.push_back((number, Arc::clone(event)));
+        self.next.0.store(state.next, Ordering::Release);
         Pushed::There(state.reader.take())
     }
 
@@ -91,6 +104,7 @@ impl Ring {
             return None;
         }
         state.next += count;
+        self.next.0.store(state.next, Ordering::Release);
         state.reader.take()
     }
 
@@ -98,8 +112,14 @@ impl Ring {
     pub(crate) fn close(&self) -> Option<Waker> {
         let mut state = self.state();
         state.closed = true;
+        self.next.0.store(CLOSED, Ordering::Release);
         self.room.notify_waiters();
         state.reader.take()
+    }
+
+    /// How many events there are behind those before `from`, without the lock: very many when no more can come.
+    pub(crate) fn waiting(&self, from: u64) -> u64 {
+        self.next.0.load(Ordering::Acquire).saturating_sub(from)
     }
 
     /// Moves all that there is into `hand`, which is empty. Answers with the number that comes next, or `None` when

@@ -1,8 +1,8 @@
 //! Who listens to what: a tree of the segments of patterns, for each tenant.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use runtime_traits::Tenant;
 use runtime_traits::bus::Topic;
 

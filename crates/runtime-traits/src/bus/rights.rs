@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BusError, Pattern};
+use super::{BusError, Pattern, Topic};
 use crate::name::{Name, Tenant};
 
 /// Who acts on a bus.
@@ -61,7 +61,7 @@ pub struct Rule {
 ///     topics: "money/**".parse()?,
 ///     allow: false,
 /// }]);
-/// assert!(rights.decide(&clerk, &tenant, Act::Publish, &"money/paid".parse()?).is_err());
+/// assert!(rights.may_publish(&clerk, &tenant, &"money/paid".parse()?).is_err());
 /// assert!(rights.decide(&clerk, &tenant, Act::Read, &"money/*".parse()?).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -76,21 +76,30 @@ impl Who {
 }
 
 impl Rights {
-    /// Decides. What is about several topics is allowed only if it is for all of them.
+    /// Decides whether somebody may publish about a topic.
     ///
     /// # Errors
     /// [`BusError::Protected`] for a system topic, else [`BusError::Forbidden`].
+    pub fn may_publish(&self, who: &Who, tenant: &Tenant, topic: &Topic) -> Result<(), BusError> {
+        let Who::Tenant { tenant: own, .. } = who else { return Ok(()) };
+        if own == tenant && topic.is_system() {
+            return Err(BusError::Protected { topic: topic.clone() });
+        }
+        if own == tenant && self.0.is_empty() {
+            return Ok(());
+        }
+        self.decide(who, tenant, Act::Publish, &Pattern::from(topic.clone()))
+    }
+
+    /// Decides. What is about several topics is allowed only if it is for all of them.
+    ///
+    /// # Errors
+    /// [`BusError::Forbidden`]; for system topics see [`Rights::may_publish`].
     pub fn decide(&self, who: &Who, tenant: &Tenant, act: Act, topics: &Pattern) -> Result<(), BusError> {
         let Who::Tenant { tenant: own, agent } = who else { return Ok(()) };
         let forbidden = || BusError::Forbidden { who: who.to_string(), act, topics: topics.clone() };
         if own != tenant {
             return Err(forbidden());
-        }
-        if act == Act::Publish
-            && let Some(topic) = topics.as_topic()
-            && topic.is_system()
-        {
-            return Err(BusError::Protected { topic });
         }
         for rule in &self.0 {
             let about = rule.tenant.as_ref().is_none_or(|named| named == own)

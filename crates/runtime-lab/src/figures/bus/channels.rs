@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 
 use super::fan_out::{LOOK, RING, in_a_task};
-use super::template::SIZE;
+use super::template::{READY, SIZE};
+use super::tokio_channel::ready;
 use crate::figures::contest::Contender;
 use crate::figures::error::FiguresError;
 use crate::figures::load::all;
@@ -35,10 +36,6 @@ pub(super) fn contenders<'a>(readers: usize, turn: Duration) -> Vec<Contender<'a
     ]
 }
 
-fn data() -> Data {
-    Arc::new([b'x'; SIZE])
-}
-
 async fn with_postage(readers: usize, turn: Duration) -> Result<f64, FiguresError> {
     let (mut sender, first) = postage::broadcast::channel::<Data>(RING);
     let mut reading = JoinSet::new();
@@ -54,10 +51,11 @@ async fn with_postage(readers: usize, turn: Duration) -> Result<f64, FiguresErro
     }
     drop(first);
     let publishing = in_a_task(async move {
+        let ready = ready();
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
-            let sent = sender.send(data()).await;
+            let sent = sender.send(Arc::clone(&ready[published as usize % READY])).await;
             sent.map_err(|_| FiguresError::Unexpected("the readers have gone".to_owned()))?;
             published += 1;
         }
@@ -82,10 +80,11 @@ async fn with_async_broadcast(readers: usize, turn: Duration) -> Result<f64, Fig
     }
     drop(first);
     let publishing = in_a_task(async move {
+        let ready = ready();
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
-            let sent = sender.broadcast(data()).await;
+            let sent = sender.broadcast(Arc::clone(&ready[published as usize % READY])).await;
             sent.map_err(|error| FiguresError::Unexpected(error.to_string()))?;
             published += 1;
         }
@@ -137,10 +136,11 @@ async fn with_kameo(readers: usize, turn: Duration) -> Result<f64, FiguresError>
     }
     let publisher = bus.clone();
     let publishing = in_a_task(async move {
+        let ready = ready();
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
-            publisher.tell(Publish(Item(Some(data())))).await.map_err(|error| odd(&error))?;
+            publisher.tell(Publish(Item(Some(Arc::clone(&ready[published as usize % READY]))))).await.map_err(|error| odd(&error))?;
             published += 1;
         }
         publisher.tell(Publish(Item(None))).await.map_err(|error| odd(&error))?;
@@ -199,6 +199,7 @@ async fn with_ractor(readers: usize, turn: Duration) -> Result<f64, FiguresError
     }
     let delivered = move || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>();
     let publishing = in_a_task(async move {
+        let ready = ready();
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
@@ -207,7 +208,7 @@ async fn with_ractor(readers: usize, turn: Duration) -> Result<f64, FiguresError
                     yield_now().await;
                 }
             }
-            port.send(Item(Some(data())));
+            port.send(Item(Some(Arc::clone(&ready[published as usize % READY]))));
             published += 1;
         }
         let all = published * readers as u64;

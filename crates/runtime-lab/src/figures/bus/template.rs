@@ -10,6 +10,8 @@ use crate::figures::error::FiguresError;
 
 /// Bytes of an event's data.
 pub(crate) const SIZE: usize = 64;
+/// How many ready events take turns: more than are held anywhere, so that each is nobody's when its turn comes again.
+pub(crate) const READY: usize = 4_096;
 
 /// A ready event, of which copies with other ids are published.
 pub(crate) struct Template {
@@ -30,6 +32,11 @@ impl Template {
     pub(crate) fn starting_at(mut self, count: u128) -> Self {
         self.count = count;
         self
+    }
+
+    /// Ready events, to be published one after the other and again.
+    pub(crate) fn ready(mut self) -> Vec<Arc<Event>> {
+        (0..READY).map(|_| self.next()).collect()
     }
 
     pub(crate) fn next(&mut self) -> Arc<Event> {

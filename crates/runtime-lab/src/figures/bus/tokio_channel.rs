@@ -8,10 +8,15 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinSet, yield_now};
 
 use super::fan_out::{LOOK, RING, in_a_task};
-use super::template::SIZE;
+use super::template::{READY, SIZE};
 use crate::figures::error::FiguresError;
 use crate::figures::load::all;
 use crate::figures::watch::Stopwatch;
+
+/// Ready messages, to be sent one after the other and again.
+pub(super) fn ready() -> Vec<Arc<[u8; SIZE]>> {
+    (0..READY).map(|_| Arc::new([b'x'; SIZE])).collect()
+}
 
 /// Deliveries per second.
 pub(crate) async fn broadcast(readers: usize, turn: Duration) -> Result<f64, FiguresError> {
@@ -33,6 +38,7 @@ pub(crate) async fn broadcast(readers: usize, turn: Duration) -> Result<f64, Fig
         });
     }
     let publishing = in_a_task(async move {
+        let ready = ready();
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
@@ -40,7 +46,7 @@ pub(crate) async fn broadcast(readers: usize, turn: Duration) -> Result<f64, Fig
                 yield_now().await;
             }
             // There are readers until the sender is dropped.
-            let _ = sender.send(Arc::new([b'x'; SIZE]));
+            let _ = sender.send(Arc::clone(&ready[published as usize % READY]));
             published += 1;
         }
         Ok(watch)
