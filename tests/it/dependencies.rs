@@ -39,6 +39,7 @@ fn a_driver_is_named_by_one_crate() {
     violations.extend(others("redb", &["runtime-state", "runtime-lab"]));
     violations.extend(others("chacha20poly1305", &["runtime-state"]));
     violations.extend(others("redis", &["runtime-events", "runtime-lab", "runtime-state"]));
+    violations.extend(others("sled", &["runtime-state"]));
     violations.extend(others("tantivy", &["runtime-agents"]));
     violations.extend(others("genai", &["runtime-agents"]));
 

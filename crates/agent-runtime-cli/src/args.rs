@@ -57,7 +57,7 @@ pub(crate) struct Global {
     /// The fleet file [default: fleet.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "AGENT_RUNTIME_FLEET", hide_env = true)]
     pub(crate) fleet: Option<PathBuf>,
-    /// The store, instead of the fleet file's: redb:PATH, memory:, or encrypted:KEYS,STORE with file:PATH or
+    /// The store, instead of the fleet file's: redb:PATH, sled:PATH, memory:, or encrypted:KEYS,STORE with file:PATH or
     /// env:NAME for KEYS. Without --fleet, fleet.toml is then read by `run`,
     /// `chat` and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]

@@ -23,5 +23,7 @@ pub use runtime_core::{Builder, Config, SystemClock, SystemEntropy};
 pub use runtime_state as stores;
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;
+#[cfg(feature = "sled")]
+pub use runtime_state::SledStore;
 pub use runtime_state::{MemoryStore, OpenError, StateManager, Unfenced, open as open_store};
 pub use runtime_traits::*;

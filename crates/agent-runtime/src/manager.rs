@@ -39,7 +39,7 @@ impl RuntimeManager {
         Self::over(Arc::new(MemoryStore::new())).await
     }
 
-    /// The runtime of the store that `uri` names: `redb:PATH`, `memory:`, or `encrypted:KEYS,STORE`.
+    /// The runtime of the store that `uri` names: `redb:PATH`, `sled:PATH`, `memory:`, or `encrypted:KEYS,STORE`.
     /// Goes on with every run that is open in it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod cancel;
 mod child;
 mod commit;
 mod config;
+mod control;
 mod displace;
 mod finish;
 mod fork;

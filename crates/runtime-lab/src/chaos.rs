@@ -70,6 +70,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Crash(args) => concluded(Campaign::run(args)).await,
         Command::Kill9(args) => concluded(stores::kill9(args)).await,
+        Command::RedisKill(args) => concluded(stores::redis_kill(args)).await,
         Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,

@@ -18,11 +18,14 @@ mod idle;
 mod load;
 mod memory;
 mod noop;
+mod one_writer;
+mod opening;
 #[cfg(feature = "peers")]
 mod peer;
 mod plan;
 mod print;
 mod promises;
+mod redis_commits;
 mod rehearsed;
 mod replay;
 mod saves;
@@ -72,13 +75,30 @@ fn fail(error: &FiguresError) -> ExitCode {
 async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
     let plan = Plan::new(args)?;
     let mut figures: Vec<Figure> = Vec::new();
+<<<<<<< HEAD
     for which in args.chosen(area) {
+=======
+    for which in args.chosen() {
+        if which == Which::RedisCommits
+            && args.only.is_empty()
+            && std::env::var_os(redis_commits::SERVER).is_none()
+        {
+            eprintln!(
+                "not measured: {which}, which needs `{}` (see `cargo xtask tools`)",
+                redis_commits::SERVER
+            );
+            continue;
+        }
+>>>>>>> main
         eprintln!("measuring {which} …");
         figures.extend(match which {
             Which::NoopRun => noop::measure(&plan).await?,
             Which::Memory => memory::measure(&plan).await?,
             Which::DurableRun => durable::measure(&plan).await?,
             Which::GroupCommit => group::measure(&plan).await?,
+            Which::OneWriter => one_writer::measure(&plan).await?,
+            Which::RedisCommits => redis_commits::measure(&plan).await?,
+            Which::OpenAfterKill => opening::measure(&plan).await?,
             Which::Idle => idle::measure(&plan).await?,
             Which::Replay => replay::measure(&plan, &replay::ONE_LONG_RUN).await?,
             Which::Save => saves::measure(&plan).await?,

@@ -6,6 +6,8 @@ mod copy;
 mod decide;
 #[cfg(feature = "encrypted")]
 mod encrypted;
+#[cfg(any(feature = "redb", feature = "sled"))]
+mod group_commit;
 mod marks;
 mod memory;
 mod open;
@@ -16,6 +18,8 @@ mod redb_store;
 mod redis_store;
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 mod rekey;
+#[cfg(feature = "sled")]
+mod sled_store;
 mod state_manager;
 mod traced;
 mod verify;
@@ -24,14 +28,21 @@ mod window;
 pub use copy::{Copied, CopyError, CopyStep, copy_store};
 #[cfg(feature = "encrypted")]
 pub use encrypted::{EncryptedStore, EncryptionError, KeyError, KeyId, KeyRing, Needed};
+#[cfg(any(feature = "redb", feature = "sled"))]
+pub use group_commit::Integrity;
 pub use memory::MemoryStore;
 pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
 #[cfg(feature = "redb")]
-pub use redb_store::{Integrity, RedbOptions, RedbStore};
+pub use redb_store::{RedbOptions, RedbStore};
 #[cfg(feature = "redis")]
 pub use redis_store::{RedisOptions, RedisStore};
 #[cfg(all(feature = "encrypted", feature = "redb"))]
 pub use rekey::{RekeyError, rekey};
+#[cfg(feature = "sled")]
+#[doc(hidden)]
+pub use sled_store::Rim;
+#[cfg(feature = "sled")]
+pub use sled_store::{SledOptions, SledStore};
 pub use state_manager::{StateManager, Unfenced};
 pub use traced::TracedStore;
 pub use verify::{Damage, DamagedPlace, Verified, verify_store};

@@ -18,6 +18,8 @@ pub const SCHEMES: &[&str] = &[
     "memory:",
     #[cfg(feature = "redb")]
     "redb:PATH",
+    #[cfg(feature = "sled")]
+    "sled:PATH",
     #[cfg(feature = "redis")]
     "redis://HOST[:PORT][/DATABASE]",
     #[cfg(feature = "redis")]
@@ -216,7 +218,7 @@ pub enum OpenError {
 }
 
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
-/// which is created with its folder when it is missing, `redis://HOST` or `redis+unix:///PATH` for a server,
+/// `sled:PATH` for a folder, each created with the folders above it when it is missing, `redis://HOST` or `redis+unix:///PATH` for a server,
 /// `encrypted:KEYS,STORE` for one of these with encrypted values. KEYS is `file:PATH` or `env:NAME`, see
 /// [`KeyRing`](crate::KeyRing).
 ///
@@ -254,7 +256,8 @@ pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     }
 }
 
-/// Checks every page of the store that `uri` names, whatever is in its rows: for redb. Whether there are pages to check.
+/// Checks the whole file of the store that `uri` names, whatever is in its rows: every page of redb, the sums over all
+/// rows of sled. Whether there is such a file.
 ///
 /// Opens files on the calling thread, for as long as reading them takes.
 ///
@@ -268,6 +271,12 @@ pub fn check_pages(uri: &str) -> Result<bool, OpenError> {
             let integrity = crate::Integrity::Everything;
             let options = crate::RedbOptions { integrity, ..crate::RedbOptions::default() };
             crate::RedbStore::open_with(path, options).map(|_| true)
+        }
+        #[cfg(feature = "sled")]
+        Some(("sled", path)) if !path.is_empty() => {
+            let integrity = crate::Integrity::Everything;
+            let options = crate::SledOptions { integrity, ..crate::SledOptions::default() };
+            crate::SledStore::open_with(path, options).map(|_| true)
         }
         _ => Ok(false),
     }
@@ -310,6 +319,8 @@ fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
+        #[cfg(feature = "sled")]
+        Some(("sled", path)) if !path.is_empty() => Ok(Arc::new(crate::SledStore::open(path)?)),
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::open(uri)?)),
         _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),

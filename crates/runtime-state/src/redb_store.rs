@@ -1,44 +1,30 @@
-//! The embedded store on disk: one redb file, one committer thread.
+//! The embedded store that is the default: one redb file, one committer thread.
 
-mod answers;
 mod backend;
-mod committer;
 mod group;
-mod keys;
-mod ledger;
 mod opening;
 mod options;
 mod pages;
-mod queue;
 mod rows;
-mod shared;
 mod tables;
 
 use std::fmt;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use redb::{ReadTransaction, StorageBackend};
-use runtime_traits::error::Cause;
+use redb::StorageBackend;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, Cell, Committed, Durability, Key, Log, LogExtent, Seq, Sharing, StateError, StateStore,
-    StoreProfile, Tail,
+    Batch, Cell, Committed, Key, Log, LogExtent, Seq, StateError, StateStore, StoreProfile, Tail,
 };
-use tokio::runtime::Handle;
 
 use crate::OpenError;
 use crate::admission;
-use committer::Committer;
+use crate::group_commit::{Committing, files};
 use opening::Opening;
-use queue::{Job, NotQueued};
-use shared::{Halt, Shared};
 
-pub use options::{Integrity, RedbOptions};
+pub use options::RedbOptions;
 
 /// A [`StateStore`] in one file, by [redb](https://www.redb.org).
 ///
@@ -59,13 +45,10 @@ pub use options::{Integrity, RedbOptions};
 /// ```
 pub struct RedbStore {
     path: PathBuf,
-    shared: Arc<Shared>,
-    committer: Option<JoinHandle<()>>,
+    file: Committing<Opening>,
 }
 
 impl RedbStore {
-    const BEST: Durability = Durability::Disk;
-
     /// Opens the store in the file at `path`, and creates file and folder when they are missing.
     ///
     /// # Errors
@@ -80,7 +63,7 @@ impl RedbStore {
     /// As [`RedbStore::open`].
     pub fn open_with(path: impl Into<PathBuf>, options: RedbOptions) -> Result<Self, OpenError> {
         let path = path.into();
-        opening::make_room(&path)?;
+        files::make_room(&path)?;
         let file = path.clone();
         Self::start(path, options, Box::new(move || opening::open_file(&file)))
     }
@@ -100,33 +83,9 @@ impl RedbStore {
     }
 
     fn start(path: PathBuf, options: RedbOptions, open: opening::Open) -> Result<Self, OpenError> {
-        let opening = Opening::new(path.clone(), options.clone(), open);
-        let (database, contents) = opening.open(options.integrity)?;
-        let shared = Arc::new(Shared::new(database, opening.watch(), options.queue));
-        let committer = Committer::new(Arc::clone(&shared), opening, contents, options.group);
-        let thread = Builder::new()
-            .name("redb-committer".to_owned())
-            .spawn(move || committer.run())
-            .map_err(|source| OpenError::Failed { path: path.clone(), source })?;
-        Ok(Self { path, shared, committer: Some(thread) })
-    }
-
-    /// Reads on a thread for blocking work.
-    ///
-    /// A read of cached pages takes some microseconds, less than the hop. But one missing page waits for the disk,
-    /// nobody knows beforehand, and on a worker of the executor all its tasks would wait. Owners keep in memory what
-    /// they need for a run, so reads are not on the way of a run. Without a tokio runtime there is no executor to
-    /// protect, and the caller's thread reads.
-    async fn look<R: Send + 'static>(
-        &self,
-        read: impl Fn(&ReadTransaction) -> Result<R, Halt> + Send + 'static,
-    ) -> Result<R, StateError> {
-        let Ok(runtime) = Handle::try_current() else { return self.shared.look(read) };
-        let shared = Arc::clone(&self.shared);
-        let reading = runtime.spawn_blocking(move || shared.look(read));
-        reading.await.unwrap_or_else(|gone| {
-            Err(StateError::Unavailable { retry_after: None, cause: Cause::of(&gone) })
-        })
+        let RedbOptions { group, queue, integrity, .. } = options;
+        let opening = Opening::new(path.clone(), options, open);
+        Ok(Self { path, file: Committing::start(opening, integrity, group, queue)? })
     }
 }
 
@@ -137,7 +96,7 @@ impl StateStore for RedbStore {
             return Ok(Vec::new());
         }
         let keys = keys.to_vec();
-        self.look(move |txn| pages::get(txn, &keys)).await
+        self.file.look(move |txn| pages::get(txn, &keys)).await
     }
 
     async fn scan(
@@ -148,62 +107,31 @@ impl StateStore for RedbStore {
     ) -> Result<Vec<(Key, Cell)>, StateError> {
         admission::same_home(under, after)?;
         let (under, after) = (under.clone(), after.cloned());
-        self.look(move |txn| pages::scan(txn, &under, after.as_ref(), limit)).await
+        self.file.look(move |txn| pages::scan(txn, &under, after.as_ref(), limit)).await
     }
 
     async fn read(&self, log: &Log, from: Seq, limit: u32) -> Result<Tail, StateError> {
         admission::known(log.partition)?;
         let log = log.clone();
-        self.look(move |txn| pages::read(txn, &log, from, limit)).await
+        self.file.look(move |txn| pages::read(txn, &log, from, limit)).await
     }
 
     async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {
         admission::same_log_home(under, after)?;
         let (under, after) = (under.clone(), after.cloned());
-        self.look(move |txn| pages::logs(txn, &under, after.as_ref(), limit)).await
+        self.file.look(move |txn| pages::logs(txn, &under, after.as_ref(), limit)).await
     }
 
     async fn partitions(&self) -> Result<Vec<Partition>, StateError> {
-        self.look(pages::partitions).await
+        self.file.look(pages::partitions).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
-        admission::admit(&batch, admission::LIMITS, Self::BEST)?;
-        let (reply, caller) = answers::pair();
-        // From here on the batch is the committer's: a caller that goes away changes nothing.
-        match self.shared.queue.push(Job { batch, reply }) {
-            Ok(()) => {}
-            Err(NotQueued::Closed) => return Err(self.shared.trouble()),
-            Err(NotQueued::Full) => {
-                return Err(StateError::Unavailable {
-                    retry_after: Some(Duration::from_millis(50)),
-                    cause: Cause::says("too many commits are waiting for the disk"),
-                });
-            }
-        }
-        let answer = caller.await;
-        self.shared.queue.sleepers.wake_all();
-        // No answer: the committer has ended, and has left the reason.
-        answer.unwrap_or_else(|| Err(self.shared.trouble()))
+        self.file.commit(batch).await
     }
 
     fn profile(&self) -> StoreProfile {
-        StoreProfile {
-            name: "redb".to_owned(),
-            best: Self::BEST,
-            sharing: Sharing::Single,
-            limits: admission::LIMITS,
-        }
-    }
-}
-
-impl Drop for RedbStore {
-    fn drop(&mut self) {
-        self.shared.queue.close();
-        if let Some(committer) = self.committer.take() {
-            // The thread catches its own panics, so there is nothing to learn here.
-            let _ = committer.join();
-        }
+        self.file.profile()
     }
 }
 

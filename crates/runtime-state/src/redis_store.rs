@@ -9,6 +9,7 @@ mod keys;
 mod link;
 mod options;
 mod request;
+mod rewrite;
 mod server;
 mod standing;
 
@@ -61,6 +62,10 @@ pub struct RedisStore {
 type Opened = Result<(Arc<Standing>, Scripts), OpenError>;
 
 impl RedisStore {
+    /// The script that commits, for those who measure what it costs without this store.
+    #[doc(hidden)]
+    pub const COMMIT_SCRIPT: &'static str = Scripts::COMMIT;
+
     /// Opens the store at `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` or at `redis+unix:///PATH`, whose query may
     /// say `db`, `user` and `pass`.
     ///
@@ -85,7 +90,7 @@ impl RedisStore {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let from = address.clone();
         let drive = async move {
-            let link = match Link::make(&from, options.connect).await {
+            let link = match Link::make(&from, options.connect, options.rewrite).await {
                 Ok(link) => link,
                 Err(error) => {
                     let _ = tell.send(Err(error));

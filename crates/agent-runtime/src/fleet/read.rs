@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 
     fn store(&mut self, value: &Value<'_>) -> Option<StoreUri> {
-        let given = self.text("store", value, "write it as \"redb:PATH\" or \"memory:\"")?;
+        let given = self.text("store", value, "write it as \"redb:PATH\", \"sled:PATH\" or \"memory:\"")?;
         let read = given.parse::<StoreUri>();
         read.map_err(|e| self.fault(&value.span(), format!("no store `{}`", e.given()), e.remedy())).ok()
     }

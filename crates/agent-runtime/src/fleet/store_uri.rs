@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::suggest::nearest;
 
-/// The URI of a store: `memory:`, `redb:PATH`, `redis://…`, or `encrypted:KEYS,STORE` for one of these with encrypted
+/// The URI of a store: `memory:`, `redb:PATH`, `sled:PATH`, `redis://…`, or `encrypted:KEYS,STORE` for one of these with encrypted
 /// values.
 ///
 /// ```
@@ -25,6 +25,8 @@ pub enum StoreUri {
     Memory,
     /// One file, by redb.
     Redb(PathBuf),
+    /// One folder, by sled.
+    Sled(PathBuf),
     /// A Redis server.
     Redis(RedisUri),
     /// Another one, with encrypted values.
@@ -57,7 +59,7 @@ pub struct StoreUriError {
     remedy: String,
 }
 
-const FORMS: &str = "use \"redb:PATH\", \"redis://HOST\" or \"memory:\"";
+const FORMS: &str = "use \"redb:PATH\", \"sled:PATH\", \"redis://HOST\" or \"memory:\"";
 
 impl StoreUri {
     /// The store with its path taken from `folder`, unless it is absolute.
@@ -66,6 +68,7 @@ impl StoreUri {
         match self {
             Self::Memory => Self::Memory,
             Self::Redb(path) => Self::Redb(folder.as_ref().join(path)),
+            Self::Sled(path) => Self::Sled(folder.as_ref().join(path)),
             Self::Redis(uri) => Self::Redis(uri.clone()),
             Self::Encrypted { keys, store } => {
                 let keys = match keys {
@@ -77,11 +80,11 @@ impl StoreUri {
         }
     }
 
-    /// The file, where there is one.
+    /// The file or folder, where there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Memory | Self::Redis(_) => None,
-            Self::Redb(path) => Some(path),
+            Self::Redb(path) | Self::Sled(path) => Some(path),
             Self::Encrypted { store, .. } => store.path(),
         }
     }
@@ -90,7 +93,7 @@ impl StoreUri {
     pub fn is_in_memory(&self) -> bool {
         match self {
             Self::Memory => true,
-            Self::Redb(_) | Self::Redis(_) => false,
+            Self::Redb(_) | Self::Sled(_) | Self::Redis(_) => false,
             Self::Encrypted { store, .. } => store.is_in_memory(),
         }
     }
@@ -144,12 +147,15 @@ impl FromStr for StoreUri {
         match given.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("memory", _)) => Err(wrong("write \"memory:\" without a path".to_owned())),
-            Some(("redb", "")) => Err(wrong("a path is missing; write \"redb:PATH\"".to_owned())),
+            Some((scheme @ ("redb" | "sled"), "")) => {
+                Err(wrong(format!("a path is missing; write \"{scheme}:PATH\"")))
+            }
             Some(("redb", path)) => Ok(Self::Redb(path.into())),
+            Some(("sled", path)) => Ok(Self::Sled(path.into())),
             Some(("encrypted", _)) => Self::encrypted(given),
             Some(("redis" | "redis+unix", _)) => Ok(Self::Redis(RedisUri(given.to_owned()))),
             Some((scheme, rest)) => {
-                Err(wrong(match nearest(scheme, ["redb", "memory", "encrypted", "redis"]) {
+                Err(wrong(match nearest(scheme, ["redb", "sled", "memory", "encrypted", "redis"]) {
                     Some("memory") => "did you mean `memory:`?".to_owned(),
                     Some("encrypted") => "did you mean `encrypted:`?".to_owned(),
                     Some(near) => format!("did you mean `{near}:{rest}`?"),
@@ -168,6 +174,7 @@ impl fmt::Display for StoreUri {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Redb(path) => write!(f, "redb:{}", path.display()),
+            Self::Sled(path) => write!(f, "sled:{}", path.display()),
             Self::Redis(uri) => write!(f, "{uri}"),
             Self::Encrypted { keys, store } => write!(f, "encrypted:{keys},{store}"),
         }

@@ -229,7 +229,14 @@ fn a_store_that_is_none_is_told_with_what_was_meant() {
     assert_eq!(remedy("redbb:x"), "did you mean `redb:x`?");
     assert_eq!(remedy("a.redb"), "did you mean `redb:a.redb`?");
     assert_eq!(remedy("redb:"), "a path is missing; write \"redb:PATH\"");
-    assert_eq!(remedy("floppy:a"), "use \"redb:PATH\", \"redis://HOST\" or \"memory:\"");
+    assert_eq!(remedy("sled:"), "a path is missing; write \"sled:PATH\"");
+    assert_eq!(remedy("slet:x"), "did you mean `sled:x`?");
+    assert_eq!(remedy("floppy:a"), "use \"redb:PATH\", \"sled:PATH\", \"redis://HOST\" or \"memory:\"");
+    let sled: StoreUri = "sled:data".parse().unwrap();
+    assert_eq!(
+        (sled.to_string(), sled.below("/srv").to_string()),
+        ("sled:data".into(), "sled:/srv/data".into())
+    );
     let redis: StoreUri = "redis://ann:secret@host/1".parse().unwrap();
     assert!(!format!("{redis} {redis:?}").contains("secret"));
     assert_eq!(redis.address(), "redis://ann:secret@host/1", "who opens it needs all of it");

@@ -89,7 +89,7 @@ impl Inner {
                 // Whoever runs one agent after the other lets other tasks have their turn.
                 tokio::task::coop::consume_budget().await;
             } else {
-                self.tasks.spawn(work);
+                self.spawn_work(work);
             }
             match slot.until_accepted().await {
                 None => return Ok((slot, false)),
@@ -113,7 +113,7 @@ impl Inner {
         let id = self.find(tenant, agent).await?;
         let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
         let slot = Arc::clone(&reserved.slot);
-        self.tasks.spawn(Arc::clone(self).accept(reserved));
+        self.spawn_work(Arc::clone(self).accept(reserved));
         match slot.until_accepted().await {
             None => Ok(slot),
             Some(error) => Err(error),

@@ -160,7 +160,7 @@ impl Inner {
         // The agent has not paused: it is shut out of its log, and its thread is left to it. A task sees to it, for
         // the store may take longer than the caller waits.
         lock(machine).stop_cancelled(Stopped::Abandoned);
-        self.tasks.spawn(Arc::clone(self).shut_out(Arc::clone(slot), Arc::clone(machine)));
+        self.spawn_control(Arc::clone(self).shut_out(Arc::clone(slot), Arc::clone(machine)));
         tokio::time::timeout(GRACE, leaves(slot, machine)).await.map_err(|_| RuntimeError::Busy {
             what: format!("`{}`, whose end is not recorded yet,", slot.place.run),
             limit: 1,

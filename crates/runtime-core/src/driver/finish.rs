@@ -261,7 +261,7 @@ impl Inner {
         let Some(Some(next)) = self.in_session(place, Session::begin_next) else { return };
         let Some(slot) = self.run_slot(&next) else { return };
         slot.set_stage(Stage::Moving);
-        self.tasks.spawn(Arc::clone(self).begin(slot));
+        self.spawn_work(Arc::clone(self).begin(slot));
     }
 
     /// Gives a run that waited for its turn its first attempt. Its `Started` may be there already.
@@ -364,7 +364,7 @@ impl Inner {
             (Next::Start, Some((agent, _))) => {
                 // Not awaited here: whoever decides about a run does not wait for its work.
                 let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
-                self.tasks.spawn(async move { inner.work(slot, log, agent).await });
+                self.spawn_work(async move { inner.work(slot, log, agent).await });
             }
             (Next::Start, None) => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
             (Next::Wait { until }, _) => {

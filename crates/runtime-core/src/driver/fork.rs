@@ -125,7 +125,7 @@ impl Inner {
             return slot.set_stage(Stage::Parked("its next attempt".to_owned()));
         }
         slot.set_stage(Stage::Moving);
-        self.tasks.spawn(Arc::clone(self).begin(slot));
+        self.spawn_work(Arc::clone(self).begin(slot));
     }
 
     /// Writes a copy, with its conversation and its session's state. How many entries it has.

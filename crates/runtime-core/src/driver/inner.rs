@@ -15,6 +15,7 @@ use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::runtime::Want;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, Seq, StateStore, Token};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use super::commit::Backlog;
 use super::config::Config;
+use super::control::Control;
 use super::id_map::IdMap;
 use super::post::Post;
 use super::run_slot::RunSlot;
@@ -49,6 +51,7 @@ pub(super) struct Inner {
     pub(super) names: Mutex<HashMap<(Tenant, String), AgentId>>,
     pub(super) partitions: Vec<OwnedPartition>,
     pub(super) tasks: TaskTracker,
+    pub(super) control: Control,
     pub(super) ending: CancellationToken,
     pub(super) draining: AtomicBool,
     pub(super) open_runs: AtomicU64,
@@ -126,9 +129,35 @@ impl Inner {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Begins what may run an agent.
+    pub(super) fn spawn_work(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(work, self.control.workers());
+    }
+
+    /// Begins what agents must not be able to stop, and runs none.
+    pub(super) fn spawn_control(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(work, self.control.control());
+    }
+
     /// Sees work through, also when its caller goes away: half of a change is none.
     pub(super) async fn whole<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        match self.tasks.spawn(work).await {
+        self.whole_on(self.control.workers(), work).await
+    }
+
+    /// The same, where no agent can stop it.
+    pub(super) async fn whole_at_control<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.whole_on(self.control.control(), work).await
+    }
+
+    async fn whole_on<T: Send + 'static>(
+        &self,
+        executor: &Handle,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.tasks.spawn_on(work, executor).await {
             Ok(value) => value,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

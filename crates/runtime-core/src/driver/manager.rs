@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::Backlog;
 use super::config::Builder;
+use super::control::Control;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
@@ -73,6 +74,7 @@ impl RuntimeManager {
             names: Mutex::new(HashMap::new()),
             partitions: partitions.collect(),
             tasks: TaskTracker::new(),
+            control: Control::begin(),
             ending: CancellationToken::new(),
             draining: AtomicBool::new(false),
             open_runs: AtomicU64::new(0),
@@ -97,11 +99,11 @@ impl RuntimeManager {
             inner.shutdown(Duration::ZERO).await?;
             return Err(error);
         }
-        inner.tasks.spawn(Arc::clone(&inner).keep_time());
-        inner.tasks.spawn(Arc::clone(&inner).keep_due());
-        inner.tasks.spawn(Arc::clone(&inner).keep_sweeping());
+        inner.spawn_control(Arc::clone(&inner).keep_time());
+        inner.spawn_control(Arc::clone(&inner).keep_due());
+        inner.spawn_control(Arc::clone(&inner).keep_sweeping());
         if !inner.config.at_rest {
-            inner.tasks.spawn(Arc::clone(&inner).keep_post());
+            inner.spawn_control(Arc::clone(&inner).keep_post());
         }
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })

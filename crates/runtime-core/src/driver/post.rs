@@ -76,7 +76,7 @@ impl Inner {
         loop {
             for partition in self.post.take() {
                 let inner = Arc::clone(&self);
-                self.tasks.spawn(async move {
+                self.spawn_control(async move {
                     inner.see_to(partition).await;
                     inner.post.done(partition);
                 });

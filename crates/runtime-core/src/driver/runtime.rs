@@ -28,6 +28,15 @@ impl RuntimeManager {
         self.inner.whole(work(Arc::clone(&self.inner), self.tenant.clone())).await
     }
 
+    /// The same for what has to go on while agents block their threads.
+    async fn whole_at_control<T, F>(&self, work: impl FnOnce(Arc<Inner>, Tenant) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.inner.whole_at_control(work(Arc::clone(&self.inner), self.tenant.clone())).await
+    }
+
     async fn change(
         &self,
         agent: &AgentRef,
@@ -35,7 +44,7 @@ impl RuntimeManager {
         change: fn(Want) -> Option<Want>,
     ) -> Result<(), RuntimeError> {
         let agent = agent.clone();
-        self.whole(|inner, tenant| async move {
+        self.whole_at_control(|inner, tenant| async move {
             let id = inner.find(&tenant, &agent).await?;
             let change = |want| {
                 change(want).ok_or_else(|| RuntimeError::WrongState {
@@ -104,17 +113,24 @@ impl Runtime for RuntimeManager {
         within: Duration,
     ) -> Result<CancelReceipt, RuntimeError> {
         let (run, reason) = (*run, reason.to_owned());
-        self.whole(|inner, tenant| async move { inner.cancel(&tenant, &run, &reason, within).await }).await
+        self.whole_at_control(
+            |inner, tenant| async move { inner.cancel(&tenant, &run, &reason, within).await },
+        )
+        .await
     }
 
     async fn decide(&self, run: &RunId, step: &StepKey, decision: Decision) -> Result<(), RuntimeError> {
         let (run, step) = (*run, step.clone());
-        self.whole(|inner, tenant| async move { inner.decide(&tenant, &run, &step, decision).await }).await
+        self.whole_at_control(
+            |inner, tenant| async move { inner.decide(&tenant, &run, &step, decision).await },
+        )
+        .await
     }
 
     async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
         let (run, step) = (*run, step.clone());
-        self.whole(|inner, tenant| async move { inner.answer(&tenant, &run, &step, reply).await }).await
+        self.whole_at_control(|inner, tenant| async move { inner.answer(&tenant, &run, &step, reply).await })
+            .await
     }
 
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {

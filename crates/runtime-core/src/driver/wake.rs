@@ -74,7 +74,7 @@ impl Inner {
             let now = self.clock.now();
             while let Some(run) = self.timers.pop_due(now) {
                 if let Some(slot) = self.run_slot(&run) {
-                    self.tasks.spawn(Arc::clone(&self).wake(slot));
+                    self.spawn_control(Arc::clone(&self).wake(slot));
                 }
             }
             let pause = self.timers.next().map_or(ROUND, |next| next.since(self.clock.now()));

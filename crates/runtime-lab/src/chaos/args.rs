@@ -8,7 +8,7 @@ use super::guards::GuardsArgs;
 use super::host::HostArgs;
 use super::show::ShowArgs;
 use super::stores::{
-    DamageArgs, DiskfullArgs, ExamineArgs, FsyncfailArgs, Kill9Args, PowerlossArgs, WriteArgs,
+    DamageArgs, DiskfullArgs, ExamineArgs, FsyncfailArgs, Kill9Args, PowerlossArgs, RedisKillArgs, WriteArgs,
 };
 
 /// Kills the runtime and holds it to what it promises.
@@ -44,6 +44,12 @@ pub(super) enum Command {
     /// Of what was written to a file since its last sync each 512 bytes are there or not; lengths, new files and new names
     /// are lost until file and folder are synced. Needs `strace`.
     Powerloss(PowerlossArgs),
+    /// Kills a Redis server under a process that writes, at any moment, or takes the machine's power with it.
+    ///
+    /// The process has to go on when the server is back; p50 and p99 are of the time that this takes. Then everything is
+    /// compared with what was acknowledged. With `--fsync always` nothing may be lost, with `everysec` it is counted.
+    /// Needs a Redis server, which `AGENT_RUNTIME_REDIS_SERVER` names: see `cargo xtask tools`.
+    RedisKill(RedisKillArgs),
     /// Damages copies of a store's files: cut off, bits flipped, ranges zeroed, pages swapped.
     ///
     /// Each is opened, everything that was acknowledged is read, and the store's own check is made. The result counts

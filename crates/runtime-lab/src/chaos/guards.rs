@@ -3,6 +3,7 @@
 use clap::Args;
 use thiserror::Error;
 
+#[cfg(not(feature = "unguarded"))]
 use super::report::Report;
 
 /// How `guards` is set.
@@ -95,7 +96,10 @@ mod switched {
             let me = std::env::current_exe().map_err(GuardsError::Start)?;
             let mut command = Command::new(me);
             command.args(experiment(*guard)).args(["--seed", &args.seed.to_string()]);
-            command.env(VARIABLE, format!("{guard:?}")).stdin(Stdio::null()).kill_on_drop(true);
+            // What an experiment keeps because it found something goes with it: here it was meant to.
+            let folder = tempfile::tempdir().map_err(GuardsError::Start)?;
+            command.env(VARIABLE, format!("{guard:?}")).env("TMPDIR", folder.path());
+            command.stdin(Stdio::null()).kill_on_drop(true);
             let output = command.output().await.map_err(GuardsError::Start)?;
             let said = String::from_utf8_lossy(&output.stdout);
             let how = match output.status.code() {

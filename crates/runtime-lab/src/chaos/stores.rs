@@ -3,6 +3,7 @@
 //! A process writes what the seed says and tells what was acknowledged. Whatever happens to it, to its disk or to its
 //! file, another process opens the store afterwards and compares everything in it with what was written.
 
+mod aof;
 mod args;
 mod bench;
 mod compare;
@@ -22,6 +23,7 @@ mod kill9;
 mod powerloss;
 mod process;
 mod recorder;
+mod redis_kill;
 mod seen;
 mod told;
 mod trace;
@@ -29,11 +31,12 @@ mod word;
 mod work;
 mod writing;
 
-pub(super) use args::{DamageArgs, DiskfullArgs, FsyncfailArgs, Kill9Args, PowerlossArgs};
+pub(super) use args::{DamageArgs, DiskfullArgs, FsyncfailArgs, Kill9Args, PowerlossArgs, RedisKillArgs};
 pub(super) use damage::damage;
 pub(super) use diskfull::diskfull;
 pub(super) use examining::{ExamineArgs, examine};
 pub(super) use fsyncfail::fsyncfail;
 pub(super) use kill9::kill9;
 pub(super) use powerloss::powerloss;
+pub(super) use redis_kill::redis_kill;
 pub(super) use writing::{WriteArgs, write};

@@ -23,14 +23,14 @@ use super::watch::Stopwatch;
 const WRITERS: usize = 64;
 /// Values that each writer writes in turn; together 4 MiB are live.
 const VALUES: usize = 16;
-const SIZE: usize = 4 * 1024;
+pub(super) const SIZE: usize = 4 * 1024;
 /// What the store takes by default.
 const CACHE: usize = 64 * 1024 * 1024;
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("values");
 
 /// Writes its values, one after the other, each in a batch of its own.
 #[derive(Debug)]
-struct Writer {
+pub(super) struct Writer {
     store: Arc<RedbStore>,
     partition: Partition,
     values: Arc<Vec<Bytes>>,
@@ -65,7 +65,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {
     }])
 }
 
-fn writer(store: &Arc<RedbStore>, values: &Arc<Vec<Bytes>>, number: usize, turn: u128) -> Writer {
+pub(super) fn writer(store: &Arc<RedbStore>, values: &Arc<Vec<Bytes>>, number: usize, turn: u128) -> Writer {
     // Every fourth partition, so that they are all over the file.
     let partition = Partition { pool: Pool::MAIN, index: (number * 4) as u16 };
     let (store, values) = (Arc::clone(store), Arc::clone(values));
@@ -96,7 +96,7 @@ fn path(writer: usize, nth: usize) -> Vec<u8> {
 }
 
 /// Values that no compression makes smaller.
-fn values() -> Vec<Bytes> {
+pub(super) fn values() -> Vec<Bytes> {
     let entropy = SystemEntropy::default();
     let value = |_| {
         let mut value = vec![0; SIZE];

@@ -24,6 +24,12 @@ pub(crate) enum Which {
     DurableRun,
     /// Commits of 4 KiB, against redb driven directly
     GroupCommit,
+    /// Commits of 4 KiB by one writer, against appending to a file
+    OneWriter,
+    /// Commits to Redis, against `redis-benchmark`
+    RedisCommits,
+    /// A store of a gigabyte whose process was killed
+    OpenAfterKill,
     /// A million agents that do nothing
     Idle,
     /// A run of a thousand steps whose process died
@@ -73,11 +79,18 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
+<<<<<<< HEAD
     pub(crate) const ALL: [Self; 16] = [
+=======
+    pub(crate) const ALL: [Self; 13] = [
+>>>>>>> main
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
         Self::GroupCommit,
+        Self::OneWriter,
+        Self::RedisCommits,
+        Self::OpenAfterKill,
         Self::Idle,
         Self::Replay,
         Self::Resume,

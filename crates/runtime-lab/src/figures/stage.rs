@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::error::FiguresError;
-use super::{idle, memory, replay};
+use super::{idle, memory, opening, replay};
 
 const READY: &str = "ready";
 
@@ -27,6 +27,8 @@ pub(crate) enum Stage {
     Map { agents: u64 },
     /// Begins runs of so many steps, and waits to be killed when all stand at their last one
     Begin { store: PathBuf, steps: u64, runs: u64 },
+    /// Writes so many values, and goes on until it is killed
+    Fill { store: PathBuf, round: u64, values: u64 },
 }
 
 impl Stage {
@@ -45,6 +47,7 @@ impl Stage {
             Self::Reopen { store } => with("reopen", store, &[]),
             Self::Map { agents } => of("map", &[*agents]),
             Self::Begin { store, steps, runs } => with("begin", store, &[*steps, *runs]),
+            Self::Fill { store, round, values } => with("fill", store, &[*round, *values]),
         }
     }
 
@@ -74,6 +77,7 @@ pub(crate) async fn act(stage: Stage) -> Result<(), FiguresError> {
         Stage::Reopen { store } => idle::reopen(store).await,
         Stage::Map { agents } => idle::map(agents),
         Stage::Begin { store, steps, runs } => replay::begin(store, steps, runs).await,
+        Stage::Fill { store, round, values } => opening::fill(store, round, values).await,
     }
 }
 
@@ -109,9 +113,14 @@ pub(crate) fn answer<T: Serialize>(value: &T) -> Result<(), FiguresError> {
     Ok(())
 }
 
+/// Tells the parent that there is nothing more to wait for.
+pub(crate) fn say_ready() {
+    println!("{READY}");
+}
+
 /// Tells the parent that there is nothing more to wait for, and waits for the end.
 pub(crate) async fn ready() -> Result<(), FiguresError> {
-    println!("{READY}");
+    say_ready();
     // The parent kills this process. If it is gone itself, the input ends.
     let ended =
         tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await;

@@ -12,6 +12,27 @@ fn what_was_acknowledged_survives_four_kills() {
 }
 
 #[test]
+fn what_was_acknowledged_survives_a_redis_server_that_is_killed_and_one_that_loses_its_power() {
+    finds_nothing(&["redis-kill", "--n", "3"]);
+    finds_nothing(&["redis-kill", "--n", "3", "--power"]);
+}
+
+#[test]
+fn what_a_redis_server_loses_that_syncs_once_in_a_second_is_counted() {
+    let result = chaos(&["redis-kill", "--n", "3", "--power", "--fsync", "everysec"]);
+
+    let told = text(&result);
+    assert_eq!(result.status.code(), Some(0), "{told}");
+    let lost = told.split(' ').find_map(|word| word.strip_prefix("lost=")).expect(&told);
+    assert!(lost.parse::<u64>().expect("a number") > 0, "{told}");
+}
+
+#[test]
+fn a_store_in_redis_that_answers_without_writing_is_found_out() {
+    finds(&["redis-kill", "--n", "2", "--flaw", "forgets"], &["lost"]);
+}
+
+#[test]
 fn forty_damaged_copies_are_told_or_whole() {
     let looked = finds_nothing(&["damage", "--n", "40", "--batches", "20", "--writers", "3"]);
 

@@ -1,6 +1,6 @@
 //! From a path to an open database, and from each fault to its error.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{Database, StorageBackend};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 use runtime_traits::error::Cause;
 use runtime_traits::guard::Guard;
+use runtime_traits::store::StateError;
 
-use super::backend::{Watch, Watched, is_full};
-use super::options::{Integrity, RedbOptions};
-use super::tables::{self, Contents, KNOWN_FORMAT, Unusable};
-use crate::OpenError;
+use super::backend::Watched;
+use super::group;
+use super::options::RedbOptions;
+use super::tables::{self, KNOWN_FORMAT, Unusable};
+use crate::group_commit::files::{OWNER_ONLY, of_io, sync_folder_of};
+use crate::group_commit::{Contents, Engine, Job, Ledger, Standing, Watch, Written};
+use crate::{Integrity, OpenError};
 
 /// Gives the bytes to work on; called again when the file has to be opened anew.
 pub(super) type Open = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
@@ -31,25 +35,6 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn new(path: PathBuf, options: RedbOptions, open: Open) -> Self {
         Self { path, options, open, watch: Arc::default() }
-    }
-
-    pub(super) fn watch(&self) -> Arc<Watch> {
-        Arc::clone(&self.watch)
-    }
-
-    /// Opens the database and reads what its committer has to know.
-    pub(super) fn open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
-        self.watch.reset();
-        if !Guard::Panics.holds() {
-            return self.try_open(integrity);
-        }
-        // redb panics on some damaged files.
-        catch_unwind(AssertUnwindSafe(|| self.try_open(integrity))).unwrap_or_else(|_| {
-            Err(OpenError::Damaged {
-                path: self.path.clone(),
-                cause: Cause::says("redb cannot follow its pages"),
-            })
-        })
     }
 
     fn try_open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
@@ -86,19 +71,71 @@ impl Opening {
     }
 }
 
-/// Creates the folder of the file, if it is missing.
-pub(super) fn make_room(file: &Path) -> Result<(), OpenError> {
-    let Some(folder) = folder_of(file) else { return Ok(()) };
-    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(folder).map_err(|error| of_io(folder, error))?;
-    for created in missing {
-        sync_folder_of(created).map_err(|error| of_io(created, error))?;
-    }
-    Ok(())
-}
+impl Engine for Opening {
+    type Base = Database;
+    type Reader = ReadTransaction;
+    type Error = redb::Error;
 
-/// Who may read and write a file that is made here: its owner. Inputs and answers are stored as they are.
-const OWNER_ONLY: u32 = 0o600;
+    const NAME: &'static str = "redb";
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+
+    fn open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
+        self.watch.reset();
+        if !Guard::Panics.holds() {
+            return self.try_open(integrity);
+        }
+        // redb panics on some damaged files.
+        catch_unwind(AssertUnwindSafe(|| self.try_open(integrity))).unwrap_or_else(|_| {
+            Err(OpenError::Damaged {
+                path: self.path.clone(),
+                cause: Cause::says("redb cannot follow its pages"),
+            })
+        })
+    }
+
+    fn begin(database: &Database) -> Result<ReadTransaction, redb::Error> {
+        Ok(database.begin_read()?)
+    }
+
+    fn write(
+        database: &Database,
+        ledger: &mut Ledger,
+        jobs: &mut Vec<Job>,
+        more: impl FnMut(&mut Vec<Job>),
+        standing: Standing,
+    ) -> Written<redb::Error> {
+        group::write(database, ledger, jobs, more, standing)
+    }
+
+    /// What was found after a failed commit may be in the system's memory only.
+    fn sync(database: &Database) -> Result<(), redb::Error> {
+        let mut txn = database.begin_write()?;
+        txn.set_quick_repair(true);
+        Ok(txn.commit()?)
+    }
+
+    fn close(database: Database) -> Result<(), redb::Error> {
+        Ok(database.close()?)
+    }
+
+    fn is_closed(error: &redb::Error) -> bool {
+        matches!(error, redb::Error::DatabaseClosed)
+    }
+
+    fn refusal(error: &redb::Error) -> StateError {
+        match error {
+            redb::Error::Corrupted(what) => StateError::Damaged { what: what.clone() },
+            _ => StateError::Unavailable { retry_after: None, cause: Cause::of(error) },
+        }
+    }
+}
 
 /// Opens or creates the file. One that is there keeps its permissions.
 pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
@@ -148,29 +185,5 @@ fn name(file: &Path, path: &Path) -> io::Result<()> {
             fs::rename(file, path)
         }
         done => done,
-    }
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    if !Guard::FolderSync.holds() {
-        return Ok(());
-    }
-    File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn folder_of(path: &Path) -> Option<&Path> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty())
-}
-
-fn of_io(path: &Path, source: io::Error) -> OpenError {
-    use io::ErrorKind::{InvalidData, PermissionDenied, ReadOnlyFilesystem, UnexpectedEof};
-    let path = path.to_path_buf();
-    match source.kind() {
-        PermissionDenied | ReadOnlyFilesystem => OpenError::Denied { path, source },
-        // What redb says of a file that does not begin as its own do.
-        InvalidData => OpenError::Foreign { path, cause: Cause::of(&source) },
-        UnexpectedEof => OpenError::Damaged { path, cause: Cause::of(&source) },
-        kind if is_full(kind) => OpenError::NoSpace { path },
-        _ => OpenError::Failed { path, source },
     }
 }

@@ -1,14 +1,6 @@
 //! What a user may choose about the store.
 
-/// How much of the file is checked when it is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Integrity {
-    /// What redb needs to go on after a crash. Rows carry checksums, so other damage shows at the first read of it.
-    #[default]
-    AsNeeded,
-    /// Every page: takes as long as reading the file.
-    Everything,
-}
+use crate::Integrity;
 
 /// What may be chosen about a [`RedbStore`](crate::RedbStore).
 ///

@@ -7,11 +7,12 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Cell, Key, Log, LogExtent, Path, Seq, StateError, Tail};
 
-use super::rows::{self, LogRow, Torn};
-use super::shared::Halt;
-use super::{keys, tables};
+use super::{rows, tables};
 use crate::decide::Extent;
+use crate::group_commit::keys;
+use crate::group_commit::rows::{LogRow, Torn};
 
+type Halt = crate::group_commit::Halt<redb::Error>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(super) fn get(txn: &ReadTransaction, keys: &[Key]) -> Result<Vec<Option<Cell>>, Halt> {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use runtime_traits::error::Cause;
-use runtime_traits::partition::{Partition, Pool};
+use runtime_traits::partition::Pool;
 
 use super::rows;
+use crate::group_commit::{Contents, SLICES};
 
 /// A partition's cells, by partition and path.
 pub(super) const CELLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("cells");
@@ -19,23 +20,12 @@ pub(super) const POOLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 /// Numbers about the store itself.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("agent-runtime");
 
-/// The partitions of a pool, the one without an owner included.
-pub(super) const SLICES: usize = Partition::OWNERLESS as usize + 1;
-
 /// The key of the format in [`META`].
 const FORMAT: &str = "format";
 /// The key in [`META`] of the number that the next new log gets.
 pub(super) const NEXT_LOG: &str = "next log";
 /// The format that this build writes, and the newest that it reads.
 pub(super) const KNOWN_FORMAT: u64 = 1;
-
-/// What a committer has to know of the file.
-#[derive(Debug)]
-pub(super) struct Contents {
-    /// By pool and index.
-    pub(super) revisions: HashMap<Pool, Vec<u64>>,
-    pub(super) next_log: u64,
-}
 
 /// Why the tables are not to be used.
 #[derive(Debug)]

@@ -247,7 +247,7 @@ impl Driver {
     }
 
     async fn try_to_connect(&mut self) -> Option<Result<Link, OpenError>> {
-        let making = Link::make(&self.address, self.options.connect);
+        let making = Link::make(&self.address, self.options.connect, self.options.connect);
         tokio::pin!(making);
         loop {
             tokio::select! {

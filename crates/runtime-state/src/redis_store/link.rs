@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::address::{Address, Place};
 use super::keys;
 use super::request::Scripts;
+use super::rewrite::rewritten;
 use super::server::{SETTINGS, Server, Settings};
 use crate::OpenError;
 
@@ -61,12 +62,37 @@ pub(super) type Pump = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Link {
     /// Connects, says who asks, and looks at everything.
-    pub(super) async fn make(address: &Address, deadline: Duration) -> Result<Self, OpenError> {
+    pub(super) async fn make(
+        address: &Address,
+        deadline: Duration,
+        rewrite: Duration,
+    ) -> Result<Self, OpenError> {
         let silent = || OpenError::Unreachable {
             uri: address.shown(),
             cause: Cause::says(format!("no answer within {} ms", deadline.as_millis())),
         };
-        timeout(deadline, connect(address)).await.map_err(|_| silent())?
+        let mut link = timeout(deadline, connect(address)).await.map_err(|_| silent())??;
+        if link.server.may_have_cut_its_file() {
+            link.until_rewritten(address, rewrite).await?;
+        }
+        Ok(link)
+    }
+
+    /// Waits until nothing can come to light of what the server's file was cut in.
+    async fn until_rewritten(&mut self, address: &Address, within: Duration) -> Result<(), OpenError> {
+        let Self { connection, pump, .. } = self;
+        let rewriting = timeout(within, rewritten(address, connection));
+        tokio::pin!(rewriting);
+        let done = tokio::select! {
+            biased;
+            done = &mut rewriting => done,
+            () = pump => rewriting.await,
+        };
+        done.unwrap_or_else(|_| {
+            let what =
+                "it rewrites its append-only file, as it has to once after each start, and goes on with that";
+            Err(OpenError::Unreachable { uri: address.shown(), cause: Cause::says(what) })
+        })
     }
 }
 
@@ -173,7 +199,7 @@ async fn load(
     Ok(shown(&ask(address, connection, redis::cmd("SCRIPT").arg("LOAD").arg(script)).await?))
 }
 
-async fn ask(
+pub(super) async fn ask(
     address: &Address,
     connection: &mut MultiplexedConnection,
     cmd: &Cmd,
@@ -212,7 +238,7 @@ fn lost(address: &Address, error: &RedisError) -> OpenError {
     }
 }
 
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::SimpleString(text) => text.clone(),

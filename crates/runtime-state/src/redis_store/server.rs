@@ -11,8 +11,8 @@ use crate::OpenError;
 const OLDEST: (u32, u32) = (7, 0);
 
 /// The settings that are asked for, in the order of [`Settings`].
-pub(super) const SETTINGS: [&str; 4] =
-    ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"];
+pub(super) const SETTINGS: [&str; 5] =
+    ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy", "aof-load-truncated"];
 
 /// What a server says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) appendfsync: String,
     pub(super) no_fsync_on_rewrite: String,
     pub(super) eviction: String,
+    /// Whether it starts with a file that ends in the middle of something.
+    pub(super) load_truncated: String,
 }
 
 impl Server {
@@ -83,6 +85,11 @@ impl Server {
         }
     }
 
+    /// Whether its file may hold the beginning of a transaction, behind which nothing must be written.
+    pub(super) fn may_have_cut_its_file(&self) -> bool {
+        self.settings.as_ref().is_none_or(|settings| settings.load_truncated != "no")
+    }
+
     /// The best that a commit can be. Without the settings nothing of the server's disk can be promised.
     pub(super) fn best(&self) -> Durability {
         match &self.settings {
@@ -110,6 +117,7 @@ impl Settings {
             appendfsync: value(SETTINGS[1])?,
             no_fsync_on_rewrite: value(SETTINGS[2])?,
             eviction: value(SETTINGS[3])?,
+            load_truncated: value(SETTINGS[4])?,
         })
     }
 
@@ -146,6 +154,7 @@ mod tests {
             appendfsync: "always".to_owned(),
             no_fsync_on_rewrite: "no".to_owned(),
             eviction: "noeviction".to_owned(),
+            load_truncated: "yes".to_owned(),
         }
     }
 

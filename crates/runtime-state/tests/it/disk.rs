@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex};
 
 use redb::{BackendError, StorageBackend};
+use runtime_state::Rim;
 use runtime_testkit::fakes::Chance;
 
 /// A disk in memory. What is written is kept apart from what is synced, as a system's cache keeps it.
@@ -27,7 +28,7 @@ struct State {
 pub(crate) struct Switch {
     faults: Arc<Mutex<Faulty>>,
     /// Whether syncs wait, and who waits for that to end.
-    paused: Arc<(Mutex<bool>, Condvar)>,
+    paused: Arc<(Mutex<Paused>, Condvar)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +41,13 @@ struct Faulty {
     writes: Option<(u32, io::ErrorKind)>,
     /// Writes panic, as redb does on some damaged files.
     panic: bool,
+}
+
+#[derive(Debug, Default)]
+struct Paused {
+    paused: bool,
+    /// A sync waits.
+    waiting: bool,
 }
 
 /// A backend that fails when its [`Switch`] says so.
@@ -99,13 +107,22 @@ impl Switch {
 
     /// Whether syncs wait.
     pub(crate) fn pause_syncs(&self, pause: bool) {
-        *self.paused.0.lock().unwrap() = pause;
+        self.paused.0.lock().unwrap().paused = pause;
         self.paused.1.notify_all();
     }
 
-    fn wait_while_paused(&self) {
+    /// Waits until a sync waits.
+    pub(crate) fn wait_for_sync(&self) {
         let paused = self.paused.0.lock().unwrap();
-        drop(self.paused.1.wait_while(paused, |paused| *paused).unwrap());
+        drop(self.paused.1.wait_while(paused, |paused| !paused.waiting).unwrap());
+    }
+
+    fn wait_while_paused(&self) {
+        let mut paused = self.paused.0.lock().unwrap();
+        paused.waiting = paused.paused;
+        self.paused.1.notify_all();
+        let mut paused = self.paused.1.wait_while(paused, |paused| paused.paused).unwrap();
+        paused.waiting = false;
     }
 
     /// Makes everything good.
@@ -139,6 +156,28 @@ impl Switch {
             Some(0 | 1) => faults.reads = true,
             Some(left) => *left -= 1,
         }
+    }
+}
+
+impl Rim for Switch {
+    fn read(&self) -> io::Result<()> {
+        if self.faults.lock().unwrap().reads {
+            return Err(io::Error::other("the disk does not read"));
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> io::Result<()> {
+        self.check_write()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.wait_while_paused();
+        if self.faults.lock().unwrap().syncs {
+            return Err(io::Error::other("the disk does not sync"));
+        }
+        self.count_sync();
+        Ok(())
     }
 }
 
@@ -187,9 +226,7 @@ impl StorageBackend for Breakable {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if self.switch.faults.lock().unwrap().reads {
-            return Err(io::Error::other("the disk does not read"));
-        }
+        Rim::read(&self.switch)?;
         self.inner.read(offset, out)
     }
 

@@ -3,15 +3,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
 mod copying;
+mod crash;
 mod disk;
 mod encrypted;
 mod fixtures;
+mod full;
 mod memory;
 mod opening;
-mod redb_crash;
 mod redb_damage;
 mod redb_faults;
-mod redb_full;
 mod redb_group;
 mod redb_suite;
 mod redis_faults;
@@ -19,6 +19,11 @@ mod redis_fixtures;
 mod redis_opening;
 mod redis_suite;
 mod rekeying;
+mod size;
+mod sled_damage;
+mod sled_faults;
+mod sled_opening;
+mod sled_suite;
 mod snapshots;
 mod traced;
 mod uri;

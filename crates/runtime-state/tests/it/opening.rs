@@ -12,7 +12,8 @@ use rustix::process::Uid;
 
 use crate::redb_faults::{put, value};
 
-fn text(error: &OpenError, path: &Path) -> String {
+/// The error's text, which names the store.
+pub(crate) fn text(error: &OpenError, path: &Path) -> String {
     let text = error.to_string();
     assert!(text.contains(&format!("`{}`", path.display())), "it does not name the store: {text}");
     text

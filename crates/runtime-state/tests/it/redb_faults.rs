@@ -171,6 +171,21 @@ fn a_read_that_fails_is_in_doubt_and_the_store_mends_itself() {
 }
 
 #[test]
+fn a_commit_that_survives_a_loss_of_power_costs_two_syncs() {
+    block_on(async {
+        let (disk, switch) = (Disk::default(), Switch::default());
+        let store: RedbStore = on_disk(&disk, &switch);
+        // The first ones make the tables, and let the file grow.
+        for n in 0..8 {
+            store.commit(put("a", n)).await.unwrap();
+        }
+        let before = disk.syncs();
+        assert_eq!(store.commit(put("a", 8)).await.unwrap().durability, Durability::Disk);
+        assert_eq!(disk.syncs() - before, 2);
+    });
+}
+
+#[test]
 fn a_group_that_asks_for_nothing_is_not_synced_and_one_that_asks_is() {
     block_on(async {
         let (disk, switch) = (Disk::default(), Switch::default());

@@ -287,6 +287,43 @@ fn keys_that_somebody_else_has_written_are_damage_and_nothing_is_half_written() 
     });
 }
 
+/// Cuts the file off in the middle of the last transaction, as a loss of power may.
+fn cut_the_last_transaction(server: &RedisServer) {
+    let files = std::fs::read_dir(server.folder().join("appendonlydir")).unwrap();
+    let grows =
+        files.map(|file| file.unwrap().path()).find(|path| path.to_string_lossy().ends_with(".incr.aof"));
+    let path = grows.unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let begin = bytes.windows(5).rposition(|word| word == b"MULTI").unwrap();
+    let end = bytes.windows(4).rposition(|word| word == b"EXEC").unwrap();
+    assert!(begin < end, "the last transaction is whole");
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(end as u64 - 20).unwrap();
+}
+
+/// Redis cuts such a file at the last whole command, and leaves the beginning of the transaction in it.
+#[test]
+fn half_a_commit_that_the_file_ended_with_is_never_applied() {
+    block_on(async {
+        let server = RedisServer::start();
+        let store = RedisStore::open(&server.uri(0)).unwrap();
+        store.commit(batch(1, vec![Then::Put(key("a"), "1".into())])).await.unwrap();
+        let several = ["a", "b", "c"].map(|path| Then::Put(key(path), "2".into()));
+        store.commit(batch(2, several.to_vec())).await.unwrap();
+        server.kill();
+        cut_the_last_transaction(&server);
+        server.revive();
+        let store = RedisStore::open(&server.uri(0)).unwrap();
+        assert_eq!(value(&store, "a").await, Some("1".into()));
+        store.commit(batch(3, vec![Then::Put(key("d"), "3".into())])).await.unwrap();
+        server.kill();
+        server.revive();
+        let store = RedisStore::open(&server.uri(0)).unwrap();
+        let there = store.get(&["a", "b", "c", "d"].map(key)).await.unwrap();
+        let there: Vec<_> = there.into_iter().map(|cell| cell.map(|cell| cell.value)).collect();
+        assert_eq!(there, [Some("1".into()), None, None, Some("3".into())]);
+    });
+}
+
 #[test]
 fn a_store_that_is_dropped_has_sent_what_was_queued() {
     block_on(async {

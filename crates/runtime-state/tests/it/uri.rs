@@ -9,6 +9,8 @@ fn each_scheme_opens_its_store() {
     assert_eq!(block_on(open("memory:")).unwrap().profile().name, "memory");
     let uri = format!("redb:{}", folder.path().join("agents.redb").display());
     assert_eq!(block_on(open(&uri)).unwrap().profile().name, "redb");
+    let uri = format!("sled:{}", folder.path().join("agents.sled").display());
+    assert_eq!(block_on(open(&uri)).unwrap().profile().name, "sled");
 }
 
 #[test]
@@ -19,7 +21,7 @@ fn an_unknown_uri_is_told_the_known_ones() {
         let known = format!("use one of {}", SCHEMES.join(", "));
         assert_eq!(error.to_string(), format!("no store `{shown}`: {known}"));
     };
-    for uri in ["", "memory", "memory:x", "redb:", "redb", "sled:/tmp/x", "/tmp/x.redb"] {
+    for uri in ["", "memory", "memory:x", "redb:", "redb", "sled:", "/tmp/x.redb"] {
         told(uri, uri);
     }
     // What stands there may be a key.

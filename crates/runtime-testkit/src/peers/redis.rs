@@ -1,6 +1,8 @@
 //! Redis servers, started as processes of their own.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -9,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::installed;
@@ -22,11 +25,14 @@ const TRIES: usize = 5;
 pub struct RedisServer {
     folder: TempDir,
     settings: Vec<String>,
+    under: Vec<OsString>,
     running: Mutex<Running>,
 }
 
 struct Running {
     child: Child,
+    /// Its own: the child may be the program under which it runs.
+    pid: u32,
     port: u16,
 }
 
@@ -44,11 +50,24 @@ impl RedisServer {
     /// # Panics
     /// When it is not installed, or does not start.
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_under(Vec::new(), settings)
+    }
+
+    /// Starts one under another program: its name and its arguments, which those of the server follow.
+    ///
+    /// # Panics
+    /// When one of the two is not installed, or does not start.
+    pub fn start_under(under: Vec<OsString>, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let settings: Vec<String> =
             settings.chunks(2).flat_map(|pair| [format!("--{}", pair[0]), pair[1..].join(" ")]).collect();
-        let running = Mutex::new(begin(folder.path(), &settings));
-        Self { folder, settings, running }
+        let running = Mutex::new(begin(folder.path(), &under, &settings));
+        Self { folder, settings, under, running }
+    }
+
+    /// The folder that holds its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where it listens.
@@ -63,7 +82,7 @@ impl RedisServer {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.lock().child.id()
+        self.lock().pid
     }
 
     /// The URI of one of its databases.
@@ -77,7 +96,7 @@ impl RedisServer {
     /// When the system refuses.
     pub fn kill(&self) {
         let mut running = self.lock();
-        running.child.kill().expect("its own child");
+        running.kill().expect("its own child");
         running.child.wait().expect("its own child");
     }
 
@@ -88,7 +107,7 @@ impl RedisServer {
     pub fn revive(&self) {
         let mut running = self.lock();
         if running.child.try_wait().expect("its own child").is_some() {
-            *running = begin(self.folder.path(), &self.settings);
+            *running = begin(self.folder.path(), &self.under, &self.settings);
         }
     }
 
@@ -105,14 +124,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not answer within 20 s.
     pub fn say(&self, words: &[&str]) -> String {
-        let mut stream = UnixStream::connect(self.socket()).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
-        let mut asked = format!("*{}\r\n", words.len());
-        for word in words {
-            asked.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        stream.write_all(asked.as_bytes()).expect("it reads");
-        answer(&mut BufReader::new(stream))
+        say(&self.socket(), words)
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
@@ -124,7 +136,7 @@ impl RedisServer {
 impl Drop for RedisServer {
     fn drop(&mut self) {
         let mut running = self.lock();
-        let _ = running.child.kill();
+        let _ = running.kill();
         let _ = running.child.wait();
     }
 }
@@ -135,13 +147,45 @@ impl fmt::Debug for RedisServer {
     }
 }
 
-fn begin(folder: &Path, settings: &[String]) -> Running {
+impl Running {
+    fn kill(&mut self) -> io::Result<()> {
+        // One that has ended is not there any more, and its id may be somebody else's.
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let pid = Pid::from_raw(self.pid as i32).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(kill_process(pid, Signal::KILL)?)
+    }
+}
+
+fn say(socket: &Path, words: &[&str]) -> String {
+    let mut stream = UnixStream::connect(socket).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
+    let mut asked = format!("*{}\r\n", words.len());
+    for word in words {
+        asked.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    stream.write_all(asked.as_bytes()).expect("it reads");
+    answer(&mut BufReader::new(stream))
+}
+
+/// The id that a server has as a process.
+fn process_of(socket: &Path) -> u32 {
+    let facts = say(socket, &["INFO", "server"]);
+    let id = facts.lines().find_map(|line| line.strip_prefix("process_id:")).expect("it knows itself");
+    id.trim().parse().expect("a number")
+}
+
+fn begin(folder: &Path, under: &[OsString], settings: &[String]) -> Running {
     let mut said = String::new();
     for _ in 0..TRIES {
         // Free now; if somebody is quicker, the server says so and ends.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         let port = port.expect("there is a free port").port();
-        let mut child = Command::new(installed("AGENT_RUNTIME_REDIS_SERVER"))
+        let mut words = under.to_vec();
+        words.push(installed("AGENT_RUNTIME_REDIS_SERVER"));
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--unixsocket"])
             .arg(folder.join("redis.sock"))
             .arg("--dir")
@@ -159,8 +203,10 @@ fn begin(folder: &Path, settings: &[String]) -> Running {
             // Its last line before it serves, of both the port and the socket.
             if line.contains("ready to accept connections at") {
                 // What else it says is read by nobody, and must not block it.
-                std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-                return Running { child, port };
+                std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
+                let under_another = || process_of(&folder.join("redis.sock"));
+                let pid = if under.is_empty() { child.id() } else { under_another() };
+                return Running { child, pid, port };
             }
             said.push_str(&std::mem::take(&mut line));
         }

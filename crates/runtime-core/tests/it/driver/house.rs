@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +24,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct World {
     done: Mutex<HashMap<String, u32>>,
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+    unblocked: Mutex<HashSet<String>>,
+    unblocks: Condvar,
 }
 
 /// Does what its input says: a script of words.
@@ -48,7 +50,8 @@ pub(crate) struct ScriptedKind(pub(crate) Arc<World>);
 
 impl World {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { done: Mutex::default(), gates: Mutex::default() })
+        let (done, gates, unblocked) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { done, gates, unblocked, unblocks: Condvar::new() })
     }
 
     /// How often something was begun.
@@ -74,6 +77,18 @@ impl World {
     /// Waits until something was begun.
     pub(crate) async fn began(&self, what: &str) {
         self.pass(&format!("began {what}")).await;
+    }
+
+    /// Blocks the thread until a test lets it go on.
+    pub(crate) fn block(&self, what: &str) {
+        let unblocked = self.unblocked.lock().unwrap();
+        drop(self.unblocks.wait_while(unblocked, |unblocked| !unblocked.contains(what)).unwrap());
+    }
+
+    /// Lets all that are blocked by this go on, and those that come later.
+    pub(crate) fn unblock(&self, what: &str) {
+        self.unblocked.lock().unwrap().insert(what.to_owned());
+        self.unblocks.notify_all();
     }
 
     async fn pass(&self, name: &str) {
@@ -225,6 +240,10 @@ impl Agent for Scripted {
                     let _bomb = Bomb;
                     self.world.begin("bomb");
                     std::future::pending().await
+                }
+                "block" => {
+                    self.world.begin(what);
+                    self.world.block(what);
                 }
                 "forever" => std::future::pending().await,
                 "big" => said.push("x".repeat(what.parse()?)),

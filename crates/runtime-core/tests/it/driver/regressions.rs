@@ -10,6 +10,7 @@ use runtime_traits::runtime::{
     AgentRef, CancelReceipt, Joined, Readiness, RunFilter, RunRequest, Runtime, SessionPolicy, Want,
 };
 use runtime_traits::store::StateStore;
+use tokio_util::task::TaskTracker;
 
 use super::house::{House, output, submit, until_phase};
 
@@ -74,7 +75,7 @@ async fn a_run_that_ends_while_runs_are_listed_is_listed_once() {
         false => ReadFault::Pass,
     });
 
-    let listing = tokio::spawn({
+    let listing = TaskTracker::new().spawn({
         let runtime = runtime.clone();
         let filter = RunFilter { agent: Some(agent), ..RunFilter::default() };
         async move { runtime.runs(filter).await.unwrap().items }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::error::StoresError;
+use super::redis_kill::Fsync;
 use crate::chaos::args::How;
 
 /// What all experiments on stores are told.
@@ -43,6 +44,28 @@ pub(in crate::chaos) struct Kill9Args {
     pub(super) n: u64,
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+/// How `redis-kill` is set.
+#[derive(Clone, Debug, Args)]
+pub(in crate::chaos) struct RedisKillArgs {
+    /// How often the server is killed.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) n: u64,
+    /// When the server syncs its append-only file.
+    #[arg(long, default_value = "always")]
+    pub(super) fsync: Fsync,
+    /// The machine loses its power with the server: what was not synced is there up to some byte. Needs `strace`.
+    #[arg(long)]
+    pub(super) power: bool,
+    /// Fixes what is written and when the server is killed; not the order in which threads run.
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// How many writers commit at once.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(super) writers: u32,
+    #[command(flatten)]
+    pub(super) how: How,
 }
 
 /// How `damage` is set.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::args::Common;
 use super::error::{StoresError, refused};
+use crate::chaos::args::How;
 use crate::chaos::report::Report;
 
 /// Where an experiment works.
@@ -83,11 +83,11 @@ impl Bench {
     }
 
     /// The report, as the arguments want it told. What went wrong is kept, because it is worth looking at.
-    pub(super) fn report(self, report: Report, args: &Common) -> Report {
+    pub(super) fn report(self, report: Report, how: &How) -> Report {
         self.tell("");
-        let keep = args.how.keep || !report.violations.is_empty();
+        let keep = how.keep || !report.violations.is_empty();
         let kept = keep.then(|| self.folder.keep());
-        let details = if args.how.details { report.details } else { String::new() };
+        let details = if how.details { report.details } else { String::new() };
         Report { kept, details, ..report }
     }
 }

@@ -129,7 +129,7 @@ pub(in crate::chaos) async fn damage(args: DamageArgs) -> Result<Report, StoresE
     }
     let report =
         Report { name: "damage", n: args.n, seed: work.seed, violations, figures, details, kept: None };
-    Ok(bench.report(report, &args.common))
+    Ok(bench.report(report, &args.common.how))
 }
 
 /// Lets every writer write so many batches into the store, and end.

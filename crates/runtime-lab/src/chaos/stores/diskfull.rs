@@ -111,7 +111,7 @@ pub(in crate::chaos) async fn diskfull(args: DiskfullArgs) -> Result<Report, Sto
     let figures = vec![("full", full.to_string())];
     let (n, seed) = (args.n, args.common.seed);
     let report = Report { name: "diskfull", n, seed, violations, figures, details, kept: None };
-    Ok(bench.report(report, &args.common))
+    Ok(bench.report(report, &args.common.how))
 }
 
 #[derive(Default)]

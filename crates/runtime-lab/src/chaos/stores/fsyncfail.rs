@@ -87,7 +87,7 @@ pub(in crate::chaos) async fn fsyncfail(args: FsyncfailArgs) -> Result<Report, S
     let figures = vec![("poisoned", poisoned.to_string())];
     let (n, seed) = (args.n, args.common.seed);
     let report = Report { name: "fsyncfail", n, seed, violations, figures, details, kept: None };
-    Ok(bench.report(report, &args.common))
+    Ok(bench.report(report, &args.common.how))
 }
 
 fn is_failed_sync(call: &Call) -> bool {

@@ -92,7 +92,7 @@ pub(in crate::chaos) async fn kill9(args: Kill9Args) -> Result<Report, StoresErr
             details,
             kept: None,
         },
-        &args.common,
+        &args.common.how,
     ))
 }
 

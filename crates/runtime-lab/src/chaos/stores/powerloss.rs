@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use runtime_state::SledStore;
 use runtime_traits::store::Durability;
 
 use super::args::PowerlossArgs;
@@ -98,7 +99,7 @@ pub(in crate::chaos) async fn powerloss(args: PowerlossArgs) -> Result<Report, S
     let (n, seed) = (sums.images, args.common.seed);
     let violations = sums.violations;
     let report = Report { name: "powerloss", n, seed, violations, figures, details, kept: None };
-    Ok(bench.report(report, &args.common))
+    Ok(bench.report(report, &args.common.how))
 }
 
 /// Lets a process write under `strace`.
@@ -185,6 +186,10 @@ async fn one(
     let files = image(&recording.disk, line, fate, &mut dice);
     let (folder, store) = bench.copy(kind, "image")?;
     files.write(&folder).map_err(refused("to write an image"))?;
+    if kind == "sled" {
+        // It knows which start of the system it was written in. The power of this machine was not cut.
+        SledStore::forget_start(&folder.join("store.sled")).map_err(refused("to write an image"))?;
+    }
     let check = dice.one_in(8);
     let seen =
         examiner.look(&Task { store, seed: work.seed, writers: work.writers, exactly: None, check }).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use runtime_traits::store::Durability;
 
-use super::seen::Seen;
+use super::seen::{Reached, Seen};
 use super::word::Acknowledged;
 use crate::chaos::violation::{Law, Violation};
 
@@ -65,6 +65,15 @@ impl Told {
             }
         }
         found
+    }
+
+    /// How many acknowledged batches are not there, whether they have to be or not.
+    pub(super) fn gone(&self, seen: &Seen) -> u64 {
+        let of = |(writer, reached): (&OfWriter, &Option<Reached>)| {
+            let last = writer.revisions.last_key_value().map_or(writer.must, |(n, _)| *n);
+            reached.map_or(0, |reached| last.saturating_sub(reached.n))
+        };
+        self.writers.iter().zip(&seen.writers).map(of).sum()
     }
 
     /// The next process goes on from what is there: what is gone is written anew.

@@ -48,7 +48,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Call>, StoresError> {
         if ["+++", "---", "???"].iter().any(|mark| rest.starts_with(mark)) {
             continue;
         }
-        if let Some(begun) = rest.strip_suffix(" <unfinished ...>") {
+        // A process that is killed in a call may leave no more than its beginning.
+        let cut = !rest.starts_with("<... ") && rest.contains('(') && !rest.contains(" = ");
+        if let Some(begun) = rest.strip_suffix(" <unfinished ...>").or(cut.then_some(rest)) {
             let (name, _) = begun.split_once('(').ok_or_else(strange)?;
             open.insert(process, (calls.len(), begun.to_owned()));
             calls.push(Call {
@@ -215,6 +217,14 @@ mod tests {
         assert_eq!(several.bytes(1).unwrap(), b"abc");
         assert_eq!((last.answer, last.end, last.may_have_happened()), (None, None, true));
         assert_eq!(last.descriptor(0).unwrap().path, None, "it is deleted");
+    }
+
+    #[test]
+    fn a_call_whose_line_was_cut_off_may_have_happened() {
+        let calls = read("7 close(1) = 0\n7 write(9<\\x2f>, \"\\x30\n7 +++ killed by SIGKILL +++\n").unwrap();
+
+        assert_eq!((calls[1].name.as_str(), calls[1].end), ("write", None));
+        assert!(calls[1].may_have_happened());
     }
 
     #[test]

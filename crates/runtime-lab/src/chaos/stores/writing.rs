@@ -82,10 +82,15 @@ pub(in crate::chaos) async fn write(args: WriteArgs) -> Result<(), WriteError> {
     let work = Work { seed: args.seed, writers: args.writers };
     let token = Token(u128::from(args.life).wrapping_add(u128::from(args.seed) << 64).to_be_bytes());
     claim(store.as_ref(), token).await.map_err(WriteError::Begin)?;
+    let mut firsts = Vec::new();
+    for nth in 0..work.writers {
+        let tail = store.read(&Work::journal(nth), Seq::FIRST, 0).await;
+        firsts.push(tail.map_err(WriteError::Begin)?.next);
+    }
+    // From here on the store may go away.
     let mut writers = JoinSet::new();
     say(&Word::Begins { process: std::process::id() });
-    for nth in 0..work.writers {
-        let next = store.read(&Work::journal(nth), Seq::FIRST, 0).await.map_err(WriteError::Begin)?.next;
+    for (next, nth) in firsts.into_iter().zip(0..) {
         let writer = Writer { store: Arc::clone(&store), work, nth, token, args: args.clone() };
         writers.spawn(writer.work(next.0));
     }
@@ -179,6 +184,8 @@ impl Writer {
 
     /// Commits, however often it is refused.
     async fn commit(&self, n: u64, batch: &Batch) -> Committed {
+        // Whether one of the tries may have landed.
+        let mut unknown = false;
         loop {
             match self.store.commit(batch.clone()).await {
                 Ok(done) => {
@@ -195,7 +202,8 @@ impl Writer {
                 }
                 Err(error) => {
                     say(&Word::Refused { writer: self.nth, n, why: Why::of(&error) });
-                    self.read(n, &error).await;
+                    unknown |= matches!(error, StateError::Unknown { .. });
+                    self.read(n, &error, unknown).await;
                     tokio::time::sleep(AGAIN).await;
                 }
             }
@@ -203,7 +211,7 @@ impl Writer {
     }
 
     /// Reads what is certainly there, after a batch was refused.
-    async fn read(&self, n: u64, refusal: &StateError) {
+    async fn read(&self, n: u64, refusal: &StateError, unknown: bool) {
         let count = Work::count(self.nth);
         let read = self.store.get(std::slice::from_ref(&count)).await;
         match (read, refusal) {
@@ -213,7 +221,7 @@ impl Writer {
             (Ok(cells), _) => {
                 let found = cells[0].as_ref().map_or(Bytes::from_static(b"0"), |cell| cell.value.clone());
                 // What is not known may be there.
-                let after = matches!(refusal, StateError::Unknown { .. }) && found == n.to_string();
+                let after = unknown && found == n.to_string();
                 if found == (n - 1).to_string() || after {
                     say(&Word::Reads { writer: self.nth });
                 } else {

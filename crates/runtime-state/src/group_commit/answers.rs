@@ -11,19 +11,19 @@ use std::task::{Context, Poll, Waker};
 
 use runtime_traits::store::{Batch, Committed, StateError};
 
-pub(super) type Answer = Result<Committed, StateError>;
+pub(crate) type Answer = Result<Committed, StateError>;
 
 /// The caller's end: a future that is `None` when no answer will come.
 #[derive(Debug)]
-pub(super) struct Caller(Arc<Mutex<State>>);
+pub(crate) struct Caller(Arc<Mutex<State>>);
 
 /// The committer's end. Dropped without an answer, it tells the caller so.
 #[derive(Debug)]
-pub(super) struct Reply(Arc<Mutex<State>>);
+pub(crate) struct Reply(Arc<Mutex<State>>);
 
 /// Callers whose answer is there and who were not woken yet.
 #[derive(Debug, Default)]
-pub(super) struct Sleepers(Mutex<Vec<Waker>>);
+pub(crate) struct Sleepers(Mutex<Vec<Waker>>);
 
 #[derive(Debug)]
 enum State {
@@ -33,14 +33,14 @@ enum State {
 }
 
 /// Both ends for one batch.
-pub(super) fn pair() -> (Reply, Caller) {
+pub(crate) fn pair() -> (Reply, Caller) {
     let state = Arc::new(Mutex::new(State::Waiting(None)));
     (Reply(Arc::clone(&state)), Caller(state))
 }
 
 impl Reply {
     /// Puts the answer down, and hands out whom to wake for it.
-    pub(super) fn put(self, answer: Answer, batch: Batch) -> Option<Waker> {
+    pub(crate) fn put(self, answer: Answer, batch: Batch) -> Option<Waker> {
         self.end(Some((answer, batch)))
     }
 
@@ -84,7 +84,7 @@ impl Future for Caller {
 
 impl Sleepers {
     /// Wakes one of `wakers`, and leaves the others for it to wake.
-    pub(super) fn wake_one_of(&self, mut wakers: Vec<Waker>) {
+    pub(crate) fn wake_one_of(&self, mut wakers: Vec<Waker>) {
         let Some(first) = wakers.pop() else { return };
         let before = mem::replace(&mut *lock(&self.0), wakers);
         before.into_iter().for_each(Waker::wake);
@@ -92,13 +92,13 @@ impl Sleepers {
     }
 
     /// Wakes those who still sleep.
-    pub(super) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let wakers = mem::take(&mut *lock(&self.0));
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Whether all are awake.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 }

@@ -1,42 +1,37 @@
-//! The thread that owns writing: takes what waits, writes it in one transaction, answers, and mends what it can.
+//! The thread that owns writing: takes what waits, has it written as one group, answers, and mends what it can.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::Database;
 use runtime_traits::error::Cause;
 use runtime_traits::guard::Guard;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{BatchId, Committed, Durability, StateError};
 
 use super::answers::Answer;
-use super::group::{self, Failed, Outcome, Unsynced};
-use super::ledger::Ledger;
-use super::opening::Opening;
-use super::options::Integrity;
-use super::queue::{Job, Taken};
+use super::queue::Taken;
 use super::shared::{Shared, Slot};
-use super::tables::Contents;
+use super::{BEST, Contents, Engine, Failed, Integrity, Job, Ledger, Outcome, Standing};
 use crate::OpenError;
 
 /// How long a group that will be synced may wait for the writers of the one before it. A fraction of a sync.
 const PATIENCE: Duration = Duration::from_micros(200);
 
-/// The most transactions without a sync in a row: one more is synced, whatever was asked for.
-const MOST_UNSYNCED: u32 = 10_000;
+/// Nothing waits for a sync.
+const SYNCED: Standing = Standing { level: BEST, unsynced: 0 };
 
-/// Owns the transactions of a store, and the file's opening and closing.
-pub(super) struct Committer {
-    shared: Arc<Shared>,
-    opening: Opening,
+/// Owns the groups of a store, and the file's opening and closing.
+pub(crate) struct Committer<E: Engine> {
+    shared: Arc<Shared<E>>,
+    engine: E,
     most: usize,
     ledger: Ledger,
     /// As many as came last time.
     expected: usize,
-    /// Transactions in the database that no sync has reached.
-    unsynced: u32,
+    /// What no sync has reached yet.
+    standing: Standing,
     /// The group in hand. A field, so that a panic does not drop it before the reason is there to be read.
     serving: Vec<Job>,
     /// Batches of which nobody knows whether they are in the file, because it could not be opened again.
@@ -56,26 +51,26 @@ enum Found {
     Lost,
 }
 
-impl Committer {
-    pub(super) fn new(shared: Arc<Shared>, opening: Opening, contents: Contents, most: usize) -> Self {
+impl<E: Engine> Committer<E> {
+    pub(crate) fn new(shared: Arc<Shared<E>>, engine: E, contents: Contents, most: usize) -> Self {
         Self {
             shared,
-            opening,
+            engine,
             most: most.max(1),
             ledger: Ledger::new(contents),
             expected: 1,
-            unsynced: 0,
+            standing: SYNCED,
             serving: Vec::new(),
             doubt: Vec::new(),
         }
     }
 
     /// Serves until the queue is closed and empty, then closes the file.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve_all()));
         let end = match served {
             Ok(()) => Slot::Down(unavailable(Cause::says("the store is closed"))),
-            Err(_) => Slot::Poisoned(Cause::says("redb panicked while it wrote")),
+            Err(_) => Slot::Poisoned(Cause::says(format!("{} panicked while it wrote", E::NAME))),
         };
         self.close(end);
         self.serving.clear();
@@ -97,28 +92,21 @@ impl Committer {
             return self.refuse(&trouble);
         }
         // A commit without a sync is over before the others could come.
-        let mut patience = if self.unsynced > 0 { Duration::ZERO } else { PATIENCE };
+        let mut patience = if self.standing.unsynced > 0 { Duration::ZERO } else { PATIENCE };
         let (queue, expected, most) = (&self.shared.queue, self.expected, self.most);
         let more = |serving: &mut Vec<Job>| queue.take_more(serving, expected, most, &mut patience);
-        let unsynced = match self.unsynced {
-            0 => Unsynced::Nothing,
-            count if count < MOST_UNSYNCED => Unsynced::Some,
-            _ => Unsynced::TooMuch,
-        };
         let written = match &*self.shared.slot() {
-            Slot::Open(database) => {
-                group::write(database, &mut self.ledger, &mut self.serving, more, unsynced)
-            }
+            Slot::Open(base) => E::write(base, &mut self.ledger, &mut self.serving, more, self.standing),
             closed => unreachable!("`ready` opened it, and nobody else closes it: {}", closed.trouble()),
         };
         self.expected = self.serving.len();
         match written {
             Ok((outcomes, given)) => {
-                if let Some(given) = given {
-                    self.unsynced = if given == Durability::Memory { self.unsynced + 1 } else { 0 };
+                if let Some(level) = given {
+                    let unsynced = if level < BEST { self.standing.unsynced + 1 } else { 0 };
+                    self.standing = Standing { level, unsynced };
                 }
-                let now = if self.unsynced > 0 { Durability::Memory } else { Durability::Disk };
-                self.answer(outcomes, given.unwrap_or(now));
+                self.answer(outcomes, self.standing.level);
             }
             Err(failed) => self.mend(failed),
         }
@@ -162,7 +150,7 @@ impl Committer {
         self.reopen().map(|_| ())
     }
 
-    /// A reader met an I/O error, and redb refuses everything since; or the file could not be opened after one.
+    /// A reader met an I/O error, and the database refuses everything since; or the file could not be opened after one.
     fn look_after_reader(&mut self) {
         let is_open = matches!(&*self.shared.slot(), Slot::Open(_));
         // What came of it is in the slot; nobody waits for an answer here.
@@ -172,12 +160,12 @@ impl Committer {
         };
     }
 
-    fn mend(&mut self, Failed { error, tried }: Failed) {
+    fn mend(&mut self, Failed { error, tried }: Failed<E::Error>) {
         let fault = self.shared.watch.fault();
         if fault.is_none() && tried.is_none() {
             return self.mend_damage(&error);
         }
-        let refusal = fault.map_or_else(|| of_redb(&error), |fault| fault.refusal());
+        let refusal = fault.map_or_else(|| E::refusal(&error), |fault| fault.refusal());
         let Some(outcomes) = tried else {
             // The commit was not tried, so nothing of the group is in the file.
             let trouble = self.recover(&refusal).err().unwrap_or(refusal);
@@ -202,9 +190,9 @@ impl Committer {
 
     /// Some page of the file cannot be followed. The transaction is undone; only the batch that needs the page
     /// fails, and not its neighbours.
-    fn mend_damage(&mut self, error: &redb::Error) {
+    fn mend_damage(&mut self, error: &E::Error) {
         if self.serving.len() <= 1 {
-            return self.refuse(&of_redb(error));
+            return self.refuse(&E::refusal(error));
         }
         let most = mem::replace(&mut self.most, 1);
         for job in mem::take(&mut self.serving) {
@@ -219,11 +207,7 @@ impl Committer {
             Outcome::Landed { revision, appended } => Some(Landing {
                 partition: job.batch.partition,
                 id: job.batch.id,
-                answer: Committed {
-                    revision: *revision,
-                    appended: appended.clone(),
-                    durability: Durability::Disk,
-                },
+                answer: Committed { revision: *revision, appended: appended.clone(), durability: BEST },
             }),
             Outcome::Answered(_) | Outcome::CopyOf(_) | Outcome::Standing(_) => None,
         });
@@ -239,7 +223,7 @@ impl Committer {
                 (_, Some(answer)) => Ok(answer),
                 (Outcome::Answered(answer), None) => answer,
                 (Outcome::Standing(revision), None) => {
-                    Ok(Committed { revision, appended: Vec::new(), durability: Durability::Disk })
+                    Ok(Committed { revision, appended: Vec::new(), durability: BEST })
                 }
                 (Outcome::CopyOf(_) | Outcome::Landed { .. }, None) => {
                     Err(StateError::Unknown { batch: job.batch.id.0 })
@@ -254,7 +238,7 @@ impl Committer {
         if let Some(cause) = self.shared.watch.failed_sync() {
             return Err(self.poison(cause));
         }
-        if self.unsynced > 0 {
+        if self.standing.level == Durability::Memory {
             // They were answered with `Ok`, and this process, which they were to live as long as, goes on.
             let text = format!("{trouble}; commits at `memory` since the last sync are lost");
             return Err(self.poison(Cause::says(text)));
@@ -270,18 +254,17 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let mut slot = shared.slot_mut();
         *slot = Slot::Down(unavailable(Cause::says("the file is being opened again")));
-        let opened =
-            self.opening.open(Integrity::AsNeeded).map_err(of_open).and_then(|(database, contents)| {
-                let found = self.find(&contents);
-                if matches!(found, Found::Landed) {
-                    sync(&database).map_err(|error| of_redb(&error))?;
-                }
-                Ok((database, contents, found))
-            });
+        let opened = self.engine.open(Integrity::AsNeeded).map_err(of_open).and_then(|(base, contents)| {
+            let found = self.find(&contents);
+            if matches!(found, Found::Landed) {
+                E::sync(&base).map_err(|error| E::refusal(&error))?;
+            }
+            Ok((base, contents, found))
+        });
         match opened {
-            Ok((database, contents, found)) => {
-                *slot = Slot::Open(database);
-                self.unsynced = 0;
+            Ok((base, contents, found)) => {
+                *slot = Slot::Open(base);
+                self.standing = SYNCED;
                 self.ledger.adopt(contents);
                 for landing in mem::take(&mut self.doubt) {
                     if matches!(found, Found::Landed) {
@@ -319,36 +302,22 @@ impl Committer {
         StateError::Poisoned { cause }
     }
 
-    fn close(&self, end: Slot) {
+    fn close(&self, end: Slot<E::Base>) {
         let last = mem::replace(&mut *self.shared.slot_mut(), end);
-        let Slot::Open(database) = last else { return };
-        // Where redb has panicked once it may panic again.
-        match catch_unwind(AssertUnwindSafe(|| database.close())) {
+        let Slot::Open(base) = last else { return };
+        // Where a database has panicked once it may panic again.
+        match catch_unwind(AssertUnwindSafe(|| E::close(base))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the store was not closed in order; it is mended when it is opened again");
             }
-            Err(_) => tracing::warn!("redb panicked while it closed the store"),
+            Err(_) => tracing::warn!("{} panicked while it closed the store", E::NAME),
         }
     }
 }
 
-/// Syncs what is in the file. What was found there after a failed commit may be in the system's memory only.
-fn sync(database: &Database) -> Result<(), redb::Error> {
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    Ok(txn.commit()?)
-}
-
 fn unavailable(cause: Cause) -> StateError {
     StateError::Unavailable { retry_after: None, cause }
-}
-
-fn of_redb(error: &redb::Error) -> StateError {
-    match error {
-        redb::Error::Corrupted(what) => StateError::Damaged { what: what.clone() },
-        _ => unavailable(Cause::of(error)),
-    }
 }
 
 fn of_open(error: OpenError) -> StateError {

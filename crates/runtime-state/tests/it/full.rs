@@ -1,17 +1,16 @@
 //! A limit on the size of files, which a system reports as it reports a full disk: at the write that no longer fits.
 
 use std::env;
-use std::path::Path;
 use std::process::Command;
 
-use runtime_state::RedbStore;
+use runtime_state::open;
 use runtime_testkit::block_on;
 use runtime_traits::store::{Batch, Durability, Key, StateError, StateStore, Then};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::redb_faults::{HERE, put};
 
-/// Set in the process that fills its file: the path of its store.
+/// Set in the process that fills its file: the URI of its store.
 const STORE: &str = "FULL_STORE";
 
 fn limit(bytes: Option<u64>) {
@@ -25,9 +24,15 @@ fn large(n: u32) -> Batch {
 }
 
 /// Runs in a process of its own, because the limit is the process's.
-fn fill(path: &Path) {
+fn fill(uri: &str) {
     block_on(async {
-        let store = RedbStore::open(path).unwrap();
+        let store = open(uri).await.unwrap();
+        // sled cannot always be opened again while there is no room, so that nobody knows, and nothing is read. When it
+        // is, it begins another part of its log, which may have room for one batch more.
+        let strict = uri.starts_with("redb:");
+        let is_full = |error: &StateError| {
+            *error == StateError::NoSpace || (!strict && matches!(error, StateError::Unknown { .. }))
+        };
         let mut written = 0;
         for size in [1, 2, 4] {
             limit(Some(size * 1024 * 1024));
@@ -36,22 +41,27 @@ fn fill(path: &Path) {
                 match store.commit(batch.clone()).await {
                     Ok(_) => written += 1,
                     Err(error) => {
-                        assert_eq!(error, StateError::NoSpace);
+                        assert!(is_full(&error), "{error:?}");
                         break batch;
                     }
                 }
                 assert!(written < 200, "the limit limits nothing");
             };
             // Still full, still said, and what is there can be read.
-            assert_eq!(store.commit(refused.clone()).await, Err(StateError::NoSpace));
-            let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
-            assert_eq!(cells.len() as u32, written);
+            let again = store.commit(refused.clone()).await;
+            if strict {
+                assert_eq!(again, Err(StateError::NoSpace));
+                let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
+                assert_eq!(cells.len() as u32, written);
+            } else if let Err(error) = again {
+                assert!(is_full(&error), "{error:?}");
+            }
             limit(None);
             store.commit(refused).await.unwrap();
             written += 1;
         }
         drop(store);
-        let store = RedbStore::open(path).unwrap();
+        let store = open(uri).await.unwrap();
         let cells = store.scan(&Key::all(HERE), None, 999).await.unwrap();
         assert_eq!(cells.len() as u32, written);
         assert!(cells.iter().zip(0..).all(|((_, cell), n)| cell.value == vec![n as u8; 50_000]));
@@ -60,17 +70,26 @@ fn fill(path: &Path) {
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_a_full_disk() {
-    if let Some(path) = env::var_os(STORE) {
-        return fill(Path::new(&path));
+fn a_redb_file_that_may_not_grow_is_a_full_disk() {
+    fill_in_a_process("full::a_redb_file_that_may_not_grow_is_a_full_disk", "redb");
+}
+
+#[test]
+fn a_sled_log_that_may_not_grow_is_a_full_disk() {
+    fill_in_a_process("full::a_sled_log_that_may_not_grow_is_a_full_disk", "sled");
+}
+
+fn fill_in_a_process(test: &str, scheme: &str) {
+    if let Ok(uri) = env::var(STORE) {
+        return fill(&uri);
     }
     let folder = tempfile::tempdir().unwrap();
     // The shell has the signal ignored that would end the process at its first write past the limit.
     let child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(env::current_exe().unwrap())
-        .args(["redb_full::a_file_that_may_not_grow_is_a_full_disk", "--exact", "--nocapture"])
-        .env(STORE, folder.path().join("agents.redb"))
+        .args([test, "--exact", "--nocapture"])
+        .env(STORE, format!("{scheme}:{}", folder.path().join("agents").display()))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);

@@ -4,7 +4,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::store::{Path, Seq};
 
 /// Pool, a zero byte that no pool contains, the index, and the path to its end: sorts as places sort.
-pub(super) fn of_path(partition: Partition, path: &Path) -> Vec<u8> {
+pub(crate) fn of_path(partition: Partition, path: &Path) -> Vec<u8> {
     let (pool, path) = (partition.pool.as_str().as_bytes(), path.as_bytes());
     let mut key = Vec::with_capacity(pool.len() + 3 + path.len());
     key.extend_from_slice(pool);
@@ -15,13 +15,14 @@ pub(super) fn of_path(partition: Partition, path: &Path) -> Vec<u8> {
 }
 
 /// The path in a key of `partition`.
-pub(super) fn path_in(partition: Partition, key: &[u8]) -> Option<Path> {
+#[cfg(any(feature = "redb", test))]
+pub(crate) fn path_in(partition: Partition, key: &[u8]) -> Option<Path> {
     let path = key.get(partition.pool.as_str().len() + 3..)?;
     Path::new(path.to_vec()).ok()
 }
 
 /// The least key that is greater than every key that begins with `prefix`.
-pub(super) fn past(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn past(prefix: &[u8]) -> Vec<u8> {
     let mut past = prefix.to_vec();
     while let Some(last) = past.last_mut() {
         if *last < 0xff {
@@ -34,12 +35,12 @@ pub(super) fn past(prefix: &[u8]) -> Vec<u8> {
 }
 
 /// The entry `seq` of the log with this number.
-pub(super) fn of_entry(log: u64, seq: Seq) -> u128 {
+pub(crate) fn of_entry(log: u64, seq: Seq) -> u128 {
     u128::from(log) << 64 | u128::from(seq.0)
 }
 
 /// The entry's number in its log.
-pub(super) fn seq_in(key: u128) -> Seq {
+pub(crate) fn seq_in(key: u128) -> Seq {
     Seq(key as u64)
 }
 

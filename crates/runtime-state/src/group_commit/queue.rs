@@ -20,14 +20,14 @@ const A_SHARE: usize = 16;
 
 /// A batch and whom to tell.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) batch: Batch,
-    pub(super) reply: Reply,
+pub(crate) struct Job {
+    pub(crate) batch: Batch,
+    pub(crate) reply: Reply,
 }
 
 /// Why a job was not taken in.
 #[derive(Debug)]
-pub(super) enum NotQueued {
+pub(crate) enum NotQueued {
     Full,
     /// The committer has ended.
     Closed,
@@ -35,7 +35,7 @@ pub(super) enum NotQueued {
 
 /// What the committer finds.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// Batches, in their order.
     Group,
     /// None, but a reader has seen an I/O error.
@@ -46,12 +46,12 @@ pub(super) enum Taken {
 
 /// A bounded queue. Its own, because a group is taken under one lock, and a waiting committer is woken once.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
     bound: usize,
     /// Callers of the last group.
-    pub(super) sleepers: Sleepers,
+    pub(crate) sleepers: Sleepers,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize) -> Self {
         let waiting = Waiting { jobs: VecDeque::new(), nudged: false, closed: false, wake_at: AWAKE };
         Self {
             waiting: Mutex::new(waiting),
@@ -83,7 +83,7 @@ impl Queue {
 
     /// Takes the job in, unless the queue is full or closed. Does not wait: a batch that waited for room would be lost
     /// when its future is dropped.
-    pub(super) fn push(&self, job: Job) -> Result<(), NotQueued> {
+    pub(crate) fn push(&self, job: Job) -> Result<(), NotQueued> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(NotQueued::Closed);
@@ -97,21 +97,21 @@ impl Queue {
     }
 
     /// Asks the committer to look at the file.
-    pub(super) fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         let mut waiting = self.lock();
         waiting.nudged = true;
         self.wake(waiting);
     }
 
     /// Takes no more; what is queued is still served.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
         self.wake(waiting);
     }
 
     /// Throws away what is queued: its callers learn that no answer comes.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
         let jobs = mem::take(&mut waiting.jobs);
@@ -121,7 +121,7 @@ impl Queue {
     }
 
     /// Waits for something, and takes at most `most` jobs into the empty `group`.
-    pub(super) fn take(&self, group: &mut Vec<Job>, most: usize) -> Taken {
+    pub(crate) fn take(&self, group: &mut Vec<Job>, most: usize) -> Taken {
         let mut waiting = self.lock();
         loop {
             if !waiting.jobs.is_empty() {
@@ -150,7 +150,7 @@ impl Queue {
     /// The callers of the last group come back when they have their answers. Committing without most of them would
     /// spend a sync on a few batches and leave the rest to the next. So while there are fewer than `expected`, this
     /// waits for the others. Once they do not come in time, there is no patience left.
-    pub(super) fn take_more(
+    pub(crate) fn take_more(
         &self,
         group: &mut Vec<Job>,
         expected: usize,

@@ -2,11 +2,10 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use runtime_state::RedbStore;
+use runtime_state::open;
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::Chance;
 use runtime_traits::store::{Batch, BatchId, Durability, Key, Log, Seq, StateStore, Then, When};
@@ -14,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::redb_faults::HERE;
 
-/// Set in the process that commits and gets killed: the path of its store.
+/// Set in the process that commits and gets killed: the URI of its store.
 const STORE: &str = "KILLED_STORE";
 const WRITERS: u64 = 4;
 
@@ -34,9 +33,9 @@ fn entry(writer: u64, n: u64) -> Vec<u8> {
 }
 
 /// The process that gets killed: says `acknowledged writer n` for every commit that was answered with `Ok` at `Disk`.
-fn commit_until_killed(path: &Path) {
+fn commit_until_killed(uri: &str) {
     block_on(async {
-        let store = Arc::new(RedbStore::open(path).unwrap());
+        let store = open(uri).await.unwrap();
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
             let store = Arc::clone(&store);
@@ -68,28 +67,43 @@ fn commit_until_killed(path: &Path) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill() {
-    if let Some(path) = env::var_os(STORE) {
-        return commit_until_killed(Path::new(&path));
+fn what_redb_has_acknowledged_survives_a_kill() {
+    survive("crash::what_redb_has_acknowledged_survives_a_kill", "redb");
+}
+
+#[test]
+fn what_sled_has_acknowledged_survives_a_kill() {
+    survive("crash::what_sled_has_acknowledged_survives_a_kill", "sled");
+}
+
+fn survive(test: &str, scheme: &str) {
+    if let Ok(uri) = env::var(STORE) {
+        return commit_until_killed(&uri);
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("agents.redb");
+    let uri = format!("{scheme}:{}", folder.path().join("agents").display());
     let mut chance = Chance::new(11);
     let mut acknowledged = [0; WRITERS as usize];
-    for round in 0..10 {
-        let killed = acknowledged_until_killed(&path, 20 + chance.below(300));
+    for round in 0..rounds() {
+        let killed = acknowledged_until_killed(test, &uri, 20 + chance.below(300));
         for (writer, n) in killed {
             acknowledged[writer as usize] = acknowledged[writer as usize].max(n);
         }
-        block_on(check(&path, &acknowledged, round));
+        block_on(check(&uri, &acknowledged, round));
     }
     assert!(acknowledged.iter().all(|n| *n > 0), "a writer never got to write: {acknowledged:?}");
+    println!("{scheme}: {} acknowledged in {} rounds, none lost", acknowledged.iter().sum::<u64>(), rounds());
+}
+
+/// How often the process is killed: `ROUNDS`, by hand.
+fn rounds() -> u32 {
+    env::var("ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
 }
 
 /// Runs this test in a process that commits until it has acknowledged that much, kills it, and answers all
 /// that it had said.
-fn acknowledged_until_killed(path: &Path, enough: u64) -> Vec<(u64, u64)> {
-    let mut child = start(path);
+fn acknowledged_until_killed(test: &str, uri: &str, enough: u64) -> Vec<(u64, u64)> {
+    let mut child = start(test, uri);
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let mut said = Vec::new();
     for line in stdout.lines() {
@@ -108,17 +122,17 @@ fn acknowledged_until_killed(path: &Path, enough: u64) -> Vec<(u64, u64)> {
     said
 }
 
-fn start(path: &Path) -> Child {
+fn start(test: &str, uri: &str) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["redb_crash::what_was_acknowledged_survives_a_kill", "--exact", "--nocapture"])
-        .env(STORE, path)
+        .args([test, "--exact", "--nocapture"])
+        .env(STORE, uri)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-async fn check(path: &Path, acknowledged: &[u64], round: u32) {
-    let store = RedbStore::open(path).unwrap();
+async fn check(uri: &str, acknowledged: &[u64], round: u32) {
+    let store = open(uri).await.unwrap();
     for (writer, acknowledged) in (0..).zip(acknowledged) {
         let tail = store.read(&log(writer), Seq(1), u32::MAX).await.unwrap();
         let last = tail.next.0 - 1;
