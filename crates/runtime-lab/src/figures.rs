@@ -75,11 +75,8 @@ fn fail(error: &FiguresError) -> ExitCode {
 async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
     let plan = Plan::new(args)?;
     let mut figures: Vec<Figure> = Vec::new();
-<<<<<<< HEAD
     for which in args.chosen(area) {
-=======
-    for which in args.chosen() {
-        if which == Which::RedisCommits
+        if matches!(which, Which::RedisCommits | Which::RedisEvents)
             && args.only.is_empty()
             && std::env::var_os(redis_commits::SERVER).is_none()
         {
@@ -89,7 +86,6 @@ async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
             );
             continue;
         }
->>>>>>> main
         eprintln!("measuring {which} …");
         figures.extend(match which {
             Which::NoopRun => noop::measure(&plan).await?,

@@ -17,6 +17,8 @@ use super::{ConnectError, address, server};
 
 /// How long a connection may take to be made and looked at.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long the server may take to rewrite its file after a start. Whoever publishes meanwhile waits no longer than else.
+const REWRITE: Duration = Duration::from_secs(60);
 /// How long a reply may take.
 const REPLY: Duration = Duration::from_secs(5);
 /// How long a command is tried on new connections.
@@ -169,7 +171,11 @@ impl Link {
             Ok((Open { connection, scripts, number }, durability))
         };
         let silent = || self.unreachable(Cause::says(format!("no answer within {} ms", CONNECT.as_millis())));
-        timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(silent()))
+        let (mut open, durability) = timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(silent()))?;
+        let rewriting = server::rewritten(&self.shown, &mut open.connection);
+        let slow = || self.unreachable(Cause::says("it has not rewritten its append-only file yet"));
+        timeout(REWRITE, rewriting).await.unwrap_or_else(|_| Err(slow()))?;
+        Ok((open, durability))
     }
 
     /// A connection of its own. Without a deadline for replies it may wait for what is new.

@@ -1,11 +1,13 @@
 //! Whether a server will do, and what it gives.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use runtime_traits::error::Cause;
 use runtime_traits::store::Durability;
+use tokio::time::sleep;
 
 use super::ConnectError;
 
@@ -23,6 +25,39 @@ pub(super) async fn examine(
     // Hosted servers refuse it; then nothing about their disks can be promised.
     let settings = asked.and_then(|value| Ok(redis::from_redis_value::<HashMap<String, String>>(value)?)).ok();
     judge(&info, settings.as_ref()).map_err(|what| ConnectError::Unsuitable { uri: uri.to_owned(), what })
+}
+
+/// Lets the server rewrite its append-only file, if it has not done so since its start, and waits for the end.
+///
+/// A script is a transaction in that file, and Redis leaves the beginning of one in which the file ended after a kill: the
+/// start after next would apply it by half (decision 29).
+pub(super) async fn rewritten(uri: &str, connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
+    let mut pause = Duration::from_millis(2);
+    loop {
+        let info: RedisResult<String> = redis::cmd("INFO").arg("persistence").query_async(connection).await;
+        match owes_a_rewrite(&info.map_err(|error| refusal(uri, &error))?) {
+            Some(false) => return Ok(()),
+            Some(true) => {
+                // Where somebody was quicker it is refused, and one is running.
+                let _: RedisResult<Value> = redis::cmd("BGREWRITEAOF").query_async(connection).await;
+            }
+            None => {}
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(250));
+    }
+}
+
+/// `None` while one is running.
+fn owes_a_rewrite(info: &str) -> Option<bool> {
+    let is = |wanted: &str| info.lines().any(|line| line.trim() == wanted);
+    if !is("aof_enabled:1") {
+        return Some(false);
+    }
+    if is("aof_rewrite_in_progress:1") || is("aof_rewrite_scheduled:1") {
+        return None;
+    }
+    Some(is("aof_rewrites:0") || !is("aof_last_bgrewrite_status:ok"))
 }
 
 /// Decides by what a server says about itself.
@@ -79,6 +114,18 @@ mod tests {
             SETTINGS.iter().zip(good).map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect();
         settings.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         settings
+    }
+
+    #[test]
+    fn a_file_is_rewritten_once_after_each_start() {
+        let well = "aof_enabled:1\r\naof_last_bgrewrite_status:ok\r\n";
+        let state = |more: &str| owes_a_rewrite(&format!("{well}{more}"));
+        assert_eq!(state("aof_rewrites:0"), Some(true));
+        assert_eq!(state("aof_rewrites:0\r\naof_rewrite_scheduled:1"), None);
+        assert_eq!(state("aof_rewrites:1\r\naof_rewrite_in_progress:1"), None);
+        assert_eq!(state("aof_rewrites:1"), Some(false));
+        assert_eq!(owes_a_rewrite("aof_enabled:1\naof_rewrites:1\naof_last_bgrewrite_status:err"), Some(true));
+        assert_eq!(owes_a_rewrite("aof_enabled:0\naof_rewrites:0"), Some(false));
     }
 
     #[test]

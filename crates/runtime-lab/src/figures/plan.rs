@@ -79,11 +79,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-<<<<<<< HEAD
-    pub(crate) const ALL: [Self; 16] = [
-=======
-    pub(crate) const ALL: [Self; 13] = [
->>>>>>> main
+    pub(crate) const ALL: [Self; 19] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -118,6 +114,9 @@ impl Which {
             | Self::Memory
             | Self::DurableRun
             | Self::GroupCommit
+            | Self::OneWriter
+            | Self::RedisCommits
+            | Self::OpenAfterKill
             | Self::Idle
             | Self::Replay
             | Self::Resume
