@@ -50,6 +50,8 @@ record!(EventRecord, 160, "event");
 /// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorRecord {
+    /// Who wrote it: drawn by each process that takes the subscription.
+    pub writer: [u8; 16],
     /// Whether several may share the work.
     pub group: bool,
     /// How often an event is tried.

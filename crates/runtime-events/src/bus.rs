@@ -205,7 +205,11 @@ impl EventBus {
     ///
     /// # Errors
     /// [`BusError::Malformed`] when the event expects no answer, else as [`publish`](Self::publish).
-    pub async fn reply<D: Serialize + ?Sized>(&self, request: &Event, data: &D) -> Result<Published, BusError> {
+    pub async fn reply<D: Serialize + ?Sized>(
+        &self,
+        request: &Event,
+        data: &D,
+    ) -> Result<Published, BusError> {
         let expects = || BusError::malformed(format!("event {} expects no answer", request.id));
         let topic = request.reply_to.clone().ok_or_else(expects)?;
         self.publish(Event::new(topic, data)?.caused_by(request)).await

@@ -74,7 +74,8 @@ fn sort<A: Announced>() -> Sort {
 /// A segment of a topic made of a text that may be none.
 fn segment(text: &str) -> String {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | ':' | '-');
-    let mut segment: String = text.chars().take(96).map(|letter| if fits(letter) { letter } else { '-' }).collect();
+    let mut segment: String =
+        text.chars().take(96).map(|letter| if fits(letter) { letter } else { '-' }).collect();
     if !segment.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         segment.insert(0, 'x');
     }

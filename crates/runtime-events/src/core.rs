@@ -39,8 +39,10 @@ pub(crate) struct Core {
 /// Answers are heard live, whatever the rules say: the first rule of every bus.
 pub(crate) const REPLIES: &str = "replies";
 /// Dead letters are kept unless the rules say otherwise: the last rule of every bus.
-const DEAD_LETTERS: (&str, Retention) =
-    ("system/dead-letters/*", Retention { age: Some(Duration::from_secs(30 * 86_400)), events: Some(100_000) });
+const DEAD_LETTERS: (&str, Retention) = (
+    "system/dead-letters/*",
+    Retention { age: Some(Duration::from_secs(30 * 86_400)), events: Some(100_000) },
+);
 
 impl Core {
     pub(crate) fn new(mut settings: Settings) -> Arc<Self> {

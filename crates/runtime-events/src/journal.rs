@@ -28,8 +28,8 @@ pub(crate) struct CursorName {
 /// The right to work a durable subscription, until somebody else takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// Whoever wrote the cursor last has it.
-    Written(Option<Revision>),
+    /// Whoever wrote the cursor last has it: as whom, and with which commit, if it was written at all.
+    Written([u8; 16], Option<Revision>),
     /// Whoever knows this has it.
     #[cfg(feature = "redis")]
     Token(String),
@@ -53,7 +53,8 @@ pub(crate) trait Journal: fmt::Debug + Send + Sync + 'static {
     async fn claim(&self, name: &CursorName) -> Result<(Claim, Option<CursorRecord>), BusError>;
 
     /// Writes how far a durable subscription has come, as the one who has it.
-    async fn save(&self, name: &CursorName, claim: &mut Claim, record: &CursorRecord) -> Result<(), BusError>;
+    async fn save(&self, name: &CursorName, claim: &mut Claim, record: &CursorRecord)
+    -> Result<(), BusError>;
 
     /// Gives a durable subscription back.
     async fn release(&self, name: &CursorName, claim: Claim);

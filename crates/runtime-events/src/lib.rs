@@ -12,12 +12,14 @@ mod redis_bus;
 mod store_journal;
 mod system;
 
-pub use bus::{DurableReader, DurableSubscription, EventBus, EventBusBuilder, EventStream, Handled, Subscription};
+pub use bus::{
+    DurableReader, DurableSubscription, EventBus, EventBusBuilder, EventStream, Handled, Subscription,
+};
 pub use in_process::InProcessBus;
 #[cfg(feature = "redis")]
 pub use redis_bus::{ConnectError, RedisBus};
 pub use runtime_traits::bus::{
     Act, Bus, BusError, CloudError, Deliveries, Delivery, Durable, Event, EventId, EventLimits, Failure, Gap,
-    HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern, Position, Published, Retention, Retry,
-    Rights, Rule, Start, Topic, TopicError, TopicRule, Who,
+    HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern, Position, Published, Retention,
+    Retry, Rights, Rule, Start, Topic, TopicError, TopicRule, Who,
 };

@@ -57,8 +57,10 @@ impl RedisBus {
         let journal = RedisJournal::new(Arc::clone(&link), Arc::clone(&hub), Arc::clone(&core));
         let durable = DurableTopics::new(Arc::clone(&core), Arc::new(journal));
         let announced = hub.last_announcement().await;
-        let announced = announced
-            .map_err(|error| ConnectError::Unreachable { uri: link.shown().to_owned(), cause: Cause::of(&error) })?;
+        let announced = announced.map_err(|error| ConnectError::Unreachable {
+            uri: link.shown().to_owned(),
+            cause: Cause::of(&error),
+        })?;
         let mut waiting = JoinSet::new();
         waiting.spawn(Arc::clone(&hub).work(announced));
         Ok(Self { core, link, hub, durable, durability, _waiting: waiting })

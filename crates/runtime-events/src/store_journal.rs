@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use runtime_codec::{CursorRecord, decode, decode_event, encode, encode_event, keys};
 use runtime_traits::Pool;
 use runtime_traits::bus::{BusError, Event, Kept, Page, Position};
@@ -14,7 +13,7 @@ use runtime_traits::clock::Entropy;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, BatchId, Committed, Durability, Log, Seq, StateError, StateStore, Then, When,
+    Batch, BatchId, Committed, Durability, Log, Revision, Seq, StateError, StateStore, Then, When,
 };
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -41,7 +40,12 @@ pub(crate) struct StoreJournal {
 }
 
 impl StoreJournal {
-    pub(crate) fn new(store: Arc<dyn StateStore>, pool: Pool, durability: Durability, core: Arc<Core>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn StateStore>,
+        pool: Pool,
+        durability: Durability,
+        core: Arc<Core>,
+    ) -> Self {
         Self { store, pool, durability, core, bells: Mutex::default() }
     }
 
@@ -56,10 +60,24 @@ impl StoreJournal {
     }
 
     fn new_id(&self) -> BatchId {
+        BatchId(u128::from_le_bytes(self.random()))
+    }
+
+    fn random(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         let entropy: &dyn Entropy = &*self.core.settings.entropy;
         entropy.fill(&mut bytes);
-        BatchId(u128::from_le_bytes(bytes))
+        bytes
+    }
+
+    /// A cursor as it is kept, and the commit that wrote it.
+    async fn kept(&self, name: &CursorName) -> Result<Option<(Revision, CursorRecord)>, BusError> {
+        let key = keys::subscription(self.pool, &name.place.tenant, &name.place.topic, &name.name);
+        let cells =
+            patiently(silent(), || self.store.get(std::slice::from_ref(&key))).await.map_err(of_store)?;
+        let Some(cell) = cells.into_iter().next().flatten() else { return Ok(None) };
+        let record = decode::<CursorRecord>(&cell.value).map_err(|error| damaged(&name.place, &error))?;
+        Ok(Some((cell.revision, record)))
     }
 
     fn log(&self, place: &Place) -> Log {
@@ -97,6 +115,9 @@ impl Journal for StoreJournal {
         let committed = self.commit(self.batch(id, log.partition, Vec::new(), then)).await;
         let committed = committed.map_err(|error| match error {
             StateError::Unknown { .. } => BusError::Unknown { id: event.id, cause: Cause::of(&error) },
+            StateError::TooLarge { limit, .. } => {
+                BusError::TooLarge { size: event.size(), limit: usize::try_from(limit).unwrap_or(usize::MAX) }
+            }
             error => of_store(error),
         })?;
         let position = committed.appended.last().map_or(Position::FIRST, |seq| Position(seq.0));
@@ -107,7 +128,8 @@ impl Journal for StoreJournal {
 
     async fn read(&self, place: &Place, from: Position, limit: u32) -> Result<Page, BusError> {
         let log = self.log(place);
-        let tail = patiently(silent(), || self.store.read(&log, Seq(from.0), limit)).await.map_err(of_store)?;
+        let tail =
+            patiently(silent(), || self.store.read(&log, Seq(from.0), limit)).await.map_err(of_store)?;
         let mut events = Vec::with_capacity(tail.entries.len());
         for (nth, entry) in tail.entries.iter().enumerate() {
             let position = Position(tail.first.0 + nth as u64);
@@ -126,37 +148,39 @@ impl Journal for StoreJournal {
     }
 
     async fn claim(&self, name: &CursorName) -> Result<(Claim, Option<CursorRecord>), BusError> {
-        let key = keys::subscription(self.pool, &name.place.tenant, &name.place.topic, &name.name);
-        let cells = patiently(silent(), || self.store.get(std::slice::from_ref(&key))).await.map_err(of_store)?;
-        let Some(cell) = cells.into_iter().next().flatten() else { return Ok((Claim::Written(None), None)) };
-        let record = decode::<CursorRecord>(&cell.value).map_err(|error| damaged(&name.place, &error))?;
-        Ok((Claim::Written(Some(cell.revision)), Some(record)))
+        let (revision, record) = self.kept(name).await?.unzip();
+        Ok((Claim::Written(self.random(), revision), record))
     }
 
-    async fn save(&self, name: &CursorName, claim: &mut Claim, record: &CursorRecord) -> Result<(), BusError> {
+    async fn save(
+        &self,
+        name: &CursorName,
+        claim: &mut Claim,
+        record: &CursorRecord,
+    ) -> Result<(), BusError> {
         let key = keys::subscription(self.pool, &name.place.tenant, &name.place.topic, &name.name);
-        let when = match claim {
-            Claim::Written(None) => When::Absent(key.clone()),
-            Claim::Written(Some(revision)) => When::Revision(key.clone(), *revision),
+        let (writer, written) = match claim {
+            Claim::Written(writer, written) => (*writer, written),
             #[cfg(feature = "redis")]
             Claim::Token(_) => return Err(taken(name)),
         };
-        let partition = key.partition;
-        let value: Bytes = encode(record);
-        let batch = self.batch(self.new_id(), partition, vec![when], vec![Then::Put(key.clone(), value.clone())]);
+        let when = match written {
+            None => When::Absent(key.clone()),
+            Some(revision) => When::Revision(key.clone(), *revision),
+        };
+        let record = CursorRecord { writer, ..record.clone() };
+        let batch =
+            self.batch(self.new_id(), key.partition, vec![when], vec![Then::Put(key, encode(&record))]);
         match self.commit(batch).await {
             Ok(committed) => {
-                *claim = Claim::Written(Some(committed.revision));
+                *written = Some(committed.revision);
                 Ok(())
             }
             Err(StateError::Conflict { .. }) => {
                 // It may be this process's own, of which it was never told.
-                let (there, found) = self.claim(name).await?;
-                if found.as_ref() == Some(record) {
-                    *claim = there;
-                    return Ok(());
-                }
-                Err(taken(name))
+                let Some((revision, found)) = self.kept(name).await? else { return Err(taken(name)) };
+                *written = Some(revision);
+                if found == record { Ok(()) } else { Err(taken(name)) }
             }
             Err(error) => Err(of_store(error)),
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    Child, CodecError, ContentRef, Cursor, CursorRecord, Due, EndedRun, EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved,
-    Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment,
-    SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, WantRecord, decode,
-    decode_entry, encode, encode_entry, file::FileContent,
+    Child, CodecError, ContentRef, Cursor, CursorRecord, Due, EndedRun, EventRecord, IdemRecord, InboxMail,
+    IndexRef, Kept, LastSaved, Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record,
+    SavedSession, Segment, SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord,
+    WantRecord, decode, decode_entry, encode, encode_entry, file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -494,6 +494,7 @@ fn events() -> Vec<Sample> {
         ..least.clone()
     };
     let cursor = CursorRecord {
+        writer: [6; 16],
         group: true,
         attempts: 5,
         first_pause: 200,

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_traits::bus::{
-    BusError, EventLimits, Pattern, Retention, Rights, TopicRule, Who,
-};
+use runtime_traits::bus::{BusError, EventLimits, Pattern, Retention, Rights, TopicRule, Who};
 use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::store::{Durability, StateStore};
 use runtime_traits::{Pool, Tenant};
@@ -143,7 +141,12 @@ impl EventBusBuilder {
     }
 
     /// As [`build_over`](Self::build_over), as the contract. The topics lie in the partitions of `pool`.
-    pub fn in_process_over(self, store: Arc<dyn StateStore>, pool: Pool, durability: Durability) -> InProcessBus {
+    pub fn in_process_over(
+        self,
+        store: Arc<dyn StateStore>,
+        pool: Pool,
+        durability: Durability,
+    ) -> InProcessBus {
         let core = Core::new(self.settings);
         let journal = StoreJournal::new(store, pool, durability, Arc::clone(&core));
         InProcessBus::new(core, Some(Arc::new(journal)))

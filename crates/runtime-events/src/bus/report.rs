@@ -56,7 +56,12 @@ impl Reporter {
 
     /// A handler was too slow.
     pub(crate) async fn lost(&self, gap: &Gap) {
-        tracing::warn!(subscription = self.subscription, from = gap.from.0, to = gap.to.0, "a handler lost events");
+        tracing::warn!(
+            subscription = self.subscription,
+            from = gap.from.0,
+            to = gap.to.0,
+            "a handler lost events"
+        );
         let (owner, subscription) = (self.owner.clone(), self.subscription.clone());
         self.tell(&HandlerLost { owner, subscription, from: gap.from.0, to: gap.to.0 }, None).await;
     }

@@ -65,7 +65,12 @@ pub(super) enum Joined {
 }
 
 impl Cursor {
-    pub(super) fn new(name: CursorName, durable: &Durable, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        name: CursorName,
+        durable: &Durable,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let window = Window::of(&blank(durable.group, &durable.retry));
         Self {
             name,

@@ -55,7 +55,8 @@ impl Desk {
     /// Becomes the reader of a durable subscription, or a member of its group.
     pub(crate) async fn open(self: &Arc<Self>, durable: &Durable) -> Result<Member, BusError> {
         self.core.retention(&durable.topic)?;
-        let name = CursorName { place: Place::new(&durable.tenant, &durable.topic), name: durable.name.clone() };
+        let name =
+            CursorName { place: Place::new(&durable.tenant, &durable.topic), name: durable.name.clone() };
         loop {
             let cursor = match lock(&self.cursors).entry(name.clone()) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
@@ -103,6 +104,8 @@ impl Desk {
             }
         };
         cursor.go_on(&record);
+        // Somebody whose turn failed may have taken it out meanwhile.
+        lock(&self.cursors).entry(cursor.name.clone()).or_insert_with(|| Arc::clone(cursor));
         let (desk, cursor) = (Arc::downgrade(self), Arc::clone(cursor));
         self.spawn(async move {
             cursor.work(claim).await;
@@ -116,9 +119,14 @@ impl Desk {
 
     async fn starting_place(&self, place: &Place, start: Start) -> Result<Position, BusError> {
         match start {
-            Start::Earliest => Ok(self.journal.read(place, Position::FIRST, 1).await?.first.max(Position::FIRST)),
+            Start::Earliest => {
+                Ok(self.journal.read(place, Position::FIRST, 1).await?.first.max(Position::FIRST))
+            }
             Start::Latest => Ok(self.journal.read(place, Position::FIRST, 1).await?.next),
-            Start::At(position) => self.page(place, position.max(Position::FIRST), 1).await.map(|_| position.max(Position::FIRST)),
+            Start::At(position) => self
+                .page(place, position.max(Position::FIRST), 1)
+                .await
+                .map(|_| position.max(Position::FIRST)),
             Start::Since(time) => find(&*self.journal, place, time).await,
         }
     }
@@ -160,7 +168,11 @@ impl Desk {
         };
         let here = {
             let cursors = lock(&self.cursors);
-            cursors.values().filter(|cursor| cursor.name.place == *place).map(|cursor| cursor.done_up_to()).min()
+            cursors
+                .values()
+                .filter(|cursor| cursor.name.place == *place)
+                .map(|cursor| cursor.done_up_to())
+                .min()
         };
         let elsewhere = self.journal.slowest_elsewhere(place).await?;
         let slowest = [here, elsewhere].into_iter().flatten().min();

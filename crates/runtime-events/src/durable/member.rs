@@ -3,11 +3,14 @@
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use runtime_traits::bus::{BusError, Deliveries, Delivery, Event, EventId, Failure, Headers, Position, Topic};
+use runtime_traits::bus::{
+    BusError, Deliveries, Delivery, Event, EventId, Failure, Headers, Position, Topic,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Desk;
 use super::cursor::Cursor;
+use crate::journal::Place;
 
 /// A reader of a durable subscription.
 #[derive(Debug)]
@@ -45,7 +48,11 @@ impl Deliveries for Member {
             return Ok(false);
         }
         let letter = self.letter(&event, position, attempt, failure)?;
-        cursor.journal.append(&Arc::new(letter)).await?;
+        let place = Place::of(&letter);
+        let (at, _) = cursor.journal.append(&Arc::new(letter)).await?;
+        if let Some(desk) = self.desk.upgrade() {
+            desk.appended(place, at);
+        }
         self.done(position).await?;
         Ok(true)
     }
@@ -53,7 +60,13 @@ impl Deliveries for Member {
 
 impl Member {
     /// The dead letter of an event. It has the same id however often it is written.
-    fn letter(&self, event: &Event, position: Position, attempts: u32, failure: &Failure) -> Result<Event, BusError> {
+    fn letter(
+        &self,
+        event: &Event,
+        position: Position,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Result<Event, BusError> {
         let name = &self.cursor.name.name;
         let mut letter = event.clone();
         letter.topic = Topic::dead_letters(name.as_str())?;
@@ -91,7 +104,8 @@ fn dead_id(event: &Event, name: &str, position: Position) -> EventId {
 
 /// A text as the value of a header.
 fn sayable(text: &str) -> String {
-    let mut said: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut said: String =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let mut end = said.len().min(Headers::VALUE);
     while !said.is_char_boundary(end) {
         end -= 1;

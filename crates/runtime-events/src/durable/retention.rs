@@ -13,7 +13,8 @@ pub(super) fn below(
     slowest: Option<Position>,
 ) -> Position {
     let by_age = old.unwrap_or(Position::FIRST);
-    let by_number = retention.events.map_or(Position::FIRST, |events| Position(next.0.saturating_sub(events).max(1)));
+    let by_number =
+        retention.events.map_or(Position::FIRST, |events| Position(next.0.saturating_sub(events).max(1)));
     let by_number = slowest.map_or(by_number, |slowest| by_number.min(slowest.next()));
     by_age.max(by_number)
 }

@@ -35,12 +35,23 @@ impl DurableTopics {
         Ok(Box::new(self.desk.open(durable).await?))
     }
 
-    pub(crate) async fn read(&self, who: &Who, place: &Place, from: Position, limit: u32) -> Result<Page, BusError> {
+    pub(crate) async fn read(
+        &self,
+        who: &Who,
+        place: &Place,
+        from: Position,
+        limit: u32,
+    ) -> Result<Page, BusError> {
         self.may_read(who, place)?;
         self.desk.page(place, from, limit).await
     }
 
-    pub(crate) async fn find(&self, who: &Who, place: &Place, time: UnixMillis) -> Result<Position, BusError> {
+    pub(crate) async fn find(
+        &self,
+        who: &Who,
+        place: &Place,
+        time: UnixMillis,
+    ) -> Result<Position, BusError> {
         self.may_read(who, place)?;
         find(&*self.journal, place, time).await
     }

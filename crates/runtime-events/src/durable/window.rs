@@ -207,6 +207,7 @@ impl Window {
 pub(super) fn blank(group: bool, retry: &Retry) -> CursorRecord {
     let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     CursorRecord {
+        writer: [0; 16],
         group,
         attempts: retry.attempts,
         first_pause: ms(retry.first),

@@ -124,7 +124,12 @@ impl Ring {
 
     /// Moves all that there is into `hand`, which is empty. Answers with the number that comes next, or `None` when
     /// nothing will come any more.
-    pub(crate) fn take(&self, hand: &mut VecDeque<Numbered>, from: u64, cx: &Context<'_>) -> Poll<Option<u64>> {
+    pub(crate) fn take(
+        &self,
+        hand: &mut VecDeque<Numbered>,
+        from: u64,
+        cx: &Context<'_>,
+    ) -> Poll<Option<u64>> {
         let mut state = self.state();
         if !state.events.is_empty() {
             std::mem::swap(&mut state.events, hand);

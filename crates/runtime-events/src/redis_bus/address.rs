@@ -31,7 +31,9 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_password() {
-        for uri in ["redis://ann:secret@host/x", "redis+unix:///p?pass=secret&db=x", "rediss://:secret@h", "secret"] {
+        for uri in
+            ["redis://ann:secret@host/x", "redis+unix:///p?pass=secret&db=x", "rediss://:secret@h", "secret"]
+        {
             let error = client(uri).expect_err(uri);
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
         }

@@ -7,7 +7,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
     /// The address is none.
-    #[error("`{uri}` is no address of a Redis server ({cause}): use redis://HOST:PORT/DATABASE or redis+unix:///PATH")]
+    #[error(
+        "`{uri}` is no address of a Redis server ({cause}): use redis://HOST:PORT/DATABASE or redis+unix:///PATH"
+    )]
     BadAddress {
         /// The address.
         uri: String,
@@ -15,7 +17,9 @@ pub enum ConnectError {
         cause: Cause,
     },
     /// Nobody answers there.
-    #[error("the Redis server at `{uri}` cannot be reached ({cause}): see that it runs and that the address is right")]
+    #[error(
+        "the Redis server at `{uri}` cannot be reached ({cause}): see that it runs and that the address is right"
+    )]
     Unreachable {
         /// The address.
         uri: String,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use runtime_codec::decode_event;
-use runtime_traits::bus::{BusError, Delivery, Listener, Live, Pattern, Position};
 use runtime_traits::Tenant;
+use runtime_traits::bus::{BusError, Delivery, Listener, Live, Pattern, Position};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -166,9 +166,17 @@ impl Hub {
         ids: &[String],
     ) -> Result<Value, String> {
         let mut cmd = redis::cmd("XREAD");
-        cmd.arg("COUNT").arg(COUNT).arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("STREAMS").arg(streams).arg(ids);
+        cmd.arg("COUNT")
+            .arg(COUNT)
+            .arg("BLOCK")
+            .arg(BLOCK.as_millis() as u64)
+            .arg("STREAMS")
+            .arg(streams)
+            .arg(ids);
         let answer = timeout(BLOCK + GRACE, cmd.query_async(connection)).await;
-        answer.map_err(|_| "the server does not answer".to_owned())?.map_err(|error: RedisError| error.to_string())
+        answer
+            .map_err(|_| "the server does not answer".to_owned())?
+            .map_err(|error: RedisError| error.to_string())
     }
 
     /// The topics that somebody reads, with the last place that was seen. The others are let go.

@@ -12,8 +12,8 @@ use runtime_traits::clock::Entropy;
 use tokio::time::{sleep, timeout};
 
 use super::hub::Hub;
-use super::link::{Link, text};
 use super::keys;
+use super::link::{Link, text};
 use super::scripts::Script;
 use crate::core::{Core, REPLIES};
 use crate::journal::{Claim, CursorName, Journal, Place};
@@ -128,7 +128,8 @@ impl Journal for RedisJournal {
         let claiming = async {
             loop {
                 let args = [token.as_bytes(), ms.as_bytes()];
-                let (won, answer): (u8, Value) = self.link.script(Script::Claim, &[&lease, &cursor], &args).await?;
+                let (won, answer): (u8, Value) =
+                    self.link.script(Script::Claim, &[&lease, &cursor], &args).await?;
                 match (won, answer) {
                     (1, Value::BulkString(record)) => {
                         let record = decode(&record).map_err(|error| damaged(&name.place, &error))?;
@@ -148,7 +149,12 @@ impl Journal for RedisJournal {
         timeout(self.lease + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(busy()))
     }
 
-    async fn save(&self, name: &CursorName, claim: &mut Claim, record: &CursorRecord) -> Result<(), BusError> {
+    async fn save(
+        &self,
+        name: &CursorName,
+        claim: &mut Claim,
+        record: &CursorRecord,
+    ) -> Result<(), BusError> {
         let Claim::Token(token) = claim else { return Err(taken(name)) };
         let place = &name.place;
         let keys = [keys::lease(place, &name.name), keys::cursor(place, &name.name), keys::names(place)];
@@ -192,12 +198,15 @@ pub(super) async fn last_of(link: &Link, place: &Place) -> Result<Position, BusE
 /// The entries of a stream as the server sends them: places and bytes.
 pub(super) fn entries(value: &Value) -> Option<Vec<(Position, &[u8])>> {
     let Value::Array(entries) = value else { return None };
-    entries.iter().map(|entry| {
-        let Value::Array(parts) = entry else { return None };
-        let [id, Value::Array(fields)] = &parts[..] else { return None };
-        let [_, Value::BulkString(bytes)] = &fields[..] else { return None };
-        Some((position(text(id)?)?, &bytes[..]))
-    }).collect()
+    entries
+        .iter()
+        .map(|entry| {
+            let Value::Array(parts) = entry else { return None };
+            let [id, Value::Array(fields)] = &parts[..] else { return None };
+            let [_, Value::BulkString(bytes)] = &fields[..] else { return None };
+            Some((position(text(id)?)?, &bytes[..]))
+        })
+        .collect()
 }
 
 fn position(id: &str) -> Option<Position> {

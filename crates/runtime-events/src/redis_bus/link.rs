@@ -116,10 +116,13 @@ impl Link {
                     // The server is not what it was.
                     Err(error) => return Err(Cause::of(&error)),
                     Ok(open) => {
-                        let answer: RedisResult<T> = ask(&open).query_async(&mut open.connection.clone()).await;
+                        let answer: RedisResult<T> =
+                            ask(&open).query_async(&mut open.connection.clone()).await;
                         match answer {
                             Ok(answer) => return Ok(answer),
-                            Err(error) if self.may_be_tried_again(&error, open.number).await => Cause::of(&error),
+                            Err(error) if self.may_be_tried_again(&error, open.number).await => {
+                                Cause::of(&error)
+                            }
                             Err(error) => return Err(Cause::of(&error)),
                         }
                     }
@@ -131,7 +134,9 @@ impl Link {
         };
         let answer = timeout(PATIENCE, trying).await;
         let silent = || Cause::says(format!("no answer from Redis within {} s", PATIENCE.as_secs()));
-        answer.unwrap_or_else(|_| Err(last.unwrap_or_else(silent))).map_err(|cause| BusError::Unavailable { cause })
+        answer
+            .unwrap_or_else(|_| Err(last.unwrap_or_else(silent)))
+            .map_err(|cause| BusError::Unavailable { cause })
     }
 
     /// Whether it may be; the connection is given up where that helps.
@@ -179,8 +184,12 @@ impl Link {
     }
 
     /// A connection of its own. Without a deadline for replies it may wait for what is new.
-    pub(super) async fn connection(&self, reply: Option<Duration>) -> Result<MultiplexedConnection, ConnectError> {
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(reply);
+    pub(super) async fn connection(
+        &self,
+        reply: Option<Duration>,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(reply);
         let made = self.client.get_multiplexed_async_connection_with_config(&config).await;
         made.map_err(|error| server::refusal(&self.shown, &error))
     }

@@ -21,9 +21,11 @@ pub(super) async fn examine(
 ) -> Result<Durability, ConnectError> {
     let refused = |error: RedisError| refusal(uri, &error);
     let info: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
-    let asked: RedisResult<Value> = redis::cmd("CONFIG").arg("GET").arg(&SETTINGS[..]).query_async(connection).await;
+    let asked: RedisResult<Value> =
+        redis::cmd("CONFIG").arg("GET").arg(&SETTINGS[..]).query_async(connection).await;
     // Hosted servers refuse it; then nothing about their disks can be promised.
-    let settings = asked.and_then(|value| Ok(redis::from_redis_value::<HashMap<String, String>>(value)?)).ok();
+    let settings =
+        asked.and_then(|value| Ok(redis::from_redis_value::<HashMap<String, String>>(value)?)).ok();
     judge(&info, settings.as_ref()).map_err(|what| ConnectError::Unsuitable { uri: uri.to_owned(), what })
 }
 
@@ -77,14 +79,19 @@ fn judge(info: &str, settings: Option<&HashMap<String, String>>) -> Result<Durab
     if !is("maxmemory-policy", "noeviction") {
         return Err("it may evict events; set its `maxmemory-policy` to `noeviction`".to_owned());
     }
-    let syncs = is("appendonly", "yes") && is("appendfsync", "always") && is("no-appendfsync-on-rewrite", "no");
+    let syncs =
+        is("appendonly", "yes") && is("appendfsync", "always") && is("no-appendfsync-on-rewrite", "no");
     Ok(if syncs { Durability::Disk } else { Durability::Process })
 }
 
 /// What an error means to who connects.
 pub(super) fn refusal(uri: &str, error: &RedisError) -> ConnectError {
     let (uri, cause) = (uri.to_owned(), Cause::of(error));
-    if is_passing(error) { ConnectError::Unreachable { uri, cause } } else { ConnectError::Refused { uri, cause } }
+    if is_passing(error) {
+        ConnectError::Unreachable { uri, cause }
+    } else {
+        ConnectError::Refused { uri, cause }
+    }
 }
 
 /// Whether it may be otherwise in a moment: the connection has gone, or the server is not ready.
@@ -124,7 +131,10 @@ mod tests {
         assert_eq!(state("aof_rewrites:0\r\naof_rewrite_scheduled:1"), None);
         assert_eq!(state("aof_rewrites:1\r\naof_rewrite_in_progress:1"), None);
         assert_eq!(state("aof_rewrites:1"), Some(false));
-        assert_eq!(owes_a_rewrite("aof_enabled:1\naof_rewrites:1\naof_last_bgrewrite_status:err"), Some(true));
+        assert_eq!(
+            owes_a_rewrite("aof_enabled:1\naof_rewrites:1\naof_last_bgrewrite_status:err"),
+            Some(true)
+        );
         assert_eq!(owes_a_rewrite("aof_enabled:0\naof_rewrites:0"), Some(false));
     }
 

@@ -18,7 +18,7 @@ fn completed() -> RunCompleted {
 #[test]
 fn topics_are_those_of_the_catalogue() {
     assert_eq!(completed().topic().as_str(), "agents/librarian/run.completed");
-    assert_eq!(NodeJoined { node: "-ä b/".to_owned() }.topic().as_str(), "cluster/x--b-/node.joined");
+    assert_eq!(NodeJoined { node: "-ä b/".to_owned() }.topic().as_str(), "cluster/x---b-/node.joined");
     let lost = HandlerLost { owner: String::new(), subscription: "a".to_owned(), from: 1, to: 2 };
     assert_eq!(lost.topic().as_str(), "system/handler.lost");
     for topic in [completed().topic(), lost.topic()] {

@@ -35,7 +35,8 @@ pub(crate) struct InRedis {
 }
 
 fn builder(settings: BusSettings) -> EventBusBuilder {
-    let builder = EventBusBuilder::default().limits(settings.limits).rights(settings.rights).clock(settings.clock);
+    let builder =
+        EventBusBuilder::default().limits(settings.limits).rights(settings.rights).clock(settings.clock);
     settings.rules.into_iter().fold(builder, EventBusBuilder::rule)
 }
 

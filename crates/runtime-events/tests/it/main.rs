@@ -9,6 +9,7 @@ mod model;
 mod redis_faults;
 mod soak;
 mod store_faults;
+mod wrong;
 
 use std::sync::Arc;
 

@@ -73,7 +73,7 @@ impl Reader {
         if self.done == self.hand {
             let end = self.cut.unwrap_or(self.events.len());
             let kept = if self.strict { self.done } else { self.done.max(end.saturating_sub(ring)) };
-            if self.done == end {
+            if self.done >= end {
                 let cut = self.cut.filter(|cut| *cut == self.done)?;
                 self.done += 1;
                 self.hand = self.done;

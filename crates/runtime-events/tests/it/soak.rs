@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::env;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ fn handles_in_a_process_of_its_own() {
     let Ok(uri) = env::var(URI) else { return };
     block_on(async {
         let bus = builder().connect(&uri).await.unwrap();
-        let retry = Retry { attempts: 10, first: Duration::from_millis(1), longest: Duration::from_millis(4) };
+        let retry =
+            Retry { attempts: 10, first: Duration::from_millis(1), longest: Duration::from_millis(4) };
         loop {
             let opened = bus.durable("kept/soak", "handler").unwrap().group().retry(retry).open().await;
             let Ok(reader) = opened else { continue };

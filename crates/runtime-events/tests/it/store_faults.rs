@@ -92,7 +92,10 @@ async fn what_is_done_while_the_store_is_away_is_saved_when_it_is_back() {
 async fn who_has_lost_a_cursor_to_another_process_is_told() {
     let store: Arc<MapStore> = Arc::new(MapStore::new());
     let bus = |store: &Arc<MapStore>| {
-        EventBus::builder().keep("kept/*", Retention::default()).unwrap().build_over(Arc::clone(store) as Arc<_>)
+        EventBus::builder()
+            .keep("kept/*", Retention::default())
+            .unwrap()
+            .build_over(Arc::clone(store) as Arc<_>)
     };
     let (one, two) = (bus(&store), bus(&store));
     for number in 1..=3 {

@@ -10,9 +10,10 @@ mod live;
 mod refusing;
 mod scene;
 mod sharing;
-
+mod wrong;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -25,7 +26,7 @@ pub use kept::{kept_when_ok, numbered_without_gap, once_by_id, replayed};
 pub use live::{disconnect_is_told, gap_is_exact, heard_in_order, nothing_else, slow_slows_nobody};
 pub use refusing::refused_leaves_nothing;
 pub use sharing::shared_by_a_group;
-
+pub use wrong::{Flaw, WrongBuses};
 
 /// How a bus of the suite is to be set.
 #[derive(Clone, Debug)]
@@ -48,6 +49,11 @@ pub trait BusFixture: Send + Sync {
 
     /// Ends the bus as a kill of its process does, and opens one over what is left, with the same settings.
     async fn crash(&self, bus: Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus>;
+
+    /// How long a case waits for what has to come.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(20)
+    }
 }
 
 /// A clause and its test.

@@ -136,7 +136,8 @@ impl Event {
             data: bytes::Bytes::new(),
         };
         if let Some(time) = cloud.time {
-            event.time = time_text::read(&time).ok_or_else(|| wrong("time", "a moment by RFC 3339, 1970 or later"))?;
+            event.time =
+                time_text::read(&time).ok_or_else(|| wrong("time", "a moment by RFC 3339, 1970 or later"))?;
         }
         cloud.headers.remove("data");
         event.data = match (said.data, cloud.headers.remove("data_base64")) {

@@ -24,7 +24,9 @@ pub enum BusError {
         what: String,
     },
     /// The event is too large.
-    #[error("the event has {size} bytes, and {limit} are allowed: keep the content elsewhere and publish its place")]
+    #[error(
+        "the event has {size} bytes, and {limit} are allowed: keep the content elsewhere and publish its place"
+    )]
     TooLarge {
         /// Its size.
         size: usize,
@@ -32,7 +34,9 @@ pub enum BusError {
         limit: usize,
     },
     /// Events cause each other without end.
-    #[error("the event about `{topic}` is more than {limit} hops from the first of its chain: do handlers answer each other?")]
+    #[error(
+        "the event about `{topic}` is more than {limit} hops from the first of its chain: do handlers answer each other?"
+    )]
     TooManyHops {
         /// Its topic.
         topic: Topic,
@@ -62,7 +66,9 @@ pub enum BusError {
         topic: Topic,
     },
     /// A durable subscription of this name has other settings.
-    #[error("the durable subscription `{name}` to `{topic}` has another {what} ({kept}, not {given}): use its own, or another name")]
+    #[error(
+        "the durable subscription `{name}` to `{topic}` has another {what} ({kept}, not {given}): use its own, or another name"
+    )]
     SettingsDiffer {
         /// Its name.
         name: String,
@@ -76,7 +82,9 @@ pub enum BusError {
         given: String,
     },
     /// A durable subscription has its reader already.
-    #[error("the durable subscription `{name}` to `{topic}` has a reader already: make it a group to share the work")]
+    #[error(
+        "the durable subscription `{name}` to `{topic}` has a reader already: make it a group to share the work"
+    )]
     Busy {
         /// Its name.
         name: String,
@@ -139,7 +147,10 @@ impl BusError {
 
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Unavailable { .. } | Self::Taken { .. } | Self::Busy { .. })
+        matches!(
+            self,
+            Self::Unknown { .. } | Self::Unavailable { .. } | Self::Taken { .. } | Self::Busy { .. }
+        )
     }
 }
 

@@ -108,7 +108,9 @@ impl Event {
     /// [`BusError::Malformed`] when it is no JSON of a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, BusError> {
         let read = serde_json::from_slice(&self.data);
-        read.map_err(|error| BusError::malformed(format!("the data of event {} cannot be read: {error}", self.id)))
+        read.map_err(|error| {
+            BusError::malformed(format!("the data of event {} cannot be read: {error}", self.id))
+        })
     }
 
     /// Says that `cause` made somebody publish it: it joins that one's chain, one hop further, in its tenant.
@@ -188,7 +190,9 @@ impl FromStr for EventId {
     type Err = NameError;
 
     fn from_str(given: &str) -> Result<Self, NameError> {
-        Uuid::try_parse(given).map(Self).map_err(|_| NameError::new("event", given, "a UUID, as 32 hexadecimal digits"))
+        Uuid::try_parse(given)
+            .map(Self)
+            .map_err(|_| NameError::new("event", given, "a UUID, as 32 hexadecimal digits"))
     }
 }
 

@@ -17,13 +17,18 @@ pub struct Headers(BTreeMap<String, String>);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HeaderError {
     /// Its name is none.
-    #[error("`{name}` names no header: use 1 to 20 of a-z and 0-9, and no name that CloudEvents or this bus has taken")]
+    #[error(
+        "`{name}` names no header: use 1 to 20 of a-z and 0-9, and no name that CloudEvents or this bus has taken"
+    )]
     Name {
         /// The name, cut.
         name: String,
     },
     /// Its value is too long or has control characters.
-    #[error("the value of the header `{name}` is none: use at most {} bytes without control characters", Headers::VALUE)]
+    #[error(
+        "the value of the header `{name}` is none: use at most {} bytes without control characters",
+        Headers::VALUE
+    )]
     Value {
         /// The header.
         name: String,
@@ -41,8 +46,21 @@ pub enum HeaderError {
 
 /// What an attribute of a CloudEvent is named that is no header.
 const TAKEN: [&str; 15] = [
-    "id", "source", "type", "specversion", "time", "data", "subject", "dataschema", "datacontenttype", "tenant", "run",
-    "causationid", "correlationid", "hops", "replyto",
+    "id",
+    "source",
+    "type",
+    "specversion",
+    "time",
+    "data",
+    "subject",
+    "dataschema",
+    "datacontenttype",
+    "tenant",
+    "run",
+    "causationid",
+    "correlationid",
+    "hops",
+    "replyto",
 ];
 
 impl Headers {

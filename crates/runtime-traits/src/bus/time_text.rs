@@ -18,7 +18,8 @@ pub(super) fn read(text: &str) -> Option<UnixMillis> {
         let part = text.get(from..to)?;
         part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i64>().ok())?
     };
-    let mark = |at: usize, of: &[u8]| text.as_bytes().get(at).is_some_and(|found| of.contains(found)).then_some(());
+    let mark =
+        |at: usize, of: &[u8]| text.as_bytes().get(at).is_some_and(|found| of.contains(found)).then_some(());
     mark(4, b"-").and(mark(7, b"-")).and(mark(10, b"Tt ")).and(mark(13, b":")).and(mark(16, b":"))?;
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
@@ -91,13 +92,22 @@ mod tests {
     #[test]
     fn other_forms_are_read_and_what_is_none_is_not() {
         let moment = Some(UnixMillis(1_800_000_000_000));
-        for same in ["2027-01-15T08:00:00Z", "2027-01-15t10:30:00.0000009+02:30", "2027-01-15 00:00:00-08:00"] {
+        for same in ["2027-01-15T08:00:00Z", "2027-01-15t10:30:00.0000009+02:30", "2027-01-15 00:00:00-08:00"]
+        {
             assert_eq!(read(same), moment, "{same}");
         }
-        for wrong in
-            ["", "2027-01-15", "2027-02-29T08:00:00Z", "2027-13-01T08:00:00Z", "2027-01-15T24:00:00Z", "2027-01-15T08:00:00",
-             "1969-12-31T23:59:59Z", "2027-01-15T08:00:00.Z", "+027-01-15T08:00:00Z", "2027-01-15T08:00:00Zé"]
-        {
+        for wrong in [
+            "",
+            "2027-01-15",
+            "2027-02-29T08:00:00Z",
+            "2027-13-01T08:00:00Z",
+            "2027-01-15T24:00:00Z",
+            "2027-01-15T08:00:00",
+            "1969-12-31T23:59:59Z",
+            "2027-01-15T08:00:00.Z",
+            "+027-01-15T08:00:00Z",
+            "2027-01-15T08:00:00Zé",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

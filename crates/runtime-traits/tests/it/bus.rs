@@ -31,7 +31,8 @@ fn topics() -> Vec<Topic> {
 }
 
 fn topic() -> impl Strategy<Value = Topic> {
-    select(vec!["a", "orders/new", "agents/agent:main.1.0/run.completed"]).prop_map(|topic| topic.parse().unwrap())
+    select(vec!["a", "orders/new", "agents/agent:main.1.0/run.completed"])
+        .prop_map(|topic| topic.parse().unwrap())
 }
 
 fn id() -> impl Strategy<Value = EventId> {
@@ -39,24 +40,27 @@ fn id() -> impl Strategy<Value = EventId> {
 }
 
 fn an_event() -> impl Strategy<Value = Event> {
-    let ids = (id(), proptest::option::of(id()), proptest::option::of(id()), proptest::option::of(any::<u128>()));
+    let ids =
+        (id(), proptest::option::of(id()), proptest::option::of(id()), proptest::option::of(any::<u128>()));
     let said = (any::<bool>(), vec(any::<u8>(), 0..40), any::<String>(), any::<u8>());
     let headers = btree_map("h[a-z0-9]{1,10}", "[ -~]{0,20}", 0..4);
     let rest = (topic(), proptest::option::of(topic()), 0..4_102_444_800_000_u64);
-    (ids, said, headers, rest).prop_map(|(ids, (is_json, bytes, text, hops), headers, (topic, reply_to, time))| {
-        let mut event = match is_json {
-            true => Event::new(topic, &text).unwrap(),
-            false => Event::of_bytes(topic, "application/octet-stream", bytes).unwrap(),
-        };
-        (event.id, event.causation, event.correlation) = (ids.0, ids.1, ids.2);
-        let partition = Partition { pool: Pool::MAIN, index: 7 };
-        event.run = ids.3.map(|unique| RunId::from_parts(partition, Uuid::from_u128(unique)));
-        event.tenant = Tenant::new("acme").unwrap();
-        event.source = Arc::from("agents/clerk");
-        event.headers = Headers::try_from(headers).unwrap();
-        (event.hops, event.reply_to, event.time) = (hops, reply_to, UnixMillis(time));
-        event
-    })
+    (ids, said, headers, rest).prop_map(
+        |(ids, (is_json, bytes, text, hops), headers, (topic, reply_to, time))| {
+            let mut event = match is_json {
+                true => Event::new(topic, &text).unwrap(),
+                false => Event::of_bytes(topic, "application/octet-stream", bytes).unwrap(),
+            };
+            (event.id, event.causation, event.correlation) = (ids.0, ids.1, ids.2);
+            let partition = Partition { pool: Pool::MAIN, index: 7 };
+            event.run = ids.3.map(|unique| RunId::from_parts(partition, Uuid::from_u128(unique)));
+            event.tenant = Tenant::new("acme").unwrap();
+            event.source = Arc::from("agents/clerk");
+            event.headers = Headers::try_from(headers).unwrap();
+            (event.hops, event.reply_to, event.time) = (hops, reply_to, UnixMillis(time));
+            event
+        },
+    )
 }
 
 proptest! {
@@ -151,14 +155,20 @@ fn nobody_acts_in_another_tenant_and_only_the_runtime_writes_to_its_topics() {
     let rights = Rights(vec![everything]);
     let clerk = Who::Tenant { tenant: Tenant::default(), agent: Some(Name::new("clerk").unwrap()) };
     let other = Tenant::new("other").unwrap();
-    let (mine, theirs): (Topic, Topic) = ("orders".parse().unwrap(), "agents/a/run.completed".parse().unwrap());
+    let (mine, theirs): (Topic, Topic) =
+        ("orders".parse().unwrap(), "agents/a/run.completed".parse().unwrap());
 
     assert!(rights.may_publish(&clerk, &Tenant::default(), &mine).is_ok());
-    for refused in [rights.may_publish(&clerk, &other, &mine), rights.decide(&clerk, &other, Act::Read, &Pattern::all())] {
+    for refused in
+        [rights.may_publish(&clerk, &other, &mine), rights.decide(&clerk, &other, Act::Read, &Pattern::all())]
+    {
         assert!(matches!(refused, Err(BusError::Forbidden { .. })), "{refused:?}");
     }
     let refused = rights.may_publish(&clerk, &Tenant::default(), &theirs);
     assert!(matches!(refused, Err(BusError::Protected { .. })), "{refused:?}");
-    assert!(rights.decide(&clerk, &Tenant::default(), Act::Read, &theirs.clone().into()).is_ok(), "all may read them");
+    assert!(
+        rights.decide(&clerk, &Tenant::default(), Act::Read, &theirs.clone().into()).is_ok(),
+        "all may read them"
+    );
     assert!(rights.may_publish(&Who::System, &other, &theirs).is_ok());
 }

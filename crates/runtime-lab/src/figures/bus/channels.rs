@@ -140,7 +140,10 @@ async fn with_kameo(readers: usize, turn: Duration) -> Result<f64, FiguresError>
         let watch = Stopwatch::start();
         let mut published = 0_u64;
         while !published.is_multiple_of(LOOK) || watch.elapsed() < turn {
-            publisher.tell(Publish(Item(Some(Arc::clone(&ready[published as usize % READY]))))).await.map_err(|error| odd(&error))?;
+            publisher
+                .tell(Publish(Item(Some(Arc::clone(&ready[published as usize % READY])))))
+                .await
+                .map_err(|error| odd(&error))?;
             published += 1;
         }
         publisher.tell(Publish(Item(None))).await.map_err(|error| odd(&error))?;
@@ -192,7 +195,8 @@ async fn with_ractor(readers: usize, turn: Duration) -> Result<f64, FiguresError
     let mut actors = Vec::new();
     for _ in 0..readers {
         let count = Arc::new(AtomicU64::new(0));
-        let (actor, task) = ractor::Actor::spawn(None, Tally, Arc::clone(&count)).await.map_err(|error| odd(&error))?;
+        let (actor, task) =
+            ractor::Actor::spawn(None, Tally, Arc::clone(&count)).await.map_err(|error| odd(&error))?;
         port.subscribe(actor.clone(), Some);
         counts.push(count);
         actors.push((actor, task));

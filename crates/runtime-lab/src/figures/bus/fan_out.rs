@@ -27,7 +27,8 @@ const SIZES: [(usize, &str, &str); 4] = [
 pub(crate) const RING: usize = 1_024;
 /// After how many events the time is looked at.
 pub(crate) const LOOK: u64 = 64;
-const AGAINST: &str = "the best of tokio's broadcast, postage 0.5 and async-broadcast 0.7, 1,024 places, lossless";
+const AGAINST: &str =
+    "the best of tokio's broadcast, postage 0.5 and async-broadcast 0.7, 1,024 places, lossless";
 const ACTORS: &str = "the better of kameo's PubSub (mailboxes of 1,024) and ractor's OutputPort";
 
 pub(crate) async fn measure(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {

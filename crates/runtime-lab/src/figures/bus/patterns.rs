@@ -38,7 +38,8 @@ pub(crate) fn measure(plan: &Plan) -> Result<Vec<Figure>, FiguresError> {
     let topics: Result<Vec<Topic>, _> =
         (0..TOPICS).map(|room| format!("rooms/{room}/person-{room}/said").parse()).collect();
     let topics = topics.map_err(runtime_events::BusError::from)?;
-    if let Some(found) = topics.iter().map(|topic| bus.readers_of(&tenant, topic)).find(|found| *found != 10) {
+    if let Some(found) = topics.iter().map(|topic| bus.readers_of(&tenant, topic)).find(|found| *found != 10)
+    {
         return Err(FiguresError::Unexpected(format!("{found} patterns match")));
     }
     let calls = plan.sized(CALLS);

@@ -61,7 +61,11 @@ async fn write(mut connection: MultiplexedConnection, entry: bytes::Bytes) -> Re
     add.query_async::<()>(&mut connection).await.map_err(odd)
 }
 
-async fn read(mut connection: MultiplexedConnection, group: String, events: u64) -> Result<u64, FiguresError> {
+async fn read(
+    mut connection: MultiplexedConnection,
+    group: String,
+    events: u64,
+) -> Result<u64, FiguresError> {
     let mut count = 0;
     while count < events {
         let mut read = redis::cmd("XREADGROUP");

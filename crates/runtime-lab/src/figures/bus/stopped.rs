@@ -61,7 +61,9 @@ async fn publish(turn: Duration, with_stopped: bool) -> Result<f64, FiguresError
         told.push(count(stopped).await?);
     }
     if let Some(told) = told.into_iter().find(|told| *told != published) {
-        return Err(FiguresError::Unexpected(format!("of {published} events {told} were delivered or told lost")));
+        return Err(FiguresError::Unexpected(format!(
+            "of {published} events {told} were delivered or told lost"
+        )));
     }
     Ok(rate)
 }

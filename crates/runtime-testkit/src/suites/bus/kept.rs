@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use runtime_traits::bus::{BusError, Position};
 use runtime_traits::clock::Clock;
 use runtime_traits::{Tenant, UnixMillis};
-use runtime_traits::bus::{BusError, Position};
 
 use super::BusFixture;
 use super::scene::{SHORT, Scene, event, tenant, topic, within};
@@ -21,7 +21,8 @@ pub async fn numbered_without_gap(fixture: &dyn BusFixture) {
     assert_eq!(places, (1..=40).collect(), "each event has a place of its own");
     let other = scene.publish("kept/other", "ann", 1).await;
     assert_eq!(other.position, Some(Position(1)), "each topic counts for itself");
-    let page = within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(1), 100)).await;
+    let page =
+        within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(1), 100)).await;
     let page = page.expect("it is kept");
     assert_eq!((page.first, page.next), (Position(1), Position(41)));
     for (nth, kept) in page.events.iter().enumerate() {
@@ -58,7 +59,8 @@ pub async fn kept_when_ok(fixture: &dyn BusFixture) {
 
     let scene = scene.crash().await;
 
-    let page = within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(1), 10)).await;
+    let page =
+        within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(1), 10)).await;
     let page = page.expect("it is kept");
     let wanted: Vec<_> = (1..=5).map(|number| event("kept/talk", "ann", number)).collect();
     assert_eq!(page.events.iter().map(|kept| kept.event.clone()).collect::<Vec<_>>(), wanted);
@@ -76,7 +78,8 @@ pub async fn replayed(fixture: &dyn BusFixture) {
     }
 
     assert_eq!(scene.kept("kept/talk", 18).await, Ok(vec![18, 19, 20]));
-    let page = within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(5), 2)).await;
+    let page =
+        within(scene.bus.read(&tenant(), &Tenant::default(), &topic("kept/talk"), Position(5), 2)).await;
     let numbers: Vec<_> = page.expect("it is kept").events.iter().map(|kept| kept.position.0).collect();
     assert_eq!(numbers, [5, 6], "no more than were asked for");
     assert_eq!(scene.kept("kept/talk", 21).await, Ok(vec![]), "what is to come is not there yet");

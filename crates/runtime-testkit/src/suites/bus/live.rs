@@ -56,7 +56,8 @@ pub async fn nothing_else(fixture: &dyn BusFixture) {
     let mut one = scene.listen("talk/one", 16, Overflow::LoseOldest).await;
     let mut some = scene.listen("talk/*/now", 16, Overflow::LoseOldest).await;
 
-    for (nth, name) in ["talk", "talk/two", "talk/one/now/then", "talks/one", "kept/talk"].iter().enumerate() {
+    for (nth, name) in ["talk", "talk/two", "talk/one/now/then", "talks/one", "kept/talk"].iter().enumerate()
+    {
         scene.publish(name, "ann", nth as u64).await;
     }
     for name in ["talk/one", "talk/one/now"] {

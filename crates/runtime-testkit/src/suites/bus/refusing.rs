@@ -28,7 +28,9 @@ pub async fn refused_leaves_nothing(fixture: &dyn BusFixture) {
         (tenant(), far, |error| matches!(error, BusError::TooManyHops { limit: 3, .. })),
         (tenant(), nobody, |error| matches!(error, BusError::Malformed { .. })),
         (tenant(), event("system/kept", "ann", 1), |error| matches!(error, BusError::Protected { .. })),
-        (tenant(), event("agents/a/run.completed", "ann", 1), |error| matches!(error, BusError::Protected { .. })),
+        (tenant(), event("agents/a/run.completed", "ann", 1), |error| {
+            matches!(error, BusError::Protected { .. })
+        }),
         (agent.clone(), event("kept/secret", "ann", 1), |error| matches!(error, BusError::Forbidden { .. })),
         (other.clone(), event("kept/secret", "ann", 1), |error| matches!(error, BusError::Forbidden { .. })),
     ] {

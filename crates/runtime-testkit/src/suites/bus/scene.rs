@@ -1,5 +1,6 @@
 //! A bus, somebody who publishes, and readers that wait no longer than a test should.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use tokio::time::timeout;
 use super::{BusFixture, BusSettings};
 use crate::fakes::ManualClock;
 
-/// How long a case waits for what has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+thread_local! {
+    /// How long the case of this thread waits for what has to come.
+    static PATIENCE: Cell<Duration> = const { Cell::new(Duration::from_secs(20)) };
+}
 /// How many events of the topics `short/…` are kept.
 pub(super) const SHORT: u64 = 10;
 /// How long events of the topics `aged/…` are kept.
@@ -31,6 +34,7 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) async fn open(fixture: &'a dyn BusFixture) -> Self {
+        PATIENCE.set(fixture.patience());
         let clock = Arc::new(ManualClock::default());
         let bus = fixture.open(settings(&clock)).await;
         Self { fixture, bus, clock }
@@ -63,7 +67,8 @@ impl<'a> Scene<'a> {
 
     /// The numbers of all events that are kept from a place on.
     pub(super) async fn kept(&self, name: &str, from: u64) -> Result<Vec<u64>, BusError> {
-        let page = within(self.bus.read(&tenant(), &Tenant::default(), &topic(name), Position(from), 1_000)).await?;
+        let page =
+            within(self.bus.read(&tenant(), &Tenant::default(), &topic(name), Position(from), 1_000)).await?;
         Ok(page.events.iter().map(|kept| number(&kept.event)).collect())
     }
 }
@@ -134,7 +139,7 @@ pub(super) fn number(event: &Event) -> u64 {
 
 /// Waits, but not for ever.
 pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("what has to happen happens within 20 s")
+    timeout(PATIENCE.get(), future).await.expect("what has to happen happens in time")
 }
 
 /// What a live reader gets next.
