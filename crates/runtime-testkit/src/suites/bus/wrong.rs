@@ -191,7 +191,9 @@ impl Bus for WrongBus {
         };
         let right = self.right.listen(who, live).await?;
         let small = is_small.then(|| Arc::clone(&self.small));
-        small.iter().for_each(|small| drop(small.fetch_add(1, Ordering::SeqCst)));
+        if let Some(small) = &small {
+            small.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(Box::new(WrongListener { right, others, flaw: self.flaw, tells_end, small, heard: 0 }))
     }
 
@@ -284,7 +286,9 @@ impl Listener for WrongListener {
 
 impl Drop for WrongListener {
     fn drop(&mut self) {
-        self.small.iter().for_each(|small| drop(small.fetch_sub(1, Ordering::SeqCst)));
+        if let Some(small) = &self.small {
+            small.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
