@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Strategy, any, proptest};
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use runtime_traits::bus::{Act, BusError, Event, EventId, Headers, Pattern, Rights, Rule, Topic, Who};
 use runtime_traits::{Name, Partition, Pool, RunId, Tenant, UnixMillis};
 use uuid::Uuid;
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_of_cloud_events_panic(text in any::<String>(), cut in any::<prop::sample::Index>()) {
+    fn no_text_makes_the_reader_of_cloud_events_panic(text in any::<String>(), cut in any::<Index>()) {
         let _ = Event::from_cloud_json(&text);
         let good = r#"{"specversion":"1.0","id":"1","source":"/a","type":"a","time":"2027-01-15T08:00:00Z","data":{"b":[1]}}"#;
         let _ = Event::from_cloud_json(&good[..cut.index(good.len())]);
