@@ -159,7 +159,7 @@ fn a_conversation_is_cut_to_its_longest_whole_piece() {
             let tail = done.store.read(&lived.messages(), Seq(1), 10).await.unwrap();
             assert_eq!((tail.first, tail.next), (Seq(1), Seq(7)));
             let lost: Message = decode(&tail.entries[damaged as usize - 1]).unwrap();
-            assert!(lost.content.len() > 0 && lost.after.is_none());
+            assert!(!lost.content.is_empty() && lost.after.is_none());
             let chain = chain(&done.store, &lived, head.last).await;
             assert!(!chain.contains(&damaged) && chain.len() as u64 == messages, "{chain:?}");
             let told = done.repaired.changes.iter().find(|change| change.change == ChangeSort::Cut).unwrap();
