@@ -6,7 +6,7 @@ use crate::graph::{Dependency, Package, graph};
 use crate::hold;
 
 /// The crates that write records, and may therefore name `runtime-codec`.
-const PERSIST: [&str; 3] = ["runtime-core", "runtime-state", "runtime-testkit"];
+const PERSIST: [&str; 4] = ["runtime-core", "runtime-events", "runtime-state", "runtime-testkit"];
 
 #[test]
 fn a_crate_depends_on_the_contracts_and_on_no_other_crate_of_the_workspace() {
@@ -38,7 +38,7 @@ fn a_driver_is_named_by_one_crate() {
     let mut violations = others("bincode", &["runtime-codec"]);
     violations.extend(others("redb", &["runtime-state", "runtime-lab"]));
     violations.extend(others("chacha20poly1305", &["runtime-state"]));
-    violations.extend(others("redis", &["runtime-state"]));
+    violations.extend(others("redis", &["runtime-events", "runtime-lab", "runtime-state"]));
     violations.extend(others("sled", &["runtime-state"]));
     violations.extend(others("tantivy", &["runtime-agents"]));
     violations.extend(others("genai", &["runtime-agents"]));

@@ -185,8 +185,8 @@ fn next_after(error: &CliError) -> Vec<String> {
         | RuntimeError::KeyReused { run, .. } => vec![format!("log {run}")],
         RuntimeError::NotStarted { agent, want: Want::Stopped } => vec![format!("agents start {agent}")],
         RuntimeError::UnknownAgent { .. } => vec!["agents".to_owned()],
-        RuntimeError::RunSwept { agent, session, .. } => {
-            vec![format!("messages {agent} --session {session}"), "runs".to_owned()]
+        RuntimeError::RunSwept(log) => {
+            vec![format!("messages {} --session {}", log.agent, log.session), "runs".to_owned()]
         }
         RuntimeError::UnknownRun { .. } => vec!["runs".to_owned()],
         _ => Vec::new(),

@@ -5,6 +5,7 @@ use runtime_traits::log::Head;
 use runtime_traits::store::Token;
 
 use crate::error::CodecError;
+use crate::events::CursorRecord;
 use crate::layout::CellSort;
 use crate::mail::Cursor;
 use crate::record::decode;
@@ -49,6 +50,8 @@ pub enum CellRecord {
     Head(Head),
     /// A session's state.
     State(StateRecord),
+    /// How far a subscription to a durable topic has come.
+    Subscription(CursorRecord),
     /// A snapshot.
     Snapshot(Manifest),
     /// Bytes.
@@ -94,6 +97,7 @@ pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecErro
         CellSort::Saved => CellRecord::Saved(decode(value)?),
         CellSort::Head => CellRecord::Head(decode(value)?),
         CellSort::State => CellRecord::State(decode(value)?),
+        CellSort::Subscription => CellRecord::Subscription(decode(value)?),
         CellSort::Snapshot(_) => CellRecord::Snapshot(decode(value)?),
         CellSort::Blob(..) | CellSort::Unknown => CellRecord::Bytes,
     })

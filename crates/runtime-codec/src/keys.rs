@@ -3,6 +3,7 @@
 //! Whatever writes into a store or reads it takes its paths from here.
 
 use bytes::Bytes;
+use runtime_traits::bus::Topic;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
 use runtime_traits::id::{AgentId, RunId, StateId};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use uuid::fmt::Simple;
 use xxhash_rust::xxh3::xxh3_64;
 
-const FITS: &str = "names are at most 64 bytes and ids at most 60, so that every path fits into 512";
+const FITS: &str = "names are at most 64 bytes, ids 60 and topics 256, so that every path fits into 512";
 
 /// One allocation of the right size: paths are written several times in every run.
 fn path(parts: &[&str]) -> Bytes {
@@ -383,6 +384,23 @@ pub fn all_sessions(partition: Partition, tenant: &Tenant) -> Key {
 /// A chunk of content that is kept under its hash.
 pub fn blob(tenant: &Tenant, partition: Partition, hash: &Digest, chunk: u32) -> Key {
     key(partition, &["t/", tenant.as_str(), "/blob/", &hash.to_string(), "/", &format!("{chunk:06x}")])
+}
+
+/// The partition that keeps a topic: the hash of both.
+pub fn topic_partition(pool: Pool, tenant: &Tenant, topic: &Topic) -> Partition {
+    Partition::of_hash(pool, xxh3_64(&path(&[tenant.as_str(), "/", topic.as_str()])))
+}
+
+/// The events of a durable topic.
+pub fn topic(pool: Pool, tenant: &Tenant, topic: &Topic) -> Log {
+    let partition = topic_partition(pool, tenant, topic);
+    log(partition, &["t/", tenant.as_str(), "/topic/", topic.as_str()])
+}
+
+/// How far a durable subscription to a topic has come.
+pub fn subscription(pool: Pool, tenant: &Tenant, topic: &Topic, name: &Name) -> Key {
+    let partition = topic_partition(pool, tenant, topic);
+    key(partition, &["t/", tenant.as_str(), "/sub/", name.as_str(), "/", topic.as_str()])
 }
 
 /// The last part of a path, as text.

@@ -58,6 +58,8 @@ pub enum CellSort {
     Head,
     /// A session's state.
     State,
+    /// How far a subscription to a durable topic has come.
+    Subscription,
     /// A snapshot.
     Snapshot(StateId),
     /// A chunk of content.
@@ -77,6 +79,8 @@ pub enum LogSort {
     Inbox,
     /// What leaves it.
     Outbox,
+    /// The events of a durable topic.
+    Topic,
     /// Nothing that this version writes.
     Unknown,
 }
@@ -106,6 +110,7 @@ pub fn log_sort(log: &Log) -> (LogSort, Whose) {
         ["outbox"] => LogSort::Outbox,
         ["run", _] if whose.run.is_some() => LogSort::Run,
         ["t", _, "msg", _, _] if whose.session.is_some() && whose.agent.is_some() => LogSort::Messages,
+        ["t", _, "topic", _, ..] if whose.tenant.is_some() => LogSort::Topic,
         _ => LogSort::Unknown,
     };
     (sort, whose)
@@ -144,6 +149,7 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["t", _, "a", _, "saved"] => of_agent(CellSort::Saved)?,
         ["t", _, "s", _, _, "head"] => of_session(CellSort::Head)?,
         ["t", _, "s", _, _, "state"] => of_session(CellSort::State)?,
+        ["t", _, "sub", _, _, ..] => whose.tenant.as_ref().map(|_| CellSort::Subscription)?,
         ["t", _, "snap", state] => {
             whose.tenant.as_ref()?;
             CellSort::Snapshot(StateId::from_parts(partition, uuid(state)?))

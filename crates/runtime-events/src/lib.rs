@@ -1,11 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 mod bus;
-mod event;
-mod subscription;
-mod topic;
+pub mod catalogue;
+mod core;
+mod durable;
+mod in_process;
+mod journal;
+mod live;
+#[cfg(feature = "redis")]
+mod redis_bus;
+mod store_journal;
+mod system;
 
-pub use bus::EventBus;
-pub use event::{Data, Event, EventId};
-pub use subscription::{Delivery, Gap, Subscription};
-pub use topic::{Pattern, Topic, TopicError};
+pub use bus::{
+    DurableReader, DurableSubscription, EventBus, EventBusBuilder, EventStream, Handled, Subscription,
+};
+pub use in_process::InProcessBus;
+#[cfg(feature = "redis")]
+pub use redis_bus::{ConnectError, RedisBus};
+pub use runtime_traits::bus::{
+    Act, Bus, BusError, CloudError, Deliveries, Delivery, Durable, Event, EventId, EventLimits, Failure, Gap,
+    HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern, Position, Published, Retention,
+    Retry, Rights, Rule, Start, Topic, TopicError, TopicRule, Who,
+};

@@ -6,6 +6,7 @@
 
 mod agents;
 mod args;
+mod bus;
 mod commit;
 mod contest;
 mod durable;
@@ -40,7 +41,7 @@ use clap::Parser;
 use args::{Cli, Command, CoreArgs};
 use error::FiguresError;
 use figure::Figure;
-use plan::{Plan, Which};
+use plan::{Area, Plan, Which};
 
 /// What the program does: measures what its arguments name, prints it, and writes it down if it is told to.
 ///
@@ -54,7 +55,8 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&FiguresError::io("the executor", error)),
     };
     let done = match cli.command {
-        Command::Core(args) => runtime.block_on(core(&args)),
+        Command::Core(args) => runtime.block_on(measure(&args, Area::Core)),
+        Command::Bus(args) => runtime.block_on(measure(&args, Area::Bus)),
         Command::Stage(stage) => runtime.block_on(stage::act(stage)).map(|()| true),
     };
     match done {
@@ -69,12 +71,12 @@ fn fail(error: &FiguresError) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Measures the figures of the engine. Answers whether every bar holds.
-async fn core(args: &CoreArgs) -> Result<bool, FiguresError> {
+/// Measures the figures of an area. Answers whether every bar holds.
+async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
     let plan = Plan::new(args)?;
     let mut figures: Vec<Figure> = Vec::new();
-    for which in args.chosen() {
-        if which == Which::RedisCommits
+    for which in args.chosen(area) {
+        if matches!(which, Which::RedisCommits | Which::RedisEvents)
             && args.only.is_empty()
             && std::env::var_os(redis_commits::SERVER).is_none()
         {
@@ -99,6 +101,12 @@ async fn core(args: &CoreArgs) -> Result<bool, FiguresError> {
             Which::ModelCall => thinking::one_call(&plan).await?,
             Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,
+            Which::FanOut => bus::fan_out::measure(&plan).await?,
+            Which::Unheard => bus::unheard::measure(&plan).await?,
+            Which::Patterns => bus::patterns::measure(&plan)?,
+            Which::Stopped => bus::stopped::measure(&plan).await?,
+            Which::DurableEvents => bus::durable::measure(&plan).await?,
+            Which::RedisEvents => bus::redis_events::measure(&plan).await?,
         });
     }
     let taken = commit::Taken::now();

@@ -108,9 +108,11 @@ async fn whose(store: &dyn StateStore, log: &Log) -> Option<(AgentId, SessionNam
     log.path.as_bytes().starts_with(b"run/").then_some(())?;
     let tail = store.read(log, Seq::FIRST, 1).await.expect("the store can be read");
     let first = decode_entry(tail.first, tail.entries.first()?).expect("an entry");
-    let EntryKind::Accepted(accepted) = first.kind else {
-        panic!("`{log}` does not begin with its acceptance")
+    let accepted = match first.kind {
+        EntryKind::Accepted(accepted) => Some(accepted),
+        _ => None,
     };
+    let accepted = accepted.expect("a log begins with its run's acceptance");
     Some((accepted.agent, accepted.session))
 }
 

@@ -1,5 +1,6 @@
 //! One conformance suite per contract: each clause is one case of the same name.
 
+pub mod bus;
 pub mod model;
 pub mod runtime;
 pub mod snapshots;

@@ -6,6 +6,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agent;
+pub mod bus;
 pub mod clock;
 pub mod content;
 pub mod error;
@@ -26,6 +27,7 @@ pub mod tool;
 pub use agent::{
     Agent, AgentError, AgentKind, AgentSpec, Ctx, SetStateError, SpecError, StepCall, StepError, StepOptions,
 };
+pub use bus::{Bus, BusError, Event};
 pub use clock::{Clock, Entropy, UnixMillis};
 pub use content::{Content, Digest, Media, Payload};
 pub use error::Cause;

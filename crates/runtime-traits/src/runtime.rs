@@ -7,7 +7,7 @@ mod status;
 mod stream;
 mod r#trait;
 
-pub use error::RuntimeError;
+pub use error::{RuntimeError, SweptLog};
 pub use refs::AgentRef;
 pub use request::{Decision, ForkRequest, Reply, RunRequest, SessionPolicy, Submitted};
 pub use status::{

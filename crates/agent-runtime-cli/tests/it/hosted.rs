@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::AgentKind;
 use agent_runtime::fleet::Fleet;
+use agent_runtime::store::StateStore;
+use agent_runtime::{AgentKind, OpenError};
 use agent_runtime_cli::{Screen, Server, Signals, SocketPath, Terminal, serve};
 use tokio::runtime::Runtime as Executor;
 
@@ -18,9 +19,9 @@ pub(crate) const STORE: &str = "hosted.redb";
 pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: &str) -> Executor {
     let path = folder.join(STORE);
     let executor = Executor::new().expect("there are threads");
-    let store = executor.block_on(agent_runtime::open_store(&format!("redb:{}", path.display())));
+    let store = executor.block_on(free_store(&format!("redb:{}", path.display())));
     let server = Server {
-        store: store.expect("nobody has it open"),
+        store,
         store_name: STORE.to_owned(),
         kinds,
         fleet: Fleet::parse(fleet).expect("it is faultless"),
@@ -38,6 +39,19 @@ pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: 
         std::thread::yield_now();
     }
     executor
+}
+
+/// Opens a store as soon as nobody has it open: what was served before ends in a thread of its own.
+async fn free_store(address: &str) -> Arc<dyn StateStore> {
+    let free = async {
+        loop {
+            match agent_runtime::open_store(address).await {
+                Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,
+                opened => return opened.expect("a good store"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), free).await.expect("nobody has it open")
 }
 
 /// A home whose store is served by [`serve_kinds`].

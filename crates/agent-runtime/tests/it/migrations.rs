@@ -51,7 +51,7 @@ struct Keeper(u32);
 #[async_trait]
 impl Agent for Keeper {
     fn spec(&self) -> AgentSpec {
-        AgentSpec::new("keeper", "keeper").expect("both are names")
+        AgentSpec::new("keeper", "keeper").expect("good names")
     }
 
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {

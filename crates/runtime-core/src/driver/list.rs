@@ -70,7 +70,7 @@ impl Inner {
         run: &RunId,
     ) -> Result<(Vec<Entry>, RunView), RuntimeError> {
         let (log, mut view) = match self.run_log(run).await {
-            Err(RuntimeError::RunSwept { agent, .. }) if !self.has_agent(tenant, &agent).await? => {
+            Err(RuntimeError::RunSwept(log)) if !self.has_agent(tenant, &log.agent).await? => {
                 return Err(RuntimeError::UnknownRun { run: *run });
             }
             read => read?,

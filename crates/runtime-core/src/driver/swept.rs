@@ -6,7 +6,7 @@ use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Accepted, Ended, Entry, EntryKind, Outcome, Price, RunView};
 use runtime_traits::name::{SessionName, Tenant};
-use runtime_traits::runtime::{Finished, Joined, RuntimeError, SessionPolicy};
+use runtime_traits::runtime::{Finished, Joined, RuntimeError, SessionPolicy, SweptLog};
 use runtime_traits::store::{Key, Revision, Seq, Then, When};
 
 use super::inner::Inner;
@@ -74,7 +74,7 @@ impl Inner {
         };
         let SweptRun { agent, session, ended_at: ended, swept_at: swept, .. } = stub;
         let outcome = word(&stub.outcome).to_owned();
-        Ok(RuntimeError::RunSwept { run: *run, agent, session, outcome, ended, swept })
+        Ok(RuntimeError::RunSwept(Box::new(SweptLog { run: *run, agent, session, outcome, ended, swept })))
     }
 
     /// What is known of a run, by its log or by its stub.

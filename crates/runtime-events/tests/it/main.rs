@@ -1,27 +1,39 @@
-//! The bus against a model, its waiting readers, and the grammar of topics.
+//! Both buses against the contract, against a model, and under faults.
 
-mod delivery;
-mod topics;
-mod waiting;
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod catalogue;
+mod fixtures;
+mod handlers;
+mod model;
+mod redis_faults;
+mod soak;
+mod store_faults;
+mod wrong;
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use runtime_events::{Delivery, Event, EventId, Subscription};
-use serde_json::json;
+use runtime_events::{Event, EventId};
+use runtime_traits::UnixMillis;
 
-/// An event whose id is its number.
+/// An event whose id and data are its number.
 fn event(number: u64, topic: &str) -> Arc<Event> {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
-    let topic = topic.parse().expect("tests name good topics");
-    Arc::new(Event::new(EventId::from_bytes(id), topic, json!({ "number": number })))
+    let mut event = Event::new(topic, &number).unwrap();
+    event.id = EventId::from_bytes(id);
+    event.time = UnixMillis(1_800_000_000_000);
+    Arc::new(event)
 }
 
-/// What is there without waiting; `None` when nothing is.
-fn ready(subscription: &mut Subscription) -> Option<Option<Delivery>> {
-    match subscription.poll_next(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(delivery) => Some(delivery),
-        Poll::Pending => None,
-    }
+mod in_process {
+    runtime_testkit::bus_conformance!(crate::fixtures::OverMaps::default());
+}
+
+mod redis_after_our_death {
+    runtime_testkit::bus_conformance!(crate::fixtures::InRedis::when(crate::fixtures::Dies::We));
+}
+
+mod redis_after_its_death {
+    runtime_testkit::bus_conformance!(crate::fixtures::InRedis::when(crate::fixtures::Dies::Redis));
 }

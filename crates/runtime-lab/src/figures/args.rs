@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::plan::Which;
+use super::plan::{Area, Which};
 use super::stage::Stage;
 
 const AFTER: &str = "\
@@ -26,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// The figures of the engine and its stores
     Core(CoreArgs),
+    /// The figures of the event bus
+    Bus(CoreArgs),
     /// A part of a figure, in a process of its own
     #[command(subcommand, hide = true)]
     Stage(Stage),
@@ -55,7 +57,8 @@ pub(crate) struct CoreArgs {
 
 impl CoreArgs {
     /// What is to be measured, in the order of the table.
-    pub(crate) fn chosen(&self) -> impl Iterator<Item = Which> {
-        Which::ALL.into_iter().filter(|which| self.only.is_empty() || self.only.contains(which))
+    pub(crate) fn chosen(&self, area: Area) -> impl Iterator<Item = Which> {
+        let of_area = Which::ALL.into_iter().filter(move |which| which.area() == area);
+        of_area.filter(|which| self.only.is_empty() || self.only.contains(which))
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use runtime_state::OpenError;
 use runtime_traits::NameError;
 use runtime_traits::agent::AgentError;
+use runtime_traits::bus::BusError;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{PathError, StateError};
 use thiserror::Error;
@@ -18,6 +19,9 @@ pub(crate) enum FiguresError {
     /// The store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The bus failed.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

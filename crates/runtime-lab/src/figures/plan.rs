@@ -42,6 +42,27 @@ pub(crate) enum Which {
     Conversation,
     /// Saves after ten thousand messages
     Save,
+    /// One publisher and 1 to 1,000 live readers, against the best channel
+    FanOut,
+    /// Events that nobody reads, against a look-up in the same table
+    Unheard,
+    /// Look-ups among ten thousand patterns
+    Patterns,
+    /// A reader that has stopped beside ten that have not
+    Stopped,
+    /// Durable events at `Disk`, against the store's own commits
+    DurableEvents,
+    /// Durable events in Redis, against raw streams
+    RedisEvents,
+}
+
+/// What figures are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Area {
+    /// The engine and its stores.
+    Core,
+    /// The event bus.
+    Bus,
 }
 
 /// How often, how long, and where.
@@ -58,7 +79,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -72,7 +93,38 @@ impl Which {
         Self::ModelCall,
         Self::Conversation,
         Self::Save,
+        Self::FanOut,
+        Self::Unheard,
+        Self::Patterns,
+        Self::Stopped,
+        Self::DurableEvents,
+        Self::RedisEvents,
     ];
+
+    /// What it is about.
+    pub(crate) fn area(self) -> Area {
+        match self {
+            Self::FanOut
+            | Self::Unheard
+            | Self::Patterns
+            | Self::Stopped
+            | Self::DurableEvents
+            | Self::RedisEvents => Area::Bus,
+            Self::NoopRun
+            | Self::Memory
+            | Self::DurableRun
+            | Self::GroupCommit
+            | Self::OneWriter
+            | Self::RedisCommits
+            | Self::OpenAfterKill
+            | Self::Idle
+            | Self::Replay
+            | Self::Resume
+            | Self::ModelCall
+            | Self::Conversation
+            | Self::Save => Area::Core,
+        }
+    }
 }
 
 impl fmt::Display for Which {

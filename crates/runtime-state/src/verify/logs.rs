@@ -2,8 +2,8 @@
 
 use runtime_codec::file::FileContent;
 use runtime_codec::{
-    CodecError, InboxMail, LogSort, Mail, OpenRun, OutboxMail, decode, decode_entry, keys, named_by_entry,
-    named_by_mail, named_by_message,
+    CodecError, InboxMail, LogSort, Mail, OpenRun, OutboxMail, decode, decode_entry, decode_event, keys,
+    named_by_entry, named_by_mail, named_by_message,
 };
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{EntryKind, Message};
@@ -20,6 +20,7 @@ pub(crate) enum Said {
     Message(Message),
     /// With the partition whose contents it names, if that is another one.
     Mail(Option<Partition>, Box<Mail>),
+    Event,
     Unknown,
 }
 
@@ -36,6 +37,10 @@ pub(crate) fn read_entry(sort: LogSort, seq: Seq, bytes: &[u8]) -> Result<Said, 
             let OutboxMail { mail, .. } = decode(bytes)?;
             Said::Mail(None, Box::new(mail))
         }
+        LogSort::Topic => {
+            decode_event(bytes)?;
+            Said::Event
+        }
         LogSort::Unknown => Said::Unknown,
     })
 }
@@ -47,7 +52,7 @@ impl Said {
             Self::Run(kind) => named_by_entry(kind).map(|content| (None, content)),
             Self::Message(message) => named_by_message(message).map(|content| (None, content)),
             Self::Mail(from, mail) => named_by_mail(mail).map(|content| (*from, content)),
-            Self::Unknown => None,
+            Self::Event | Self::Unknown => None,
         }
     }
 }

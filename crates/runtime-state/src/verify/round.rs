@@ -168,7 +168,7 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
                 fault
             }
             Said::Message(message) => follows_later(seq, message),
-            Said::Mail(..) | Said::Unknown => None,
+            Said::Mail(..) | Said::Event | Said::Unknown => None,
         };
         if fault.is_some() {
             return fault;

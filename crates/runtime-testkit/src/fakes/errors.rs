@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
-use runtime_traits::runtime::Want;
+use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
     SpecError, StateError, StateId, UnixMillis,
@@ -49,14 +49,14 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
             507,
         ),
         (
-            RuntimeError::RunSwept {
+            RuntimeError::RunSwept(Box::new(SweptLog {
                 run,
                 agent: AgentId::from_parts(partition(), uuid::Uuid::from_u128(9)),
                 session: SessionName::default(),
                 outcome: named("completed"),
                 ended: UnixMillis(1_709_251_199_999),
                 swept: UnixMillis(1_711_929_600_000),
-            },
+            })),
             410,
         ),
         (

@@ -1,9 +1,10 @@
 //! The suite and the contract name the same clauses.
 
 use runtime_testkit::suites::state_store::CASES;
-use runtime_testkit::suites::{model, snapshots};
+use runtime_testkit::suites::{bus, model, snapshots};
 
 const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
+const BUSES: &str = include_str!("../../../runtime-traits/src/bus/contract.rs");
 const MODELS: &str = include_str!("../../../runtime-traits/src/model.rs");
 
 const SNAPSHOTS: &str = include_str!("../../../runtime-traits/src/snapshot/contract.rs");
@@ -36,4 +37,10 @@ fn every_clause_of_the_contract_of_snapshots_is_a_case_of_the_same_name() {
     let cases: Vec<_> = snapshots::CASES.iter().map(|case| case.clause).collect();
     let flaws: Vec<_> = snapshots::Flaw::ALL.iter().map(|(_, clause)| *clause).collect();
     assert_eq!((&cases, &flaws), (&clauses(SNAPSHOTS), &clauses(SNAPSHOTS)));
+}
+
+#[test]
+fn every_clause_of_the_contract_of_buses_is_a_case_of_the_same_name() {
+    let cases: Vec<_> = bus::CASES.iter().map(|case| case.clause).collect();
+    assert_eq!(cases, clauses(BUSES));
 }

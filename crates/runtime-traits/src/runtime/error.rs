@@ -179,24 +179,8 @@ pub enum RuntimeError {
         run: RunId,
     },
     /// The run is over, and its log was let go: only that it was, and how it ended, is still known.
-    #[error(
-        "`{run}` {outcome} on {}, and its log was swept on {}, as the runtime keeps logs for so long; see what was said with `agent-runtime messages {agent} --session {session}`",
-        .ended.date(), .swept.date()
-    )]
-    RunSwept {
-        /// The run.
-        run: RunId,
-        /// Whose.
-        agent: AgentId,
-        /// In which conversation.
-        session: SessionName,
-        /// How it ended, in a word or two.
-        outcome: String,
-        /// When it ended.
-        ended: UnixMillis,
-        /// When its log was let go.
-        swept: UnixMillis,
-    },
+    #[error("{0}")]
+    RunSwept(Box<SweptLog>),
     /// The run failed.
     #[error("`{run}` failed: {failure}")]
     RunFailed {
@@ -258,6 +242,27 @@ pub enum RuntimeError {
         #[source]
         cause: Cause,
     },
+}
+
+/// A log that was let go.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error(
+    "`{run}` {outcome} on {}, and its log was swept on {}, as the runtime keeps logs for so long; see what was said with `agent-runtime messages {agent} --session {session}`",
+    .ended.date(), .swept.date()
+)]
+pub struct SweptLog {
+    /// The run.
+    pub run: RunId,
+    /// Whose.
+    pub agent: AgentId,
+    /// In which conversation.
+    pub session: SessionName,
+    /// How it ended, in a word or two.
+    pub outcome: String,
+    /// When it ended.
+    pub ended: UnixMillis,
+    /// When its log was let go.
+    pub swept: UnixMillis,
 }
 
 fn want_word(want: &Want) -> &'static str {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, RunFailure, StepKey};
-use runtime_traits::runtime::Want;
+use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SessionName, SpecError,
     StateError, StateId, UnixMillis,
@@ -66,14 +66,14 @@ fn errors() -> Vec<RuntimeError> {
             limit: 8,
             remedy: text("choose another session"),
         },
-        RuntimeError::RunSwept {
+        RuntimeError::RunSwept(Box::new(SweptLog {
             run: run(),
             agent: AgentId::from_parts(run().partition(), Uuid::from_u128(3)),
             session: SessionName::default(),
             outcome: text("completed"),
             ended: UnixMillis(0),
             swept: UnixMillis(1),
-        },
+        })),
         RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after: Duration::from_millis(300) },
         RuntimeError::SessionBusy { session: text("default"), run: run(), waits_for: None },
         RuntimeError::SessionBusy {
@@ -135,7 +135,7 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::BadSnapshotFile { .. } => 28,
         RuntimeError::NoSnapshots => 29,
         RuntimeError::StorageFull { .. } => 30,
-        RuntimeError::RunSwept { .. } => 31,
+        RuntimeError::RunSwept(_) => 31,
     }
 }
 

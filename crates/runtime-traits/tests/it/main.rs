@@ -1,5 +1,6 @@
 //! The contracts' own types: names, ids, contents, logs folded, errors told.
 
+mod bus;
 mod contents;
 mod context;
 mod errors;
@@ -7,3 +8,4 @@ mod ids;
 mod names;
 mod run_view;
 mod step_keys;
+mod topics;

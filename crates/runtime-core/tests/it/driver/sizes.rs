@@ -1,5 +1,7 @@
 //! What is counted of agents and sessions is what there is.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::select;
-use runtime_events::{Pattern, Topic, TopicError};
+use runtime_traits::bus::{Pattern, Topic, TopicError};
 
 fn topic(text: &str) -> Result<Topic, TopicError> {
     text.parse()

@@ -1,9 +1,10 @@
-//! Names of what events are about, and patterns over them.
+//! Names of what events are about.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 /// What an event is about: 1 to 16 segments parted by `/`, at most 256 bytes in all.
@@ -12,33 +13,14 @@ use thiserror::Error;
 ///
 /// # Examples
 /// ```
-/// use runtime_events::Topic;
+/// use runtime_traits::bus::Topic;
 ///
 /// assert!("search_request".parse::<Topic>().is_ok());
 /// assert!("agents/librarian/run.completed".parse::<Topic>().is_ok());
 /// assert!("agents//run.completed".parse::<Topic>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(Arc<str>);
-
-/// Which topics a subscription is about: a topic in which `*` stands for one segment, whatever it
-/// is, and `**` in the last place for one segment or more.
-///
-/// # Examples
-/// ```
-/// use runtime_events::{Pattern, Topic};
-///
-/// let completed: Pattern = "agents/*/run.completed".parse()?;
-/// assert!(completed.matches(&"agents/librarian/run.completed".parse()?));
-/// assert!(!completed.matches(&"agents/librarian/run.failed".parse()?));
-///
-/// let all: Pattern = "agents/**".parse()?;
-/// assert!(all.matches(&"agents/librarian/run.failed".parse()?));
-/// assert!(!all.matches(&"agents".parse()?));
-/// # Ok::<(), runtime_events::TopicError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pattern(Arc<str>);
+pub struct Topic(pub(super) Arc<str>);
 
 /// Why a text is no topic or no pattern. Long texts are shown cut.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -96,29 +78,24 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl Pattern {
-    /// The pattern as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// Its parts, first to last.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
     }
 
-    /// Whether `topic` is one that the pattern is about.
-    pub fn matches(&self, topic: &Topic) -> bool {
-        let mut segments = topic.0.split('/');
-        for wanted in self.0.split('/') {
-            let Some(segment) = segments.next() else {
-                return false;
-            };
-            match wanted {
-                "**" => return true,
-                "*" => {}
-                wanted if wanted == segment => {}
-                _ => return false,
-            }
-        }
-        segments.next().is_none()
+    /// The dead letters of a durable subscription: events that its handler failed at too often.
+    ///
+    /// # Errors
+    /// [`TopicError`] when `name` is no segment.
+    pub fn dead_letters(name: &str) -> Result<Self, TopicError> {
+        format!("system/dead-letters/{name}").parse()
+    }
+
+    /// Whether only the runtime itself publishes here: `system/…`, `agents/…`, `cluster/…` and `health/…`.
+    pub fn is_system(&self) -> bool {
+        let first = self.0.split_once('/').map_or(&*self.0, |(first, _)| first);
+        matches!(first, "system" | "agents" | "cluster" | "health")
     }
 }
 
@@ -134,39 +111,35 @@ impl FromStr for Topic {
     }
 }
 
-impl FromStr for Pattern {
-    type Err = TopicError;
-
-    fn from_str(given: &str) -> Result<Self, TopicError> {
-        check(given)?;
-        if given.rsplit('/').skip(1).any(|segment| segment == "**") {
-            return Err(TopicError::Rest { given: cut(given) });
-        }
-        Ok(Self(given.into()))
-    }
-}
-
-impl From<Topic> for Pattern {
-    /// The pattern of this one topic.
-    fn from(topic: Topic) -> Self {
-        Self(topic.0)
-    }
-}
-
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl TryFrom<&str> for Topic {
+    type Error = TopicError;
+
+    fn try_from(given: &str) -> Result<Self, TopicError> {
+        given.parse()
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
 /// What holds for topics and patterns alike.
-fn check(given: &str) -> Result<(), TopicError> {
+pub(super) fn check(given: &str) -> Result<(), TopicError> {
     if !(1..=Topic::MAX_BYTES).contains(&given.len()) {
         return Err(TopicError::Length { given: cut(given), len: given.len() });
     }
@@ -180,7 +153,7 @@ fn check(given: &str) -> Result<(), TopicError> {
     }
 }
 
-fn is_wildcard(segment: &str) -> bool {
+pub(super) fn is_wildcard(segment: &str) -> bool {
     matches!(segment, "*" | "**")
 }
 
@@ -191,7 +164,7 @@ fn is_name(segment: &str) -> bool {
 }
 
 /// The first 48 characters, in a form that a terminal shows as they are.
-fn cut(given: &str) -> String {
+pub(super) fn cut(given: &str) -> String {
     let mut shown: String = given.chars().take(48).flat_map(char::escape_default).collect();
     if given.chars().nth(48).is_some() {
         shown.push('…');

@@ -1,0 +1,203 @@
+//! What both buses have: the rules, and live delivery within this process.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use runtime_traits::Tenant;
+use runtime_traits::bus::{
+    Act, BusError, Event, EventLimits, Live, Pattern, Retention, Rights, Topic, TopicRule, Who,
+};
+use runtime_traits::clock::{Clock, Entropy};
+use tokio::time::timeout;
+
+use crate::live::{Pushed, Reader, Ring, Table};
+use crate::system::{SystemClock, SystemEntropy};
+
+/// How a bus is set.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) limits: EventLimits,
+    pub(crate) rights: Rights,
+    pub(crate) rules: Vec<TopicRule>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// After how long without a sign of life another process may take a durable subscription.
+    pub(crate) lease: Duration,
+}
+
+/// The rules of a bus, and the live readers of this process.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    /// What the topics of each rule begin with: a look at it spares most of the others.
+    beginnings: Vec<Box<str>>,
+    table: RwLock<Table>,
+}
+
+/// Answers are heard live, whatever the rules say: the first rule of every bus.
+pub(crate) const REPLIES: &str = "replies";
+/// Dead letters are kept unless the rules say otherwise: the last rule of every bus.
+const DEAD_LETTERS: (&str, Retention) = (
+    "system/dead-letters/*",
+    Retention { age: Some(Duration::from_secs(30 * 86_400)), events: Some(100_000) },
+);
+
+impl Core {
+    pub(crate) fn new(mut settings: Settings) -> Arc<Self> {
+        let pattern = |text: &str| text.parse::<Pattern>().expect("it is a pattern");
+        let replies = pattern(&format!("{REPLIES}/*"));
+        settings.rules.insert(0, TopicRule { pattern: replies, keep: None, block: None });
+        settings.rules.push(TopicRule::keep(pattern(DEAD_LETTERS.0), DEAD_LETTERS.1));
+        let beginnings = settings.rules.iter().map(|rule| beginning(&rule.pattern)).collect();
+        Arc::new(Self { settings, beginnings, table: RwLock::default() })
+    }
+
+    pub(crate) fn rule(&self, topic: &Topic) -> Option<&TopicRule> {
+        let mut rules = self.settings.rules.iter().zip(&self.beginnings);
+        let found = rules.find(|(rule, beginning)| {
+            topic.as_str().starts_with(&***beginning) && rule.pattern.matches(topic)
+        });
+        found.map(|(rule, _)| rule)
+    }
+
+    /// How long the events of a topic are kept.
+    ///
+    /// # Errors
+    /// [`BusError::NotDurable`] when they are not.
+    pub(crate) fn retention(&self, topic: &Topic) -> Result<Retention, BusError> {
+        let keep = self.rule(topic).and_then(|rule| rule.keep);
+        keep.ok_or_else(|| BusError::NotDurable { topic: topic.clone() })
+    }
+
+    /// Decides whether somebody may publish this event.
+    pub(crate) fn admit(&self, who: &Who, event: &Event) -> Result<(), BusError> {
+        self.settings.limits.check(event)?;
+        self.settings.rights.may_publish(who, &event.tenant, &event.topic)
+    }
+
+    /// Decides whether somebody may read these topics.
+    pub(crate) fn may_read(&self, who: &Who, tenant: &Tenant, topics: &Pattern) -> Result<(), BusError> {
+        self.settings.rights.decide(who, tenant, Act::Read, topics)
+    }
+
+    pub(crate) fn listen(self: &Arc<Self>, live: Live) -> Reader {
+        let ring = Arc::new(Ring::new(live));
+        self.write().insert(Arc::clone(&ring));
+        Reader::new(Arc::downgrade(self), ring)
+    }
+
+    pub(crate) fn forget(&self, ring: &Arc<Ring>) {
+        self.write().remove(ring);
+    }
+
+    /// How many live readers there are.
+    pub(crate) fn readers(&self) -> usize {
+        self.read().len()
+    }
+
+    /// How many live readers a topic has.
+    pub(crate) fn readers_of(&self, tenant: &Tenant, topic: &Topic) -> usize {
+        let mut count = 0;
+        self.read().each(tenant, topic, &mut |_| count += 1);
+        count
+    }
+
+    /// Hands an event to all live readers that match, and says how many these are.
+    ///
+    /// A full ring loses its oldest event, unless the topic's owner lets publishers wait for it.
+    pub(crate) async fn deliver(&self, event: &Arc<Event>, block: Option<Duration>) -> usize {
+        let (mut reached, mut wakers, mut full) = (0, Vec::new(), Vec::new());
+        self.read().each(&event.tenant, &event.topic, &mut |ring| match ring.push(event, block.is_some()) {
+            Pushed::There(waker) => {
+                reached += 1;
+                wakers.extend(waker);
+            }
+            Pushed::Full => full.push(Arc::clone(ring)),
+            Pushed::Closed => {}
+        });
+        // A waker may run its reader at once, which may subscribe or publish.
+        wakers.into_iter().for_each(Waker::wake);
+        if let Some(deadline) = block
+            && !full.is_empty()
+        {
+            let waiting = full.iter().map(|ring| wait_and_push(ring, event, deadline));
+            // In a box of its own: most events wait for nobody.
+            reached += Box::pin(join_all(waiting)).await.into_iter().filter(|pushed| *pushed).count();
+        }
+        reached
+    }
+
+    /// Tells all live readers of a topic that so many of its events are lost to them.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lose(&self, tenant: &Tenant, topic: &Topic, count: u64) {
+        let mut wakers = Vec::new();
+        self.read().each(tenant, topic, &mut |ring| wakers.extend(ring.lose(count)));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        // Every change is whole before anything can panic.
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A pattern up to its first wildcard.
+fn beginning(pattern: &Pattern) -> Box<str> {
+    pattern.as_str().split('*').next().unwrap_or_default().into()
+}
+
+/// Waits for room, at most until the deadline, and then pushes at the cost of the oldest.
+async fn wait_and_push(ring: &Ring, event: &Arc<Event>, deadline: Duration) -> bool {
+    let waited = timeout(deadline, async {
+        loop {
+            let mut room = std::pin::pin!(ring.room());
+            // From here on no notice is missed.
+            room.as_mut().enable();
+            match ring.push(event, true) {
+                Pushed::Full => room.await,
+                pushed => break pushed,
+            }
+        }
+    });
+    let pushed = waited.await.unwrap_or_else(|_| ring.push(event, false));
+    match pushed {
+        Pushed::There(waker) => {
+            waker.into_iter().for_each(Waker::wake);
+            true
+        }
+        Pushed::Full | Pushed::Closed => false,
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: EventLimits::default(),
+            rights: Rights::default(),
+            rules: Vec::new(),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy::default()),
+            lease: Duration::from_secs(6),
+        }
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("readers", &self.readers()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // The readers get what is held for them, and then the end.
+        let table = std::mem::take(self.table.get_mut().unwrap_or_else(PoisonError::into_inner));
+        table.rings().into_iter().filter_map(|ring| ring.close()).for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,89 @@
+//! The bus within one process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runtime_traits::Tenant;
+use runtime_traits::bus::{
+    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Topic, Who,
+};
+use runtime_traits::clock::UnixMillis;
+
+use crate::core::Core;
+use crate::durable::DurableTopics;
+use crate::journal::{Journal, Place};
+
+/// A [`Bus`] within one process. Its durable topics are in a state store, if it has one.
+#[derive(Debug)]
+pub struct InProcessBus {
+    core: Arc<Core>,
+    durable: Option<DurableTopics>,
+}
+
+impl InProcessBus {
+    pub(crate) fn new(core: Arc<Core>, journal: Option<Arc<dyn Journal>>) -> Self {
+        let durable = journal.map(|journal| DurableTopics::new(Arc::clone(&core), journal));
+        Self { core, durable }
+    }
+
+    /// How many live readers there are.
+    pub fn readers(&self) -> usize {
+        self.core.readers()
+    }
+
+    /// How many live readers an event about `topic` would reach.
+    pub fn readers_of(&self, tenant: &Tenant, topic: &Topic) -> usize {
+        self.core.readers_of(tenant, topic)
+    }
+
+    fn durable(&self, topic: &Topic) -> Result<&DurableTopics, BusError> {
+        self.durable.as_ref().ok_or_else(|| BusError::NotDurable { topic: topic.clone() })
+    }
+}
+
+#[async_trait]
+impl Bus for InProcessBus {
+    async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
+        self.core.admit(who, &event)?;
+        let rule = self.core.rule(&event.topic);
+        if let Some(durable) = &self.durable
+            && rule.is_some_and(|rule| rule.keep.is_some())
+        {
+            // In a box of its own, so that events that are not kept need little room.
+            let (position, reached) = Box::pin(durable.append(&event)).await?;
+            return Ok(Published { position: Some(position), reached });
+        }
+        let reached = self.core.deliver(&event, rule.and_then(|rule| rule.block)).await;
+        Ok(Published { position: None, reached })
+    }
+
+    async fn listen(&self, who: &Who, live: Live) -> Result<Box<dyn Listener>, BusError> {
+        self.core.may_read(who, &live.tenant, &live.pattern)?;
+        Ok(Box::new(self.core.listen(live)))
+    }
+
+    async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
+        self.durable(&durable.topic)?.open(who, &durable).await
+    }
+
+    async fn read(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        from: Position,
+        limit: u32,
+    ) -> Result<Page, BusError> {
+        self.durable(topic)?.read(who, &Place::new(tenant, topic), from, limit).await
+    }
+
+    async fn find(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        time: UnixMillis,
+    ) -> Result<Position, BusError> {
+        self.durable(topic)?.find(who, &Place::new(tenant, topic), time).await
+    }
+}

@@ -1,0 +1,218 @@
+//! Topics as streams, and cursors as hashes with a lease.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Value;
+use runtime_codec::{CursorRecord, decode, decode_event, encode, encode_event};
+use runtime_traits::bus::{BusError, Event, Kept, Page, Position};
+use runtime_traits::clock::Entropy;
+use tokio::time::{sleep, timeout};
+
+use super::hub::Hub;
+use super::keys;
+use super::link::{Link, text};
+use super::scripts::Script;
+use crate::core::{Core, REPLIES};
+use crate::journal::{Claim, CursorName, Journal, Place};
+use crate::store_journal::{damaged, taken};
+
+/// How many ids of a topic's last events are kept, so that each is appended once.
+const IDS: &str = "1024";
+/// How many events of a topic are held for live readers, where none are kept.
+const LIVE: &str = "16384";
+/// How long an answer to a request is held, in milliseconds.
+const ANSWER: &str = "60000";
+/// How many topics are remembered as announced.
+const REMEMBERED: usize = 16_384;
+
+/// Topics as streams, and cursors as hashes with a lease.
+#[derive(Debug)]
+pub(super) struct RedisJournal {
+    link: Arc<Link>,
+    hub: Arc<Hub>,
+    core: Arc<Core>,
+    announced: Mutex<HashSet<Place>>,
+    lease: Duration,
+}
+
+impl RedisJournal {
+    pub(super) fn new(link: Arc<Link>, hub: Arc<Hub>, core: Arc<Core>) -> Self {
+        let lease = core.settings.lease;
+        Self { link, hub, core, announced: Mutex::default(), lease }
+    }
+
+    /// Says that there is this topic, before its first event from here.
+    async fn announce(&self, place: &Place) -> Result<(), BusError> {
+        let known = |announced: &Mutex<HashSet<Place>>| {
+            announced.lock().unwrap_or_else(PoisonError::into_inner).contains(place)
+        };
+        if known(&self.announced) {
+            return Ok(());
+        }
+        let topic = keys::text(place);
+        let keys = [keys::TOPICS, keys::ANNOUNCED];
+        self.link.script::<u8>(Script::Announce, &keys, &[topic.as_bytes()]).await?;
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.len() < REMEMBERED {
+            announced.insert(place.clone());
+        }
+        Ok(())
+    }
+
+    fn new_token(&self) -> String {
+        let mut bytes = [0; 16];
+        let entropy: &dyn Entropy = &*self.core.settings.entropy;
+        entropy.fill(&mut bytes);
+        format!("{:032x}", u128::from_be_bytes(bytes))
+    }
+}
+
+#[async_trait]
+impl Journal for RedisJournal {
+    async fn append(&self, event: &Arc<Event>) -> Result<(Position, usize), BusError> {
+        let place = Place::of(event);
+        let is_answer = event.topic.segments().next() == Some(REPLIES);
+        if !is_answer {
+            self.announce(&place).await?;
+        }
+        let kept = self.core.rule(&event.topic).is_some_and(|rule| rule.keep.is_some());
+        let entry = encode_event(self.core.settings.clock.now(), event);
+        let id = event.id.to_bytes();
+        let most = if kept { "" } else { LIVE };
+        let expires = if is_answer { ANSWER } else { "" };
+        let keys = [keys::stream(&place), keys::ids(&place), keys::order(&place)];
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let args: [&[u8]; 5] = [&id, &entry, IDS.as_bytes(), most.as_bytes(), expires.as_bytes()];
+        let appended = self.link.script::<u64>(Script::Append, &keys, &args).await;
+        let position = appended.map_err(|error| match error {
+            // It may be there.
+            BusError::Unavailable { cause } => BusError::Unknown { id: event.id, cause },
+            error => error,
+        })?;
+        Ok((Position(position), 0))
+    }
+
+    async fn read(&self, place: &Place, from: Position, limit: u32) -> Result<Page, BusError> {
+        let stream = keys::stream(place);
+        let mut range = redis::cmd("XRANGE");
+        range.arg(&stream).arg(format!("0-{from}")).arg("+").arg("COUNT").arg(limit);
+        let (found, last): (Value, u64) = self.link.both(&range, Script::Last, &[&stream]).await?;
+        let mut events = Vec::new();
+        for (position, entry) in entries(&found).ok_or_else(|| strange(place))? {
+            let (at, event) = decode_event(entry).map_err(|error| damaged(place, &error))?;
+            events.push(Kept { position, at, event: Arc::new(event) });
+        }
+        let next = Position(last).next();
+        // What was asked for and is not here is trimmed.
+        let first = match events.first() {
+            Some(kept) => kept.position,
+            None if from < next => next,
+            None => from,
+        };
+        Ok(Page { first, next, events })
+    }
+
+    async fn trim(&self, place: &Place, below: Position) -> Result<(), BusError> {
+        let mut cmd = redis::cmd("XTRIM");
+        cmd.arg(keys::stream(place)).arg("MINID").arg("=").arg(format!("0-{below}"));
+        self.link.command::<u64>(&cmd).await.map(drop)
+    }
+
+    async fn claim(&self, name: &CursorName) -> Result<(Claim, Option<CursorRecord>), BusError> {
+        let token = self.new_token();
+        let (lease, cursor) = (keys::lease(&name.place, &name.name), keys::cursor(&name.place, &name.name));
+        let ms = self.lease.as_millis().to_string();
+        let claiming = async {
+            loop {
+                let args = [token.as_bytes(), ms.as_bytes()];
+                let (won, answer): (u8, Value) =
+                    self.link.script(Script::Claim, &[&lease, &cursor], &args).await?;
+                match (won, answer) {
+                    (1, Value::BulkString(record)) => {
+                        let record = decode(&record).map_err(|error| damaged(&name.place, &error))?;
+                        return Ok((Claim::Token(token.clone()), Some(record)));
+                    }
+                    (1, _) => return Ok((Claim::Token(token.clone()), None)),
+                    (_, Value::Int(left)) => {
+                        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                        sleep(left.clamp(Duration::from_millis(20), Duration::from_millis(500))).await;
+                    }
+                    _ => return Err(strange(&name.place)),
+                }
+            }
+        };
+        // Who died a moment ago has it no longer than this.
+        let busy = || BusError::Busy { name: name.name.to_string(), topic: name.place.topic.clone() };
+        timeout(self.lease + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(busy()))
+    }
+
+    async fn save(
+        &self,
+        name: &CursorName,
+        claim: &mut Claim,
+        record: &CursorRecord,
+    ) -> Result<(), BusError> {
+        let Claim::Token(token) = claim else { return Err(taken(name)) };
+        let place = &name.place;
+        let keys = [keys::lease(place, &name.name), keys::cursor(place, &name.name), keys::names(place)];
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let (ms, done, bytes) = (self.lease.as_millis().to_string(), record.done.to_string(), encode(record));
+        let args: [&[u8]; 5] =
+            [token.as_bytes(), ms.as_bytes(), &bytes, done.as_bytes(), name.name.as_str().as_bytes()];
+        match self.link.script::<u8>(Script::Save, &keys, &args).await? {
+            1 => Ok(()),
+            _ => Err(taken(name)),
+        }
+    }
+
+    async fn release(&self, name: &CursorName, claim: Claim) {
+        let Claim::Token(token) = claim else { return };
+        let lease = keys::lease(&name.place, &name.name);
+        // Where it cannot be given back it runs out.
+        let _ = self.link.script::<u8>(Script::Release, &[&lease], &[token.as_bytes()]).await;
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.lease)
+    }
+
+    async fn grown(&self, place: &Place, page: &Page) {
+        self.hub.beyond(place, page.next.0.saturating_sub(1)).await;
+    }
+
+    async fn slowest_elsewhere(&self, place: &Place) -> Result<Option<Position>, BusError> {
+        let (names, prefix) = (keys::names(place), keys::prefix(place));
+        let slowest: String = self.link.script(Script::Slowest, &[&names], &[prefix.as_bytes()]).await?;
+        Ok(slowest.parse().ok().map(Position))
+    }
+}
+
+/// The last place that a topic ever had, also when all of it is trimmed.
+pub(super) async fn last_of(link: &Link, place: &Place) -> Result<Position, BusError> {
+    link.script(Script::Last, &[&keys::stream(place)], &[]).await.map(Position)
+}
+
+/// The entries of a stream as the server sends them: places and bytes.
+pub(super) fn entries(value: &Value) -> Option<Vec<(Position, &[u8])>> {
+    let Value::Array(entries) = value else { return None };
+    entries
+        .iter()
+        .map(|entry| {
+            let Value::Array(parts) = entry else { return None };
+            let [id, Value::Array(fields)] = &parts[..] else { return None };
+            let [_, Value::BulkString(bytes)] = &fields[..] else { return None };
+            Some((position(text(id)?)?, &bytes[..]))
+        })
+        .collect()
+}
+
+fn position(id: &str) -> Option<Position> {
+    id.strip_prefix("0-")?.parse().ok().map(Position)
+}
+
+pub(super) fn strange(place: &Place) -> BusError {
+    BusError::Damaged { what: format!("the stream of `{}`: Redis answers what is none", keys::text(place)) }
+}

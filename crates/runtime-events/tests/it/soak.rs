@@ -1,0 +1,185 @@
+//! Many events under faults: processes that handle them are killed, the server is killed, connections are cut.
+//!
+//! 10,000 events in every run of the tests; as many as `AGENT_RUNTIME_SOAK` says by hand.
+
+use std::collections::HashMap;
+use std::env;
+use std::io::{BufRead, BufReader, Write, stdout};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use runtime_events::{Delivery, EventBus, EventBusBuilder, Failure, Retention, Retry};
+use runtime_testkit::block_on;
+use runtime_testkit::fakes::Chance;
+use runtime_testkit::peers::{CutProxy, RedisServer};
+
+/// Where the child process finds its server.
+const URI: &str = "AGENT_RUNTIME_SOAK_URI";
+const EVENTS: u64 = 10_000;
+const SOURCES: u64 = 16;
+/// How often a process that handles events is killed, by how many it handles.
+const KILL_EVERY: u64 = 1_500;
+
+fn builder() -> EventBusBuilder {
+    EventBus::builder().keep("kept/*", Retention::default()).unwrap().lease(Duration::from_millis(500))
+}
+
+/// The process that is killed: handles events for ever, and says each on its output before it is done.
+#[test]
+fn handles_in_a_process_of_its_own() {
+    let Ok(uri) = env::var(URI) else { return };
+    block_on(async {
+        let bus = builder().connect(&uri).await.unwrap();
+        let retry =
+            Retry { attempts: 10, first: Duration::from_millis(1), longest: Duration::from_millis(4) };
+        loop {
+            let opened = bus.durable("kept/soak", "handler").unwrap().group().retry(retry).open().await;
+            let Ok(reader) = opened else { continue };
+            let mut crashes = 0_u64;
+            while let Ok(delivery) = reader.next().await {
+                let Delivery::Event { position, attempt, event } = delivery else {
+                    println!("\ngap");
+                    continue;
+                };
+                crashes += 1;
+                // A handler that crashes now and then, before it has done anything.
+                if attempt == 1 && crashes.is_multiple_of(97) {
+                    let _ = reader.failed(position, &Failure::says("crashed")).await;
+                    continue;
+                }
+                let line = format!("\nhandled {} {} .\n", event.source, event.json::<u64>().unwrap());
+                stdout().write_all(line.as_bytes()).unwrap();
+                let _ = reader.done(position).await;
+            }
+        }
+    });
+}
+
+/// Starts the process, whose lines go to `lines`.
+fn start(uri: &str) -> (Child, Receiver<String>) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "soak::handles_in_a_process_of_its_own", "--nocapture"])
+        .env(URI, uri)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let (send, lines) = sync_channel(1_024);
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    (child, lines)
+}
+
+/// What was handled.
+#[derive(Default)]
+struct Tally {
+    last: HashMap<String, u64>,
+    handled: u64,
+    again: u64,
+}
+
+impl Tally {
+    fn take(&mut self, line: &str) {
+        assert_ne!(line, "gap", "a durable subscription has no gap");
+        let words: Vec<_> = line.split(' ').collect();
+        // A line of somebody else, or half a one.
+        let ["handled", source, number, "."] = words[..] else { return };
+        let number: u64 = number.parse().unwrap();
+        let last = self.last.entry(source.to_owned()).or_insert(0);
+        if number <= *last {
+            self.again += 1;
+        } else {
+            assert_eq!(number, *last + 1, "an event of `{source}` is missing or out of order");
+            *last = number;
+            self.handled += 1;
+        }
+    }
+}
+
+#[test]
+fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
+    let events = env::var("AGENT_RUNTIME_SOAK").map_or(EVENTS, |events| events.parse().unwrap());
+    let events = events - events % SOURCES;
+    let server = Arc::new(RedisServer::start());
+    let way = CutProxy::before(&server.socket());
+    let uri = format!("redis+unix://{}", way.socket().display());
+    let published = Arc::new(AtomicU64::new(0));
+
+    let publisher = {
+        let (server, published) = (Arc::clone(&server), Arc::clone(&published));
+        thread::spawn(move || block_on(publish(&server, events, &published)))
+    };
+
+    let mut chance = Chance::new(1);
+    let mut tally = Tally::default();
+    let (mut kills, mut cuts) = (0, 0);
+    let (mut child, mut lines) = start(&uri);
+    let mut until_harm = KILL_EVERY;
+    while tally.handled < events {
+        tally.take(&lines.recv_timeout(Duration::from_secs(60)).expect("events are handled"));
+        until_harm -= 1;
+        if until_harm > 0 || tally.handled == events {
+            continue;
+        }
+        until_harm = KILL_EVERY + chance.below(KILL_EVERY);
+        if chance.once_in(3) {
+            way.cut();
+            cuts += 1;
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        // What it said before it died counts; its last line may be half a one.
+        lines.iter().for_each(|line| tally.take(&line));
+        (child, lines) = start(&uri);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    publisher.join().unwrap();
+    let again = tally.again;
+
+    println!("{events} events, {kills} kills of the process, {cuts} cuts; {again} came again, 0 are missing");
+    assert!(kills > 0, "nobody was killed");
+    // A kill leaves at most what was in the hands of one process.
+    assert!(again <= (kills + cuts + 4) * 1_024, "{again} came again");
+}
+
+/// Publishes all, each source in its order, while the server is killed now and then.
+async fn publish(server: &RedisServer, events: u64, published: &AtomicU64) {
+    let bus = builder().connect(&server.uri(0)).await.unwrap();
+    let each = events / SOURCES;
+    let sources = (0..SOURCES).map(|source| {
+        let bus = &bus;
+        async move {
+            for number in 1..=each {
+                let event = runtime_events::Event::new("kept/soak", &number).unwrap();
+                let mut event = event.from(&format!("source-{source}"));
+                let mut id = [0; 16];
+                id[..8].copy_from_slice(&source.to_be_bytes());
+                id[8..].copy_from_slice(&number.to_be_bytes());
+                event.id = runtime_events::EventId::from_bytes(id);
+                let event = Arc::new(event);
+                while let Err(error) = bus.publish(Arc::clone(&event)).await {
+                    assert!(error.is_transient(), "{error}");
+                }
+                if published.fetch_add(1, Ordering::Relaxed) % (KILL_EVERY * 3) == KILL_EVERY {
+                    server.kill();
+                    server.revive();
+                }
+            }
+        }
+    });
+    join_all(sources).await;
+}

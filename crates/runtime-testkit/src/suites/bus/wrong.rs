@@ -1,0 +1,324 @@
+//! Buses that each break one clause: what shows that the suite can fail.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime_traits::bus::{
+    Bus, BusError, Deliveries, Delivery, Durable, Event, EventId, Failure, Listener, Live, Overflow, Page,
+    Position, Published, Start, Topic, Who,
+};
+use runtime_traits::{Name, Tenant, UnixMillis};
+
+use super::{BusFixture, BusSettings};
+
+/// One way to break one clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Keeps every fiftieth event from a live reader.
+    HearsLess,
+    /// Hears the tenant `other` as well.
+    HearsOthers,
+    /// Says nothing of a gap.
+    HidesGaps,
+    /// Never disconnects.
+    NeverDisconnects,
+    /// Waits for good, after many events, for a reader that has stopped.
+    WaitsForReaders,
+    /// Lets everybody write to system topics.
+    TakesSystem,
+    /// Answers every second place.
+    SkipsPlaces,
+    /// Takes an event again under a new id.
+    ForgetsIds,
+    /// Loses the last event of each topic in a crash.
+    LosesLast,
+    /// Begins a cursor behind what it was in the midst of when it crashed.
+    SkipsUnsettled,
+    /// Calls every event of `bob` another source's.
+    MixesSources,
+    /// Never gives up.
+    NeverDead,
+    /// Begins new cursors at the first event.
+    BeginsFirst,
+    /// Finds the place behind the one at a time.
+    FindsLater,
+    /// Gives every member of a group every event.
+    GivesToAll,
+    /// Opens a cursor for as many as ask.
+    OpensForAll,
+    /// Says that a gap of age is no gap.
+    HidesAge,
+}
+
+impl Flaw {
+    /// Every flaw with the clause that it breaks.
+    pub const ALL: [(Self, &'static str); 17] = [
+        (Self::HearsLess, "heard-in-order"),
+        (Self::HearsOthers, "nothing-else"),
+        (Self::HidesGaps, "gap-is-exact"),
+        (Self::NeverDisconnects, "disconnect-is-told"),
+        (Self::WaitsForReaders, "slow-slows-nobody"),
+        (Self::TakesSystem, "refused-leaves-nothing"),
+        (Self::SkipsPlaces, "numbered-without-gap"),
+        (Self::ForgetsIds, "once-by-id"),
+        (Self::LosesLast, "kept-when-ok"),
+        (Self::SkipsUnsettled, "delivered-until-settled"),
+        (Self::MixesSources, "ordered-by-source"),
+        (Self::NeverDead, "failed-then-dead"),
+        (Self::BeginsFirst, "begins-where-told"),
+        (Self::FindsLater, "replayed"),
+        (Self::GivesToAll, "shared-by-a-group"),
+        (Self::OpensForAll, "one-name-one-cursor"),
+        (Self::HidesAge, "trimmed-by-its-rule"),
+    ];
+}
+
+/// The buses of another fixture, with one flaw.
+pub struct WrongBuses<F> {
+    right: F,
+    flaw: Flaw,
+}
+
+impl<F> WrongBuses<F> {
+    /// Breaks the clause of `flaw`.
+    pub fn new(right: F, flaw: Flaw) -> Self {
+        Self { right, flaw }
+    }
+}
+
+impl<F> std::fmt::Debug for WrongBuses<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WrongBuses").field("flaw", &self.flaw).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<F: BusFixture> BusFixture for WrongBuses<F> {
+    async fn open(&self, settings: BusSettings) -> Arc<dyn Bus> {
+        Arc::new(WrongBus::new(self.right.open(settings).await, self.flaw, false))
+    }
+
+    async fn crash(&self, bus: Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus> {
+        Arc::new(WrongBus::new(self.right.crash(bus, settings).await, self.flaw, true))
+    }
+
+    /// Some flaws are seen by what does not come.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(3)
+    }
+}
+
+#[derive(Debug)]
+struct WrongBus {
+    right: Arc<dyn Bus>,
+    flaw: Flaw,
+    has_crashed: bool,
+    published: AtomicU64,
+    /// Readers with small rings.
+    small: Arc<AtomicUsize>,
+    seen: Mutex<HashSet<(Topic, EventId)>>,
+    /// How many cursors were opened under a name, alone or as a group.
+    opened: Mutex<HashMap<(Topic, Name, bool), usize>>,
+}
+
+impl WrongBus {
+    fn new(right: Arc<dyn Bus>, flaw: Flaw, has_crashed: bool) -> Self {
+        Self {
+            right,
+            flaw,
+            has_crashed,
+            published: AtomicU64::new(0),
+            small: Arc::default(),
+            seen: Mutex::default(),
+            opened: Mutex::default(),
+        }
+    }
+
+    /// How often a cursor of this name was opened before.
+    fn opened_before(&self, durable: &Durable) -> usize {
+        let mut opened = lock(&self.opened);
+        let count = opened.entry((durable.topic.clone(), durable.name.clone(), durable.group)).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+#[async_trait]
+impl Bus for WrongBus {
+    async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
+        let count = self.published.fetch_add(1, Ordering::SeqCst);
+        if self.flaw == Flaw::WaitsForReaders && count > 1_000 && self.small.load(Ordering::SeqCst) > 0 {
+            std::future::pending::<()>().await;
+        }
+        let who = match self.flaw {
+            Flaw::TakesSystem if event.topic.is_system() => &Who::System,
+            _ => who,
+        };
+        let mut event = event;
+        if self.flaw == Flaw::ForgetsIds && !lock(&self.seen).insert((event.topic.clone(), event.id)) {
+            let mut id = event.id.to_bytes();
+            id[0] ^= 0xFF;
+            Arc::make_mut(&mut event).id = EventId::from_bytes(id);
+        }
+        if self.flaw == Flaw::MixesSources && &*event.source == "bob" {
+            let source = format!("{}-{count}", event.source);
+            Arc::make_mut(&mut event).source = source.into();
+        }
+        let mut published = self.right.publish(who, event).await?;
+        if self.flaw == Flaw::SkipsPlaces {
+            published.position = published.position.map(|position| Position(position.0 * 2));
+        }
+        Ok(published)
+    }
+
+    async fn listen(&self, who: &Who, mut live: Live) -> Result<Box<dyn Listener>, BusError> {
+        let is_small = live.ring.get() <= 4;
+        let tells_end = live.overflow == Overflow::Disconnect;
+        if self.flaw == Flaw::NeverDisconnects {
+            live.overflow = Overflow::LoseOldest;
+        }
+        let others = match self.flaw {
+            Flaw::HearsOthers => {
+                let tenant = Tenant::new("other").expect("a good name");
+                Some(self.right.listen(&Who::System, Live { tenant, ..live.clone() }).await?)
+            }
+            _ => None,
+        };
+        let right = self.right.listen(who, live).await?;
+        let small = is_small.then(|| Arc::clone(&self.small));
+        if let Some(small) = &small {
+            small.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(Box::new(WrongListener { right, others, flaw: self.flaw, tells_end, small, heard: 0 }))
+    }
+
+    async fn open(&self, who: &Who, mut durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
+        let before = self.opened_before(&durable);
+        match self.flaw {
+            Flaw::BeginsFirst => durable.start = Start::Earliest,
+            Flaw::GivesToAll if durable.group && before > 0 => durable.name = renamed(&durable.name, before),
+            Flaw::OpensForAll if before > 0 && !durable.group => {
+                match self.right.open(who, durable.clone()).await {
+                    Err(BusError::Busy { .. }) => durable.name = renamed(&durable.name, before),
+                    opened => return opened,
+                }
+            }
+            _ => {}
+        }
+        let right = self.right.open(who, durable).await?;
+        if self.flaw == Flaw::SkipsUnsettled && self.has_crashed && before == 0 {
+            // What was under way is taken for done; what is new comes.
+            if let Ok(Delivery::Event { position, .. }) = right.next().await {
+                right.done(position).await?;
+            }
+        }
+        Ok(Box::new(WrongDeliveries { right, flaw: self.flaw }))
+    }
+
+    async fn read(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        from: Position,
+        limit: u32,
+    ) -> Result<Page, BusError> {
+        match self.right.read(who, tenant, topic, from, limit).await {
+            Ok(mut page) if self.flaw == Flaw::LosesLast && self.has_crashed => {
+                page.events.pop();
+                Ok(page)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn find(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        time: UnixMillis,
+    ) -> Result<Position, BusError> {
+        let found = self.right.find(who, tenant, topic, time).await?;
+        Ok(if self.flaw == Flaw::FindsLater { found.next() } else { found })
+    }
+}
+
+#[derive(Debug)]
+struct WrongListener {
+    right: Box<dyn Listener>,
+    others: Option<Box<dyn Listener>>,
+    flaw: Flaw,
+    tells_end: bool,
+    small: Option<Arc<AtomicUsize>>,
+    heard: u64,
+}
+
+impl Listener for WrongListener {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if let Some(others) = &mut self.others
+            && let ready @ Poll::Ready(Some(_)) = Pin::new(others).poll_next(cx)
+        {
+            return ready;
+        }
+        loop {
+            let next = self.right.poll_next(cx);
+            match &next {
+                Poll::Ready(Some(Delivery::Gap(_))) if self.flaw == Flaw::HidesGaps && !self.tells_end => {}
+                Poll::Ready(Some(Delivery::Event { event, .. })) => {
+                    self.heard += u64::from(event.topic.as_str().starts_with("talk/"));
+                    if self.flaw != Flaw::HearsLess || self.heard != 50 {
+                        return next;
+                    }
+                }
+                _ => return next,
+            }
+        }
+    }
+}
+
+impl Drop for WrongListener {
+    fn drop(&mut self) {
+        if let Some(small) = &self.small {
+            small.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WrongDeliveries {
+    right: Box<dyn Deliveries>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl Deliveries for WrongDeliveries {
+    async fn next(&self) -> Result<Delivery, BusError> {
+        match self.right.next().await {
+            Ok(Delivery::Gap(_)) if self.flaw == Flaw::HidesAge => self.right.next().await,
+            next => next,
+        }
+    }
+
+    async fn done(&self, position: Position) -> Result<(), BusError> {
+        self.right.done(position).await
+    }
+
+    async fn failed(&self, position: Position, failure: &Failure) -> Result<bool, BusError> {
+        let dead = self.right.failed(position, failure).await?;
+        Ok(dead && self.flaw != Flaw::NeverDead)
+    }
+}
+
+fn renamed(name: &Name, nth: usize) -> Name {
+    Name::new(format!("{name}-{nth}")).expect("the suite's names are short")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

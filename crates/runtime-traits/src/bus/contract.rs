@@ -1,0 +1,117 @@
+//! The contract of a bus.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+
+use super::{BusError, Delivery, Durable, Event, Failure, Live, Page, Position, Published, Topic, Who};
+use crate::clock::UnixMillis;
+use crate::name::Tenant;
+
+/// Hands events to live readers, and keeps those of durable topics for durable ones.
+///
+/// # Contract
+/// - `heard-in-order`: a live reader gets every event that is published after it has subscribed and that matches, in
+///   the order in which its source published.
+/// - `nothing-else`: a reader gets no event of another topic or tenant.
+/// - `gap-is-exact`: a reader that is too slow loses the oldest events, and is told exactly which.
+/// - `disconnect-is-told`: a reader that asked to be disconnected is told what it lost, and gets nothing new.
+/// - `slow-slows-nobody`: a reader that stops delays neither publishers nor others.
+/// - `refused-leaves-nothing`: what is too large, has too many hops, is about a system topic, or is not allowed is
+///   refused by its own error, and nobody gets it.
+/// - `numbered-without-gap`: the events of a durable topic have the places 1, 2, 3, …
+/// - `once-by-id`: an event that is published again with its id, because nobody knew what became of it, is kept once,
+///   and answered with its first place.
+/// - `kept-when-ok`: an event of a durable topic whose publishing was answered survives a crash.
+/// - `delivered-until-settled`: a durable event is delivered again after a crash, until its settling was answered; then
+///   it is not.
+/// - `ordered-by-source`: a durable event is not delivered while an earlier one of its source is not settled.
+/// - `failed-then-dead`: an event that failed is delivered again after its pause, as often as was said, and is then a
+///   dead letter with its cause; others go on meanwhile.
+/// - `begins-where-told`: a new cursor begins where it was told to, an old one goes on where it is.
+/// - `replayed`: a topic is read from any place and from any time; before retention the error names the first place.
+/// - `shared-by-a-group`: of the members of a group one gets an event; what a member leaves behind another one gets.
+/// - `one-name-one-cursor`: a second reader that is no member of a group is refused, and so is another setting.
+/// - `trimmed-by-its-rule`: what is beyond retention goes, but nothing that an active durable subscription has not done
+///   goes because of its number.
+#[async_trait]
+pub trait Bus: fmt::Debug + Send + Sync + 'static {
+    /// Publishes an event. In a durable topic it is kept when this answers.
+    ///
+    /// # Errors
+    /// [`BusError`]; after [`BusError::Unknown`] the same event may be published again.
+    async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError>;
+
+    /// Subscribes to what is published from now on.
+    ///
+    /// # Errors
+    /// [`BusError::Forbidden`]; [`BusError::Unavailable`].
+    async fn listen(&self, who: &Who, live: Live) -> Result<Box<dyn Listener>, BusError>;
+
+    /// Becomes the reader of a durable subscription, or a member of its group. Makes its cursor if there is none.
+    ///
+    /// # Errors
+    /// [`BusError::NotDurable`], [`BusError::SettingsDiffer`], [`BusError::Busy`], [`BusError::BeforeRetention`],
+    /// [`BusError::Forbidden`]; [`BusError::Unavailable`].
+    async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError>;
+
+    /// At most `limit` events of a durable topic, those at `from` and later.
+    ///
+    /// # Errors
+    /// [`BusError::BeforeRetention`], which names the first place that there is; [`BusError::NotDurable`],
+    /// [`BusError::Forbidden`]; [`BusError::Unavailable`].
+    async fn read(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        from: Position,
+        limit: u32,
+    ) -> Result<Page, BusError>;
+
+    /// The place of the first event of a durable topic that was appended at `time` or later; where there is none, the
+    /// next event's.
+    ///
+    /// # Errors
+    /// [`BusError::NotDurable`], [`BusError::Forbidden`]; [`BusError::Unavailable`].
+    async fn find(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        time: UnixMillis,
+    ) -> Result<Position, BusError>;
+}
+
+/// A live reader. Dropping it unsubscribes.
+pub trait Listener: fmt::Debug + Send + Unpin {
+    /// What comes next; `None` when nothing can come any more.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
+}
+
+/// A reader of a durable subscription. Dropping it leaves: what it has not settled is delivered to somebody else.
+#[async_trait]
+pub trait Deliveries: fmt::Debug + Send + Sync {
+    /// Waits for the next event that may be worked on. Further ones may be asked for before this one is settled. A
+    /// dropped future has taken nothing.
+    ///
+    /// # Errors
+    /// [`BusError::Taken`] when another process has it now; [`BusError::Unavailable`], after which it may be asked
+    /// again.
+    async fn next(&self) -> Result<Delivery, BusError>;
+
+    /// Says that the event at `position` is done. Once this answers it is not delivered again.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next): the event may then be delivered again.
+    async fn done(&self, position: Position) -> Result<(), BusError>;
+
+    /// Says that the event at `position` failed: it is delivered again after its pause, or becomes a dead letter.
+    /// Whether it became one.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next): the event may then be delivered again.
+    async fn failed(&self, position: Position, failure: &Failure) -> Result<bool, BusError>;
+}

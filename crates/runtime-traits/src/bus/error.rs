@@ -1,0 +1,161 @@
+//! Why a bus did not do as asked.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Act, EventId, HeaderError, Pattern, Position, Topic, TopicError};
+use crate::error::Cause;
+
+/// Why a bus did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BusError {
+    /// A topic or pattern is none.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// A header is none.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The event is not one.
+    #[error("the event is malformed: {what}")]
+    Malformed {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The event is too large.
+    #[error(
+        "the event has {size} bytes, and {limit} are allowed: keep the content elsewhere and publish its place"
+    )]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Events cause each other without end.
+    #[error(
+        "the event about `{topic}` is more than {limit} hops from the first of its chain: do handlers answer each other?"
+    )]
+    TooManyHops {
+        /// Its topic.
+        topic: Topic,
+        /// The limit.
+        limit: u8,
+    },
+    /// Only the runtime publishes there.
+    #[error("`{topic}` is a topic of the runtime, and only it publishes there: use a topic of your own")]
+    Protected {
+        /// The topic.
+        topic: Topic,
+    },
+    /// Somebody has no right.
+    #[error("{who} may not {act} `{topics}`: ask for a right in the rules of the bus")]
+    Forbidden {
+        /// Who.
+        who: String,
+        /// What.
+        act: Act,
+        /// Where.
+        topics: Pattern,
+    },
+    /// The events of a topic are not kept.
+    #[error("the events of `{topic}` are not kept: give the bus a rule that keeps them")]
+    NotDurable {
+        /// The topic.
+        topic: Topic,
+    },
+    /// A durable subscription of this name has other settings.
+    #[error(
+        "the durable subscription `{name}` to `{topic}` has another {what} ({kept}, not {given}): use its own, or another name"
+    )]
+    SettingsDiffer {
+        /// Its name.
+        name: String,
+        /// Its topic.
+        topic: Topic,
+        /// Which setting.
+        what: &'static str,
+        /// The one that it has.
+        kept: String,
+        /// The one that was given.
+        given: String,
+    },
+    /// A durable subscription has its reader already.
+    #[error(
+        "the durable subscription `{name}` to `{topic}` has a reader already: make it a group to share the work"
+    )]
+    Busy {
+        /// Its name.
+        name: String,
+        /// Its topic.
+        topic: Topic,
+    },
+    /// Another process reads a durable subscription now. What is not settled is delivered there.
+    #[error("another process has taken the durable subscription `{name}` to `{topic}`: subscribe again")]
+    Taken {
+        /// Its name.
+        name: String,
+        /// Its topic.
+        topic: Topic,
+    },
+    /// A place is no longer kept.
+    #[error("`{topic}` is kept from place {first} on, and not from {asked}: begin there")]
+    BeforeRetention {
+        /// The topic.
+        topic: Topic,
+        /// The place that was asked for.
+        asked: Position,
+        /// The first that there is.
+        first: Position,
+    },
+    /// Nobody answered a request in time.
+    #[error("nobody answered the request about `{topic}` within {} ms", .within.as_millis())]
+    NoAnswer {
+        /// What was asked about.
+        topic: Topic,
+        /// The deadline.
+        within: Duration,
+    },
+    /// The event may have been published or not: publish it again, with its id.
+    #[error("it is not known whether event {id} was published ({cause}): publish it again with the same id")]
+    Unknown {
+        /// The event.
+        id: EventId,
+        /// What happened.
+        cause: Cause,
+    },
+    /// Nothing was done: try again later.
+    #[error("the bus is not available: {cause}")]
+    Unavailable {
+        /// What is wrong.
+        cause: Cause,
+    },
+    /// What is kept is not what was written.
+    #[error("what the bus keeps is damaged: {what}")]
+    Damaged {
+        /// What cannot be read.
+        what: String,
+    },
+}
+
+impl BusError {
+    /// An event that is none.
+    pub fn malformed(what: impl Into<String>) -> Self {
+        Self::Malformed { what: what.into() }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unknown { .. } | Self::Unavailable { .. } | Self::Taken { .. } | Self::Busy { .. }
+        )
+    }
+}
+
+impl From<Infallible> for BusError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
