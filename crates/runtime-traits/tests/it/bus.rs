@@ -1,5 +1,7 @@
 //! The bus's own types: patterns as they are defined, events that go out and come back, rights that give nothing away.
 
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+
 use std::sync::Arc;
 
 use proptest::collection::{btree_map, vec};
