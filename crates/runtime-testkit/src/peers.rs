@@ -21,8 +21,14 @@ pub use redis::RedisServer;
 pub struct Aimock {
     child: Child,
     url: String,
-    _fixtures: NamedTempFile,
+    _files: [NamedTempFile; 2],
 }
+
+/// Node.js closes a connection that was idle for five seconds. On a busy machine a client may be about to use it just
+/// then, and a test that counts calls would count that one twice.
+const PATIENT: &str = "const http = require('node:http'); const make = http.createServer; \
+    http.createServer = (...args) => Object.assign(make(...args), { keepAliveTimeout: 600000 }); \
+    require('node:module').syncBuiltinESMExports();";
 
 impl Aimock {
     /// Starts it with what it is to say: its fixtures, as its documentation describes them.
@@ -32,7 +38,12 @@ impl Aimock {
     pub fn start(fixtures: &Value) -> Self {
         let mut file = tempfile::Builder::new().suffix(".json").tempfile().expect("there is room for a file");
         write!(file, "{}", json!({ "fixtures": fixtures })).expect("there is room for a file");
+        let mut patient =
+            tempfile::Builder::new().suffix(".cjs").tempfile().expect("there is room for a file");
+        write!(patient, "{PATIENT}").expect("there is room for a file");
         let mut child = Command::new(installed("AGENT_RUNTIME_NODE"))
+            .arg("--require")
+            .arg(patient.path())
             .arg(installed("AGENT_RUNTIME_AIMOCK"))
             .args(["--host", "127.0.0.1", "--port", "0", "--chunk-size", "4", "--fixtures"])
             .arg(file.path())
@@ -53,7 +64,7 @@ impl Aimock {
         };
         // What else it says is read by nobody, and must not block it.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        Self { child, url, _fixtures: file }
+        Self { child, url, _files: [file, patient] }
     }
 
     /// Where it listens: `http://127.0.0.1:PORT`.

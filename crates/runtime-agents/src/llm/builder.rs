@@ -188,11 +188,16 @@ fn keyless(url: &Url) -> Result<AuthData, SetupError> {
     Ok(AuthData::RequestOverride { url: chat.to_string(), headers })
 }
 
+/// A connection that was idle for so long is not used again. Many servers close theirs after five seconds, and a call that
+/// meets the end of its connection may have been taken or not: it is made again, and booked twice.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// Follows no redirects, which would carry the key elsewhere; asks no proxy for what is on this machine.
 fn client(url: &Url) -> Result<Client, SetupError> {
     let failed = |cause| SetupError::Tls { cause };
     let tls = if url.scheme() == "https" { tls::config() } else { tls::none() }.map_err(failed)?;
-    let mut client = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
+    let mut client =
+        Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none()).pool_idle_timeout(IDLE);
     if is_here(url) {
         client = client.no_proxy();
     }
