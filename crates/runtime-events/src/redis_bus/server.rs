@@ -40,14 +40,23 @@ pub(super) async fn rewritten(uri: &str, connection: &mut MultiplexedConnection)
         match owes_a_rewrite(&info.map_err(|error| refusal(uri, &error))?) {
             Some(false) => return Ok(()),
             Some(true) => {
-                // Where somebody was quicker it is refused, and one is running.
-                let _: RedisResult<Value> = redis::cmd("BGREWRITEAOF").query_async(connection).await;
+                let begun: RedisResult<Value> = redis::cmd("BGREWRITEAOF").query_async(connection).await;
+                if let Err(error) = begun
+                    && !is_underway(&error)
+                {
+                    return Err(refusal(uri, &error));
+                }
             }
             None => {}
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
     }
+}
+
+/// Whether it is refused because somebody was quicker.
+fn is_underway(error: &RedisError) -> bool {
+    error.code() != Some("NOPERM") && error.to_string().contains("already in progress")
 }
 
 /// `None` while one is running.

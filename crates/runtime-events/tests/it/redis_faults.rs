@@ -27,6 +27,18 @@ async fn next(stream: &mut EventStream) -> Delivery {
     timeout(SOON, stream.next()).await.unwrap().unwrap()
 }
 
+#[test]
+fn a_user_who_may_not_let_the_file_be_rewritten_is_told_at_once() {
+    block_on(async {
+        let server = RedisServer::start();
+        server.say(&["ACL", "SETUSER", "ann", "on", ">right", "~*", "&*", "+@all", "-bgrewriteaof"]);
+        let uri = format!("redis://ann:right@127.0.0.1:{}", server.port());
+        let refused = timeout(SOON, builder().connect(&uri)).await.unwrap();
+        assert!(matches!(&refused, Err(ConnectError::Refused { .. })), "{refused:?}");
+        assert!(format!("{:?}", refused.unwrap_err()).contains("bgrewriteaof"));
+    });
+}
+
 /// Publishes so many events, the same one again as long as it is not known what became of it, and does `harm` after some.
 async fn publish(bus: &EventBus, count: u64, mut harm: impl FnMut(u64)) {
     for number in 1..=count {

@@ -211,6 +211,25 @@ fn an_agent_that_is_being_deleted_is_no_damage() {
 }
 
 #[test]
+fn what_the_bus_keeps_is_read_as_what_it_is() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let topic = "orders/new".parse().unwrap();
+        let log = keys::topic(Pool::MAIN, &lived.tenant, &topic);
+        lived.write(log.partition, vec![Then::Append(log.clone(), vec!["no event".into()])]).await;
+        let (sort, place, _) = told(&lived.verify().await);
+        assert_eq!(sort, DamageSort::Record);
+        assert!(place.contains("topic/orders/new"), "{place}");
+        lived.write(log.partition, vec![Then::Drop(log)]).await;
+        let name = Name::new("billing").unwrap();
+        lived.put(keys::subscription(Pool::MAIN, &lived.tenant, &topic, &name), "no cursor").await;
+        let (sort, place, _) = told(&lived.verify().await);
+        assert_eq!(sort, DamageSort::Record);
+        assert!(place.contains("sub/billing/orders/new"), "{place}");
+    });
+}
+
+#[test]
 fn a_run_whose_log_is_let_go_is_no_damage() {
     block_on(async {
         let lived = Lived::in_memory().await;

@@ -181,7 +181,7 @@ fn the_rights_that_the_readme_names_are_enough() {
 fn a_user_who_may_not_do_what_a_store_does_is_told_what() {
     let server = RedisServer::start();
     let uri = format!("redis://ann:right@127.0.0.1:{}", server.port());
-    for right in ["xtrim", "unlink", "hset", "zrangebylex", "info", "evalsha_ro", "script"] {
+    for right in ["bgrewriteaof", "xtrim", "unlink", "hset", "zrangebylex", "info", "evalsha_ro", "script"] {
         server.say(&[
             "ACL",
             "SETUSER",
