@@ -5,20 +5,58 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::budgets::Budgets;
+use crate::money::Money;
+
 /// What an agent may use. `None` means without a limit.
 ///
 /// In a file an unknown name is an error, and what is left out has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceLimits {
-    /// Heap in MiB. Declared only: nothing measures an agent's memory yet.
+    /// Heap in MiB.
     pub max_memory_mb: Option<u64>,
-    /// Tokens in any 60 seconds. Declared only: nothing counts an agent's tokens yet.
+    /// Tokens, read and written, in any 60 seconds.
     pub max_tokens_per_minute: Option<u64>,
     /// Runs that are worked on at the same time; held by a [`Gate`](crate::Gate).
     pub max_concurrent_requests: Option<u32>,
     /// Accepted runs that have not begun; 0 for no queue. Held by a [`Gate`](crate::Gate).
     pub max_queued: Option<u32>,
+    /// Calls of models in any 60 seconds.
+    pub max_requests_per_minute: Option<u64>,
+    /// Tokens of one run, read and written.
+    pub max_tokens_per_run: Option<u64>,
+    /// Tokens in all.
+    pub max_tokens_total: Option<u64>,
+    /// Money of one run.
+    pub max_cost_per_run: Option<Money>,
+    /// Money in any hour.
+    pub max_cost_per_hour: Option<Money>,
+    /// Money in any 24 hours.
+    pub max_cost_per_day: Option<Money>,
+    /// Money in a calendar month, in UTC.
+    pub max_cost_per_month: Option<Money>,
+    /// Money in all.
+    pub max_cost_total: Option<Money>,
+    /// Seconds from a run's acceptance to its end.
+    pub max_run_seconds: Option<u64>,
+    /// Steps of one run.
+    pub max_steps_per_run: Option<u32>,
+    /// Share of one processor over the last minute, in percent: an agent beyond it is polled later.
+    pub max_cpu_percent: Option<u32>,
+    /// What a call does that reaches a limit.
+    pub on_limit: OnLimit,
+}
+
+/// What a call does that reaches a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    /// Its run waits until there is room, at most until its deadline.
+    #[default]
+    Wait,
+    /// Its run fails at once, and says when there would be room.
+    Refuse,
 }
 
 /// The name of a limit; shown as it is written in a file.
@@ -33,9 +71,31 @@ pub enum Limit {
     MaxConcurrentRequests,
     /// [`ResourceLimits::max_queued`].
     MaxQueued,
+    /// [`ResourceLimits::max_requests_per_minute`].
+    MaxRequestsPerMinute,
+    /// [`ResourceLimits::max_tokens_per_run`].
+    MaxTokensPerRun,
+    /// [`ResourceLimits::max_tokens_total`].
+    MaxTokensTotal,
+    /// [`ResourceLimits::max_cost_per_run`].
+    MaxCostPerRun,
+    /// [`ResourceLimits::max_cost_per_hour`].
+    MaxCostPerHour,
+    /// [`ResourceLimits::max_cost_per_day`].
+    MaxCostPerDay,
+    /// [`ResourceLimits::max_cost_per_month`].
+    MaxCostPerMonth,
+    /// [`ResourceLimits::max_cost_total`].
+    MaxCostTotal,
+    /// [`ResourceLimits::max_run_seconds`].
+    MaxRunSeconds,
+    /// [`ResourceLimits::max_steps_per_run`].
+    MaxStepsPerRun,
+    /// [`ResourceLimits::max_cpu_percent`].
+    MaxCpuPercent,
 }
 
-/// Limits under which nothing could run.
+/// Limits under which nothing could run, or of which one can never be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LimitsError {
     /// A limit is 0 that lets nothing through then.
@@ -44,13 +104,23 @@ pub enum LimitsError {
         /// Which one.
         limit: Limit,
     },
+    /// A limit of something is higher than the limit of what contains it.
+    #[error(
+        "`{inner}` is more than `{outer}`, so that it could never be reached; lower it, or raise `{outer}`"
+    )]
+    Contradiction {
+        /// The one that could never be reached.
+        inner: Limit,
+        /// The one that is reached before.
+        outer: Limit,
+    },
 }
 
 impl ResourceLimits {
-    /// Checks that something can run under these limits.
+    /// Checks that something can run under these limits, and that each can be reached.
     ///
     /// # Errors
-    /// [`LimitsError::Zero`] for the first limit that is 0; `max_queued` may be.
+    /// [`LimitsError::Zero`] for the first limit that is 0, which only `max_queued` may be; [`LimitsError::Contradiction`].
     ///
     /// # Examples
     /// ```
@@ -60,16 +130,97 @@ impl ResourceLimits {
     /// assert_eq!(none.check(), Err(LimitsError::Zero { limit: Limit::MaxMemoryMb }));
     /// ```
     pub fn check(&self) -> Result<(), LimitsError> {
-        let limits = [
-            (Limit::MaxMemoryMb, self.max_memory_mb),
-            (Limit::MaxTokensPerMinute, self.max_tokens_per_minute),
-            (Limit::MaxConcurrentRequests, self.max_concurrent_requests.map(u64::from)),
-        ];
-        match limits.into_iter().find(|(_, max)| *max == Some(0)) {
-            Some((limit, _)) => Err(LimitsError::Zero { limit }),
+        if let Some(limit) =
+            Limit::ALL.into_iter().find(|limit| self.of(*limit) == Some(0) && *limit != Limit::MaxQueued)
+        {
+            return Err(LimitsError::Zero { limit });
+        }
+        let more = |(inner, outer): &(Limit, Limit)| match (self.of(*inner), self.of(*outer)) {
+            (Some(inner), Some(outer)) => inner > outer,
+            _ => false,
+        };
+        match Limit::WITHIN.into_iter().find(more) {
+            Some((inner, outer)) => Err(LimitsError::Contradiction { inner, outer }),
             None => Ok(()),
         }
     }
+
+    /// What a limit is, in its unit; money in millionths of a dollar.
+    pub fn of(&self, limit: Limit) -> Option<u64> {
+        let money = |money: Option<Money>| money.map(Money::micros);
+        match limit {
+            Limit::MaxMemoryMb => self.max_memory_mb,
+            Limit::MaxTokensPerMinute => self.max_tokens_per_minute,
+            Limit::MaxConcurrentRequests => self.max_concurrent_requests.map(u64::from),
+            Limit::MaxQueued => self.max_queued.map(u64::from),
+            Limit::MaxRequestsPerMinute => self.max_requests_per_minute,
+            Limit::MaxTokensPerRun => self.max_tokens_per_run,
+            Limit::MaxTokensTotal => self.max_tokens_total,
+            Limit::MaxCostPerRun => money(self.max_cost_per_run),
+            Limit::MaxCostPerHour => money(self.max_cost_per_hour),
+            Limit::MaxCostPerDay => money(self.max_cost_per_day),
+            Limit::MaxCostPerMonth => money(self.max_cost_per_month),
+            Limit::MaxCostTotal => money(self.max_cost_total),
+            Limit::MaxRunSeconds => self.max_run_seconds,
+            Limit::MaxStepsPerRun => self.max_steps_per_run.map(u64::from),
+            Limit::MaxCpuPercent => self.max_cpu_percent.map(u64::from),
+        }
+    }
+
+    /// What the calls of an agent may take together.
+    pub fn of_agent(&self) -> Budgets {
+        Budgets {
+            requests_per_minute: self.max_requests_per_minute,
+            tokens_per_minute: self.max_tokens_per_minute,
+            tokens_total: self.max_tokens_total,
+            cost_per_hour: self.max_cost_per_hour,
+            cost_per_day: self.max_cost_per_day,
+            cost_per_month: self.max_cost_per_month,
+            cost_total: self.max_cost_total,
+        }
+    }
+
+    /// What the calls of one run may take.
+    pub fn of_run(&self) -> Budgets {
+        Budgets {
+            tokens_total: self.max_tokens_per_run,
+            cost_total: self.max_cost_per_run,
+            ..Budgets::default()
+        }
+    }
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::MaxMemoryMb,
+        Self::MaxTokensPerMinute,
+        Self::MaxConcurrentRequests,
+        Self::MaxQueued,
+        Self::MaxRequestsPerMinute,
+        Self::MaxTokensPerRun,
+        Self::MaxTokensTotal,
+        Self::MaxCostPerRun,
+        Self::MaxCostPerHour,
+        Self::MaxCostPerDay,
+        Self::MaxCostPerMonth,
+        Self::MaxCostTotal,
+        Self::MaxRunSeconds,
+        Self::MaxStepsPerRun,
+        Self::MaxCpuPercent,
+    ];
+
+    /// Limits of which the first is about a part of what the second is about.
+    const WITHIN: [(Self, Self); 8] = [
+        (Self::MaxTokensPerRun, Self::MaxTokensTotal),
+        (Self::MaxTokensPerMinute, Self::MaxTokensTotal),
+        (Self::MaxCostPerRun, Self::MaxCostTotal),
+        (Self::MaxCostPerRun, Self::MaxCostPerMonth),
+        (Self::MaxCostPerHour, Self::MaxCostPerDay),
+        (Self::MaxCostPerDay, Self::MaxCostPerMonth),
+        (Self::MaxCostPerHour, Self::MaxCostPerMonth),
+        (Self::MaxCostPerMonth, Self::MaxCostTotal),
+    ];
 }
 
 impl fmt::Display for Limit {
@@ -79,34 +230,72 @@ impl fmt::Display for Limit {
             Self::MaxTokensPerMinute => "max_tokens_per_minute",
             Self::MaxConcurrentRequests => "max_concurrent_requests",
             Self::MaxQueued => "max_queued",
+            Self::MaxRequestsPerMinute => "max_requests_per_minute",
+            Self::MaxTokensPerRun => "max_tokens_per_run",
+            Self::MaxTokensTotal => "max_tokens_total",
+            Self::MaxCostPerRun => "max_cost_per_run",
+            Self::MaxCostPerHour => "max_cost_per_hour",
+            Self::MaxCostPerDay => "max_cost_per_day",
+            Self::MaxCostPerMonth => "max_cost_per_month",
+            Self::MaxCostTotal => "max_cost_total",
+            Self::MaxRunSeconds => "max_run_seconds",
+            Self::MaxStepsPerRun => "max_steps_per_run",
+            Self::MaxCpuPercent => "max_cpu_percent",
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::{Limit, LimitsError, ResourceLimits};
 
-    #[test]
-    fn no_limits_and_an_empty_queue_are_fine() {
-        let no_queue = ResourceLimits { max_queued: Some(0), ..ResourceLimits::default() };
-
-        assert_eq!(ResourceLimits::default().check(), Ok(()));
-        assert_eq!(no_queue.check(), Ok(()));
+    /// Limits of which each is one more than the one before, by their names in a file.
+    fn with(limits: &[(Limit, u64)]) -> ResourceLimits {
+        let entry = |(limit, max): &(Limit, u64)| {
+            let money = limit.to_string().contains("cost");
+            let dollars = format!("{}.{:06}", max / 1_000_000, max % 1_000_000);
+            (limit.to_string(), if money { json!(dollars) } else { json!(max) })
+        };
+        let object: serde_json::Map<String, Value> = limits.iter().map(entry).collect();
+        serde_json::from_value(Value::Object(object)).expect("they are limits")
     }
 
     #[test]
-    fn a_limit_of_zero_is_named() {
-        let none = ResourceLimits::default();
-        for (limits, limit) in [
-            (ResourceLimits { max_memory_mb: Some(0), ..none }, Limit::MaxMemoryMb),
-            (ResourceLimits { max_tokens_per_minute: Some(0), ..none }, Limit::MaxTokensPerMinute),
-            (ResourceLimits { max_concurrent_requests: Some(0), ..none }, Limit::MaxConcurrentRequests),
-        ] {
-            let error = limits.check().unwrap_err();
+    fn each_limit_is_read_by_the_name_that_is_shown_for_it() {
+        for limit in Limit::ALL {
+            let limits = with(&[(limit, 7)]);
 
-            assert_eq!(error, LimitsError::Zero { limit });
-            assert!(error.to_string().starts_with(&format!("`{limit}` is 0")), "{error}");
+            for other in Limit::ALL {
+                assert_eq!(limits.of(other), (other == limit).then_some(7), "{limit} {other}");
+            }
+            assert_eq!(serde_json::to_string(&limit).unwrap(), format!("\"{limit}\""));
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_named_and_only_a_queue_may_have_none() {
+        for limit in Limit::ALL {
+            let checked = with(&[(limit, 0)]).check();
+
+            if limit == Limit::MaxQueued {
+                assert_eq!(checked, Ok(()));
+            } else {
+                assert_eq!(checked, Err(LimitsError::Zero { limit }));
+            }
+        }
+        assert_eq!(ResourceLimits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_that_could_never_be_reached_is_named_with_the_one_before_it() {
+        for (inner, outer) in Limit::WITHIN {
+            assert_eq!(with(&[(inner, 8), (outer, 8)]).check(), Ok(()));
+            let error = with(&[(inner, 9), (outer, 8)]).check().unwrap_err();
+
+            assert_eq!(error, LimitsError::Contradiction { inner, outer });
+            assert!(error.to_string().starts_with(&format!("`{inner}` is more than `{outer}`")), "{error}");
         }
     }
 
@@ -114,17 +303,8 @@ mod tests {
     fn a_file_may_leave_limits_out_but_not_misspell_them() {
         let read = |text| serde_json::from_str::<ResourceLimits>(text);
 
-        let wanted = ResourceLimits { max_queued: Some(7), ..ResourceLimits::default() };
-        assert_eq!(read(r#"{"max_queued": 7}"#).unwrap(), wanted);
+        assert_eq!(read(r#"{"max_queued": 7}"#).unwrap(), with(&[(Limit::MaxQueued, 7)]));
         assert!(read(r#"{"max_memory": 7}"#).unwrap_err().to_string().contains("max_memory_mb"));
-    }
-
-    #[test]
-    fn a_limit_is_shown_as_it_is_written() {
-        for limit in
-            [Limit::MaxMemoryMb, Limit::MaxTokensPerMinute, Limit::MaxConcurrentRequests, Limit::MaxQueued]
-        {
-            assert_eq!(serde_json::to_string(&limit).unwrap(), format!("\"{limit}\""));
-        }
+        assert!(read(r#"{"on_limit": "panic"}"#).unwrap_err().to_string().contains("refuse"));
     }
 }

@@ -1,0 +1,330 @@
+//! Whose turn it is.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use runtime_traits::UnixMillis;
+
+/// Who waits: a tenant's agent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Party<T, A> {
+    /// The tenant: tenants share what there is in equal parts.
+    pub tenant: T,
+    /// One of its agents: they share the tenant's part in equal parts.
+    pub agent: A,
+}
+
+/// What waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting<I> {
+    /// What it is.
+    pub item: I,
+    /// How much it takes of what is shared, as tokens.
+    pub cost: u64,
+    /// After this moment its turn has passed.
+    pub deadline: Option<UnixMillis>,
+}
+
+/// A queue in which higher priorities come first, and within one priority tenants, and a tenant's agents, get equal parts of what is
+/// shared, by what their turns cost and not by how many they are.
+///
+/// Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996), once among tenants and once among the agents of each: whoever
+/// waits is served before anybody gets more than one turn ahead, and who comes late has saved up nothing.
+///
+/// A plain value: bounded, without clock, lock or executor.
+///
+/// # Examples
+/// ```
+/// use runtime_resources::{FairQueue, Party, Waiting};
+/// use runtime_traits::UnixMillis;
+///
+/// let mut queue = FairQueue::new(100);
+/// for (agent, item) in [("greedy", 1), ("greedy", 2), ("greedy", 3), ("modest", 4)] {
+///     let waiting = Waiting { item, cost: 10, deadline: None };
+///     queue.push(0, Party { tenant: "default", agent }, waiting).expect("there is room");
+/// }
+/// let turns: Vec<i32> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect();
+/// assert_eq!(turns, [1, 4, 2, 3]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct FairQueue<T, A, I> {
+    capacity: usize,
+    len: usize,
+    /// By priority; the highest is served first.
+    levels: BTreeMap<u8, Lanes<T, Agents<A, I>>>,
+}
+
+/// What waits for the agents of one tenant.
+type Agents<A, I> = Lanes<A, VecDeque<Waiting<I>>>;
+
+/// Lanes that are served in equal parts.
+#[derive(Clone, Debug)]
+struct Lanes<K, Q> {
+    lanes: BTreeMap<K, Lane<Q>>,
+    /// Where the lane began that was served last.
+    reached: u64,
+    /// How many turns there were.
+    turns: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lane<Q> {
+    /// What it was served so far, counted from where it began; the lane with the lowest is next.
+    start: u64,
+    /// Its last turn: of lanes that are alike the one is next that has waited longest.
+    turn: u64,
+    queue: Q,
+}
+
+/// What is served.
+trait Serve {
+    type Item;
+    fn is_idle(&self) -> bool;
+    fn first(&self) -> Option<&Waiting<Self::Item>>;
+    fn serve(&mut self) -> Option<Waiting<Self::Item>>;
+    fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<Self::Item>) -> bool) -> Vec<Waiting<Self::Item>>;
+}
+
+impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
+    /// A queue in which at most so many wait.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, len: 0, levels: BTreeMap::new() }
+    }
+
+    /// Lets somebody wait.
+    ///
+    /// # Errors
+    /// Gives it back when as many wait as may.
+    pub fn push(&mut self, priority: u8, party: Party<T, A>, waiting: Waiting<I>) -> Result<(), Waiting<I>> {
+        if self.len >= self.capacity {
+            return Err(waiting);
+        }
+        self.len += 1;
+        let tenants = self.levels.entry(priority).or_default();
+        tenants.lane(party.tenant).lane(party.agent).push_back(waiting);
+        Ok(())
+    }
+
+    /// Whose turn it is.
+    pub fn peek(&self) -> Option<&Waiting<I>> {
+        self.levels.values().rev().find_map(Serve::first)
+    }
+
+    /// Takes out whose turn it is.
+    pub fn pop(&mut self) -> Option<Waiting<I>> {
+        let served = self.levels.values_mut().rev().find_map(Serve::serve)?;
+        self.len -= 1;
+        self.levels.retain(|_, level| !level.is_idle());
+        Some(served)
+    }
+
+    /// Takes out all of whom this is so.
+    pub fn remove_if(&mut self, mut gone: impl FnMut(&Waiting<I>) -> bool) -> Vec<Waiting<I>> {
+        let levels = self.levels.values_mut().rev();
+        let removed: Vec<_> = levels.flat_map(|level| level.remove_if(&mut gone)).collect();
+        self.len -= removed.len();
+        self.levels.retain(|_, level| !level.is_idle());
+        removed
+    }
+
+    /// Takes out all whose turn has passed.
+    pub fn expire(&mut self, now: UnixMillis) -> Vec<Waiting<I>> {
+        self.remove_if(|waiting| waiting.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl<T: Ord + Clone, A: Ord + Clone, I: Clone> FairQueue<T, A, I> {
+    /// The order in which those who wait now will be served, if nobody joins them.
+    pub fn order(&self) -> Vec<Waiting<I>> {
+        let mut rest = self.clone();
+        std::iter::from_fn(|| rest.pop()).collect()
+    }
+}
+
+impl<K: Ord, Q: Default> Lanes<K, Q> {
+    /// The lane of somebody who is going to wait. Who did not wait until now begins where the others are.
+    fn lane(&mut self, key: K) -> &mut Q {
+        let reached = self.reached;
+        let lane =
+            self.lanes.entry(key).or_insert_with(|| Lane { start: reached, turn: 0, queue: Q::default() });
+        &mut lane.queue
+    }
+}
+
+impl<K: Ord, Q: Serve> Lanes<K, Q> {
+    fn next(&self) -> Option<&Lane<Q>> {
+        let waiting = self.lanes.values().filter(|lane| lane.queue.first().is_some());
+        waiting.min_by_key(|lane| (lane.start, lane.turn))
+    }
+}
+
+impl<K, Q> Default for Lanes<K, Q> {
+    fn default() -> Self {
+        Self { lanes: BTreeMap::new(), reached: 0, turns: 0 }
+    }
+}
+
+impl<K: Ord, Q: Serve> Serve for Lanes<K, Q> {
+    type Item = Q::Item;
+
+    fn is_idle(&self) -> bool {
+        self.lanes.values().all(|lane| lane.queue.is_idle())
+    }
+
+    fn first(&self) -> Option<&Waiting<Q::Item>> {
+        self.next()?.queue.first()
+    }
+
+    fn serve(&mut self) -> Option<Waiting<Q::Item>> {
+        let waiting = self.lanes.values_mut().filter(|lane| lane.queue.first().is_some());
+        let lane = waiting.min_by_key(|lane| (lane.start, lane.turn))?;
+        let served = lane.queue.serve()?;
+        self.turns += 1;
+        lane.turn = self.turns;
+        self.reached = lane.start;
+        // A turn that costs nothing is a turn all the same.
+        lane.start = lane.start.saturating_add(served.cost.max(1));
+        let reached = self.reached;
+        // Who is idle keeps what it was ahead, and nothing else.
+        self.lanes.retain(|_, lane| !lane.queue.is_idle() || lane.start > reached);
+        Some(served)
+    }
+
+    fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<Q::Item>) -> bool) -> Vec<Waiting<Q::Item>> {
+        self.lanes.values_mut().flat_map(|lane| lane.queue.remove_if(gone)).collect()
+    }
+}
+
+impl<I> Serve for VecDeque<Waiting<I>> {
+    type Item = I;
+
+    fn is_idle(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn first(&self) -> Option<&Waiting<I>> {
+        self.front()
+    }
+
+    fn serve(&mut self) -> Option<Waiting<I>> {
+        self.pop_front()
+    }
+
+    fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<I>) -> bool) -> Vec<Waiting<I>> {
+        let (removed, kept): (Vec<_>, Vec<_>) = self.drain(..).partition(|waiting| gone(waiting));
+        self.extend(kept);
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::proptest;
+    use runtime_traits::UnixMillis;
+
+    use super::{FairQueue, Party, Waiting};
+
+    fn waiting<I>(item: I, cost: u64) -> Waiting<I> {
+        Waiting { item, cost, deadline: None }
+    }
+
+    proptest! {
+        /// Whoever always waits gets, up to one turn, as much as anybody else of its tenant, and each tenant as much as any other.
+        #[test]
+        fn those_who_press_get_equal_parts(agents in vec(vec(1..100_u64, 1..5), 1..5), turns in 1..400_usize) {
+            let mut queue = FairQueue::new(10_000);
+            let mut served: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+            let join = |queue: &mut FairQueue<usize, usize, (usize, usize)>, tenant: usize, agent: usize| {
+                let cost = agents[tenant][agent];
+                queue.push(0, Party { tenant, agent }, waiting((tenant, agent), cost)).unwrap();
+            };
+            for (tenant, costs) in agents.iter().enumerate() {
+                for agent in 0..costs.len() {
+                    // Two each, so that nobody is ever idle; and some press more.
+                    (0..2 + agent).for_each(|_| join(&mut queue, tenant, agent));
+                    served.insert((tenant, agent), 0);
+                }
+            }
+            for _ in 0..turns {
+                let turn = queue.pop().unwrap();
+                *served.get_mut(&turn.item).unwrap() += turn.cost;
+                join(&mut queue, turn.item.0, turn.item.1);
+            }
+            let dearest = |tenant: usize| agents[tenant].iter().max().copied().unwrap();
+            let sum = |tenant: usize| -> u64 {
+                served.iter().filter(|((of, _), _)| *of == tenant).map(|(_, served)| served).sum()
+            };
+            for tenant in 0..agents.len() {
+                for other in 0..agents.len() {
+                    assert!(sum(tenant).abs_diff(sum(other)) <= dearest(tenant).max(dearest(other)));
+                }
+                for agent in 0..agents[tenant].len() {
+                    for other in 0..agents[tenant].len() {
+                        let apart = served[&(tenant, agent)].abs_diff(served[&(tenant, other)]);
+                        assert!(apart <= dearest(tenant));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_higher_priority_comes_first_and_the_order_is_told_before() {
+        let mut queue = FairQueue::new(10);
+        for (priority, item) in [(1, "low"), (9, "high"), (5, "middle")] {
+            queue.push(priority, Party { tenant: 0, agent: 0 }, waiting(item, 1)).unwrap();
+        }
+        let told: Vec<&str> = queue.order().into_iter().map(|waiting| waiting.item).collect();
+        assert_eq!(told, ["high", "middle", "low"]);
+        assert_eq!(queue.peek().map(|waiting| waiting.item), Some("high"));
+        assert_eq!(std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect::<Vec<_>>(), told);
+    }
+
+    #[test]
+    fn who_comes_late_has_saved_up_nothing_and_who_leaves_has_not_paid_off() {
+        let mut queue = FairQueue::new(100);
+        let join = |queue: &mut FairQueue<u8, &str, &str>, agent| {
+            queue.push(0, Party { tenant: 0, agent }, waiting(agent, 10)).unwrap();
+        };
+        (0..6).for_each(|_| join(&mut queue, "old"));
+        (0..3).for_each(|_| assert!(queue.pop().is_some()));
+        (0..3).for_each(|_| join(&mut queue, "late"));
+        let turns: Vec<&str> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect();
+        assert_eq!(turns, ["late", "old", "late", "old", "late", "old"]);
+
+        (0..2).for_each(|_| join(&mut queue, "old"));
+        join(&mut queue, "late");
+        assert_eq!(queue.pop().unwrap().item, "late");
+        join(&mut queue, "late"); // comes back at once, and is still a turn ahead
+        assert_eq!(queue.pop().unwrap().item, "old");
+    }
+
+    #[test]
+    fn a_full_queue_gives_back_and_what_has_passed_is_taken_out() {
+        let mut queue = FairQueue::new(2);
+        let party = || Party { tenant: 0, agent: 0 };
+        let until = |item, at| Waiting { item, cost: 1, deadline: Some(UnixMillis(at)) };
+        queue.push(0, party(), until("soon", 10)).unwrap();
+        queue.push(0, party(), until("later", 20)).unwrap();
+
+        assert_eq!(queue.push(0, party(), waiting("more", 1)).unwrap_err().item, "more");
+        assert_eq!(queue.expire(UnixMillis(9)), []);
+        assert_eq!(
+            queue.expire(UnixMillis(10)).into_iter().map(|waiting| waiting.item).collect::<Vec<_>>(),
+            ["soon"]
+        );
+        assert_eq!((queue.len(), queue.pop().unwrap().item, queue.is_empty()), (1, "later", true));
+    }
+}

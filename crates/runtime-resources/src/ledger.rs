@@ -1,0 +1,227 @@
+//! What is held before a call, and charged after it.
+
+use std::collections::BTreeMap;
+
+use runtime_traits::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use crate::budgets::{Budgets, COUNTED};
+use crate::limits::Limit;
+use crate::meter::Meter;
+use crate::window::Slot;
+
+/// What a call takes at most, or took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Calls: 1 for most.
+    pub requests: u64,
+    /// Tokens, read and written.
+    pub tokens: u64,
+    /// Millionths of a US dollar.
+    pub micros: u64,
+}
+
+/// Counts what was used of several limits, and what is held of them for calls under way.
+///
+/// A call is reserved with the most that it can take before it is sent, and settled with what it took. What was never settled stays
+/// charged: somebody may be billed for it. Reserving and settling are idempotent by id, so that a batch that is written again
+/// charges nothing twice.
+///
+/// A plain value: it reads no clock, takes no lock and waits for nobody. Whoever keeps what was used elsewhere makes it again with
+/// [`record`](Self::record) and [`hold`](Self::hold), in the order of time.
+///
+/// # Examples
+/// ```
+/// use runtime_resources::{Answer, Budgets, Claim, Ledger, Limit};
+/// use runtime_traits::UnixMillis;
+///
+/// let mut ledger = Ledger::new(Budgets { tokens_total: Some(1_000), ..Budgets::default() });
+/// let (now, call) = (UnixMillis(0), |tokens| Claim { requests: 1, tokens, ..Claim::default() });
+///
+/// assert_eq!(ledger.reserve(1, now, call(900)), Answer::Held);
+/// assert!(matches!(ledger.reserve(2, now, call(200)), Answer::Wait { limit: Limit::MaxTokensTotal, .. }));
+/// ledger.settle(1, call(300)); // it took less
+/// assert_eq!(ledger.reserve(2, now, call(200)), Answer::Held);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    budgets: Budgets,
+    /// Those of [`COUNTED`], in its order.
+    meters: [Meter; COUNTED.len()],
+    held: BTreeMap<u128, Held>,
+    /// The latest moment that was seen: a clock that is set back frees nothing.
+    latest: UnixMillis,
+}
+
+/// What is held for a call under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Held {
+    claim: Claim,
+    /// Where it is charged, in the order of [`COUNTED`].
+    slots: [Slot; COUNTED.len()],
+}
+
+/// What became of the wish to reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what is not held must not be sent"]
+pub enum Answer {
+    /// It is held; also when it was before.
+    Held,
+    /// There is no room now.
+    Wait {
+        /// The limit that has least room.
+        limit: Limit,
+        /// When there will be room, if nobody takes it; `None`: when a call is settled with less, or the limit is raised.
+        until: Option<UnixMillis>,
+    },
+    /// There is never room for so much.
+    Never {
+        /// The limit that is too low.
+        limit: Limit,
+        /// What is asked for.
+        needs: u64,
+        /// What the limit is.
+        max: u64,
+    },
+}
+
+/// What became of settling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is charged with what it took.
+    Settled,
+    /// Nothing is held under that id: it was settled before, or never reserved.
+    NotHeld,
+}
+
+/// What was used of a limit, and what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Which limit.
+    pub limit: Limit,
+    /// What was used, with what is held.
+    pub used: u64,
+    /// What may be used; `None`: as much as there is.
+    pub max: Option<u64>,
+}
+
+impl Ledger {
+    /// A ledger in which nothing is used. It counts over all spans, whether they are limited or not.
+    pub fn new(budgets: Budgets) -> Self {
+        Self {
+            budgets,
+            meters: COUNTED.map(|counted| Meter::of(counted.span)),
+            held: BTreeMap::new(),
+            latest: UnixMillis(0),
+        }
+    }
+
+    /// Holds what a call takes at most, if there is room under every limit; else nothing is held.
+    pub fn reserve(&mut self, id: u128, now: UnixMillis, most: Claim) -> Answer {
+        if self.held.contains_key(&id) {
+            return Answer::Held;
+        }
+        let now = self.seen(now);
+        let mut wait: Option<(Limit, Option<UnixMillis>)> = None;
+        for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
+            let (Some(max), needs) = (self.budgets.of(counted.limit), counted.of(&most)) else { continue };
+            let Some(most) = max.checked_sub(needs) else {
+                return Answer::Never { limit: counted.limit, needs, max };
+            };
+            if meter.used(now) <= most {
+                continue;
+            }
+            let until = meter.falls_to(now, most);
+            // The one that takes longest; for ever is longer than all.
+            let longer = match (&wait, until) {
+                (None, _) | (Some((_, Some(_))), None) => true,
+                (Some((_, Some(known))), Some(until)) => until > *known,
+                (Some((_, None)), _) => false,
+            };
+            if longer {
+                wait = Some((counted.limit, until));
+            }
+        }
+        if let Some((limit, until)) = wait {
+            return Answer::Wait { limit, until };
+        }
+        self.hold(id, now, most);
+        Answer::Held
+    }
+
+    /// Charges what a call takes at most, whether there is room or not: it was sent already.
+    pub fn hold(&mut self, id: u128, now: UnixMillis, most: Claim) {
+        if self.held.contains_key(&id) {
+            return;
+        }
+        let slots = self.charge(now, most);
+        self.held.insert(id, Held { claim: most, slots });
+    }
+
+    /// Charges what was used at a moment, whether there is room or not.
+    pub fn record(&mut self, at: UnixMillis, used: Claim) {
+        self.charge(at, used);
+    }
+
+    fn charge(&mut self, now: UnixMillis, claim: Claim) -> [Slot; COUNTED.len()] {
+        let now = self.seen(now);
+        let mut slots = [Slot(0); COUNTED.len()];
+        for ((counted, meter), slot) in COUNTED.iter().zip(&mut self.meters).zip(&mut slots) {
+            *slot = meter.charge(now, counted.of(&claim));
+        }
+        slots
+    }
+
+    /// Charges what a call took in place of what was held for it.
+    pub fn settle(&mut self, id: u128, took: Claim) -> Settled {
+        let Some(held) = self.held.remove(&id) else { return Settled::NotHeld };
+        for ((counted, meter), slot) in COUNTED.iter().zip(&mut self.meters).zip(held.slots) {
+            meter.correct(slot, counted.of(&held.claim), counted.of(&took));
+        }
+        Settled::Settled
+    }
+
+    /// Leaves a call charged with what was held for it: nobody knows what it took.
+    pub fn keep(&mut self, id: u128) -> Settled {
+        match self.held.remove(&id) {
+            Some(_) => Settled::Settled,
+            None => Settled::NotHeld,
+        }
+    }
+
+    /// Other limits from now on. What was used stays used.
+    pub fn set_budgets(&mut self, budgets: Budgets) {
+        self.budgets = budgets;
+    }
+
+    /// The limits.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// What was used of each limit, with what is held.
+    pub fn used(&mut self, now: UnixMillis) -> Vec<Used> {
+        let now = self.seen(now);
+        let budgets = &self.budgets;
+        let each = COUNTED.iter().zip(&mut self.meters);
+        each.map(|(counted, meter)| Used {
+            limit: counted.limit,
+            used: meter.used(now),
+            max: budgets.of(counted.limit),
+        })
+        .collect()
+    }
+
+    fn seen(&mut self, now: UnixMillis) -> UnixMillis {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// How many calls are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;
