@@ -1,0 +1,8 @@
+//! What cannot be shown without the program's allocator.
+
+mod heap;
+
+use runtime_resources::MeteredAlloc;
+
+#[global_allocator]
+static ALLOC: MeteredAlloc = MeteredAlloc::system();
