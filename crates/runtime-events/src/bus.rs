@@ -116,7 +116,7 @@ impl EventBus {
     /// [`BusError`]. After [`BusError::Unknown`] publish the same event again: an event that has its id is kept once.
     pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Published, BusError> {
         let event = self.stamped(event.into());
-        self.bus.publish(&self.who, event).await
+        self.bus.publishing(&self.who, event).await
     }
 
     /// Calls `handler` with each event that matches, one after the other, until the subscription is dropped.

@@ -108,8 +108,19 @@ impl Core {
     ///
     /// A full ring loses its oldest event, unless the topic's owner lets publishers wait for it.
     pub(crate) async fn deliver(&self, event: &Arc<Event>, block: Option<Duration>) -> usize {
+        match (self.offer(event, block.is_some()), block) {
+            ((reached, full), Some(deadline)) if !full.is_empty() => {
+                reached + wait_for_room(full, event, deadline).await
+            }
+            ((reached, _), _) => reached,
+        }
+    }
+
+    /// Hands an event to all live readers that match. Says how many got it, and, if the publisher `waits`, whose rings
+    /// are full; otherwise these lose their oldest.
+    pub(crate) fn offer(&self, event: &Arc<Event>, waits: bool) -> (usize, Vec<Arc<Ring>>) {
         let (mut reached, mut wakers, mut full) = (0, Vec::new(), Vec::new());
-        self.read().each(&event.tenant, &event.topic, &mut |ring| match ring.push(event, block.is_some()) {
+        self.read().each(&event.tenant, &event.topic, &mut |ring| match ring.push(event, waits) {
             Pushed::There(waker) => {
                 reached += 1;
                 wakers.extend(waker);
@@ -119,14 +130,7 @@ impl Core {
         });
         // A waker may run its reader at once, which may subscribe or publish.
         wakers.into_iter().for_each(Waker::wake);
-        if let Some(deadline) = block
-            && !full.is_empty()
-        {
-            let waiting = full.iter().map(|ring| wait_and_push(ring, event, deadline));
-            // In a box of its own: most events wait for nobody.
-            reached += Box::pin(join_all(waiting)).await.into_iter().filter(|pushed| *pushed).count();
-        }
-        reached
+        (reached, full)
     }
 
     /// Tells all live readers of a topic that so many of its events are lost to them.
@@ -152,7 +156,13 @@ fn beginning(pattern: &Pattern) -> Box<str> {
     pattern.as_str().split('*').next().unwrap_or_default().into()
 }
 
-/// Waits for room, at most until the deadline, and then pushes at the cost of the oldest.
+/// Waits for room in these rings, at most until the deadline, and then pushes at the cost of the oldest. Says how many
+/// got the event.
+pub(crate) async fn wait_for_room(full: Vec<Arc<Ring>>, event: &Arc<Event>, deadline: Duration) -> usize {
+    let waiting = full.iter().map(|ring| wait_and_push(ring, event, deadline));
+    join_all(waiting).await.into_iter().filter(|pushed| *pushed).count()
+}
+
 async fn wait_and_push(ring: &Ring, event: &Arc<Event>, deadline: Duration) -> bool {
     let waited = timeout(deadline, async {
         loop {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Topic, Who,
+    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Publishing, Topic,
+    Who,
 };
 use runtime_traits::clock::UnixMillis;
 
-use crate::core::Core;
+use crate::core::{Core, wait_for_room};
 use crate::durable::DurableTopics;
 use crate::journal::{Journal, Place};
 
@@ -44,17 +45,29 @@ impl InProcessBus {
 #[async_trait]
 impl Bus for InProcessBus {
     async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
-        self.core.admit(who, &event)?;
+        self.publishing(who, event).await
+    }
+
+    fn publishing<'a>(&'a self, who: &'a Who, event: Arc<Event>) -> Publishing<'a> {
+        if let Err(error) = self.core.admit(who, &event) {
+            return Publishing::Known(Err(error));
+        }
         let rule = self.core.rule(&event.topic);
         if let Some(durable) = &self.durable
             && rule.is_some_and(|rule| rule.keep.is_some())
         {
-            // In a box of its own, so that events that are not kept need little room.
-            let (position, reached) = Box::pin(durable.append(&event)).await?;
-            return Ok(Published { position: Some(position), reached });
+            return Publishing::when(async move {
+                let (position, reached) = durable.append(&event).await?;
+                Ok(Published { position: Some(position), reached })
+            });
         }
-        let reached = self.core.deliver(&event, rule.and_then(|rule| rule.block)).await;
-        Ok(Published { position: None, reached })
+        let block = rule.and_then(|rule| rule.block);
+        match (self.core.offer(&event, block.is_some()), block) {
+            ((reached, full), Some(deadline)) if !full.is_empty() => Publishing::when(async move {
+                Ok(live(reached + wait_for_room(full, &event, deadline).await))
+            }),
+            ((reached, _), _) => Publishing::Known(Ok(live(reached))),
+        }
     }
 
     async fn listen(&self, who: &Who, live: Live) -> Result<Box<dyn Listener>, BusError> {
@@ -86,4 +99,9 @@ impl Bus for InProcessBus {
     ) -> Result<Position, BusError> {
         self.durable(topic)?.find(who, &Place::new(tenant, topic), time).await
     }
+}
+
+/// What is said of an event that is not kept.
+fn live(reached: usize) -> Published {
+    Published { position: None, reached }
 }

@@ -13,13 +13,16 @@ pub(crate) type Numbered = (u64, Arc<Event>);
 
 /// What is seen instead of a number when nothing is taken any more.
 const CLOSED: u64 = u64::MAX;
+/// After how many events readers see that there are more: what one processor writes and another reads for each event
+/// would cost both more than the event.
+const SHOWN: u64 = 16;
 
 /// The bounded queue between the publishers and one live reader.
 #[derive(Debug)]
 pub(crate) struct Ring {
     live: Live,
     state: Mutex<State>,
-    /// The number that the next event gets, to be seen without the lock.
+    /// The number that the next event gets, or one of the last [`SHOWN`] before it, to be seen without the lock.
     next: Seen,
     /// Told when the reader has taken what there was.
     room: Notify,
@@ -87,7 +90,9 @@ impl Ring {
         let number = state.next;
         state.next += 1;
         state.events.push_back((number, Arc::clone(event)));
-        self.next.0.store(state.next, Ordering::Release);
+        if number.is_multiple_of(SHOWN) {
+            self.next.0.store(state.next, Ordering::Release);
+        }
         Pushed::There(state.reader.take())
     }
 
@@ -117,7 +122,8 @@ impl Ring {
         state.reader.take()
     }
 
-    /// How many events there are behind those before `from`, without the lock: very many when no more can come.
+    /// About how many events there are behind those before `from`, without the lock: up to [`SHOWN`] may be missing, and
+    /// there are very many when no more can come.
     pub(crate) fn waiting(&self, from: u64) -> u64 {
         self.next.0.load(Ordering::Acquire).saturating_sub(from)
     }

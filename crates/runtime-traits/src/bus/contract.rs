@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 
-use super::{BusError, Delivery, Durable, Event, Failure, Live, Page, Position, Published, Topic, Who};
+use super::{
+    BusError, Delivery, Durable, Event, Failure, Live, Page, Position, Published, Publishing, Topic, Who,
+};
 use crate::clock::UnixMillis;
 use crate::name::Tenant;
 
@@ -43,6 +45,12 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BusError`]; after [`BusError::Unknown`] the same event may be published again.
     async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError>;
+
+    /// As [`publish`](Self::publish), which may be done when this returns: a bus that need not wait for an event spares it
+    /// the box of a future.
+    fn publishing<'a>(&'a self, who: &'a Who, event: Arc<Event>) -> Publishing<'a> {
+        Publishing::Awaited(self.publish(who, event))
+    }
 
     /// Subscribes to what is published from now on.
     ///

@@ -51,7 +51,8 @@ impl Pattern {
 
     /// Whether `topic` is one that the pattern is about.
     pub fn matches(&self, topic: &Topic) -> bool {
-        self.includes(topic.segments())
+        // Most patterns are about one topic.
+        *self.0 == *topic.0 || (self.0.contains('*') && self.includes(topic.segments()))
     }
 
     /// Whether it is about every topic that `other` is about.
