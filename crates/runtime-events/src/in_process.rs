@@ -50,7 +50,7 @@ impl Bus for InProcessBus {
 
     fn publishing<'a>(&'a self, who: &'a Who, event: Arc<Event>) -> Publishing<'a> {
         if let Err(error) = self.core.admit(who, &event) {
-            return Publishing::Known(Err(error));
+            return Publishing::known(Err(error));
         }
         let rule = self.core.rule(&event.topic);
         if let Some(durable) = &self.durable
@@ -63,10 +63,12 @@ impl Bus for InProcessBus {
         }
         let block = rule.and_then(|rule| rule.block);
         match (self.core.offer(&event, block.is_some()), block) {
-            ((reached, full), Some(deadline)) if !full.is_empty() => Publishing::when(async move {
-                Ok(live(reached + wait_for_room(full, &event, deadline).await))
-            }),
-            ((reached, _), _) => Publishing::Known(Ok(live(reached))),
+            ((reached, full), Some(deadline)) if !full.is_empty() => {
+                Publishing::when(
+                    async move { Ok(live(reached + wait_for_room(full, &event, deadline).await)) },
+                )
+            }
+            ((reached, _), _) => Publishing::known(Ok(live(reached))),
         }
     }
 

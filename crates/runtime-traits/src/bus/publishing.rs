@@ -11,15 +11,18 @@ use super::{BusError, Published};
 /// Most events need no waiting, and then no future is put into a box.
 #[must_use = "an event that has to wait is not published until this is awaited"]
 pub enum Publishing<'a> {
-    /// It is known.
-    Known(Result<Published, BusError>),
+    /// It is known, until it is told.
+    Known(Option<Result<Published, BusError>>),
     /// It is waited for.
     Awaited(Pin<Box<dyn Future<Output = Result<Published, BusError>> + Send + 'a>>),
-    /// It was told.
-    Told,
 }
 
 impl<'a> Publishing<'a> {
+    /// Tells what became of it.
+    pub fn known(result: Result<Published, BusError>) -> Self {
+        Self::Known(Some(result))
+    }
+
     /// Waits for what comes of `future`.
     pub fn when(future: impl Future<Output = Result<Published, BusError>> + Send + 'a) -> Self {
         Self::Awaited(Box::pin(future))
@@ -30,15 +33,12 @@ impl Future for Publishing<'_> {
     type Output = Result<Published, BusError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let told = match &mut *self {
-            Self::Awaited(future) => std::task::ready!(future.as_mut().poll(cx)),
-            known => match std::mem::replace(known, Self::Told) {
-                Self::Known(told) => return Poll::Ready(told),
-                _ => panic!("what became of an event is told once"),
-            },
-        };
-        *self = Self::Told;
-        Poll::Ready(told)
+        match &mut *self {
+            Self::Known(told) => {
+                Poll::Ready(told.take().expect("a future is not polled again when it is done"))
+            }
+            Self::Awaited(future) => future.as_mut().poll(cx),
+        }
     }
 }
 
@@ -47,7 +47,6 @@ impl fmt::Debug for Publishing<'_> {
         match self {
             Self::Known(told) => f.debug_tuple("Known").field(told).finish(),
             Self::Awaited(_) => f.write_str("Awaited"),
-            Self::Told => f.write_str("Told"),
         }
     }
 }
