@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_codec::{Due, encode};
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
@@ -136,6 +137,11 @@ async fn half_a_copy_leaves_nothing_of_its_conversation() {
     };
     assert!(is_there().await);
 
+    // Another copy into the same conversation was cut off as well.
+    let another = RunId::from_parts(agent.partition(), uuid::Uuid::nil());
+    let due = Due::Sweep { tenant: Tenant::default(), agent, session: copied, run: another };
+    let cell = keys::due(agent.partition(), UnixMillis(1), &format!("sweep/{}", another.unique().simple()));
+    meddle(below.as_ref(), 1, Then::Put(cell, encode(&due))).await;
     let house = House { clock: Some(Arc::clone(&years.clock) as _), ..House::over(Arc::clone(&below) as _) };
     let after = Years { house, clock: Arc::clone(&years.clock) };
     let _runtime = after.later(DAY / 12).await;
