@@ -33,7 +33,8 @@ Exit codes:
 
 Without a server, a command opens the store itself for as long as it takes.
 With one (`serve`), it asks the server over the unix socket beside the store.
-A store in memory is for `run`, `chat` and `serve` only.
+A store in memory is for `run`, `chat` and `serve` only. One on a Redis server
+is taken from whoever works on it, so a command asks for --nobody-serves first.
 
 AGENT_RUNTIME_FLEET and AGENT_RUNTIME_STORE stand for --fleet and --store.
 AGENT_RUNTIME_LOG=info tells more on the standard error; NO_COLOR takes colours away.";
@@ -62,6 +63,9 @@ pub(crate) struct Global {
     /// `chat` and `serve` only
     #[arg(long, global = true, value_name = "URI", env = "AGENT_RUNTIME_STORE", hide_env = true)]
     pub(crate) store: Option<StoreUri>,
+    /// Let this command take a store on a Redis server, because no server (`serve`) works on it
+    #[arg(long, global = true)]
+    pub(crate) nobody_serves: bool,
     /// Print JSON, also on a terminal
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -68,6 +68,15 @@ pub enum CliError {
         /// Where the other user's server listens.
         socket: PathBuf,
     },
+    /// The store is on a Redis server, where somebody may work on it.
+    #[error(
+        "a server may be working on `{store}`, and this command would take the store from it: ask that server, with \
+         --fleet and its fleet file where it runs; if there is none, say so with --nobody-serves"
+    )]
+    MayBeServed {
+        /// The store.
+        store: String,
+    },
     /// The store is in memory, and the command is about one that others have.
     #[error(
         "a store in memory belongs to the process that made it, so there is nothing for this command in it: name a \
@@ -279,6 +288,7 @@ impl CliError {
             Self::NoRuns | Self::NoStore { .. } => Exit::NotFound,
             Self::StoreBusy { .. }
             | Self::InMemory
+            | Self::MayBeServed { .. }
             | Self::Served { .. }
             | Self::NotRekeyed { .. }
             | Self::RekeyWhere { .. }
@@ -316,6 +326,7 @@ impl CliError {
             Self::StoreBusy { .. } => "store-busy",
             Self::NotYours { .. } => "not-your-store",
             Self::InMemory => "store-in-memory",
+            Self::MayBeServed { .. } => "may-be-served",
             Self::Served { .. } => "already-served",
             Self::NoStore { .. } => "no-store",
             Self::Copy(_) => "not-copied",

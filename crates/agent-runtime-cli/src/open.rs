@@ -27,6 +27,19 @@ pub(crate) enum Opened<T> {
     Served(T),
 }
 
+/// Sees that a command may have stores for itself. A file is somebody's alone, and its server is asked; from whoever works
+/// on a Redis server, a command would take the store, and nothing there says that somebody does.
+///
+/// # Errors
+/// [`CliError::MayBeServed`], unless somebody said that nobody serves them.
+pub(crate) fn may_take(stores: &[&StoreUri], nobody_serves: bool) -> Result<(), CliError> {
+    let is_shared = |store: &&&StoreUri| store.path().is_none() && !store.is_in_memory();
+    match stores.iter().find(is_shared) {
+        Some(store) if !nobody_serves => Err(CliError::MayBeServed { store: store.to_string() }),
+        _ => Ok(()),
+    }
+}
+
 /// Opens a store for this process alone, or finds who serves it. While neither is so, it is tried again for 2 s.
 pub(crate) async fn store<T>(
     uri: &StoreUri,

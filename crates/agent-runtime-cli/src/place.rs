@@ -32,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) fleet: Option<Fleet>,
     /// The store; its path is that of this process.
     pub(crate) store: StoreUri,
+    /// Whether somebody said that no server works on it.
+    pub(crate) nobody_serves: bool,
 }
 
 impl FleetFile {
@@ -117,7 +119,12 @@ impl Place {
             (None, Some(fleet), Some(file)) => fleet.store.below(file.folder()),
             _ => Fleet::default().store,
         };
-        Ok(Self { file, fleet, store })
+        Ok(Self { file, fleet, store, nobody_serves: global.nobody_serves })
+    }
+
+    /// A store alone.
+    pub(crate) fn of(store: StoreUri) -> Self {
+        Self { file: None, fleet: None, store, nobody_serves: false }
     }
 
     /// Where a server of the store listens for the other commands: beside it, and beside the fleet file for a store that is
@@ -172,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("agents.redb");
-        let place = Place { file: None, fleet: None, store: StoreUri::Redb(path.clone()) };
+        let place = Place::of(StoreUri::Redb(path.clone()));
         drop(block_on(open_store(&place.store.to_string())).unwrap());
         let socket = folder.path().join("agents.redb.sock");
         let root = rustix::process::geteuid().is_root();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use agent_runtime::fleet::{Fleet, KeepRuns};
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
@@ -29,11 +30,13 @@ pub(crate) enum Reached {
 }
 
 impl Reached {
-    /// Asks the server of the store, or opens the store; `at_rest`, so that looking sets nothing off.
+    /// Asks the server of the store, or opens the store; `at_rest`, so that looking sets nothing off. Whoever opens a store on
+    /// a Redis server is its owner from then on, also to look: then somebody has to say that nobody else is.
     pub(crate) async fn at(place: &Place, at_rest: bool, screen: &Screen) -> Result<Self, CliError> {
         if let Some(served) = served(place)? {
             return Ok(served);
         }
+        open::may_take(&[&place.store], place.nobody_serves)?;
         // What the file says is asked of the kinds before anything is opened.
         let kinds = place.kinds();
         let fleet = place.file.as_ref().map(|file| file.check_with(&kinds)).transpose()?;
@@ -44,7 +47,7 @@ impl Reached {
             Opened::Served(served) => return Ok(served),
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
-        let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
+        let keep_runs = keep_runs(fleet.as_ref());
         // A command is over before a pass would begin.
         let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest).await?;
         if let Some(fleet) = fleet
@@ -95,6 +98,11 @@ impl Reached {
     }
 }
 
+/// How long the logs of runs are kept that end here. Where no file says it, another one may say that they stay.
+fn keep_runs(fleet: Option<&Fleet>) -> Option<KeepRuns> {
+    fleet.map_or(Some(KeepRuns::Forever), |fleet| fleet.keep_runs)
+}
+
 /// How many runs are being worked. Those of an agent that is paused begin nothing, and those that are parked or whose
 /// kind nobody hosts are left as they are: none of these needs time.
 async fn running(runtime: &dyn Runtime) -> u64 {
@@ -125,4 +133,22 @@ fn served(place: &Place) -> Result<Option<Reached>, CliError> {
     }
     let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
     Ok(Some(Reached::Served { runtime, socket }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use agent_runtime::fleet::{Fleet, KeepRuns};
+
+    use super::keep_runs;
+
+    #[test]
+    fn a_command_without_a_fleet_file_decides_nothing_about_the_logs_of_runs() {
+        let said = |keep_runs| Fleet { keep_runs, ..Fleet::default() };
+        let day = Some(KeepRuns::For(Duration::from_secs(86_400)));
+        assert_eq!(keep_runs(None), Some(KeepRuns::Forever));
+        assert_eq!(keep_runs(Some(&said(None))), None, "the runtime's default");
+        assert_eq!(keep_runs(Some(&said(day))), day);
+    }
 }

@@ -1,6 +1,7 @@
 //! The driver: does what the engine decided. It owns the partitions of a store, works the runs, keeps the time.
 
 mod accept;
+mod agent_locks;
 mod agents;
 mod answer;
 mod attempt;
@@ -12,10 +13,12 @@ mod config;
 mod contents;
 mod control;
 mod displace;
+mod filling;
 mod finish;
 mod fork;
 mod history;
 mod id_map;
+mod importing;
 mod inner;
 mod list;
 mod load;

@@ -8,8 +8,10 @@ use agent_runtime::stores::{
 use serde_json::json;
 
 use super::stores::{amount, doing, existing, opened};
+use crate::args::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::open;
 use crate::progress::Progress;
 use crate::render::{Row, Tone, table};
 use crate::screen::Screen;
@@ -74,6 +76,7 @@ pub(super) async fn list(screen: &Screen, uri: &StoreUri) -> Result<Exit, CliErr
 /// Rewrites a store under the first of its keys: a file in its place, any other into an empty one.
 pub(super) async fn rekey(
     screen: &Screen,
+    global: &Global,
     uri: &StoreUri,
     into: Option<&StoreUri>,
 ) -> Result<Exit, CliError> {
@@ -90,6 +93,7 @@ pub(super) async fn rekey(
                 StoreUri::Encrypted { .. } => into.clone(),
                 plain => StoreUri::Encrypted { keys: keys.clone(), store: Box::new(plain.clone()) },
             };
+            open::may_take(&[uri, &target], global.nobody_serves)?;
             copied_into(screen, uri, &target).await?
         }
         (None, StoreUri::Redb(path)) => {

@@ -15,21 +15,23 @@ use agent_runtime::{Clock, SystemClock};
 use serde_json::json;
 
 use super::stores::{amount, existing, opened};
-use crate::args::RepairArgs;
+use crate::args::{Global, RepairArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::open;
 use crate::progress::Progress;
 use crate::render::{Row, Tone, counted, table};
 use crate::screen::Screen;
 
 /// Repairs a store into a new one. The damaged one is left as it is.
-pub(super) async fn repair(screen: &Screen, args: &RepairArgs) -> Result<Exit, CliError> {
+pub(super) async fn repair(screen: &Screen, global: &Global, args: &RepairArgs) -> Result<Exit, CliError> {
     let RepairArgs { store: uri, into, quarantine } = args;
     let aside = match (quarantine, into.path()) {
         (Some(path), _) => path.clone(),
         (None, Some(path)) => beside(path),
         (None, None) => return Err(CliError::NoQuarantine { store: into.to_string() }),
     };
+    open::may_take(&[uri, into], global.nobody_serves)?;
     let from = existing(screen, uri).await?;
     let made = into.path().filter(|path| !path.exists()).map(Path::to_owned);
     let to = opened(screen, into).await?;
@@ -126,7 +128,13 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Writes what can be read of a store as lines of JSON.
-pub(super) async fn export(screen: &Screen, uri: &StoreUri, to: &Path) -> Result<Exit, CliError> {
+pub(super) async fn export(
+    screen: &Screen,
+    global: &Global,
+    uri: &StoreUri,
+    to: &Path,
+) -> Result<Exit, CliError> {
+    open::may_take(&[uri], global.nobody_serves)?;
     let store = existing(screen, uri).await?;
     let mut out = Out::create(to)?;
     let bar = Progress::begin(screen, &format!("exporting {uri}"));

@@ -31,14 +31,14 @@ pub(crate) async fn obey(
 ) -> Result<Exit, CliError> {
     let work = async {
         match command {
-            StateCommand::Copy { from, to } => copy(screen, from, to).await,
+            StateCommand::Copy { from, to } => copy(screen, global, from, to).await,
             StateCommand::Verify(args) => {
                 verify(screen, &the_store(global, args.store.as_ref())?, args).await
             }
-            StateCommand::Repair(args) => repairs::repair(screen, args).await,
-            StateCommand::Export { store, to } => repairs::export(screen, store, to).await,
+            StateCommand::Repair(args) => repairs::repair(screen, global, args).await,
+            StateCommand::Export { store, to } => repairs::export(screen, global, store, to).await,
             StateCommand::Rekey { store, into } => {
-                keys::rekey(screen, &the_store(global, store.as_ref())?, into.as_ref()).await
+                keys::rekey(screen, global, &the_store(global, store.as_ref())?, into.as_ref()).await
             }
             StateCommand::Keys { store } => keys::list(screen, &the_store(global, store.as_ref())?).await,
         }
@@ -57,7 +57,8 @@ fn the_store(global: &Global, named: Option<&StoreUri>) -> Result<StoreUri, CliE
     }
 }
 
-async fn copy(screen: &Screen, from: &StoreUri, to: &StoreUri) -> Result<Exit, CliError> {
+async fn copy(screen: &Screen, global: &Global, from: &StoreUri, to: &StoreUri) -> Result<Exit, CliError> {
+    open::may_take(&[from, to], global.nobody_serves)?;
     let source = existing(screen, from).await?;
     let target = opened(screen, to).await?;
     let bar = Progress::begin(screen, &format!("copying {from}"));
@@ -190,12 +191,12 @@ pub(super) async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn 
     opened(screen, uri).await
 }
 
-/// Opens a store for this command alone.
+/// Opens a store for this command alone; one on a Redis server together with whoever else works on it.
 pub(super) async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
     if uri.is_in_memory() {
         return Err(CliError::InMemory);
     }
-    let place = Place { file: None, fleet: None, store: uri.clone() };
+    let place = Place::of(uri.clone());
     let served = || Ok(place.socket()?.filter(SocketPath::is_served));
     match open::store(uri, screen, served).await.map_err(|error| place.refusal(error))? {
         Opened::Here(store) => Ok(store),

@@ -146,6 +146,28 @@ fn the_keys_that_a_store_needs_are_listed_until_the_old_one_can_go() {
 }
 
 #[test]
+fn a_store_on_a_redis_server_is_taken_by_a_command_only_where_somebody_says_that_nobody_serves_it() {
+    let home = home();
+    const REDIS: &str = "redis://:secret@127.0.0.1:1/0";
+    let refused: [&[&str]; 6] = [
+        &["--store", REDIS, "runs"],
+        &["--store", REDIS, "run", "librarian", "lease"],
+        &["state", "copy", REDIS, "redb:store/copied.redb"],
+        &["state", "copy", PLAIN, REDIS],
+        &["state", "repair", REDIS, "redb:store/repaired.redb"],
+        &["state", "export", REDIS, "-"],
+    ];
+    for args in refused {
+        let done = home.run(args);
+        assert!(!done.err.contains("secret"), "{}", done.err);
+        done.is(4, &["--nobody-serves", "redis://"]);
+    }
+    // Somebody said so: now the server is missing.
+    let done = home.run(&["--nobody-serves", "state", "export", REDIS, "-"]);
+    assert_eq!(done.code, 5, "{}", done.err);
+}
+
+#[test]
 fn what_is_asked_of_a_store_is_told_to_who_listens() {
     let home = home();
     let listen = |level: &str| {

@@ -1,9 +1,10 @@
 //! Agents in memory: activated at their first use, forgotten when idle. Only what somebody wants is stored.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use runtime_codec::{SpecRecord, WantRecord, encode};
-use runtime_traits::agent::Agent;
+use runtime_traits::agent::{Agent, SpecError};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
@@ -53,8 +54,14 @@ impl Inner {
 
     async fn activate(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
         let home = self.home(agent.partition());
-        let _admin = home.admin.lock().await;
-        let slot = self.load_agent(tenant, agent).await?;
+        let _admin = home.admin.lock(agent).await;
+        let slot = match self.load_agent(tenant, agent).await {
+            Err(unknown @ RuntimeError::UnknownAgent { .. }) => {
+                self.forget_name_of(agent);
+                return Err(unknown);
+            }
+            loaded => loaded?,
+        };
         lock(&home.state).agents.entry(agent.unique()).or_insert_with(|| Box::new(slot));
         Ok(())
     }
@@ -67,7 +74,7 @@ impl Inner {
         };
         let spec: SpecRecord = read(&keys[0], &spec)?;
         let want: WantRecord = read(&keys[1], &want)?;
-        let (hosted, kind_version) = self.build(agent, &spec)?;
+        let (hosted, kind_version) = self.build(agent, &spec).await?;
         let storage = parse_spec(&spec)?.storage;
         Ok(AgentSlot {
             tenant: tenant.clone(),
@@ -82,7 +89,7 @@ impl Inner {
     }
 
     /// What runs the agent here: the value it was registered with, or what its kind builds. `None`: nothing.
-    fn build(
+    async fn build(
         &self,
         agent: &AgentId,
         spec: &SpecRecord,
@@ -92,16 +99,18 @@ impl Inner {
         }
         let spec = parse_spec(spec)?;
         let Some(kind) = self.kind(&spec.kind) else { return Ok((None, 0)) };
-        // A panic of a kind is its agent's trouble, and of nothing else.
-        let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kind.build(&spec)));
+        let name = spec.name.clone();
+        let built = move || Ok::<_, SpecError>((kind.build(&spec)?, kind.version()));
+        // It is code of the kind: it runs where agents run. A panic of it is its agent's trouble, and of nothing else.
+        let built = self.whole(async move { std::panic::catch_unwind(AssertUnwindSafe(built)) }).await;
         let Ok(built) = built else {
-            tracing::warn!(agent = %spec.name, "building the agent panicked; its runs wait");
+            tracing::warn!(agent = %name, "building the agent panicked; its runs wait");
             return Ok((None, 0));
         };
         match built {
-            Ok(built) => Ok((Some(built), kind.version())),
+            Ok((built, version)) => Ok((Some(built), version)),
             Err(error) => {
-                tracing::warn!(agent = %spec.name, %error, "the agent cannot be built here; its runs wait");
+                tracing::warn!(agent = %name, %error, "the agent cannot be built here; its runs wait");
                 Ok((None, 0))
             }
         }
@@ -121,7 +130,7 @@ impl Inner {
         if current_revision != revision && !lock(&self.attached).contains_key(agent) {
             let pinned = self.record::<SpecRecord>(&keys::spec_revision(tenant, agent, revision)).await?;
             if let Some(pinned) = pinned {
-                let (built, version) = self.build(agent, &pinned)?;
+                let (built, version) = self.build(agent, &pinned).await?;
                 return Ok(built.map(|built| (built, version)));
             }
         }
@@ -136,9 +145,7 @@ impl Inner {
         change: impl FnOnce(Want) -> Result<Want, RuntimeError> + Send,
     ) -> Result<Want, RuntimeError> {
         let home = self.home(agent.partition());
-        let _names = home.names.read().await;
-        let _admin = home.admin.lock().await;
-        self.finish_restoring(tenant, agent).await?;
+        let _admin = self.lock_restored(tenant, agent).await?;
         let cell = keys::want(tenant, agent);
         let before = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
         let Some(before) = before else {
@@ -171,7 +178,7 @@ impl Inner {
     /// Lets the next use of an agent load it anew; what it works on stays.
     pub(super) async fn reload_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
         let home = self.home(agent.partition());
-        let _admin = home.admin.lock().await;
+        let _admin = home.admin.lock(agent).await;
         let loaded = self.load_agent(tenant, agent).await?;
         let mut state = lock(&home.state);
         if let Some(slot) = state.agents.get_mut(&agent.unique()) {

@@ -38,6 +38,9 @@ const AT_ONCE: usize = 10_000;
 /// How often, and after how long, it is tried to be alone with the names of a partition.
 const TRIES: u32 = 100;
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// How long a caller waits while somebody is, and when it is worth to try again.
+const SHARED_WITHIN: Duration = Duration::from_secs(5);
+const AGAIN_IN: Duration = Duration::from_secs(30);
 /// Groups of chunks that are taken away in one batch.
 const GROUPS: usize = 8;
 
@@ -45,6 +48,18 @@ const GROUPS: usize = 8;
 struct Old {
     mark: ContentMark,
     revision: Revision,
+}
+
+/// Somebody looks for contents without names there.
+struct AtIt {
+    inner: Arc<Inner>,
+    what: (Partition, Tenant),
+}
+
+impl Drop for AtIt {
+    fn drop(&mut self) {
+        lock(&self.inner.sweeping).remove(&self.what);
+    }
 }
 
 /// The cell with which contents are looked for that were asked for now: once a day for each partition, one after the other.
@@ -64,8 +79,11 @@ impl Inner {
             return;
         }
         let (inner, due) = (Arc::clone(self), due.clone());
+        let at_it = AtIt { inner: Arc::clone(self), what: (partition, tenant.clone()) };
         // Much is read: not where timers and cancels run.
         self.spawn_work(async move {
+            // Also where a panic ends this.
+            let _at_it = at_it;
             let swept = tokio::select! {
                 swept = inner.sweep_contents(partition, &tenant) => swept,
                 () = inner.ending.cancelled() => Ok(false),
@@ -73,7 +91,6 @@ impl Inner {
             if let Err(error) = inner.after_sweeping(&tenant, &due, revision, swept).await {
                 tracing::warn!(%partition, %error, "contents without names stay for now; later again");
             }
-            lock(&inner.sweeping).remove(&(partition, tenant));
         });
     }
 
@@ -88,7 +105,13 @@ impl Inner {
         let partition = due.partition;
         match swept {
             Ok(true) => {}
-            Ok(false) => return Ok(()),
+            Ok(false) => {
+                let late = keys::due_at(due).map(|at| self.clock.now().since(at)).unwrap_or_default();
+                if late >= UNNAMED && !self.ending.is_cancelled() {
+                    tracing::warn!(%partition, ?late, "contents without names could not be looked for: somebody restores, copies or imports all the time");
+                }
+                return Ok(());
+            }
             Err(RuntimeError::Store(error)) if error.is_transient() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%partition, %error, "contents without names are kept, as it cannot be known which these are");
@@ -103,6 +126,22 @@ impl Inner {
             Ok(_) | Err(StateError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sees that nobody looks for contents without names in a partition, for a caller who waits.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Busy`] when somebody looks for long.
+    pub(super) async fn share_names(
+        &self,
+        partition: Partition,
+    ) -> Result<tokio::sync::RwLockReadGuard<'_, ()>, RuntimeError> {
+        let shared = tokio::time::timeout(SHARED_WITHIN, self.home(partition).names.read()).await;
+        shared.map_err(|_| RuntimeError::Busy {
+            what: format!("`{partition}`, whose contents without names are being looked for,"),
+            limit: 1,
+            retry_after: AGAIN_IN,
+        })
     }
 
     /// Looks for contents without names and takes them away. `false`: not now, for somebody has names in hand; nobody
@@ -370,7 +409,14 @@ impl Inner {
         loop {
             let page = self.store.scan(&keys::marks_all(partition, tenant), after.as_ref(), PAGE).await?;
             for (key, cell) in &page {
-                let mut found = Some((read::<ContentMark>(key, cell)?, cell.revision));
+                let mark = match read::<ContentMark>(key, cell) {
+                    Ok(mark) => mark,
+                    Err(error) => {
+                        tracing::warn!(%agent, %error, "a mark of contents cannot be read; it stays");
+                        continue;
+                    }
+                };
+                let mut found = Some((mark, cell.revision));
                 while let Some((mark, revision)) = found.take()
                     && mark.of.as_ref().is_some_and(|(of, _)| of == agent)
                 {

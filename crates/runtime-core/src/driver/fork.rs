@@ -74,7 +74,7 @@ impl Inner {
         if !self.checked(run.partition()) {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
-        let _names = self.home(run.partition()).names.read().await;
+        let _names = self.share_names(run.partition()).await?;
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
         self.check_awake(&AgentRef::Id(accepted.agent))?;

@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use runtime_traits::agent::{Agent, AgentKind, StorageLimits};
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
@@ -21,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::agent_locks::AgentLocks;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
@@ -34,6 +38,9 @@ use crate::engine::session::Session;
 
 /// The build that a run's log names.
 pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// After a panic of what has to go on.
+const BEGINS_ANEW_AFTER: Duration = Duration::from_secs(1);
 
 /// What all handles of a runtime share.
 pub(super) struct Inner {
@@ -82,8 +89,8 @@ pub(super) struct OwnedPartition {
     /// Claimed at its first use.
     pub(super) owner: OnceCell<Owner>,
     pub(super) state: Mutex<PartitionState>,
-    /// Held by whoever changes or loads what somebody wants of an agent.
-    pub(super) admin: tokio::sync::Mutex<()>,
+    /// Held by whoever changes or loads what somebody wants of an agent, for this agent.
+    pub(super) admin: AgentLocks,
     /// Shared by whoever takes names of contents away, or carries them from one place to another; held alone by whoever
     /// looks for contents without names. Taken before `admin`, and never twice.
     pub(super) names: tokio::sync::RwLock<()>,
@@ -152,6 +159,23 @@ impl Inner {
     /// Begins what agents must not be able to stop, and runs none.
     pub(super) fn spawn_control(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(work, self.control.control());
+    }
+
+    /// Begins what has to go on until the runtime ends. A panic in it is told, and it begins anew.
+    pub(super) fn keep_going<F>(self: &Arc<Self>, what: &'static str, work: fn(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        self.spawn_control(async move {
+            while AssertUnwindSafe(work(Arc::clone(&inner))).catch_unwind().await.is_err() {
+                tracing::error!("{what} panicked; it begins anew");
+                tokio::select! {
+                    () = tokio::time::sleep(BEGINS_ANEW_AFTER) => {}
+                    () = inner.ending.cancelled() => return,
+                }
+            }
+        });
     }
 
     /// Sees work through, also when its caller goes away: half of a change is none.

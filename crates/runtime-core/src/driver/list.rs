@@ -152,11 +152,18 @@ impl Inner {
             let page = self.store.scan(&keys::names_all(partition, tenant), cell.as_ref(), room).await?;
             let full = page.len() == room as usize;
             for (key, found) in page {
-                let record: NameRecord = read(&key, &found)?;
-                match self.agent_status(tenant, &record.agent).await {
+                let status = match read::<NameRecord>(&key, &found) {
+                    Ok(record) => self.agent_status(tenant, &record.agent).await,
+                    Err(error) => Err(error),
+                };
+                match status {
                     Ok(status) => items.push(status),
                     // Deleted since the page was read.
                     Err(RuntimeError::UnknownAgent { .. }) => {}
+                    // The others are listed all the same.
+                    Err(error @ (RuntimeError::Damaged { .. } | RuntimeError::Newer { .. })) => {
+                        tracing::warn!(name = %key, %error, "an agent cannot be read, and is not listed");
+                    }
                     Err(error) => return Err(error),
                 }
                 cell = Some(key);
@@ -175,7 +182,14 @@ impl Inner {
     /// One agent.
     pub(super) async fn agent(&self, tenant: &Tenant, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         let id = self.find(tenant, agent).await?;
-        self.agent_status(tenant, &id).await
+        match self.agent_status(tenant, &id).await {
+            // It was deleted since somebody looked: what the store says of the name counts.
+            Err(RuntimeError::UnknownAgent { .. }) if self.forget_name_of(&id) => {
+                let id = self.find(tenant, agent).await?;
+                self.agent_status(tenant, &id).await
+            }
+            status => status,
+        }
     }
 
     async fn agent_status(&self, tenant: &Tenant, id: &AgentId) -> Result<AgentStatus, RuntimeError> {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::agent_locks::AgentLocks;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
@@ -64,7 +65,7 @@ impl RuntimeManager {
             partition: Partition { pool, index },
             owner: OnceCell::new(),
             state: Mutex::new(PartitionState::default()),
-            admin: tokio::sync::Mutex::new(()),
+            admin: AgentLocks::default(),
             names: tokio::sync::RwLock::new(()),
             marks: tokio::sync::RwLock::new(()),
         });
@@ -109,9 +110,9 @@ impl RuntimeManager {
             inner.shutdown(Duration::ZERO).await?;
             return Err(error);
         }
-        inner.spawn_control(Arc::clone(&inner).keep_time());
-        inner.spawn_control(Arc::clone(&inner).keep_due());
-        inner.spawn_control(Arc::clone(&inner).keep_sweeping());
+        inner.keep_going("waking runs", Inner::keep_time);
+        inner.keep_going("doing what fell due", Inner::keep_due);
+        inner.keep_going("letting ended runs go", Inner::keep_sweeping);
         if let Some(scrub) = inner.scrub.clone() {
             // Beside the runs, not on the control thread: it hashes what it reads.
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use runtime_codec::{Due, NameRecord, SpecRecord, WantRecord, encode};
 use runtime_traits::agent::{Agent, AgentSpec, SpecError};
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
 use runtime_traits::id::AgentId;
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
-use runtime_traits::store::{StateError, Then, When};
+use runtime_traits::store::{Key, StateError, Then, When};
 
 use super::inner::Inner;
 use super::run_slot::lock;
@@ -18,7 +20,18 @@ use crate::engine::batches::Writes;
 use crate::engine::keys;
 
 /// After this an agent whose name was not written is taken for the leftover of a crash, and removed.
-const NAMED_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const NAMED_WITHIN: Duration = Duration::from_secs(600);
+
+/// An agent that is declared, and has no name yet.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// Holds until it is removed.
+    pub(super) is_there: When,
+    /// When that is, by which cell, and what is in it.
+    pub(super) at: UnixMillis,
+    pub(super) cell: Key,
+    pub(super) due: Bytes,
+}
 
 impl Inner {
     /// Registers an agent by its declaration, stopped; or attaches to the agent of that name.
@@ -42,6 +55,8 @@ impl Inner {
                     Ok(()) => break agent,
                     // Somebody else declared it meanwhile: look again.
                     Err(RuntimeError::Store(StateError::Conflict { .. })) => continue,
+                    // It was deleted since somebody looked: what the store says of the name counts.
+                    Err(RuntimeError::UnknownAgent { .. }) if self.forget_name_of(&agent) => continue,
                     Err(error) => return Err(error),
                 }
             }
@@ -74,6 +89,14 @@ impl Inner {
         Ok(Some(record.agent))
     }
 
+    /// Forgets which name an agent had that is no more. `false`: no name of it was known.
+    pub(super) fn forget_name_of(&self, agent: &AgentId) -> bool {
+        let mut names = lock(&self.names);
+        let known = names.len();
+        names.retain(|_, of| of != agent);
+        names.len() < known
+    }
+
     /// Makes a new agent. `None`: somebody else took the name meanwhile.
     async fn create(&self, tenant: &Tenant, spec: &AgentSpec) -> Result<Option<AgentId>, RuntimeError> {
         let mut draw = [0; 8];
@@ -96,11 +119,12 @@ impl Inner {
         agent: &AgentId,
         spec: &AgentSpec,
         want: Want,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<Declared, RuntimeError> {
         let now = self.clock.now();
         let record = self.spec_record(1, spec)?;
-        let due = Due::Unnamed { tenant: tenant.clone(), agent: *agent, name: spec.name.to_string() };
-        let cell = keys::due(agent.partition(), now.after(NAMED_WITHIN), &unnamed(agent));
+        let due =
+            encode(&Due::Unnamed { tenant: tenant.clone(), agent: *agent, name: spec.name.to_string() });
+        let (at, cell) = unnamed(agent, now);
         let first = keys::spec(tenant, agent);
         let writes = Writes::of(
             vec![When::Absent(first.clone())],
@@ -108,11 +132,11 @@ impl Inner {
                 Then::Put(first, encode(&record)),
                 Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
                 Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
-                Then::Put(cell, encode(&due)),
+                Then::Put(cell.clone(), due.clone()),
             ],
         );
-        self.commit_now(agent.partition(), writes).await?;
-        Ok(())
+        let revision = self.commit_now(agent.partition(), writes).await?.revision;
+        Ok(Declared { is_there: When::Revision(keys::want(tenant, agent), revision), due, at, cell })
     }
 
     /// Writes the name, last. `false`: it is taken.
@@ -191,6 +215,8 @@ pub(super) fn parse_spec(record: &SpecRecord) -> Result<AgentSpec, RuntimeError>
         .map_err(|error| RuntimeError::Damaged { what: format!("an agent's declaration ({error})") })
 }
 
-fn unnamed(agent: &AgentId) -> String {
-    format!("unnamed/{}", agent.unique().simple())
+/// When an agent without a name is removed, and the cell that falls due then.
+pub(super) fn unnamed(agent: &AgentId, now: UnixMillis) -> (UnixMillis, Key) {
+    let at = now.after(NAMED_WITHIN);
+    (at, keys::due(agent.partition(), at, &format!("unnamed/{}", agent.unique().simple())))
 }

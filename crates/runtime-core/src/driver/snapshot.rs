@@ -14,6 +14,8 @@ use runtime_traits::snapshot::{
 };
 use runtime_traits::store::{Committed, StateError, Then, When};
 
+use super::filling::Filling;
+use super::importing::partition_of;
 use super::inner::Inner;
 use super::register::parse_spec;
 use super::run_slot::lock;
@@ -61,10 +63,10 @@ impl Inner {
     /// Freezes an agent's conversations and state, each at its session's last outcome.
     pub(super) async fn save(&self, tenant: &Tenant, agent: &AgentRef) -> Result<StateId, RuntimeError> {
         let id = self.find(tenant, agent).await?;
-        let _names = self.home(id.partition()).names.read().await;
+        let _names = self.share_names(id.partition()).await?;
         let kind_version = self.with_agent(tenant, &id, |slot, _| slot.kind_version).await?;
         {
-            let _admin = self.home(id.partition()).admin.lock().await;
+            let _admin = self.home(id.partition()).admin.lock(&id).await;
             self.finish_restoring(tenant, &id).await?;
         }
         let state = StateId::mint(id.partition(), self.clock.as_ref(), self.entropy.as_ref());
@@ -92,7 +94,7 @@ impl Inner {
         self.entropy.fill(&mut draw);
         let partition = Partition::of_hash(self.pool, u64::from_le_bytes(draw));
         let agent = AgentId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
-        let _names = self.names_of(&[state.partition(), partition]).await;
+        let _names = self.names_of(&[state.partition(), partition]).await?;
         let mut nth = 1;
         spec.name = wanted.clone();
         while self.named(tenant, &spec.name).await?.is_some() {
@@ -103,13 +105,22 @@ impl Inner {
             nth += 1;
             spec.name = numbered(&wanted, nth)?;
         }
-        self.declare(tenant, &agent, &spec, Want::Active).await?;
-        let owner: &Self = self;
-        if let Err(error) = snapshots.fill(tenant, state, &agent, owner).await {
+        let declared = self.declare(tenant, &agent, &spec, Want::Active).await?;
+        let filling = Filling::new(self, agent, declared);
+        let filled = match snapshots.fill(tenant, state, &agent, &filling).await {
+            Ok(()) => filling.put_off().await.map_err(RuntimeError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = filled {
             if let Err(error) = self.purge(tenant, &agent).await {
                 tracing::warn!(%agent, %error, "what was restored of the agent stays until it falls due");
             }
-            return Err(error);
+            return Err(match error {
+                RuntimeError::Store(StateError::Fenced) if self.store_trouble().is_none() => {
+                    too_slow(&spec.name)
+                }
+                error => error,
+            });
         }
         if !self.write_name(tenant, &agent, &spec.name).await? {
             self.purge(tenant, &agent).await?;
@@ -132,9 +143,9 @@ impl Inner {
         let snapshots = self.snapshots_with(state)?;
         let id = self.find(tenant, agent).await?;
         let home = self.home(id.partition());
-        let _names = self.names_of(&[state.partition(), id.partition()]).await;
+        let _names = self.names_of(&[state.partition(), id.partition()]).await?;
         // Nobody starts, deletes or activates it meanwhile.
-        let _admin = home.admin.lock().await;
+        let _admin = home.admin.lock(&id).await;
         let named = |error| match error {
             RuntimeError::WrongState { action, reason, .. } => {
                 RuntimeError::WrongState { agent: agent.to_string(), action, reason }
@@ -159,26 +170,53 @@ impl Inner {
     }
 
     /// Sees that nobody looks for contents without names in these partitions.
-    async fn names_of(&self, partitions: &[Partition]) -> Vec<tokio::sync::RwLockReadGuard<'_, ()>> {
+    async fn names_of(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<Vec<tokio::sync::RwLockReadGuard<'_, ()>>, RuntimeError> {
         let mut partitions = partitions.to_vec();
         partitions.sort_unstable();
         partitions.dedup();
         let mut guards = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            guards.push(self.home(partition).names.read().await);
+            guards.push(self.share_names(partition).await?);
         }
-        guards
+        Ok(guards)
     }
 
-    /// Completes what a crash left of putting an agent back. Whoever calls this holds the partition's `admin` and shares
-    /// its `names`.
+    /// An agent's lock, once what a crash left of putting it back is completed. Only that takes contents in hand, so that
+    /// whoever looks for those without names keeps nobody else waiting.
+    pub(super) async fn lock_restored(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<tokio::sync::OwnedMutexGuard<()>, RuntimeError> {
+        let home = self.home(agent.partition());
+        {
+            let admin = home.admin.lock(agent).await;
+            if !self.is_restoring(agent).await? {
+                return Ok(admin);
+            }
+        }
+        let _names = self.share_names(agent.partition()).await?;
+        let admin = home.admin.lock(agent).await;
+        self.finish_restoring(tenant, agent).await?;
+        Ok(admin)
+    }
+
+    /// Whether a crash left something of putting the agent back.
+    async fn is_restoring(&self, agent: &AgentId) -> Result<bool, RuntimeError> {
+        Ok(self.store.get(&[keys::restoring(agent)]).await?.iter().any(Option::is_some))
+    }
+
+    /// Completes what a crash left of putting an agent back. Whoever calls this holds its `admin` and shares the partition's
+    /// `names`.
     pub(super) async fn finish_restoring(
         &self,
         tenant: &Tenant,
         agent: &AgentId,
     ) -> Result<(), RuntimeError> {
-        let cell = keys::restoring(agent);
-        if self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten().is_none() {
+        if !self.is_restoring(agent).await? {
             return Ok(());
         }
         self.snapshots()?.finish(tenant, agent, self).await?;
@@ -189,7 +227,7 @@ impl Inner {
     /// Does the same because its cell is due. What keeps it from that keeps nothing else.
     pub(super) async fn finish_restoring_in_time(&self, tenant: &Tenant, agent: &AgentId) {
         // Whoever holds this is at it, or will come to it.
-        let Ok(_admin) = self.home(agent.partition()).admin.try_lock() else { return };
+        let Some(_admin) = self.home(agent.partition()).admin.try_lock(agent) else { return };
         if let Err(error) = self.finish_restoring(tenant, agent).await {
             tracing::warn!(%agent, %error, "the agent cannot be put back to its snapshot; later again");
         }
@@ -232,7 +270,7 @@ impl Inner {
 
     pub(super) async fn delete_snapshot(&self, tenant: &Tenant, state: &StateId) -> Result<(), RuntimeError> {
         let snapshots = self.snapshots_with(state)?;
-        let _names = self.home(state.partition()).names.read().await;
+        let _names = self.share_names(state.partition()).await?;
         snapshots.delete(tenant, state, self).await
     }
 
@@ -243,7 +281,7 @@ impl Inner {
         retention: Retention,
     ) -> Result<Vec<StateId>, RuntimeError> {
         let id = self.find(tenant, agent).await?;
-        let _names = self.home(id.partition()).names.read().await;
+        let _names = self.share_names(id.partition()).await?;
         self.snapshots()?.retain(tenant, &id, retention, self.clock.now(), self).await
     }
 
@@ -257,10 +295,24 @@ impl Inner {
 
     pub(super) async fn import(&self, tenant: &Tenant, file: SnapshotFile) -> Result<StateId, RuntimeError> {
         let unique = mint_uuid(self.clock.as_ref(), self.entropy.as_ref());
-        // Which partition it comes to is known only when its manifest is read.
-        let all: Vec<Partition> = self.partitions.iter().map(|home| home.partition).collect();
-        let _names = self.names_of(&all).await;
+        // However slowly it comes, only the partition that it comes to is kept from letting contents go.
+        let (partition, file) = partition_of(file, self.pool).await?;
+        let concerned = match partition {
+            Some(partition) => vec![partition],
+            None => self.partitions.iter().map(|home| home.partition).collect(),
+        };
+        let _names = self.names_of(&concerned).await?;
         Ok(self.snapshots()?.import(tenant, self.pool, unique, file, self).await?.state)
+    }
+}
+
+/// The agent was removed while it was restored, for nobody wrote into it for long.
+fn too_slow(name: &Name) -> RuntimeError {
+    RuntimeError::WrongState {
+        agent: name.to_string(),
+        action: "restored".to_owned(),
+        reason: "it was taken for the leftover of a crash, as nothing was written for long; restore it again"
+            .to_owned(),
     }
 }
 

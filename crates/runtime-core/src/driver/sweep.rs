@@ -20,6 +20,8 @@ use crate::engine::keys;
 const SLACK: usize = 1_024;
 /// Writes in one batch of a sweep.
 const GROUP: usize = 200;
+/// How often runs are tried to be let go that somebody else lets go as well.
+const TRIES: u32 = 3;
 
 /// The runs that ended in this process and may be let go, oldest first.
 #[derive(Debug, Default)]
@@ -65,37 +67,63 @@ impl Inner {
         for (partition, places) in by_partition {
             let _names = self.home(partition).names.read().await;
             for places in places.chunks(GROUP / 6) {
-                let mut writes = Writes::default();
-                let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
-                for place in places {
-                    let (cell, log) =
-                        (keys::ended(&place.tenant, &place.agent, &place.run), keys::run_log(&place.run));
-                    let bytes = self.bytes_before(&log, Seq(u64::MAX)).await?;
-                    writes.then.push(Then::Delete(cell));
-                    writes.then.push(Then::Drop(log));
-                    writes.then.push(Then::Delete(keys::swept(&place.run)));
-                    sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
+                let mut tries = TRIES;
+                // Some of it may be let go by what falls due just now: then the rest is looked at again.
+                while let Err(error) = self.let_these_go(partition, places).await {
+                    tries -= 1;
+                    if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
+                        return Err(error);
+                    }
                 }
-                for (place, bytes) in sessions.into_values() {
-                    // Counted from the head: what a run has said since then, it still needs.
-                    let head = self.session(place).await?.conversation.head;
-                    let keep = head.map_or(0, |head| head.last.0 + 1);
-                    let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
-                    let messages = keys::messages(&place.tenant, &place.agent, &place.session);
-                    let bytes = bytes + self.bytes_before(&messages, keep).await?;
-                    writes.then.push(Then::Trim(messages, keep));
-                    let Place { tenant, agent, session, .. } = place;
-                    writes.book(tenant, agent, session, -bytes, self.clock.now());
-                }
-                self.commit_now(partition, writes).await?;
             }
         }
         Ok(())
     }
 
-    /// The revision of an idempotency key's cell, if the run for which it is `due` still has the key. From now on the
-    /// run may be let go like the others.
-    pub(super) async fn forget_key(&self, cell: &Key, due: &Key) -> Result<Option<Revision>, RuntimeError> {
+    async fn let_these_go(&self, partition: Partition, places: &[Place]) -> Result<(), RuntimeError> {
+        let mut writes = Writes::default();
+        let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
+        for place in places {
+            let cell = keys::ended(&place.tenant, &place.agent, &place.run);
+            let Some(written) = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten() else {
+                // It was let go before.
+                continue;
+            };
+            let log = keys::run_log(&place.run);
+            // What is counted is what goes, or nothing goes.
+            let next = self.store.read(&log, Seq::FIRST, 0).await?.next;
+            let bytes = self.bytes_before(&log, next).await?;
+            writes.when.push(When::Revision(cell.clone(), written.revision));
+            writes.when.push(When::Next(log.clone(), next));
+            writes.then.push(Then::Delete(cell));
+            writes.then.push(Then::Drop(log));
+            writes.then.push(Then::Delete(keys::swept(&place.run)));
+            sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
+        }
+        for (place, bytes) in sessions.into_values() {
+            // Counted from the head: what a run has said since then, it still needs.
+            let head = self.session(place).await?.conversation.head;
+            let keep = head.map_or(0, |head| head.last.0 + 1);
+            let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
+            let messages = keys::messages(&place.tenant, &place.agent, &place.session);
+            let bytes = bytes + self.bytes_before(&messages, keep).await?;
+            writes.then.push(Then::Trim(messages, keep));
+            let Place { tenant, agent, session, .. } = place;
+            writes.book(tenant, agent, session, -bytes, self.clock.now());
+        }
+        if !writes.then.is_empty() {
+            self.commit_now(partition, writes).await?;
+        }
+        Ok(())
+    }
+
+    /// The revision of an idempotency key's cell, if the run for which it is `due` still has the key; and the run, which may
+    /// be let go like the others once the cell is gone.
+    pub(super) async fn forget_key(
+        &self,
+        cell: &Key,
+        due: &Key,
+    ) -> Result<Option<(Revision, Option<Place>)>, RuntimeError> {
         let Some(written) = self.store.get(std::slice::from_ref(cell)).await?.pop().flatten() else {
             return Ok(None);
         };
@@ -103,10 +131,8 @@ impl Inner {
         if keys::last_part(due) != Some(run.unique().simple().to_string().as_str()) {
             return Ok(None);
         }
-        if let Some((tenant, agent, session)) = keys::of_idem(cell) {
-            self.note_ended(&Place { tenant, agent, session, run });
-        }
-        Ok(Some(written.revision))
+        let place = keys::of_idem(cell).map(|(tenant, agent, session)| Place { tenant, agent, session, run });
+        Ok(Some((written.revision, place)))
     }
 
     /// Frees an idempotency key whose run was let go. One whose run is still known, without its log, is damage: to
@@ -139,7 +165,7 @@ impl Inner {
     /// Deletes an agent with all that is stored of it.
     pub(super) async fn unregister(&self, tenant: &Tenant, agent: &AgentRef) -> Result<(), RuntimeError> {
         let id = self.find(tenant, agent).await?;
-        let _names = self.home(id.partition()).names.read().await;
+        let _names = self.share_names(id.partition()).await?;
         let spec = keys::spec(tenant, &id);
         let record = self.record::<runtime_codec::SpecRecord>(&spec).await?;
         let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: agent.to_string() })?;
@@ -192,7 +218,7 @@ impl Inner {
             reason: reason.to_owned(),
         };
         let home = self.home(id.partition());
-        let _admin = home.admin.lock().await;
+        let _admin = home.admin.lock(id).await;
         let cell = keys::want(tenant, id);
         let written = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten();
         // Somebody began to delete it, and did not come to the end.

@@ -11,6 +11,7 @@ use runtime_traits::store::{Key, Revision, Seq, Then, When};
 
 use super::inner::Inner;
 use super::load::PAGE;
+use super::run_slot::lock;
 use crate::engine::batches::{Place, Writes, length};
 use crate::engine::keys;
 
@@ -33,6 +34,7 @@ impl Inner {
             run: *run,
         });
         let mut writes = Writes::default();
+        let mut is_half = false;
         if self.record::<SweptRun>(&stub).await?.is_none() {
             match self.run_log(run).await {
                 Ok((_, view)) => match stub_of(place, &view, self.clock.now()) {
@@ -40,10 +42,13 @@ impl Inner {
                     // It is open: its end leaves another cell.
                     None if self.is_open(run).await? => return Ok(ended(due, revision)),
                     // A copy that was never complete leaves nothing.
-                    None => {}
+                    None => is_half = true,
                 },
-                // Let go by somebody else.
-                Err(RuntimeError::UnknownRun { .. }) => return Ok(ended(due, revision)),
+                // Let go by somebody else, or a copy that was cut off before its log began.
+                Err(RuntimeError::UnknownRun { .. }) => {
+                    self.let_half_go(place).await?;
+                    return Ok(ended(due, revision));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -61,10 +66,39 @@ impl Inner {
             }
             writes.book(tenant, agent, session, -length(&tail.entries), self.clock.now());
             if is_last {
+                if is_half {
+                    self.let_half_go(place).await?;
+                }
                 return Ok(writes);
             }
             revision = self.commit(partition, std::mem::take(&mut writes)).await?.revision;
         }
+    }
+
+    /// Lets the conversation go of a copy that was never complete, as long as nothing of its session counts yet: then all
+    /// messages there are the copy's. Where a run is open in the session, they may be that run's.
+    async fn let_half_go(&self, place: &Place) -> Result<(), RuntimeError> {
+        let Place { tenant, agent, session, run } = place;
+        let messages = keys::messages(tenant, agent, session);
+        let head = keys::head(tenant, agent, session);
+        let tail = self.store.read(&messages, Seq::FIRST, 0).await?;
+        if tail.first >= tail.next
+            || self.store.get(std::slice::from_ref(&head)).await?.iter().any(Option::is_some)
+        {
+            return Ok(());
+        }
+        // Looked at behind the messages: one that says something later changes their number.
+        let is_it = |of: &Place| of.agent == *agent && of.session == *session;
+        if lock(&self.home(run.partition()).state).runs.values().any(|slot| is_it(&slot.place)) {
+            return Ok(());
+        }
+        let bytes = self.bytes_before(&messages, tail.next).await?;
+        let when = vec![When::Absent(head), When::Next(messages.clone(), tail.next)];
+        let mut writes = Writes::of(when, vec![Then::Trim(messages, tail.next)]);
+        writes.book(tenant, agent, session, -bytes, self.clock.now());
+        // At once: another half in the same session must not count it again.
+        self.commit(run.partition(), writes).await?;
+        Ok(())
     }
 
     /// Why there is no log of a run: there is no such run, or it was let go.

@@ -59,7 +59,11 @@ impl Inner {
     /// Does what has fallen due, every now and then until the runtime ends: first what did while nobody was here.
     pub(super) async fn keep_due(self: Arc<Self>) {
         loop {
-            self.do_due(self.clock.now()).await;
+            // What is cut off here goes on where the store is opened next, as after a crash.
+            tokio::select! {
+                () = self.do_due(self.clock.now()) => {}
+                () = self.ending.cancelled() => return,
+            }
             self.forget_idle();
             tokio::select! {
                 () = tokio::time::sleep(ROUND) => {}
@@ -143,8 +147,6 @@ impl Inner {
         for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
             match self.do_due_in(home.partition, now).await {
                 Ok(()) => {}
-                // Something of it went with the end of its run meanwhile: the next round finds the rest.
-                Err(RuntimeError::Store(StateError::Conflict { .. })) => {}
                 Err(error) => {
                     tracing::warn!(partition = %home.partition, %error, "what has fallen due could not be done; later again");
                 }
@@ -160,23 +162,56 @@ impl Inner {
             let page = self.store.scan(&keys::due_all(partition), after.as_ref(), PAGE).await?;
             let fell =
                 page.iter().take_while(|(key, _)| keys::due_at(key).is_some_and(|at| at <= now)).count();
-            let mut done = Writes::default();
-            for (key, cell) in &page[..fell] {
-                let effect = self.effect_of(partition, key, cell).await?;
-                done.when.extend(effect.when);
-                done.then.extend(effect.then);
-                if done.then.len() >= GROUP {
-                    self.commit(partition, std::mem::take(&mut done)).await?;
-                }
-            }
-            if !done.then.is_empty() {
-                self.commit(partition, done).await?;
-            }
-            if fell < PAGE as usize {
+            self.do_fallen(partition, &page[..fell]).await?;
+            if fell < PAGE as usize || self.ending.is_cancelled() {
                 return Ok(());
             }
             after = page.into_iter().next_back().map(|(key, _)| key);
         }
+    }
+
+    /// Does what cells say that fell due. One that cannot be done is left, and keeps none of the others; only a store that
+    /// takes nothing ends this, and what was done before is written all the same.
+    async fn do_fallen(
+        self: &Arc<Self>,
+        partition: Partition,
+        fallen: &[(Key, Cell)],
+    ) -> Result<(), RuntimeError> {
+        let mut done = Effects::default();
+        for (key, cell) in fallen {
+            if self.ending.is_cancelled() {
+                return Ok(());
+            }
+            match self.effect_of(partition, key, cell).await {
+                Ok(effect) => done.join(effect),
+                // Something of it went with the end of its run meanwhile: the next round finds the rest.
+                Err(RuntimeError::Store(StateError::Conflict { .. })) => {}
+                Err(error) if keeps_all(&error) => {
+                    self.commit_done(partition, done).await?;
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%partition, %key, %error, "what fell due cannot be done; it stays");
+                }
+            }
+            if done.writes.then.len() >= GROUP {
+                self.commit_done(partition, std::mem::take(&mut done)).await?;
+            }
+        }
+        self.commit_done(partition, done).await
+    }
+
+    async fn commit_done(&self, partition: Partition, done: Effects) -> Result<(), RuntimeError> {
+        if done.writes.then.is_empty() {
+            return Ok(());
+        }
+        match self.commit(partition, done.writes).await {
+            Ok(_) => done.without_keys.iter().for_each(|place| self.note_ended(place)),
+            // The next round finds what is still to be done.
+            Err(StateError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// What is written because a cell fell due, its own end included.
@@ -185,7 +220,8 @@ impl Inner {
         partition: Partition,
         key: &Key,
         cell: &Cell,
-    ) -> Result<Writes, RuntimeError> {
+    ) -> Result<Effects, RuntimeError> {
+        let mut without_keys = Vec::new();
         let mut writes =
             Writes::of(vec![When::Revision(key.clone(), cell.revision)], vec![Then::Delete(key.clone())]);
         match read::<Due>(key, cell)? {
@@ -193,30 +229,31 @@ impl Inner {
                 // The cell goes in the batch of the wait's end; until then the timer in memory sees to it.
                 if self.run_slot(&run).is_some() {
                     self.timers.add(self.clock.now(), run);
-                    return Ok(Writes::default());
+                    return Ok(Effects::default());
                 }
             }
             Due::ForgetKey { cell } => {
                 if let Ok(cell) = Key::new(partition, cell)
-                    && let Some(revision) = self.forget_key(&cell, key).await?
+                    && let Some((revision, place)) = self.forget_key(&cell, key).await?
                 {
+                    without_keys.extend(place);
                     writes.when.push(When::Revision(cell.clone(), revision));
                     writes.then.push(Then::Delete(cell));
                 }
             }
             Due::Sweep { tenant, agent, session, run } => {
                 let place = Place { tenant, agent, session, run };
-                return self.sweep_run(&place, key, cell.revision).await;
+                return Ok(self.sweep_run(&place, key, cell.revision).await?.into());
             }
             Due::SweepContents { tenant } => {
                 // The cell goes when that is done.
                 self.begin_sweeping(key, cell.revision, tenant);
-                return Ok(Writes::default());
+                return Ok(Effects::default());
             }
             Due::Restore { tenant, agent, .. } => {
                 // The cell goes in the last batch of that.
                 self.finish_restoring_in_time(&tenant, &agent).await;
-                return Ok(Writes::default());
+                return Ok(Effects::default());
             }
             Due::Unnamed { tenant, agent, name } => {
                 let named = match Name::new(&name) {
@@ -227,6 +264,11 @@ impl Inner {
                     Err(_) => None,
                 };
                 if named.is_none_or(|record| record.agent != agent) {
+                    // Whoever writes into it for long puts this off.
+                    let now = self.store.get(std::slice::from_ref(key)).await?.pop().flatten();
+                    if now.is_none_or(|now| now.revision != cell.revision) {
+                        return Ok(Effects::default());
+                    }
                     self.purge(&tenant, &agent).await?;
                 } else if let Ok(name) = Name::new(&name)
                     && self.is_withdrawn(&tenant, &agent).await?
@@ -237,7 +279,38 @@ impl Inner {
                 }
             }
         }
-        Ok(writes)
+        Ok(Effects { writes, without_keys })
+    }
+}
+
+/// What comes of cells that fell due.
+#[derive(Default)]
+struct Effects {
+    writes: Writes,
+    /// Runs that have no idempotency key any more, once this is written.
+    without_keys: Vec<Place>,
+}
+
+impl Effects {
+    fn join(&mut self, other: Self) {
+        self.writes.join(other.writes);
+        self.without_keys.extend(other.without_keys);
+    }
+}
+
+impl From<Writes> for Effects {
+    fn from(writes: Writes) -> Self {
+        Self { writes, without_keys: Vec::new() }
+    }
+}
+
+/// Whether it is the store, which takes nothing else either.
+fn keeps_all(error: &RuntimeError) -> bool {
+    match error {
+        RuntimeError::Store(error) => {
+            error.is_transient() || matches!(error, StateError::Fenced | StateError::Poisoned { .. })
+        }
+        _ => false,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use runtime_codec::{
-    CellRecord, CellSort, Cursor, Due, EndedRun, OpenRun, OwnerRecord, WantRecord, Whose, encode, keys,
+    CellRecord, CellSort, Cursor, Due, EndedRun, OpenRun, OwnerRecord, SweptRun, WantRecord, Whose, decode,
+    encode, keys,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
@@ -56,6 +57,7 @@ impl Part<'_, '_> {
             CellRecord::Ended(ended) => {
                 return self.ended_run(key, &cell, ended.session.clone(), whose).await;
             }
+            CellRecord::Swept(stub) => return self.stub(key, &cell, stub, whose).await,
             CellRecord::Name(name) => {
                 // An agent's cells may be in another partition.
                 let tenant = whose.tenant.clone().unwrap_or_default();
@@ -89,9 +91,8 @@ impl Part<'_, '_> {
     ) -> Result<(), RepairError> {
         let Some(run) = whose.run else { return Ok(()) };
         if self.look.is_swept(&run).await {
-            // Its log is being let go, and is not copied: this ends it.
-            let why = "its log was being let go; its stub is kept";
-            return self.leave_out(key, &whose, why, Some(cell.value.clone()));
+            // Its log is being let go, and is not copied. By this cell its stub goes with its agent.
+            return self.put(key, cell.value.clone()).await;
         }
         let state = match self.has_no_log(&run).await {
             true => None,
@@ -109,6 +110,43 @@ impl Part<'_, '_> {
                 self.retell(run, &whose, session, "the log, or its begin, is lost").await
             }
         }
+    }
+
+    /// What is left of a run whose log was let go. It goes with its agent, which finds it by the cell of the run.
+    async fn stub(
+        &mut self,
+        key: Key,
+        cell: &Cell,
+        stub: &SweptRun,
+        whose: Whose,
+    ) -> Result<(), RepairError> {
+        let Some(run) = whose.run else { return Ok(()) };
+        let SweptRun { tenant, agent, session, ended_at, .. } = stub;
+        let whose = Whose {
+            tenant: Some(tenant.clone()),
+            agent: Some(*agent),
+            session: Some(session.clone()),
+            run: Some(run),
+        };
+        if self.is_lost(tenant, agent).await {
+            let why = "nothing declares its agent any more";
+            return self.leave_out(key, &whose, why, Some(cell.value.clone()));
+        }
+        let ended = keys::ended(tenant, agent, &run);
+        if matches!(self.from.get(std::slice::from_ref(&ended)).await.as_deref(), Ok([None])) {
+            let what = "nothing else said that the run is over; its stub does";
+            self.changed(ChangeSort::Mended, place_of(&key), &whose, what);
+            self.make(ended, encode(&EndedRun { session: session.clone(), at: *ended_at })).await?;
+        }
+        self.put(key, cell.value.clone()).await
+    }
+
+    /// The cell of a run that is over, as its stub says it.
+    async fn ended_by_stub(&self, run: &RunId) -> Option<Bytes> {
+        let stub = keys::swept(run);
+        let cell = self.from.get(std::slice::from_ref(&stub)).await.ok()?.pop().flatten()?;
+        let SweptRun { session, ended_at, .. } = decode(&cell.value).ok()?;
+        Some(encode(&EndedRun { session, at: ended_at }))
     }
 
     async fn put_agents(&mut self, key: Key, value: Bytes, whose: &Whose) -> Result<(), RepairError> {
@@ -169,7 +207,10 @@ impl Part<'_, '_> {
             CellSort::Due => due_in(&key, whose).map(|due| (due, "it follows from its path")),
             CellSort::Head => return self.mend_head(key, whose, None, fault).await,
             CellSort::Ended => match whose.run {
-                Some(run) => return self.mend_run(key, run, true, whose, fault).await,
+                Some(run) => match self.ended_by_stub(&run).await {
+                    Some(ended) => Some((ended, "it follows from the stub of the run")),
+                    None => return self.mend_run(key, run, true, whose, fault).await,
+                },
                 None => None,
             },
             CellSort::Open => match whose.run {

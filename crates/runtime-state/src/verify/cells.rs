@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use runtime_codec::{
-    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, Whose, decode, decode_cell, decode_entry, keys,
-    named_by_cell,
+    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, SweptRun, Whose, decode, decode_cell,
+    decode_entry, keys, named_by_cell,
 };
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId};
@@ -16,6 +16,7 @@ use runtime_traits::store::{Cell, Key, Log, Seq, StateError, StateStore, Tail};
 use super::chain::{Chain, Follow};
 use super::contents::Contents;
 use super::damage::Fault;
+use super::logs::RunOrder;
 use super::snapshots;
 use crate::pages::PAGE;
 
@@ -117,10 +118,11 @@ impl<'a> Cells<'a> {
         self.is_due(agent.partition(), is_it).await
     }
 
-    /// Whether the log of a run is being let go, or is the begin of a copy that nobody ended.
-    pub(crate) async fn is_passing(&self, run: &RunId) -> bool {
+    /// Whether the log of a run is being let go: its stub says so. Or whether it is the begin of a copy that nobody ended:
+    /// that has no outcome, and a cell that falls due. Every run that is over has such a cell, which says nothing of it.
+    pub(crate) async fn is_passing(&self, run: &RunId, order: &RunOrder) -> bool {
         let is_it = |due: Due| matches!(due, Due::Sweep { run: of, .. } if of == *run);
-        self.is_swept(run).await || self.is_due(run.partition(), is_it).await
+        self.is_swept(run).await || (!order.ended && self.is_due(run.partition(), is_it).await)
     }
 
     async fn is_due(&self, partition: Partition, is_it: impl Fn(Due) -> bool + Send + Sync) -> bool {
@@ -149,6 +151,7 @@ impl<'a> Cells<'a> {
         let found = match (record, whose.agent) {
             (CellRecord::Open(open), _) => self.open(open, whose.run?).await,
             (CellRecord::Ended(ended), Some(agent)) => self.ended(ended, agent, whose.run?).await,
+            (CellRecord::Swept(stub), _) => self.stub(stub, whose.run?).await,
             (CellRecord::Head(head), Some(_)) => {
                 let chain = self.chain(whose, head).await;
                 chain.map(|chain| chain.faults.into_iter().next().map(|(_, fault)| fault))
@@ -203,6 +206,18 @@ impl<'a> Cells<'a> {
             }
             Some(_) => None,
         })
+    }
+
+    /// A stub goes with its agent, which finds it by the cell that says that the run is over.
+    async fn stub(&self, stub: &SweptRun, run: RunId) -> Result<Option<Fault>, StateError> {
+        let ended = keys::ended(&stub.tenant, &stub.agent, &run);
+        match self.store.get(std::slice::from_ref(&ended)).await {
+            // Told at its own place.
+            Err(StateError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(cells) if cells.iter().any(Option::is_some) => Ok(None),
+            Ok(_) => Ok(Some(Fault::dangling("nothing but its stub says that the run is over"))),
+        }
     }
 
     /// The first entry of a run's log. One that is no entry is told where the log is read.

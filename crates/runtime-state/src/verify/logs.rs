@@ -74,7 +74,8 @@ pub(crate) async fn tenant_of_mail(store: &dyn StateStore, mail: &Mail) -> Optio
 pub(crate) struct RunOrder {
     /// Whose run it is.
     pub(crate) of: Option<(AgentId, SessionName)>,
-    ended: bool,
+    /// Whether its outcome stands in it.
+    pub(crate) ended: bool,
 }
 
 impl RunOrder {

@@ -115,9 +115,6 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
             self.verified.unknown += 1;
         }
         let mut order = RunOrder::default();
-        if sort == LogSort::Run && extent.first > Seq::FIRST {
-            self.log_damage(&extent, Fault::dangling("the log of the run has lost its begin"), &whose).await;
-        }
         let mut entries = EachEntry::of(extent.clone());
         while let Some(page) = entries.next(self.store).await {
             for (seq, read) in page {
@@ -140,6 +137,10 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
             (self.progress)(self.verified);
         }
         if sort == LogSort::Run && self.cells.is_some() {
+            if extent.first > Seq::FIRST {
+                let fault = Fault::dangling("the log of the run has lost its begin");
+                self.log_damage(&extent, fault, &order, &whose).await;
+            }
             self.look_for_cell_of_run(&extent, order, &whose).await;
         }
     }
@@ -186,35 +187,32 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
 
     /// A run is open or over; what is neither, nobody would ever find.
     async fn look_for_cell_of_run(&mut self, extent: &LogExtent, order: RunOrder, whose: &Whose) {
-        let (Some(run), Some((agent, _))) = (whose.run, order.of) else { return };
+        let (Some(run), Some((agent, _))) = (whose.run, &order.of) else { return };
         if extent.next <= extent.first {
             return;
         }
         let tenant = whose.tenant.clone().unwrap_or_default();
-        match self.store.get(&[keys::open(&run), keys::ended(&tenant, &agent, &run)]).await {
+        match self.store.get(&[keys::open(&run), keys::ended(&tenant, agent, &run)]).await {
             Ok(cells) if cells.iter().any(Option::is_some) => {}
             // Told at its own place.
             Err(StateError::Damaged { .. }) => {}
-            Err(error) => self.log_damage(extent, Fault::from(&error), whose).await,
+            Err(error) => self.log_damage(extent, Fault::from(&error), &order, whose).await,
             Ok(_) => {
                 let fault = Fault::dangling("nothing says that the run is open, or that it is over");
-                self.log_damage(extent, fault, whose).await;
+                self.log_damage(extent, fault, &order, whose).await;
             }
         }
     }
 
     /// Tells damage of a log, if the log is still there.
-    async fn log_damage(&mut self, extent: &LogExtent, fault: Fault, whose: &Whose) {
-        if self.cells.is_none() {
-            return;
-        }
+    async fn log_damage(&mut self, extent: &LogExtent, fault: Fault, order: &RunOrder, whose: &Whose) {
         if let Ok(Tail { first, next, .. }) = self.store.read(&extent.log, Seq::FIRST, 0).await
             && (next <= first || first > extent.first)
         {
             return;
         }
         if let (Some(run), Some(cells)) = (&whose.run, &self.cells)
-            && cells.is_passing(run).await
+            && cells.is_passing(run, order).await
         {
             return;
         }
@@ -278,6 +276,11 @@ fn of_record(mut whose: Whose, record: &CellRecord) -> Whose {
             whose.tenant = Some(open.tenant.clone());
             whose.agent = Some(open.agent);
             whose.session = Some(open.session.clone());
+        }
+        CellRecord::Swept(stub) => {
+            whose.tenant = Some(stub.tenant.clone());
+            whose.agent = Some(stub.agent);
+            whose.session = Some(stub.session.clone());
         }
         CellRecord::Name(name) => whose.agent = Some(name.agent),
         CellRecord::Ended(ended) => whose.session = Some(ended.session.clone()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use runtime_codec::{
     CHUNK, Cursor, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, Record, SpecRecord, StateRecord,
-    WantRecord, chunks, encode, encode_entry, keys,
+    SweptRun, WantRecord, chunks, encode, encode_entry, keys,
 };
 use runtime_state::{MemoryStore, StateManager, Unfenced, Verified, verify_store};
 use runtime_testkit::fakes::SeededEntropy;
@@ -108,6 +108,22 @@ impl Lived {
 
     pub(crate) async fn verify(&self) -> Verified {
         verify_store(&*self.store, |_| {}).await.unwrap()
+    }
+
+    /// What is left of the first run that is over, if its log is let go.
+    pub(crate) fn stub(&self) -> SweptRun {
+        SweptRun {
+            tenant: self.tenant.clone(),
+            agent: self.agent,
+            session: self.session.clone(),
+            accepted_at: at(2),
+            ended_at: at(3),
+            swept_at: at(4),
+            attempt: 1,
+            entries: 3,
+            outcome: Outcome::RolledBack,
+            usage: Usage::default(),
+        }
     }
 
     pub(crate) fn spec() -> AgentSpec {

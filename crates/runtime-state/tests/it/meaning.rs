@@ -236,22 +236,67 @@ fn a_run_whose_log_is_let_go_is_no_damage() {
         let run = lived.ended[0];
         lived.write(HERE, vec![Then::Trim(keys::run_log(&run), Seq(3))]).await;
         assert!(lived.verify().await.damaged > 0);
-        let stub = runtime_codec::SweptRun {
-            tenant: lived.tenant.clone(),
-            agent: lived.agent,
-            session: lived.session.clone(),
-            accepted_at: at(2),
-            ended_at: at(3),
-            swept_at: at(4),
-            attempt: 1,
-            entries: 3,
-            outcome: runtime_traits::log::Outcome::RolledBack,
-            usage: runtime_traits::log::Usage::default(),
-        };
-        lived.put(keys::swept(&run), runtime_codec::encode(&stub)).await;
+        lived.put(keys::swept(&run), runtime_codec::encode(&lived.stub())).await;
         assert_eq!(lived.verify().await.damaged, 0);
         lived.write(HERE, vec![Then::Drop(keys::run_log(&run))]).await;
         let verified = lived.verify().await;
         assert_eq!((verified.damaged, verified.unknown), (0, 0), "{verified:#?}");
+    });
+}
+
+#[test]
+fn that_a_run_is_let_go_later_excuses_nothing_of_it() {
+    block_on(async {
+        let due = |lived: &Lived, run| {
+            let due = runtime_codec::Due::Sweep {
+                tenant: lived.tenant.clone(),
+                agent: lived.agent,
+                session: lived.session.clone(),
+                run,
+            };
+            (keys::due(HERE, at(9), "sweep/x"), runtime_codec::encode(&due))
+        };
+        let lived = Lived::in_memory().await;
+        let run = lived.ended[0];
+        let (cell, value) = due(&lived, run);
+        lived.put(cell, value).await;
+        assert_eq!(lived.verify().await.damaged, 0);
+        lived.write(HERE, vec![Then::Trim(keys::run_log(&run), Seq(2))]).await;
+        let verified = lived.verify().await;
+        assert!(
+            verified.damages.iter().any(|damage| damage.what.contains("lost its begin")),
+            "{verified:#?}"
+        );
+
+        let lived = Lived::in_memory().await;
+        let (cell, value) = due(&lived, run);
+        lived.put(cell, value).await;
+        lived.delete(keys::ended(&lived.tenant, &lived.agent, &run)).await;
+        let verified = lived.verify().await;
+        assert!(only(&verified).what.contains("nothing says that the run is open"), "{verified:#?}");
+
+        // The begin of a copy that nobody ended has no outcome.
+        let lived = Lived::in_memory().await;
+        let (cell, value) = due(&lived, lived.open);
+        lived.delete(keys::open(&lived.open)).await;
+        assert_eq!(lived.verify().await.damaged, 1);
+        lived.put(cell, value).await;
+        assert_eq!(lived.verify().await.damaged, 0);
+    });
+}
+
+#[test]
+fn a_stub_that_nothing_would_delete_with_its_agent_is_damage() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let run = lived.ended[0];
+        lived.put(keys::swept(&run), runtime_codec::encode(&lived.stub())).await;
+        lived.write(HERE, vec![Then::Drop(keys::run_log(&run))]).await;
+        assert_eq!(lived.verify().await.damaged, 0);
+        lived.delete(keys::ended(&lived.tenant, &lived.agent, &run)).await;
+        let verified = lived.verify().await;
+        let damage = only(&verified);
+        assert_eq!((damage.run, damage.agent), (Some(run), Some(lived.agent)));
+        assert!(damage.what.contains("nothing but its stub"), "{damage:?}");
     });
 }

@@ -257,3 +257,32 @@ fn an_open_run_of_another_tenant_is_found_again_by_its_log() {
         assert_eq!((open.tenant, open.agent), (lived.tenant, lived.agent));
     });
 }
+
+#[test]
+fn a_run_whose_log_was_let_go_keeps_its_stub_and_the_cell_by_which_that_goes() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let run = lived.ended[0];
+        let (stub, ended) = (keys::swept(&run), keys::ended(&lived.tenant, &lived.agent, &run));
+        lived.put(stub.clone(), runtime_codec::encode(&lived.stub())).await;
+        lived.write(HERE, vec![Then::Trim(keys::run_log(&run), Seq(3))]).await;
+        let both = [stub, ended.clone()];
+        // Something else is damaged: what is whole is not repaired.
+        lived.put(keys::state(&lived.tenant, &lived.agent, &lived.session), "no record").await;
+        let done = repair(&*lived.store).await.unwrap();
+        let before = lived.store.get(&both).await.unwrap();
+        let values = |cells: Vec<Option<runtime_traits::store::Cell>>| {
+            cells.into_iter().map(|cell| cell.unwrap().value).collect::<Vec<_>>()
+        };
+        assert_eq!(values(done.store.get(&both).await.unwrap()), values(before));
+
+        // Where the cell cannot be read, or is gone, the stub says it.
+        for harm in [Then::Put(ended.clone(), "no record".into()), Then::Delete(ended.clone())] {
+            lived.write(HERE, vec![harm]).await;
+            let done = repair(&*lived.store).await.unwrap();
+            let cell = done.store.get(std::slice::from_ref(&ended)).await.unwrap().pop().flatten().unwrap();
+            let record: runtime_codec::EndedRun = decode(&cell.value).unwrap();
+            assert_eq!((record.session, record.at), (lived.session.clone(), at(3)));
+        }
+    });
+}

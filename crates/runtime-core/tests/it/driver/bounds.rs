@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use runtime_core::{Builder, RuntimeManager};
 use runtime_testkit::fakes::ManualClock;
 use runtime_traits::runtime::{AgentRef, RunFilter, RunRequest, Runtime, RuntimeError, Submitted};
-use runtime_traits::store::{Batch, BatchId, Durability, Key, Log, StateStore, Then};
-use runtime_traits::{AgentId, AgentSpec, IdempotencyKey, Partition, RunId, SessionName};
+use runtime_traits::store::{Key, Log, StateStore, Then};
+use runtime_traits::{AgentId, AgentSpec, IdempotencyKey, RunId, SessionName};
 
-use super::house::{House, output};
+use super::house::{House, meddle, output};
 
 const LONG: Duration = Duration::from_secs(20);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -183,13 +183,6 @@ async fn a_run_with_a_key_is_let_go_when_its_key_is_forgotten_and_not_before() {
     assert!(!anew.repeated);
 }
 
-/// Writes into the store as nobody should.
-async fn meddle(house: &House, partition: Partition, number: u128, then: Then) {
-    let (id, then) = (BatchId(number), vec![then]);
-    let batch = Batch { id, partition, fence: None, when: vec![], then, durability: Durability::Memory };
-    house.store.commit(batch).await.expect("the store takes it");
-}
-
 /// Whether the key of a run is still to be forgotten.
 async fn is_due(house: &House, run: RunId) -> bool {
     let due = Key::new(run.partition(), "due/").expect("a good key");
@@ -206,13 +199,13 @@ async fn a_key_whose_run_was_let_go_is_free_and_one_whose_log_is_lost_is_damage(
     let first = runtime.run(&agent, request.clone()).await.unwrap().run;
     let partition = first.partition();
     let log = format!("run/{}", first.unique().simple());
-    meddle(&house, partition, 1, Then::Drop(Log::new(partition, log).unwrap())).await;
+    meddle(house.store.as_ref(), 1, Then::Drop(Log::new(partition, log).unwrap())).await;
     let lost = runtime.submit(&agent, request.clone()).await.unwrap_err();
 
     clock.advance(MOMENT);
     let cells = house.store.scan(&Key::all(partition), None, 1_000).await.unwrap();
     let ended = cells.into_iter().map(|(key, _)| key).find(|key| key.path.to_string().contains("/ended/"));
-    meddle(&house, partition, 2, Then::Delete(ended.unwrap())).await;
+    meddle(house.store.as_ref(), 2, Then::Delete(ended.unwrap())).await;
     let second = runtime.submit(&agent, request.clone()).await.unwrap();
 
     assert_eq!(lost.code(), "damaged");

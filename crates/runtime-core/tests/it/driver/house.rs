@@ -12,7 +12,7 @@ use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
 use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
-use runtime_traits::store::StateStore;
+use runtime_traits::store::{Batch, BatchId, Durability, StateStore, Then};
 use runtime_traits::tool::Reconciled;
 use runtime_traits::{
     AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError, StepOptions, Usage,
@@ -33,6 +33,12 @@ pub(crate) struct World {
 pub(crate) struct Scripted {
     world: Arc<World>,
     name: Name,
+}
+
+impl Scripted {
+    pub(crate) fn new(world: &Arc<World>, name: Name) -> Self {
+        Self { world: Arc::clone(world), name }
+    }
 }
 
 /// Panics when it is dropped.
@@ -272,7 +278,7 @@ impl AgentKind for ScriptedKind {
     }
 
     fn build(&self, spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
-        Ok(Arc::new(Scripted { world: Arc::clone(&self.0), name: spec.name.clone() }))
+        Ok(Arc::new(Scripted::new(&self.0, spec.name.clone())))
     }
 }
 
@@ -341,6 +347,17 @@ impl House {
         runtime.start_agent(agent).await.unwrap();
         (runtime, agent)
     }
+}
+
+/// Writes into a store as nobody should.
+pub(crate) async fn meddle(store: &dyn StateStore, number: u128, then: Then) {
+    let partition = match &then {
+        Then::Put(key, _) | Then::Add(key, _) | Then::Delete(key) => key.partition,
+        Then::Append(log, _) | Then::Trim(log, _) | Then::Drop(log) => log.partition,
+    };
+    let (id, then) = (BatchId(number), vec![then]);
+    let batch = Batch { id, partition, fence: None, when: vec![], then, durability: Durability::Memory };
+    store.commit(batch).await.unwrap();
 }
 
 /// Submits a script.

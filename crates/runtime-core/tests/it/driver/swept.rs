@@ -23,29 +23,29 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONG: Duration = Duration::from_secs(20);
 
 /// A house whose time a test turns on.
-struct Years {
-    house: House,
-    clock: Arc<ManualClock>,
+pub(crate) struct Years {
+    pub(crate) house: House,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Years {
-    fn over(store: Arc<dyn StateStore>) -> Self {
+    pub(crate) fn over(store: Arc<dyn StateStore>) -> Self {
         let clock = Arc::new(ManualClock::default());
         let house = House { clock: Some(Arc::clone(&clock) as _), ..House::over(store) };
         Self { house, clock }
     }
 
-    async fn begin(&self) -> (RuntimeManager, AgentId) {
+    pub(crate) async fn begin(&self) -> (RuntimeManager, AgentId) {
         self.house.with_agent().await
     }
 
     /// A runtime that has done what fell due when it was opened.
-    async fn later(&self, by: Duration) -> RuntimeManager {
+    pub(crate) async fn later(&self, by: Duration) -> RuntimeManager {
         self.clock.advance(by);
         self.open_and_do_what_is_due().await
     }
 
-    async fn open_and_do_what_is_due(&self) -> RuntimeManager {
+    pub(crate) async fn open_and_do_what_is_due(&self) -> RuntimeManager {
         let runtime = self.house.open().await;
         let done = async {
             while self.due().await > 0 {
@@ -57,7 +57,7 @@ impl Years {
     }
 
     /// How many sweeps are due.
-    async fn due(&self) -> usize {
+    pub(crate) async fn due(&self) -> usize {
         use runtime_traits::clock::Clock;
         let mut due = 0;
         for partition in self.house.store.partitions().await.unwrap() {
@@ -74,7 +74,7 @@ impl Years {
         due
     }
 
-    async fn has_log(&self, run: RunId) -> bool {
+    pub(crate) async fn has_log(&self, run: RunId) -> bool {
         let logs = logs(self.house.store.as_ref(), run.partition()).await;
         let log = runtime_codec::keys::run_log(&run);
         logs.iter().any(|extent| extent.log == log && extent.first < extent.next)
