@@ -10,6 +10,7 @@ mod child;
 mod commit;
 mod config;
 mod contents;
+mod counted;
 mod control;
 mod displace;
 mod finish;

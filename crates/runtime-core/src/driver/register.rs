@@ -109,6 +109,8 @@ impl Inner {
                 Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
                 Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
                 Then::Put(cell, encode(&due)),
+                // Whatever is written from here on is counted.
+                Then::Add(keys::size(tenant, agent, keys::DAYS_BEFORE), 0),
             ],
         );
         self.commit_now(agent.partition(), writes).await?;
