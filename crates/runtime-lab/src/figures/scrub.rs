@@ -26,8 +26,7 @@ struct Usual(Mutex<Unpaid>);
 #[async_trait]
 impl Pace for Usual {
     async fn read(&self, values: u64) {
-        let pause =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).read(values, &ScrubRate::default());
+        let pause = self.0.lock().unwrap_or_else(PoisonError::into_inner).read(values, &ScrubRate::default());
         match pause {
             Some(pause) => tokio::time::sleep(pause).await,
             None => tokio::task::yield_now().await,

@@ -178,8 +178,7 @@ impl Part<'_, '_> {
         agent: &AgentId,
         session: &SessionName,
     ) -> Result<(), RepairError> {
-        let sweep =
-            Due::Sweep { tenant: tenant.clone(), agent: *agent, session: session.clone(), run: *run };
+        let sweep = Due::Sweep { tenant: tenant.clone(), agent: *agent, session: session.clone(), run: *run };
         let what = format!("sweep/{}", run.unique().simple());
         self.make(keys::due(self.partition, self.now.after(LOG_KEPT), &what), encode(&sweep)).await
     }

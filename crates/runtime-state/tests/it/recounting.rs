@@ -122,9 +122,8 @@ fn what_is_to_be_done_for_a_run_is_known_from_its_path_and_its_log() {
     block_on(async {
         let lived = Lived::in_memory().await;
         let (tenant, agent, session) = (lived.tenant.clone(), lived.agent, lived.session.clone());
-        let cell = |what: &str, run: &RunId| {
-            keys::due(HERE, at(500), &format!("{what}/{}", run.unique().simple()))
-        };
+        let cell =
+            |what: &str, run: &RunId| keys::due(HERE, at(500), &format!("{what}/{}", run.unique().simple()));
         let key = runtime_traits::IdempotencyKey::new("once").unwrap();
         let forgotten = keys::idem(&tenant, &agent, &session, &key).path.as_bytes().to_vec();
         let dues = [
