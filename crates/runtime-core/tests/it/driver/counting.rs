@@ -17,7 +17,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::house::House;
+use super::house::{House, output, submit};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONG: Duration = Duration::from_secs(20);
@@ -115,6 +115,21 @@ async fn days_are_added_up_when_there_are_many_and_the_sum_and_what_grew_lately_
     assert_eq!(counted(house.store.as_ref()).await, recount(house.store.as_ref()).await);
     let left = counters(house.store.as_ref(), agent).await.len();
     assert!(left <= 2 * 35, "{left} cells are read with each input");
+}
+
+#[tokio::test]
+async fn a_call_is_new_input_too_and_its_caller_hears_that_there_is_no_room() {
+    let house = House::new();
+    let (runtime, a) = house.with_agent().await;
+    let limits = StorageLimits { hard: Some(1_000), ..StorageLimits::default() };
+    let b = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap().storing(limits)).await.unwrap();
+    runtime.start_agent(b).await.unwrap();
+    let first = submit(&runtime, a, "call:b/keep:2000").await;
+    output(&runtime, first).await;
+
+    let refused = submit(&runtime, a, "call:b/more").await;
+
+    assert!(output(&runtime, refused).await.contains("its hard limit is 1000"));
 }
 
 /// Remembers what was warned of.
