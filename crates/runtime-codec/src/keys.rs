@@ -218,6 +218,10 @@ pub fn usage(tenant: &Tenant, agent: &AgentId, what: &str) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/usage/", what])
 }
 
+/// The day that stands for all days before those that have cells of their own. An agent's cell of it says that nothing was
+/// written before it was counted.
+pub const DAYS_BEFORE: u64 = 0;
+
 /// How the bytes stored of an agent changed, day by day.
 pub fn sizes(tenant: &Tenant, agent: &AgentId) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/size/", Hex::of(agent.unique()).as_str(), "/all/"])

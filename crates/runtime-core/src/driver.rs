@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod contents;
 mod control;
+mod counted;
 mod displace;
 mod filling;
 mod finish;

@@ -29,6 +29,7 @@ mod redis_commits;
 mod rehearsed;
 mod replay;
 mod saves;
+mod scrub;
 mod spread;
 mod stage;
 mod thinking;
@@ -98,6 +99,7 @@ async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
             Which::Idle => idle::measure(&plan).await?,
             Which::Replay => replay::measure(&plan, &replay::ONE_LONG_RUN).await?,
             Which::Save => saves::measure(&plan).await?,
+            Which::Scrub => scrub::measure(&plan).await?,
             Which::ModelCall => thinking::one_call(&plan).await?,
             Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,

@@ -113,7 +113,7 @@ impl GenaiModelBuilder {
             auth,
             model: ModelIden::new(provider.adapter(), model),
         };
-        let client = client(&url)?;
+        let client = client(&url, IDLE)?;
         Ok(GenaiModel { name: self.name, provider, key, client, url, target, waits: self.waits })
     }
 
@@ -193,11 +193,11 @@ fn keyless(url: &Url) -> Result<AuthData, SetupError> {
 const IDLE: Duration = Duration::from_secs(4);
 
 /// Follows no redirects, which would carry the key elsewhere; asks no proxy for what is on this machine.
-fn client(url: &Url) -> Result<Client, SetupError> {
+fn client(url: &Url, idle: Duration) -> Result<Client, SetupError> {
     let failed = |cause| SetupError::Tls { cause };
     let tls = if url.scheme() == "https" { tls::config() } else { tls::none() }.map_err(failed)?;
     let mut client =
-        Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none()).pool_idle_timeout(IDLE);
+        Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none()).pool_idle_timeout(idle);
     if is_here(url) {
         client = client.no_proxy();
     }
@@ -207,4 +207,67 @@ fn client(url: &Url) -> Result<Client, SetupError> {
 fn is_here(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::StreamExt;
+    use futures_util::stream::FuturesUnordered;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Answers as often as it is asked, and keeps the connection.
+    async fn answer(mut stream: TcpStream) {
+        let mut asked = Vec::new();
+        while stream.read_buf(&mut asked).await.is_ok_and(|read| read > 0) {
+            if asked.ends_with(b"\r\n\r\n") {
+                asked.clear();
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        }
+    }
+
+    /// How many connections two requests need that follow one another at once.
+    async fn connections(idle: Duration) -> u32 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        let url = Url::parse(&url).expect("an address");
+        let taken = AtomicU32::new(0);
+        let serve = async {
+            let mut open = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    came = listener.accept() => {
+                        taken.fetch_add(1, Ordering::Relaxed);
+                        open.push(answer(came.expect("it listens").0));
+                    }
+                    Some(()) = open.next() => {}
+                }
+            }
+        };
+        let client = client(&url, idle).expect("a client");
+        let ask = async {
+            for _ in 0..2 {
+                let reply = client.get(url.clone()).send().await.expect("an answer");
+                assert_eq!(reply.bytes().await.expect("its end").len(), 0);
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = ask => {}
+        }
+        taken.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_it_was_idle_for_too_long() {
+        assert_eq!(connections(IDLE).await, 1);
+        assert_eq!(connections(Duration::from_nanos(1)).await, 2);
+        // Servers that close after five seconds are many.
+        const { assert!(IDLE.as_millis() < 5_000) };
+    }
 }

@@ -133,6 +133,8 @@ impl Inner {
                 Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
                 Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
                 Then::Put(cell.clone(), due.clone()),
+                // Whatever is written from here on is counted.
+                Then::Add(keys::size(tenant, agent, keys::DAYS_BEFORE), 0),
             ],
         );
         let revision = self.commit_now(agent.partition(), writes).await?.revision;

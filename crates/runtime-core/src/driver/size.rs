@@ -6,7 +6,7 @@ use runtime_traits::agent::StorageLimits;
 use runtime_traits::id::AgentId;
 use runtime_traits::name::{NameError, SessionName, Tenant};
 use runtime_traits::runtime::{AgentRef, Page, RuntimeError, SessionStatus, Stored};
-use runtime_traits::store::{Cell, Key, Log, Seq, StateError, Then};
+use runtime_traits::store::{Cell, Key, Log, Revision, Seq, StateError, Then};
 
 use super::inner::Inner;
 use super::load::PAGE;
@@ -69,24 +69,34 @@ impl Inner {
 
     /// How many bytes are stored of an agent.
     pub(super) async fn stored(&self, tenant: &Tenant, agent: &AgentId) -> Result<Stored, RuntimeError> {
-        self.stored_under(&keys::sizes(tenant, agent)).await
+        Ok(self.sum_of_agent(tenant, agent).await?.stored())
     }
 
-    async fn stored_under(&self, under: &Key) -> Result<Stored, RuntimeError> {
+    /// What the cells of an agent's days come to. What was written before anybody counted is counted now.
+    async fn sum_of_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<Sum, RuntimeError> {
+        let sum = self.sum_under(&keys::sizes(tenant, agent)).await?;
+        if sum.is_whole {
+            return Ok(sum);
+        }
+        let all = self.count_anew(tenant, agent).await?.values().sum();
+        Ok(Sum { all, ..sum })
+    }
+
+    pub(super) async fn sum_under(&self, under: &Key) -> Result<Sum, RuntimeError> {
         let mut sum = Sum::default();
         let mut after: Option<Key> = None;
         loop {
             let page = self.store.scan(under, after.as_ref(), PAGE).await?;
             for (key, cell) in &page {
                 let day = keys::last_part(key).and_then(|day| day.parse().ok());
-                match (day, number(cell)) {
-                    (Some(day), Some(by)) => sum.add(day, by, self.today()),
-                    _ => not_counted(key),
+                match day {
+                    Some(day) => sum.add(key, cell, day, self.today()),
+                    None => not_counted(key),
                 }
             }
             match page.into_iter().next_back() {
                 Some((key, _)) => after = Some(key),
-                None => return Ok(sum.stored()),
+                None => return Ok(sum),
             }
         }
     }
@@ -112,6 +122,7 @@ impl Inner {
             return Err(RuntimeError::UnknownAgent { agent: agent.to_string() });
         };
         let StorageLimits { session_soft: soft, session_hard: hard, .. } = parse_spec(&spec)?.storage;
+        self.see_to_count(tenant, &id).await?;
         let status = |(session, sum): (SessionName, Sum)| SessionStatus {
             session,
             stored: Stored { soft, hard, ..sum.stored() },
@@ -136,9 +147,8 @@ impl Inner {
                         return Ok(Page { items, next });
                     }
                 }
-                match (&mut last, number(cell)) {
-                    (Some((_, sum)), Some(by)) => sum.add(day, by, self.today()),
-                    _ => not_counted(key),
+                if let Some((_, sum)) = &mut last {
+                    sum.add(key, cell, day, self.today());
                 }
             }
             match page.into_iter().next_back() {
@@ -164,13 +174,17 @@ impl Inner {
         };
         let StorageLimits { soft, hard, session_soft, session_hard } = limits;
         if soft.or(hard).is_some() {
-            let stored = Stored { soft, hard, ..self.stored(tenant, agent).await? };
+            let sum = self.sum_of_agent(tenant, agent).await?;
+            self.add_up(keys::size(tenant, agent, keys::DAYS_BEFORE), &sum.old).await;
+            let stored = Stored { soft, hard, ..sum.stored() };
             let remedy = "delete the agent when it is no longer needed";
             self.check_stored(agent, None, &stored, format!("agent `{called}`"), remedy)?;
         }
         if session_soft.or(session_hard).is_some() {
-            let stored = self.stored_under(&keys::session_sizes(tenant, agent, session)).await?;
-            let stored = Stored { soft: session_soft, hard: session_hard, ..stored };
+            self.see_to_count(tenant, agent).await?;
+            let sum = self.sum_under(&keys::session_sizes(tenant, agent, session)).await?;
+            self.add_up(keys::session_size(tenant, agent, session, keys::DAYS_BEFORE), &sum.old).await;
+            let stored = Stored { soft: session_soft, hard: session_hard, ..sum.stored() };
             let what = format!("session `{session}` of agent `{called}`");
             self.check_stored(agent, Some(session), &stored, what, "go on in another session")?;
         }
@@ -201,7 +215,7 @@ impl Inner {
         }
     }
 
-    fn today(&self) -> u64 {
+    pub(super) fn today(&self) -> u64 {
         day_of(self.clock.now())
     }
 }
@@ -210,21 +224,38 @@ impl Inner {
 const LAST_DAY: u64 = 999_999;
 
 /// What cells of days come to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    all: i64,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    pub(super) all: i64,
     lately: i64,
+    /// Whether the days before those that have cells of their own are among them.
+    is_whole: bool,
+    /// Days that nobody asks for any more by themselves.
+    pub(super) old: Vec<OldDay>,
+}
+
+/// The cell of a day.
+#[derive(Clone, Debug)]
+pub(super) struct OldDay {
+    pub(super) key: Key,
+    pub(super) revision: Revision,
+    pub(super) by: i64,
 }
 
 impl Sum {
-    fn add(&mut self, day: u64, by: i64, today: u64) {
+    fn add(&mut self, key: &Key, cell: &Cell, day: u64, today: u64) {
+        let Some(by) = number(cell) else { return not_counted(key) };
         self.all = self.all.saturating_add(by);
-        if day + 1 >= today {
+        if day == keys::DAYS_BEFORE {
+            self.is_whole = true;
+        } else if day + 1 < today {
+            self.old.push(OldDay { key: key.clone(), revision: cell.revision, by });
+        } else {
             self.lately = self.lately.saturating_add(by);
         }
     }
 
-    fn stored(self) -> Stored {
+    fn stored(&self) -> Stored {
         Stored { bytes: u64::try_from(self.all).unwrap_or(0), grown: self.lately, soft: None, hard: None }
     }
 }

@@ -3,6 +3,7 @@
 mod blocking;
 mod bounds;
 mod calls;
+mod counting;
 mod decisions;
 mod edges;
 mod forks;

@@ -42,6 +42,8 @@ pub(crate) enum Which {
     Conversation,
     /// Saves after ten thousand messages
     Save,
+    /// Runs while the store is looked over for damage, against runs while nobody looks
+    Scrub,
     /// One publisher and 1 to 1,000 live readers, against the best channel
     FanOut,
     /// Events that nobody reads, against a look-up in the same table
@@ -79,7 +81,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -93,6 +95,7 @@ impl Which {
         Self::ModelCall,
         Self::Conversation,
         Self::Save,
+        Self::Scrub,
         Self::FanOut,
         Self::Unheard,
         Self::Patterns,
@@ -122,7 +125,8 @@ impl Which {
             | Self::Resume
             | Self::ModelCall
             | Self::Conversation
-            | Self::Save => Area::Core,
+            | Self::Save
+            | Self::Scrub => Area::Core,
         }
     }
 }

@@ -8,7 +8,7 @@ use runtime_codec::{
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
 use runtime_traits::id::{NodeId, RunId};
-use runtime_traits::log::Head;
+use runtime_traits::log::{Accepted, Head};
 use runtime_traits::name::SessionName;
 use runtime_traits::runtime::Want;
 use runtime_traits::store::{Cell, Key, Log, Revision, Seq, Tail, Token};
@@ -204,7 +204,10 @@ impl Part<'_, '_> {
                 None => None,
             },
             CellSort::Cursor => self.cursor(&key).await.map(|cursor| (cursor, "it follows from the log")),
-            CellSort::Due => due_in(&key, whose).map(|due| (due, "it follows from its path")),
+            CellSort::Due => {
+                let due = self.due_of(&key, whose).await;
+                due.map(|due| (encode(&due), "it follows from its path and the log of its run"))
+            }
             CellSort::Head => return self.mend_head(key, whose, None, fault).await,
             CellSort::Ended => match whose.run {
                 Some(run) => match self.ended_by_stub(&run).await {
@@ -300,6 +303,30 @@ impl Part<'_, '_> {
         };
         let Tail { first, .. } = self.from.read(&log, Seq::FIRST, 0).await.ok()?;
         Some(encode(&Cursor { done: first.0 - 1 }))
+    }
+
+    /// What is to be done for a run: its path says that, and its log what else it needs.
+    async fn due_of(&mut self, key: &Key, whose: &Whose) -> Option<Due> {
+        let path = std::str::from_utf8(key.path.as_bytes()).ok()?;
+        let what = path.split('/').nth(2)?.to_owned();
+        let run = whose.run?;
+        if what == "wake" {
+            return Some(Due::Wake { run });
+        }
+        let tenant = self.tenant_of_run(&run).await;
+        let whose = Whose { tenant: Some(tenant.clone()), ..whose.clone() };
+        let Accepted { agent, session, idempotency_key, .. } = self.inspect(&run, &whose).await?.accepted?;
+        if self.look.is_swept(&run).await || self.is_lost(&tenant, &agent).await {
+            return None;
+        }
+        match (what.as_str(), idempotency_key) {
+            ("sweep", _) => Some(Due::Sweep { tenant, agent, session, run }),
+            ("key", Some(idempotency_key)) => {
+                let cell = keys::idem(&tenant, &agent, &session, &idempotency_key);
+                Some(Due::ForgetKey { cell: cell.path.as_bytes().to_vec() })
+            }
+            _ => None,
+        }
     }
 
     /// The cell of a run that is over, or open, made anew from its log.
@@ -399,11 +426,4 @@ impl Part<'_, '_> {
 
 pub(super) fn place_of(key: &Key) -> DamagedPlace {
     DamagedPlace::Cell { path: key.path.clone() }
-}
-
-/// What a path says by itself: a run is to be woken.
-fn due_in(key: &Key, whose: &Whose) -> Option<Bytes> {
-    let path = std::str::from_utf8(key.path.as_bytes()).ok()?;
-    let is_wake = path.split('/').nth(2) == Some("wake");
-    whose.run.filter(|_| is_wake).map(|run| encode(&Due::Wake { run }))
 }

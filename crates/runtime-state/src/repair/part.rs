@@ -13,6 +13,7 @@ use runtime_traits::store::{Cell, Key, Log, LogExtent, Seq, StateError, StateSto
 
 use super::agents::Named;
 use super::notes::{Change, ChangeSort, Notes, Quarantined};
+use super::sizes::Sizes;
 use super::{RepairError, RepairStep};
 use crate::Copied;
 use crate::copy::owner;
@@ -46,6 +47,7 @@ pub(super) struct Part<'a, 'n> {
     /// The number that the outbox of the new store gives next.
     pub(super) outbox: Seq,
     pub(super) names: Vec<Named>,
+    pub(super) sizes: Sizes,
 }
 
 impl<'a, 'n> Part<'a, 'n> {
@@ -72,6 +74,7 @@ impl<'a, 'n> Part<'a, 'n> {
             content: None,
             outbox: Seq::FIRST,
             names: Vec::new(),
+            sizes: Sizes::default(),
         }
     }
 
@@ -84,13 +87,18 @@ impl<'a, 'n> Part<'a, 'n> {
         walk(from, partition, Listing::Cells, &mut self).await?;
         progress(RepairStep::Writing, self.kept.cells);
         walk(from, partition, Listing::Logs, &mut self).await?;
+        self.write_sizes().await?;
         progress(RepairStep::Writing, self.kept.cells);
         self.writer.end().await?;
         Ok(self.names)
     }
 
-    /// Writes a cell, once.
+    /// Writes a cell, once. A counter comes last.
     pub(super) async fn put(&mut self, key: Key, value: Bytes) -> Result<(), RepairError> {
+        if self.sizes.take_cell(&key, &value) { Ok(()) } else { self.write(key, value).await }
+    }
+
+    pub(super) async fn write(&mut self, key: Key, value: Bytes) -> Result<(), RepairError> {
         self.kept.cells += 1;
         self.kept.bytes += (key.path.as_bytes().len() + value.len()) as u64;
         Ok(self.writer.put(key, value).await?)
@@ -104,6 +112,7 @@ impl<'a, 'n> Part<'a, 'n> {
     pub(super) async fn append(&mut self, log: &Log, seq: Seq, entry: Bytes) -> Result<(), RepairError> {
         self.kept.entries += 1;
         self.kept.bytes += entry.len() as u64;
+        self.sizes.take_entry(log, seq, &entry, |agent| self.look.tenant_of(agent));
         Ok(self.writer.append(log, seq, entry).await?)
     }
 

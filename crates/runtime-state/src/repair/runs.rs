@@ -8,12 +8,12 @@ use runtime_codec::{
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
-use runtime_traits::id::RunId;
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
     Accepted, Ended, Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, RunView, StepFailure,
     StepFailureKind, Usage,
 };
-use runtime_traits::name::SessionName;
+use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::runtime::SessionPolicy;
 use runtime_traits::store::{Cell, Key, Log, LogExtent, Seq, Tail};
 
@@ -27,6 +27,8 @@ use crate::verify::logs::RunOrder;
 
 /// How long an idempotency key is kept after its run's outcome.
 const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the log of a run that a repair ended is kept: as long as runtimes keep them unless they are told otherwise.
+const LOG_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Stands where a content stood that is lost.
 pub(super) const LOST: &str = "[this content was damaged; it is in the quarantine of the repair]";
 
@@ -158,11 +160,27 @@ impl Part<'_, '_> {
         let cell = keys::ended(tenant, &accepted.agent, run);
         let ended = EndedRun { session: accepted.session.clone(), at };
         self.make(cell, encode(&ended)).await?;
+        if state.ended.is_none() {
+            self.sweep_later(run, tenant, &accepted.agent, &accepted.session).await?;
+        }
         if let Some(key) = &accepted.idempotency_key {
             let key = keys::idem(tenant, &accepted.agent, &accepted.session, key);
             self.forget_later(run, &key).await?;
         }
         Ok(())
+    }
+
+    /// The log of a run that a repair ended is let go as any other.
+    async fn sweep_later(
+        &mut self,
+        run: &RunId,
+        tenant: &Tenant,
+        agent: &AgentId,
+        session: &SessionName,
+    ) -> Result<(), RepairError> {
+        let sweep = Due::Sweep { tenant: tenant.clone(), agent: *agent, session: session.clone(), run: *run };
+        let what = format!("sweep/{}", run.unique().simple());
+        self.make(keys::due(self.partition, self.now.after(LOG_KEPT), &what), encode(&sweep)).await
     }
 
     /// An idempotency key of a run that a repair ended is forgotten as any other.
@@ -213,6 +231,7 @@ impl Part<'_, '_> {
         if !matches!(self.from.get(std::slice::from_ref(&cell)).await.as_deref(), Ok([Some(_)])) {
             self.make(cell, encode(&ended)).await?;
         }
+        self.sweep_later(&run, &tenant, &agent, &session).await?;
         let whose = Whose { session: Some(session), run: Some(run), ..whose.clone() };
         if let Some(key) = self.key_of(&run, &whose).await {
             self.forget_later(&run, &key).await?;

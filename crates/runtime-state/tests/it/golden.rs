@@ -1,4 +1,10 @@
-//! Files of stores that every version wrote, for ever: format 1 of redb, with format 1 of encrypted values in it.
+//! What every version wrote, for ever: format 1 of redb with format 1 of encrypted values in it, of sled, of Redis, and of
+//! exported lines.
+
+mod batches;
+mod exported;
+mod redis;
+mod sled;
 
 use std::sync::Arc;
 
@@ -16,16 +22,33 @@ fn ring() -> KeyRing {
     KeyRing::parse(&format!("1 {}", "5e".repeat(32))).unwrap()
 }
 
-fn file() -> Vec<u8> {
-    let number = |at: usize| u32::from_le_bytes(GOLDEN[at..at + 4].try_into().unwrap()) as usize;
+/// The bytes that [`sparse`] wrote.
+fn whole(sparse: &[u8]) -> Vec<u8> {
+    let number = |at: usize| u32::from_le_bytes(sparse[at..at + 4].try_into().unwrap()) as usize;
     let mut bytes = vec![0; number(0)];
     let mut at = 4;
-    while at < GOLDEN.len() {
+    while at < sparse.len() {
         let (place, len) = (number(at), number(at + 4));
-        bytes[place..place + len].copy_from_slice(&GOLDEN[at + 8..at + 8 + len]);
+        bytes[place..place + len].copy_from_slice(&sparse[at + 8..at + 8 + len]);
         at += 8 + len;
     }
     bytes
+}
+
+/// Bytes of which most are zero, as in [`GOLDEN`].
+fn sparse(bytes: &[u8]) -> Vec<u8> {
+    const GAP: usize = 16;
+    let mut sparse = (bytes.len() as u32).to_le_bytes().to_vec();
+    let mut at = 0;
+    while let Some(begin) = bytes[at..].iter().position(|byte| *byte != 0).map(|begin| at + begin) {
+        let gap = bytes[begin..].windows(GAP).position(|piece| piece.iter().all(|byte| *byte == 0));
+        let piece = &bytes[begin..gap.map_or(bytes.len(), |gap| begin + gap)];
+        sparse.extend_from_slice(&(begin as u32).to_le_bytes());
+        sparse.extend_from_slice(&(piece.len() as u32).to_le_bytes());
+        sparse.extend_from_slice(piece);
+        at = begin + piece.len();
+    }
+    sparse
 }
 
 #[test]
@@ -33,7 +56,7 @@ fn a_store_that_format_1_wrote_is_opened_and_whole() {
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old.redb");
-        std::fs::write(&path, file()).unwrap();
+        std::fs::write(&path, whole(GOLDEN)).unwrap();
 
         let below = RedbStore::open(&path).unwrap();
         let store: Arc<dyn StateStore> = Arc::new(EncryptedStore::open(below, ring()).await.unwrap());

@@ -16,6 +16,7 @@ mod living;
 mod meaning;
 mod memory;
 mod opening;
+mod recounting;
 mod redb_damage;
 mod redb_faults;
 mod redb_group;

@@ -23,6 +23,8 @@ pub(crate) enum Dies {
 pub(crate) struct InRedis {
     dies: Dies,
     server: RedisServer,
+    /// What every URI says of the user.
+    user: &'static str,
     databases: AtomicU32,
     /// The present store's way to the server.
     way: Mutex<Option<CutProxy>>,
@@ -35,17 +37,25 @@ impl InRedis {
         Self {
             dies,
             server: RedisServer::start(),
+            user: "",
             databases: AtomicU32::new(0),
             way: Mutex::default(),
             other: OnceLock::new(),
         }
     }
 
+    /// The same, for a user who may do what the README says, and nothing else.
+    pub(crate) fn with_the_least_rights(dies: Dies) -> Self {
+        let fixture = Self { user: "&user=ann&pass=right", ..Self::when(dies) };
+        let_ann(&fixture.server);
+        fixture
+    }
+
     /// Cuts the present store off, and opens the present database on a new way.
     fn connect(&self) -> Arc<dyn StateStore> {
         let way = CutProxy::before(&self.server.socket());
         let database = self.databases.load(Ordering::Relaxed);
-        let uri = format!("redis+unix://{}?db={database}", way.socket().display());
+        let uri = format!("redis+unix://{}?db={database}{}", way.socket().display(), self.user);
         *self.way.lock().unwrap() = Some(way);
         Arc::new(RedisStore::open(&uri).unwrap())
     }
@@ -53,10 +63,20 @@ impl InRedis {
     fn other(&self) -> &RedisServer {
         self.other.get_or_init(|| {
             let other = RedisServer::start();
+            let_ann(&other);
             follow(&other, &self.server);
             other
         })
     }
+}
+
+/// The user `ann` of a server, who has the rights that the README names.
+pub(crate) fn let_ann(server: &RedisServer) {
+    const README: &str = include_str!("../../README.md");
+    let (_, after) = README.split_once("all: `").unwrap();
+    let rights: Vec<&str> = after.split_once('`').unwrap().0.split_whitespace().collect();
+    let set = [&["ACL", "SETUSER", "ann", "on", ">right"], &rights[..]].concat();
+    assert_eq!(server.say(&set), "OK");
 }
 
 /// Makes `copy` a copy of `primary`, and waits until it has all.
@@ -78,6 +98,9 @@ impl StoreFixture for InRedis {
         }
         *self.way.lock().unwrap() = None;
         self.server.revive();
+        if !self.user.is_empty() {
+            let_ann(&self.server);
+        }
         self.connect()
     }
 
@@ -116,7 +139,8 @@ impl Faults for InRedis {
 impl Copies for InRedis {
     async fn open_copy(&self) -> Result<Arc<dyn StateStore>, String> {
         let database = self.databases.load(Ordering::Relaxed);
-        let copy = RedisStore::open(&self.other().uri(database)).map_err(|error| error.to_string())?;
+        let uri = self.other().uri(database) + self.user;
+        let copy = RedisStore::open(&uri).map_err(|error| error.to_string())?;
         Ok(Arc::new(copy))
     }
 

@@ -11,8 +11,7 @@ use runtime_testkit::peers::RedisServer;
 use runtime_traits::store::{Batch, Durability, Sharing, StateError, StateStore};
 
 use crate::redb_faults::{HERE, put};
-
-const README: &str = include_str!("../../README.md");
+use crate::redis_fixtures::let_ann;
 
 /// What opening `uri` is told. It names the server, and never the password.
 fn refused(uri: &str) -> OpenError {
@@ -166,9 +165,7 @@ fn a_user_who_may_not_ask_for_settings_gets_process_at_best() {
 #[test]
 fn the_rights_that_the_readme_names_are_enough() {
     let server = RedisServer::start();
-    let (_, after) = README.split_once("all: `").unwrap();
-    let rights: Vec<&str> = after.split_once('`').unwrap().0.split_whitespace().collect();
-    server.say(&[&["ACL", "SETUSER", "ann", "on", ">right"], &rights[..]].concat());
+    let_ann(&server);
     let store = RedisStore::open(&format!("redis://ann:right@127.0.0.1:{}/1", server.port())).unwrap();
     assert_eq!(store.profile().best, Durability::Disk);
     block_on(async {

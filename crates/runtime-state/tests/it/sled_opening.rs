@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use runtime_state::{Integrity, OpenError, SledOptions, SledStore};
 use runtime_testkit::block_on;
@@ -56,6 +58,23 @@ fn another_program_that_has_the_log_open_is_in_the_way_too() {
     log.lock().unwrap();
     let error = SledStore::open(&path).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
+}
+
+/// sled's own threads hold its lock a little longer than the store is there, and tell nobody when they let it go.
+#[test]
+fn a_store_that_was_closed_in_the_same_process_is_opened_as_soon_as_sled_lets_it_go() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("agents.sled");
+    drop(SledStore::open(&path).unwrap());
+    let log = fs::File::open(path.join("db")).unwrap();
+    log.lock().unwrap();
+    let (done, opened) = std::sync::mpsc::channel();
+    let opening = std::thread::spawn(move || done.send(SledStore::open(&path).map(drop)));
+    let early = opened.recv_timeout(Duration::from_millis(100));
+    assert_eq!(early.err(), Some(RecvTimeoutError::Timeout), "it does not give up at the first try");
+    drop(log);
+    opened.recv().unwrap().unwrap();
+    opening.join().unwrap().unwrap();
 }
 
 #[test]
