@@ -25,6 +25,7 @@ mod scrubber;
 #[cfg(feature = "sled")]
 mod sled_store;
 mod state_manager;
+mod steady;
 mod traced;
 mod verify;
 mod window;
