@@ -364,6 +364,7 @@ fn of_keys(error: &EncryptionError) -> Exit {
 fn of_copy(error: &CopyError) -> Exit {
     match error {
         CopyError::NotEmpty { .. }
+        | CopyError::Raced
         | CopyError::Encrypted
         | CopyError::HalfCopied
         | CopyError::TooLarge { .. } => Exit::Refused,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod again;
 mod chance;
 mod copy;
 mod decide;
