@@ -357,7 +357,10 @@ fn of_keys(error: &EncryptionError) -> Exit {
         EncryptionError::NotEncrypted
         | EncryptionError::MissingKey { .. }
         | EncryptionError::WrongKey { .. } => Exit::Refused,
-        EncryptionError::Newer { .. } | EncryptionError::Damaged | EncryptionError::Store(_) => Exit::Store,
+        EncryptionError::Newer { .. }
+        | EncryptionError::Algorithm { .. }
+        | EncryptionError::Damaged
+        | EncryptionError::Store(_) => Exit::Store,
     }
 }
 
