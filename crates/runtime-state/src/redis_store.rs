@@ -191,7 +191,7 @@ impl StateStore for RedisStore {
         let level = self.standing.level(batch.durability)?;
         let cmd = self.scripts.commit(&batch, level);
         // From here on the batch is the driver's: a caller that goes away changes nothing.
-        let caller = self.send(cmd, What::Commit(batch.id, batch.partition))?;
+        let caller = self.send(cmd, What::Commit(batch.id, batch.partition, level))?;
         // The driver may have died with the batch on its way.
         let answer = caller.await.unwrap_or(Err(StateError::Unknown { batch: batch.id.0 }))?;
         answers::committed(answer, &batch)
