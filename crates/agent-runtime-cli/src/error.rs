@@ -368,13 +368,17 @@ fn of_keys(error: &EncryptionError) -> Exit {
         EncryptionError::NotEncrypted
         | EncryptionError::MissingKey { .. }
         | EncryptionError::WrongKey { .. } => Exit::Refused,
-        EncryptionError::Newer { .. } | EncryptionError::Damaged | EncryptionError::Store(_) => Exit::Store,
+        EncryptionError::Newer { .. }
+        | EncryptionError::Algorithm { .. }
+        | EncryptionError::Damaged
+        | EncryptionError::Store(_) => Exit::Store,
     }
 }
 
 fn of_copy(error: &CopyError) -> Exit {
     match error {
         CopyError::NotEmpty { .. }
+        | CopyError::Raced
         | CopyError::Encrypted
         | CopyError::HalfCopied
         | CopyError::TooLarge { .. } => Exit::Refused,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::marks::{self, Marks};
-use crate::{chance, pages};
+use crate::{again, chance, pages};
 use writer::Writer;
 
 /// What was copied.
@@ -49,6 +49,9 @@ pub enum CopyError {
         /// One of its partitions.
         partition: Partition,
     },
+    /// Somebody else marked the target first.
+    #[error("somebody else has just begun to copy into this store: leave it to them, and name another one")]
+    Raced,
     /// The source is encrypted, and was opened without its keys.
     #[error("the store to copy from is encrypted: open it with its keys")]
     Encrypted,
@@ -146,7 +149,12 @@ pub(crate) async fn begin(from: &dyn StateStore, to: &dyn StateStore) -> Result<
         return Err(CopyError::NotEmpty { partition: *partition });
     }
     let mark = marks::copying();
-    set_mark(to, When::Absent(mark.clone()), Then::Put(mark.clone(), "copying".into())).await?;
+    set_mark(to, When::Absent(mark.clone()), Then::Put(mark.clone(), "copying".into())).await.map_err(
+        |error| match error {
+            StateError::Conflict { .. } => CopyError::Raced,
+            error => CopyError::To(error),
+        },
+    )?;
     Ok(mark)
 }
 
@@ -154,7 +162,7 @@ pub(crate) async fn begin(from: &dyn StateStore, to: &dyn StateStore) -> Result<
 pub(crate) async fn end(to: &dyn StateStore, mark: Key) -> Result<(), CopyError> {
     let held = to.get(std::slice::from_ref(&mark)).await.map_err(CopyError::To)?.pop().flatten();
     let held = held.ok_or_else(|| CopyError::Differs { place: mark.to_string() })?;
-    set_mark(to, When::Revision(mark.clone(), held.revision), Then::Delete(mark)).await
+    set_mark(to, When::Revision(mark.clone(), held.revision), Then::Delete(mark)).await.map_err(CopyError::To)
 }
 
 /// The partitions of a store, without that of its marks.
@@ -223,7 +231,7 @@ async fn copy_log(
 }
 
 /// Sets or takes away the mark of a store that is being copied into, as durably as the store can.
-async fn set_mark(to: &dyn StateStore, when: When, then: Then) -> Result<(), CopyError> {
+async fn set_mark(to: &dyn StateStore, when: When, then: Then) -> Result<(), StateError> {
     let batch = Batch {
         id: chance::batch_id(),
         partition: marks::copying().partition,
@@ -232,5 +240,5 @@ async fn set_mark(to: &dyn StateStore, when: When, then: Then) -> Result<(), Cop
         then: vec![then],
         durability: to.profile().best,
     };
-    to.commit(batch).await.map(drop).map_err(CopyError::To)
+    again::commit(to, batch).await.map(drop)
 }

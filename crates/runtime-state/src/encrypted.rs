@@ -4,6 +4,7 @@ mod envelope;
 mod error;
 mod fence;
 mod keys;
+mod known;
 mod mark;
 mod needed;
 mod writes;
@@ -12,6 +13,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
     Batch, Cell, Committed, Key, Limits, Log, LogExtent, Seq, StateError, StateStore, StoreProfile, Tail,
@@ -73,26 +75,48 @@ impl<S: StateStore> EncryptedStore<S> {
         Ok(Self { inner, ring, fences })
     }
 
+    /// As [`EncryptedStore::open`], for who only reads what is there: the store is not told which key would write.
+    #[cfg(feature = "redb")]
+    pub(crate) async fn open_to_read(inner: S, ring: KeyRing) -> Result<Self, EncryptionError> {
+        let fences = mark::find_or_make_to_read(&inner, &ring).await?;
+        Ok(Self { inner, ring, fences })
+    }
+
     /// The keys.
     pub fn ring(&self) -> &KeyRing {
         &self.ring
     }
 
-    fn cell(&self, key: &Key, cell: Cell) -> Result<Cell, StateError> {
+    fn cell(&self, key: &Key, cell: Cell) -> Result<Cell, Hidden> {
         if is_number(&cell.value) {
             return Ok(cell);
         }
         let place = Place { sort: Sort::Cell, partition: key.partition, path: &key.path, seq: None };
         let value = envelope::open(&self.ring, place, fence::LENGTH, &cell.value)
-            .map_err(|why| damaged(&format!("the cell `{key}`"), why))?;
+            .map_err(|why| Hidden { what: format!("the cell `{key}`"), why })?;
         Ok(Cell { value: value.into(), ..cell })
     }
 
-    fn entry(&self, log: &Log, seq: Seq, entry: &[u8]) -> Result<Bytes, StateError> {
+    fn entry(&self, log: &Log, seq: Seq, entry: &[u8]) -> Result<Bytes, Hidden> {
         let place = Place { sort: Sort::Entry, partition: log.partition, path: &log.path, seq: Some(seq) };
         let value = envelope::open(&self.ring, place, 0, entry)
-            .map_err(|why| damaged(&format!("entry {} of the log `{log}`", seq.0), why))?;
+            .map_err(|why| Hidden { what: format!("entry {} of the log `{log}`", seq.0), why })?;
         Ok(value.into())
+    }
+
+    /// Tells what cannot be read, and whether that is damage: what somebody else wrote with a newer key is not.
+    async fn told<T>(&self, read: Result<T, Hidden>) -> Result<T, StateError> {
+        let hidden = match read {
+            Ok(read) => return Ok(read),
+            Err(hidden) => hidden,
+        };
+        if known::may_be_whole(&self.inner, &self.ring, hidden.why).await? {
+            return Err(StateError::Unavailable {
+                retry_after: None,
+                cause: Cause::says(hidden.to_string()),
+            });
+        }
+        Err(StateError::Damaged { what: hidden.to_string() })
     }
 }
 
@@ -104,7 +128,8 @@ impl<S: StateStore> StateStore for EncryptedStore<S> {
         }
         let cells = self.inner.get(keys).await?;
         let cells = keys.iter().zip(cells);
-        cells.map(|(key, cell)| cell.map(|cell| self.cell(key, cell)).transpose()).collect()
+        let read = cells.map(|(key, cell)| cell.map(|cell| self.cell(key, cell)).transpose()).collect();
+        self.told(read).await
     }
 
     async fn scan(
@@ -117,13 +142,15 @@ impl<S: StateStore> StateStore for EncryptedStore<S> {
             return Ok(Vec::new());
         }
         let page = self.inner.scan(under, after, limit).await?.into_iter();
-        page.map(|(key, cell)| self.cell(&key, cell).map(|cell| (key, cell))).collect()
+        let read = page.map(|(key, cell)| self.cell(&key, cell).map(|cell| (key, cell))).collect();
+        self.told(read).await
     }
 
     async fn read(&self, log: &Log, from: Seq, limit: u32) -> Result<Tail, StateError> {
         let Tail { first, next, entries } = self.inner.read(log, from, limit).await?;
         let entries = entries.iter().zip(first.0..).map(|(entry, seq)| self.entry(log, Seq(seq), entry));
-        Ok(Tail { first, next, entries: entries.collect::<Result<_, _>>()? })
+        let read = entries.collect();
+        Ok(Tail { first, next, entries: self.told(read).await? })
     }
 
     async fn logs(&self, under: &Log, after: Option<&Log>, limit: u32) -> Result<Vec<LogExtent>, StateError> {
@@ -172,14 +199,27 @@ fn is_hidden(partition: Partition) -> bool {
     partition == marks::encryption().partition
 }
 
-fn damaged(place: &str, why: Unreadable) -> StateError {
-    let what = match why {
-        Unreadable::Clear => format!("{place} holds a value that is not encrypted"),
-        Unreadable::Newer(format) => {
-            format!("{place} is encrypted in format {format}, which is newer than this program")
+/// A value that cannot be read here.
+struct Hidden {
+    what: String,
+    why: Unreadable,
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, why } = self;
+        match why {
+            Unreadable::Clear => write!(f, "{what} holds a value that is not encrypted"),
+            Unreadable::Newer(format) => {
+                write!(f, "{what} is encrypted in format {format}, which is newer than this program")
+            }
+            Unreadable::Algorithm(algorithm) => {
+                write!(f, "{what} is encrypted by algorithm {algorithm}, which this program does not know")
+            }
+            Unreadable::Missing(id) => {
+                write!(f, "{what} needs key {id}, which is not among those given: add its line to the keys")
+            }
+            Unreadable::Forged(id) => write!(f, "{what} is not what was written there under key {id}"),
         }
-        Unreadable::Missing(id) => format!("{place} needs key {id}, which is not among those given"),
-        Unreadable::Forged(id) => format!("{place} is not what was written there under key {id}"),
-    };
-    StateError::Damaged { what }
+    }
 }

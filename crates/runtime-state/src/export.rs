@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::copy::inhabited;
+use crate::steady::Steady;
 use crate::verify::contents::Contents;
 use crate::verify::damage::{Damage, DamagedPlace, Fault};
 use crate::verify::entries::EachEntry;
@@ -210,7 +211,7 @@ pub struct Exported {
 /// Why an export broke off.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// The store does not even list its partitions.
+    /// The store cannot be read, and that is no damage; or it does not even list its partitions.
     #[error("the store cannot be read: {0}")]
     Store(#[source] StateError),
     /// A line cannot be written.
@@ -229,12 +230,14 @@ pub async fn export_store(
     store: &dyn StateStore,
     line: &mut (dyn FnMut(ExportLine) -> io::Result<()> + Send + Sync),
 ) -> Result<Exported, ExportError> {
+    let store = &Steady::over(store);
     line(ExportLine::Store { format: EXPORT_FORMAT }).map_err(ExportError::Write)?;
     let mut done = Exported::default();
     for partition in inhabited(store).await.map_err(ExportError::Store)? {
         let contents = Contents::of(store, partition);
         let mut export = Export {
             store,
+            steady: store,
             partition,
             contents,
             written: HashSet::new(),
@@ -244,6 +247,7 @@ pub async fn export_store(
         };
         walk(store, partition, Listing::Cells, &mut export).await?;
         walk(store, partition, Listing::Logs, &mut export).await?;
+        store.still().map_err(ExportError::Store)?;
     }
     line(ExportLine::End(done)).map_err(ExportError::Write)?;
     Ok(done)
@@ -251,6 +255,8 @@ pub async fn export_store(
 
 struct Export<'a> {
     store: &'a dyn StateStore,
+    /// The same store: whether it is still there.
+    steady: &'a Steady<'a>,
     partition: Partition,
     contents: Contents<'a>,
     written: HashSet<Digest>,
@@ -262,6 +268,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     fn write(&mut self, line: ExportLine) -> Result<(), ExportError> {
+        self.steady.still().map_err(ExportError::Store)?;
         (self.line)(line).map_err(ExportError::Write)
     }
 

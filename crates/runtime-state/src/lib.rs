@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod again;
 mod chance;
 mod copy;
 mod decide;
@@ -25,6 +26,7 @@ mod scrubber;
 #[cfg(feature = "sled")]
 mod sled_store;
 mod state_manager;
+mod steady;
 mod traced;
 mod verify;
 mod window;

@@ -17,6 +17,7 @@ use runtime_traits::store::{Cell, Key, LogExtent, StateError, StateStore};
 use serde::Serialize;
 
 use crate::copy::inhabited;
+use crate::steady::Steady;
 use crate::verify::contents::Contents;
 use crate::verify::damage::{DamagedPlace, Fault};
 use crate::verify::entries::EachEntry;
@@ -87,10 +88,10 @@ pub struct Live {
 /// over the inputs and the versions of their kinds.
 ///
 /// # Errors
-/// When the store cannot even list its partitions.
+/// What kept the store from reading and is no damage.
 pub async fn check_live(store: &dyn StateStore, kinds: &[Arc<dyn AgentKind>]) -> Result<Live, StateError> {
     let kinds: Vec<Hosted<'_>> = kinds.iter().map(|kind| Hosted { kind, schemas: kind.schemas() }).collect();
-    let mut live = Live::default();
+    let (store, mut live) = (&Steady::over(store), Live::default());
     for partition in inhabited(store).await? {
         let mut look = Look {
             store,
@@ -103,6 +104,7 @@ pub async fn check_live(store: &dyn StateStore, kinds: &[Arc<dyn AgentKind>]) ->
         };
         let Ok(()) = walk(store, partition, Listing::Cells, &mut look).await;
         let Ok(()) = walk(store, partition, Listing::Logs, &mut look).await;
+        store.still()?;
     }
     Ok(live)
 }

@@ -30,6 +30,11 @@ pub(crate) fn encryption() -> Key {
     key(0, "encryption")
 }
 
+/// The list of the keys that wrote to an encrypted store, beside its mark.
+pub(crate) fn known_keys() -> Key {
+    key(0, "keys")
+}
+
 /// The mark of a store that another one is being copied into.
 pub(crate) fn copying() -> Key {
     key(1, "copying")

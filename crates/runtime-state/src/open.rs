@@ -186,6 +186,26 @@ pub enum OpenError {
         /// What it may not run.
         command: String,
     },
+    /// The server is one of several that share the keys.
+    #[error(
+        "the Redis server `{uri}` is a node of a Redis Cluster, and this build follows no redirection to its other nodes: \
+         use a server with `cluster-enabled no`"
+    )]
+    Cluster {
+        /// The address, without its password.
+        uri: String,
+    },
+    /// The server cannot rewrite its append-only file, as it has to once after each of its starts.
+    #[error(
+        "the Redis server `{uri}` cannot rewrite its append-only file ({cause}): see its log, make room on its disk, \
+         and let it fork (`vm.overcommit_memory`)"
+    )]
+    NotRewritten {
+        /// The address, without its password.
+        uri: String,
+        /// What it said.
+        cause: Cause,
+    },
     /// The server lacks what the store needs.
     #[error("the Redis server `{uri}` has version {found}, and the store needs {needed}: update it")]
     TooOld {
@@ -222,7 +242,8 @@ pub enum OpenError {
 /// `encrypted:KEYS,STORE` for one of these with encrypted values. KEYS is `file:PATH` or `env:NAME`, see
 /// [`KeyRing`](crate::KeyRing).
 ///
-/// Opens files on the calling thread, and waits there until a server has answered or 3 s are over. A store of encrypted
+/// Opens files on the calling thread. A server has 3 s to answer, and 60 s more if it has to rewrite its file first
+/// (`RedisOptions::connect` and `RedisOptions::rewrite`); no thread of the caller's waits for it. A store of encrypted
 /// values is refused without keys, one of values in the clear with keys, and a copy that broke off in any case.
 ///
 /// # Errors
@@ -244,7 +265,7 @@ pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         return Ok(Arc::new(open_encrypted(uri).await?));
     }
     match open_whole(uri).await? {
-        (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: uri.to_owned() }),
+        (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: without_password(uri) }),
         (store, _) => Ok(store),
     }
 }
@@ -261,7 +282,7 @@ pub async fn open_encrypted(uri: &str) -> Result<EncryptedStore<Arc<dyn StateSto
     let ring = KeyRing::read(keys)?;
     let (store, _) = open_whole(base).await?;
     let opened = EncryptedStore::open(store, ring).await;
-    let uri = base.to_owned();
+    let uri = without_password(base);
     opened.map_err(|source| OpenError::Encryption { uri, source })
 }
 
@@ -304,7 +325,7 @@ pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
     let rest = uri.strip_prefix("encrypted:")?;
     let begins_a_uri = |store: &str| {
         store.split_once(':').is_some_and(|(scheme, _)| {
-            !scheme.is_empty() && scheme.bytes().all(|letter| letter.is_ascii_lowercase())
+            !scheme.is_empty() && scheme.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'+')
         })
     };
     rest.match_indices(',')
@@ -314,16 +335,16 @@ pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
 
 /// Opens a store as it is, and refuses one that a copy broke off into.
 async fn open_whole(uri: &str) -> Result<(Arc<dyn StateStore>, Marks), OpenError> {
-    let store = open_base(uri)?;
+    let store = open_base(uri).await?;
     let marks = Marks::of(&*store).await;
-    let marks = marks.map_err(|source| OpenError::Unreadable { uri: uri.to_owned(), source })?;
+    let marks = marks.map_err(|source| OpenError::Unreadable { uri: without_password(uri), source })?;
     if marks.half_copied {
-        return Err(OpenError::HalfCopied { uri: uri.to_owned() });
+        return Err(OpenError::HalfCopied { uri: without_password(uri) });
     }
     Ok((store, marks))
 }
 
-fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+async fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
     match uri.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
@@ -331,14 +352,27 @@ fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
         #[cfg(feature = "sled")]
         Some(("sled", path)) if !path.is_empty() => Ok(Arc::new(crate::SledStore::open(path)?)),
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::open(uri)?)),
+        Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::connect(uri).await?)),
         _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),
     }
 }
 
 /// The URI without what may be secret in it: also when nobody can read it otherwise.
+///
+/// ```
+/// use runtime_state::without_password;
+///
+/// assert_eq!(without_password("redis://ann:secret@host/1"), "redis://…@host/1");
+/// assert_eq!(without_password("encrypted:env:KEYS,redis://:secret@host"), "encrypted:env:KEYS,redis://…@host");
+/// ```
 pub fn without_password(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
+    if scheme == "encrypted" {
+        // What stands where the keys should be named may be a key.
+        let Some((keys, store)) = keys_and_store(uri) else { return "encrypted:…".to_owned() };
+        let is_a_name = keys.starts_with("file:") || keys.starts_with("env:");
+        return format!("encrypted:{},{}", if is_a_name { keys } else { "…" }, without_password(store));
+    }
     if !rest.starts_with("//") && !scheme.starts_with("redis") {
         // A path, in which every sign is what it is.
         return uri.to_owned();

@@ -61,6 +61,24 @@ pub struct RedisStore {
 /// What the driver tells about its first connection.
 type Opened = Result<(Arc<Standing>, Scripts), OpenError>;
 
+/// A store whose thread is connecting.
+struct Begun {
+    address: Address,
+    queue: Sender<Job>,
+    driver: JoinHandle<()>,
+}
+
+impl Begun {
+    fn end(self, opened: Option<Opened>) -> Result<RedisStore, OpenError> {
+        let Self { address, queue, driver } = self;
+        let (standing, scripts) = opened.unwrap_or_else(|| {
+            let source = std::io::Error::other("the thread that connects has ended");
+            Err(OpenError::Failed { path: address.shown().into(), source })
+        })?;
+        Ok(RedisStore { address, standing, scripts, queue: Some(queue), driver: Some(driver) })
+    }
+}
+
 impl RedisStore {
     /// The script that commits, for those who measure what it costs without this store.
     #[doc(hidden)]
@@ -69,7 +87,8 @@ impl RedisStore {
     /// Opens the store at `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` or at `redis+unix:///PATH`, whose query may
     /// say `db`, `user` and `pass`.
     ///
-    /// Blocks the calling thread until the server was looked at, [`RedisOptions::connect`] at most.
+    /// Blocks the calling thread until the server was looked at: [`RedisOptions::connect`] at most, and
+    /// [`RedisOptions::rewrite`] more while the server rewrites its file. [`RedisStore::connect`] blocks nobody.
     ///
     /// # Errors
     /// [`OpenError`] with the address, without its password, and the remedy.
@@ -82,9 +101,32 @@ impl RedisStore {
     /// # Errors
     /// As [`RedisStore::open`].
     pub fn open_with(uri: &str, options: RedisOptions) -> Result<Self, OpenError> {
+        let (tell, told) = sync_channel::<Opened>(1);
+        let begun = Self::begin(uri, options, move |opened| tell.send(opened).is_ok())?;
+        // The thread that connects tells in any case, unless it panics.
+        let opened = told.recv().ok();
+        begun.end(opened)
+    }
+
+    /// Opens the store at `uri`, and waits for the server without blocking a thread.
+    ///
+    /// # Errors
+    /// As [`RedisStore::open`].
+    pub async fn connect(uri: &str) -> Result<Self, OpenError> {
+        let (tell, told) = oneshot::channel::<Opened>();
+        let begun = Self::begin(uri, RedisOptions::default(), move |opened| tell.send(opened).is_ok())?;
+        let opened = told.await.ok();
+        begun.end(opened)
+    }
+
+    /// Starts the thread that connects. `tell` answers whether anybody still wants the store.
+    fn begin(
+        uri: &str,
+        options: RedisOptions,
+        tell: impl FnOnce(Opened) -> bool + Send + 'static,
+    ) -> Result<Begun, OpenError> {
         let address = Address::parse(uri)?;
         let (queue, jobs) = channel(options.queue.max(1));
-        let (tell, told) = sync_channel::<Opened>(1);
         let failed = |source| OpenError::Failed { path: address.shown().into(), source };
         // A runtime of its own: the caller may have none, or one that ends before the store does.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -93,13 +135,13 @@ impl RedisStore {
             let link = match Link::make(&from, options.connect, options.rewrite).await {
                 Ok(link) => link,
                 Err(error) => {
-                    let _ = tell.send(Err(error));
+                    tell(Err(error));
                     return;
                 }
             };
             let standing = Arc::new(Standing::of(&link.server));
             let driver = Driver::new(from, options, jobs, Arc::clone(&standing), &link.server);
-            if tell.send(Ok((standing, link.scripts.clone()))).is_ok() {
+            if tell(Ok((standing, link.scripts.clone()))) {
                 driver.run(link).await;
             }
         };
@@ -107,10 +149,7 @@ impl RedisStore {
             .name("redis-driver".to_owned())
             .spawn(move || runtime.block_on(drive))
             .map_err(failed)?;
-        let (standing, scripts) = told
-            .recv()
-            .unwrap_or_else(|_| Err(failed(std::io::Error::other("the thread that connects has ended"))))?;
-        Ok(Self { address, standing, scripts, queue: Some(queue), driver: Some(driver) })
+        Ok(Begun { address, queue, driver })
     }
 
     /// Puts a command into the queue, before anything is awaited.
@@ -191,7 +230,7 @@ impl StateStore for RedisStore {
         let level = self.standing.level(batch.durability)?;
         let cmd = self.scripts.commit(&batch, level);
         // From here on the batch is the driver's: a caller that goes away changes nothing.
-        let caller = self.send(cmd, What::Commit(batch.id, batch.partition))?;
+        let caller = self.send(cmd, What::Commit(batch.id, batch.partition, level))?;
         // The driver may have died with the batch on its way.
         let answer = caller.await.unwrap_or(Err(StateError::Unknown { batch: batch.id.0 }))?;
         answers::committed(answer, &batch)

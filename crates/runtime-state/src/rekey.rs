@@ -63,7 +63,7 @@ pub async fn rekey(
     let permissions = fs::metadata(&path).map(|data| data.permissions());
     let permissions = permissions.map_err(|source| OpenError::Failed { path: path.clone(), source })?;
     let keys = |source| RekeyError::Keys { path: path.clone(), source };
-    let from = EncryptedStore::open(RedbStore::open(&path)?, ring.clone()).await.map_err(keys)?;
+    let from = EncryptedStore::open_to_read(RedbStore::open(&path)?, ring.clone()).await.map_err(keys)?;
     let aside = aside(&path);
     let swap = |source| RekeyError::Swap { path: aside.clone(), source };
     match fs::remove_file(&aside) {

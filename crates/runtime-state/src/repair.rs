@@ -16,6 +16,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::copy::{self, inhabited};
+use crate::steady::Steady;
 use crate::{Copied, CopyError, Verified, verify_store};
 use notes::Notes;
 use part::Part;
@@ -66,6 +67,11 @@ pub enum RepairError {
     /// The damaged store does not even list its partitions.
     #[error("the damaged store cannot be read: {0}. Restore it from a copy")]
     From(#[source] StateError),
+    /// The store cannot be read now, which is no damage. Nothing is known to be lost.
+    #[error(
+        "the store to repair does not answer: {0}. See to that, delete what was begun of the new store, and repair it again"
+    )]
+    Away(#[source] StateError),
     /// The new store cannot be written.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -110,20 +116,22 @@ pub async fn repair_store(
     progress: &mut (dyn FnMut(RepairStep, u64) + Send),
 ) -> Result<Repaired, RepairError> {
     let found = verify_store(from, |so_far| progress(RepairStep::Looking, so_far.cells)).await;
-    let found = found.map_err(RepairError::From)?;
+    let found = found.map_err(unread)?;
     if found.newer > 0 {
         return Err(RepairError::Newer { newer: found.newer });
     }
     if found.damaged == 0 {
         return Err(RepairError::Whole);
     }
+    let from = &Steady::over(from);
     let mark = copy::begin(from, to).await?;
     let mut notes = Notes::new(quarantine);
     let mut kept = Copied::default();
     let mut names = Vec::new();
-    for partition in inhabited(from).await.map_err(RepairError::From)? {
+    for partition in inhabited(from).await.map_err(unread)? {
         let part = Part::new(from, to, partition, now, &mut notes, &mut kept);
         names.extend(part.rescue(progress).await?);
+        from.still().map_err(unread)?;
     }
     agents::name(to, names, &mut notes).await?;
     let checked = verify_store(to, |so_far| progress(RepairStep::Checking, so_far.cells)).await;
@@ -135,6 +143,14 @@ pub async fn repair_store(
     copy::end(to, mark).await?;
     let Notes { changes, changed, quarantined, .. } = notes;
     Ok(Repaired { kept, changes, changed, quarantined })
+}
+
+/// What it means to a repair that the store was not read.
+fn unread(error: StateError) -> RepairError {
+    match error {
+        StateError::Damaged { .. } => RepairError::From(error),
+        other => RepairError::Away(other),
+    }
 }
 
 fn first_of(verified: &Verified) -> Option<String> {

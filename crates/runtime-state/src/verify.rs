@@ -17,6 +17,7 @@ use runtime_traits::store::{StateError, StateStore};
 use serde::Serialize;
 
 use crate::copy::inhabited;
+use crate::steady::Steady;
 use round::Round;
 
 pub use damage::{Damage, DamageSort, DamagedPlace};
@@ -68,7 +69,8 @@ pub struct Verified {
 /// `progress` hears after each page what was read so far.
 ///
 /// # Errors
-/// When the store cannot even list its partitions.
+/// What kept the store from reading and is no damage: nothing is known of it then. Damage only where the store cannot even
+/// list its partitions.
 ///
 /// # Examples
 /// ```
@@ -84,8 +86,10 @@ pub async fn verify_store(
     store: &dyn StateStore,
     progress: impl FnMut(&Verified) + Send,
 ) -> Result<Verified, StateError> {
-    let mut verified = go_round(store, true, progress).await?;
-    verified.left = left::left(store, &verified.damages).await;
+    let store = Steady::over(store);
+    let mut verified = go_round(&store, true, progress).await?;
+    verified.left = left::left(&store, &verified.damages).await;
+    store.still()?;
     Ok(verified)
 }
 
@@ -93,23 +97,31 @@ pub async fn verify_store(
 /// used for something else than a runtime.
 ///
 /// # Errors
-/// When the store cannot even list its partitions.
+/// What kept the store from reading and is no damage: nothing is known of it then. Damage only where the store cannot even
+/// list its partitions.
 pub async fn read_store(
     store: &dyn StateStore,
     progress: impl FnMut(&Verified) + Send,
 ) -> Result<Verified, StateError> {
-    go_round(store, false, progress).await
+    go_round(&Steady::over(store), false, progress).await
 }
 
 async fn go_round(
-    store: &dyn StateStore,
+    store: &Steady<'_>,
     is_deep: bool,
     mut progress: impl FnMut(&Verified) + Send,
 ) -> Result<Verified, StateError> {
     let mut verified = Verified::default();
+    // Once the store is away, what seems to be missing is not told.
+    let mut progress = |so_far: &Verified| {
+        if store.still().is_ok() {
+            progress(so_far);
+        }
+    };
     for partition in inhabited(store).await? {
         let before = (verified.cells, verified.logs, verified.damaged);
         Round::new(store, partition, is_deep, &mut verified, &mut progress).read().await;
+        store.still()?;
         verified.partitions += u64::from((verified.cells, verified.logs, verified.damaged) != before);
     }
     Ok(verified)

@@ -143,7 +143,8 @@ impl FromStr for StoreUri {
     type Err = StoreUriError;
 
     fn from_str(given: &str) -> Result<Self, StoreUriError> {
-        let wrong = |remedy: String| StoreUriError { given: given.to_owned(), remedy };
+        let shown = without_password(given);
+        let wrong = |remedy: String| StoreUriError { given: shown.clone(), remedy };
         match given.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("memory", _)) => Err(wrong("write \"memory:\" without a path".to_owned())),
@@ -154,7 +155,8 @@ impl FromStr for StoreUri {
             Some(("sled", path)) => Ok(Self::Sled(path.into())),
             Some(("encrypted", _)) => Self::encrypted(given),
             Some(("redis" | "redis+unix", _)) => Ok(Self::Redis(RedisUri(given.to_owned()))),
-            Some((scheme, rest)) => {
+            Some((scheme, _)) => {
+                let rest = shown.split_once(':').map_or("", |(_, rest)| rest);
                 Err(wrong(match nearest(scheme, ["redb", "sled", "memory", "encrypted", "redis"]) {
                     Some("memory") => "did you mean `memory:`?".to_owned(),
                     Some("encrypted") => "did you mean `encrypted:`?".to_owned(),

@@ -240,6 +240,8 @@ fn a_store_that_is_none_is_told_with_what_was_meant() {
     let redis: StoreUri = "redis://ann:secret@host/1".parse().unwrap();
     assert!(!format!("{redis} {redis:?}").contains("secret"));
     assert_eq!(redis.address(), "redis://ann:secret@host/1", "who opens it needs all of it");
+    let tls = "rediss://ann:secret@host/1".parse::<StoreUri>().unwrap_err();
+    assert_eq!(tls.to_string(), "no store `rediss://…@host/1`: did you mean `redis://…@host/1`?");
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(crate) fn claims(batches: Vec<Batch>) -> Vec<Batch> {
 }
 
 /// The commits of a run in the middle of a conversation.
-pub(crate) async fn rehearse<S: StateStore>(
+pub(crate) async fn rehearse<S: StateStore + 'static>(
     runtime: &RuntimeManager,
     recorder: &Recorder<S>,
     agent: AgentId,

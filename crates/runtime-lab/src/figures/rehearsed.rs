@@ -114,7 +114,7 @@ fn rename(path: &mut Path, old: &str, new: &str) -> bool {
     true
 }
 
-impl<S: StateStore> Caller for Repeats<S> {
+impl<S: StateStore + 'static> Caller for Repeats<S> {
     async fn call(&mut self) -> Result<(), FiguresError> {
         let batch = lock(&self.rehearsed).next();
         self.store.commit(batch).await?;

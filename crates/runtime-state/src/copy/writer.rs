@@ -5,7 +5,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::store::{Batch, Durability, Key, Limits, Log, Seq, StateError, StateStore, Then, When};
 
 use super::CopyError;
-use crate::chance;
+use crate::{again, chance};
 
 /// So many batches share a sync. A crash loses the whole copy either way; but what was not synced is held by the store.
 const SYNC_EVERY: u32 = 64;
@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
             durability: if synced { self.to.profile().best } else { Durability::Memory },
         };
         (self.writes, self.bytes) = (0, 0);
-        match self.to.commit(batch).await {
+        match again::commit(self.to, batch).await {
             Ok(_) => Ok(()),
             // The place was free when the copy began: somebody else writes there.
             Err(StateError::Conflict { .. }) => Err(CopyError::Differs { place: self.partition.to_string() }),

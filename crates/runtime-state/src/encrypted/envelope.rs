@@ -52,6 +52,8 @@ pub(super) enum Unreadable {
     Clear,
     /// A later version of this program wrote it.
     Newer(u8),
+    /// A later version of this program wrote it, by another algorithm.
+    Algorithm(u8),
     /// The ring does not hold its key.
     Missing(KeyId),
     /// It is not what was written there under this key.
@@ -121,8 +123,12 @@ impl Header {
             return Err(Unreadable::Clear);
         }
         let (&[format, algorithm, flags], rest) = rest.split_first_chunk().ok_or(Unreadable::Clear)?;
-        if (format, algorithm) != (FORMAT, ALGORITHM) {
-            return Err(Unreadable::Newer(format));
+        match (format, algorithm) {
+            (FORMAT, ALGORITHM) => {}
+            (FORMAT, other) => return Err(Unreadable::Algorithm(other)),
+            (later, _) if later > FORMAT => return Err(Unreadable::Newer(later)),
+            // There never was such a one.
+            _ => return Err(Unreadable::Clear),
         }
         let (key, rest) = rest.split_first_chunk().ok_or(Unreadable::Clear)?;
         let nonce = rest.first_chunk().ok_or(Unreadable::Clear)?;
@@ -199,7 +205,11 @@ mod tests {
         let partition = Partition { pool: Pool::MAIN, index: 0 };
         let place = Place { sort: Sort::Entry, partition, path: &path, seq: None };
         let mut sealed = seal(&ring, place, &[], b"x", [0; NONCE]);
+        sealed[5] = 2;
+        assert_eq!(open(&ring, place, 0, &sealed), Err(Unreadable::Algorithm(2)));
         sealed[4] = 9;
         assert_eq!(open(&ring, place, 0, &sealed), Err(Unreadable::Newer(9)));
+        sealed[4] = 0;
+        assert_eq!(open(&ring, place, 0, &sealed), Err(Unreadable::Clear));
     }
 }

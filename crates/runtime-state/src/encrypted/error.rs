@@ -3,6 +3,7 @@
 use runtime_traits::store::StateError;
 use thiserror::Error;
 
+use super::envelope::{FORMAT, Unreadable};
 use super::keys::KeyId;
 
 /// Why a store cannot be used with these keys. Nothing was written.
@@ -37,10 +38,32 @@ pub enum EncryptionError {
         /// The newest format of this build.
         known: u8,
     },
+    /// A later version of this program encrypted the store by another algorithm.
+    #[error(
+        "it is encrypted by algorithm {found}, which this program does not know: open it with the newer version that \
+         wrote it"
+    )]
+    Algorithm {
+        /// Its algorithm.
+        found: u8,
+    },
     /// What says how the store is encrypted is not what was written.
     #[error("its mark of encryption is damaged: restore the store from a copy")]
     Damaged,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StateError),
+}
+
+impl EncryptionError {
+    /// What it means to who opens the store that its mark cannot be read.
+    pub(super) fn of(why: Unreadable) -> Self {
+        match why {
+            Unreadable::Clear => Self::Damaged,
+            Unreadable::Newer(found) => Self::Newer { found, known: FORMAT },
+            Unreadable::Algorithm(found) => Self::Algorithm { found },
+            Unreadable::Missing(id) => Self::MissingKey { id },
+            Unreadable::Forged(id) => Self::WrongKey { id },
+        }
+    }
 }

@@ -2,11 +2,12 @@
 
 use runtime_traits::store::{Batch, Key, StateError, StateStore, Then, When};
 
-use super::envelope::{self, FORMAT, Place, Sort, Unreadable};
+use super::envelope::{self, Place, Sort};
 use super::error::EncryptionError;
 use super::fence::FenceKey;
 use super::keys::KeyRing;
-use crate::{chance, marks};
+use super::known;
+use crate::{again, chance, marks};
 
 /// Finds the mark of `store`, or makes the one of a store in which nothing was ever written.
 pub(super) async fn find_or_make(
@@ -14,6 +15,7 @@ pub(super) async fn find_or_make(
     ring: &KeyRing,
 ) -> Result<FenceKey, EncryptionError> {
     if let Some(fences) = find(store, ring).await? {
+        known::note(store, ring).await?;
         return Ok(fences);
     }
     if !store.partitions().await?.is_empty() {
@@ -21,36 +23,46 @@ pub(super) async fn find_or_make(
     }
     let mark = marks::encryption();
     let value = envelope::seal(ring, place(&mark), &[], &chance::bytes::<32>(), chance::bytes());
+    let (list, names) = known::first(ring);
     let batch = Batch {
         id: chance::batch_id(),
         partition: mark.partition,
         fence: None,
         when: vec![When::Absent(mark.clone())],
-        then: vec![Then::Put(mark, value.into())],
+        then: vec![Then::Put(mark, value.into()), Then::Put(list, names.into())],
         durability: store.profile().best,
     };
-    match store.commit(batch).await {
+    match again::commit(store, batch).await {
         // Another process made it first.
         Ok(_) | Err(StateError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    find(store, ring).await?.ok_or(EncryptionError::Damaged)
+    let fences = find(store, ring).await?.ok_or(EncryptionError::Damaged)?;
+    known::note(store, ring).await?;
+    Ok(fences)
+}
+
+/// As [`find_or_make`], without a word to a store that has a mark.
+#[cfg(feature = "redb")]
+pub(super) async fn find_or_make_to_read(
+    store: &dyn StateStore,
+    ring: &KeyRing,
+) -> Result<FenceKey, EncryptionError> {
+    match find(store, ring).await? {
+        Some(fences) => known::check(store, ring).await.map(|()| fences),
+        None => find_or_make(store, ring).await,
+    }
 }
 
 async fn find(store: &dyn StateStore, ring: &KeyRing) -> Result<Option<FenceKey>, EncryptionError> {
     let mark = marks::encryption();
     let found = store.get(std::slice::from_ref(&mark)).await?.pop().flatten();
     let Some(cell) = found else { return Ok(None) };
-    let fences = envelope::open(ring, place(&mark), 0, &cell.value).map_err(|why| match why {
-        Unreadable::Clear => EncryptionError::Damaged,
-        Unreadable::Newer(found) => EncryptionError::Newer { found, known: FORMAT },
-        Unreadable::Missing(id) => EncryptionError::MissingKey { id },
-        Unreadable::Forged(id) => EncryptionError::WrongKey { id },
-    })?;
+    let fences = envelope::open(ring, place(&mark), 0, &cell.value).map_err(EncryptionError::of)?;
     let fences = fences.try_into().map_err(|_| EncryptionError::Damaged)?;
     Ok(Some(FenceKey::new(fences)))
 }
 
-fn place(mark: &Key) -> Place<'_> {
+pub(super) fn place(mark: &Key) -> Place<'_> {
     Place { sort: Sort::Mark, partition: mark.partition, path: &mark.path, seq: None }
 }

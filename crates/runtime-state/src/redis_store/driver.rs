@@ -187,12 +187,13 @@ impl Driver {
 
     /// The jobs at hand, ready to be sent.
     fn take_off(&mut self, connection: &MultiplexedConnection) -> Option<Flying> {
+        self.refuse_what_is_no_longer_given();
         if self.jobs.is_empty() {
             return None;
         }
         let mut new = Vec::new();
         for job in &self.jobs {
-            if let What::Commit(_, partition) = job.asker.what
+            if let What::Commit(_, partition, _) = job.asker.what
                 && self.known.insert(partition)
             {
                 new.push(partition);
@@ -200,6 +201,20 @@ impl Driver {
         }
         let flight = Flight::new(new, mem::take(&mut self.jobs).into_iter());
         Some(Box::pin(flight.fly(connection.clone(), self.options.reply)))
+    }
+
+    /// A commit answers with the level of when it was asked for. It may have waited since for a server that gives less.
+    fn refuse_what_is_no_longer_given(&mut self) {
+        for job in mem::take(&mut self.jobs) {
+            let given = match job.asker.what {
+                What::Commit(_, _, level) => self.standing.level(level).map(drop),
+                What::Page => Ok(()),
+            };
+            match given {
+                Ok(()) => self.jobs.push(job),
+                Err(error) => job.asker.tell(Err(error)),
+            }
+        }
     }
 
     /// Takes in what the server is now; refuses it when it must not hold state any more.

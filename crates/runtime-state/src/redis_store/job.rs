@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{BatchId, StateError};
+use runtime_traits::store::{BatchId, Durability, StateError};
 use tokio::sync::oneshot;
 
 pub(super) type Answer = Result<Value, StateError>;
@@ -27,7 +27,8 @@ pub(super) struct Asker {
 /// What is known of a command when its answer is lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
-    Commit(BatchId, Partition),
+    /// With the level that its script answers: what the server gave when it was asked for.
+    Commit(BatchId, Partition, Durability),
     Page,
 }
 
@@ -53,7 +54,7 @@ impl Asker {
     /// It was sent, and no answer came.
     pub(super) fn lose(self, cause: &Cause) {
         let error = match self.what {
-            What::Commit(BatchId(batch), _) => StateError::Unknown { batch },
+            What::Commit(BatchId(batch), ..) => StateError::Unknown { batch },
             What::Page => StateError::Unavailable { retry_after: None, cause: cause.clone() },
         };
         self.tell(Err(error));

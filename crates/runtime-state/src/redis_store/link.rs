@@ -173,6 +173,10 @@ pub(super) async fn look(
     let server = Server::read(&String::from_utf8_lossy(&info));
     let mut server =
         server.ok_or_else(|| strange("its answer to `INFO` names no version, run id and role"))?;
+    if server.clustered {
+        // It would redirect what is asked next.
+        return Err(OpenError::Cluster { uri: address.shown() });
+    }
     match ask(address, connection, redis::cmd("CONFIG").arg("GET").arg(&SETTINGS[..])).await {
         Ok(Value::Array(pairs)) => {
             let pairs: Vec<_> =

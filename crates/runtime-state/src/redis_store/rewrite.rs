@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use runtime_traits::error::Cause;
 use tokio::time::sleep;
 
 use super::address::Address;
@@ -69,25 +70,36 @@ pub(super) async fn rewritten(
     connection: &mut MultiplexedConnection,
 ) -> Result<(), OpenError> {
     let (mut pause, longest) = PAUSES;
+    let mut tried = false;
     loop {
         let info = ask(address, connection, redis::cmd("INFO").arg("persistence")).await?;
-        match Rewrites::read(&super::link::shown(&info)).step() {
+        let rewrites = Rewrites::read(&super::link::shown(&info));
+        match rewrites.step() {
             Step::Nothing => return Ok(()),
             Step::Wait => {}
+            // Its last one may have failed long ago; one that was just begun for us says how it is now.
+            Step::Begin if tried && !rewrites.well => {
+                return Err(failed(address, "`aof_last_bgrewrite_status` is `err`"));
+            }
             Step::Begin => match ask(address, connection, &redis::cmd("BGREWRITEAOF")).await {
-                Ok(_) => {}
+                Ok(_) => tried = true,
                 // Hosted servers take the command away.
                 Err(OpenError::NotRedis { uri, cause }) if cause.to_string().contains("unknown command") => {
                     return Err(OpenError::Forbidden { uri, command: "BGREWRITEAOF".to_owned() });
                 }
                 // Somebody was quicker.
-                Err(OpenError::NotRedis { .. }) => {}
+                Err(OpenError::NotRedis { cause, .. }) if cause.to_string().contains("in progress") => {}
+                Err(OpenError::NotRedis { cause, .. }) => return Err(failed(address, &cause.to_string())),
                 Err(error) => return Err(error),
             },
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
+}
+
+fn failed(address: &Address, what: &str) -> OpenError {
+    OpenError::NotRewritten { uri: address.shown(), cause: Cause::says(what) }
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub(super) struct Server {
     pub(super) run_id: String,
     /// The primary that it copies, if it is a replica.
     pub(super) replica_of: Option<String>,
+    /// What it throws away when its memory is full, as everybody who may ask for `INFO` is told.
+    pub(super) eviction: Option<String>,
+    /// Whether it is a node of a Redis Cluster.
+    pub(super) clustered: bool,
     /// `None` when this user may not ask.
     pub(super) settings: Option<Settings>,
     /// The layout of what it holds, if it holds anything.
@@ -54,6 +58,8 @@ impl Server {
             version: field("redis_version")?.to_owned(),
             run_id: field("run_id")?.to_owned(),
             replica_of: is_replica.then(primary),
+            eviction: field("maxmemory_policy").map(str::to_owned),
+            clustered: field("redis_mode") == Some("cluster"),
             settings: None,
             format: None,
         })
@@ -72,10 +78,9 @@ impl Server {
         if let Some(primary) = &self.replica_of {
             return Err(OpenError::Replica { uri, primary: primary.clone() });
         }
-        if let Some(settings) = &self.settings
-            && settings.eviction != "noeviction"
-        {
-            return Err(OpenError::Evicts { uri, policy: settings.eviction.clone() });
+        let mut policies = self.settings.iter().map(|settings| &settings.eviction).chain(&self.eviction);
+        if let Some(policy) = policies.find(|policy| policy.as_str() != "noeviction") {
+            return Err(OpenError::Evicts { uri, policy: policy.clone() });
         }
         match self.format {
             Some(found) if found > keys::FORMAT => {
@@ -223,5 +228,13 @@ mod tests {
         let unknown = Server { settings: None, ..server() };
         assert_eq!(unknown.best(), Durability::Process);
         assert!(unknown.judge(&address()).is_ok(), "unknown is not refused");
+    }
+
+    #[test]
+    fn who_may_not_read_the_settings_still_sees_a_server_that_evicts() {
+        let evicts = Server::read(&format!("{INFO}maxmemory_policy:allkeys-lru\r\n")).expect("a good one");
+        assert_eq!(evicts.settings, None);
+        let error = evicts.judge(&address()).expect_err("it evicts");
+        assert!(error.to_string().contains("allkeys-lru"), "{error}");
     }
 }

@@ -14,10 +14,11 @@ use runtime_traits::store::{Cell, Key, Log, LogExtent, Seq, StateError, StateSto
 use super::agents::Named;
 use super::notes::{Change, ChangeSort, Notes, Quarantined};
 use super::sizes::Sizes;
-use super::{RepairError, RepairStep};
+use super::{RepairError, RepairStep, unread};
 use crate::Copied;
 use crate::copy::owner;
 use crate::copy::writer::Writer;
+use crate::steady::Steady;
 use crate::verify::cells::Cells;
 use crate::verify::chain::Stretch;
 use crate::verify::damage::{DamagedPlace, Fault};
@@ -28,6 +29,8 @@ use crate::verify::walk::{Visit, walk};
 /// One partition.
 pub(super) struct Part<'a, 'n> {
     pub(super) from: &'a dyn StateStore,
+    /// The same store: whether it is still there.
+    steady: &'a Steady<'a>,
     pub(super) partition: Partition,
     pub(super) now: UnixMillis,
     pub(super) writer: Writer<'a>,
@@ -52,7 +55,7 @@ pub(super) struct Part<'a, 'n> {
 
 impl<'a, 'n> Part<'a, 'n> {
     pub(super) fn new(
-        from: &'a dyn StateStore,
+        from: &'a Steady<'a>,
         to: &'a dyn StateStore,
         partition: Partition,
         now: UnixMillis,
@@ -61,6 +64,7 @@ impl<'a, 'n> Part<'a, 'n> {
     ) -> Self {
         Self {
             from,
+            steady: from,
             partition,
             now,
             writer: Writer::new(to, partition),
@@ -99,6 +103,7 @@ impl<'a, 'n> Part<'a, 'n> {
     }
 
     pub(super) async fn write(&mut self, key: Key, value: Bytes) -> Result<(), RepairError> {
+        self.is_believed()?;
         self.kept.cells += 1;
         self.kept.bytes += (key.path.as_bytes().len() + value.len()) as u64;
         Ok(self.writer.put(key, value).await?)
@@ -110,10 +115,16 @@ impl<'a, 'n> Part<'a, 'n> {
     }
 
     pub(super) async fn append(&mut self, log: &Log, seq: Seq, entry: Bytes) -> Result<(), RepairError> {
+        self.is_believed()?;
         self.kept.entries += 1;
         self.kept.bytes += entry.len() as u64;
         self.sizes.take_entry(log, seq, &entry, |agent| self.look.tenant_of(agent));
         Ok(self.writer.append(log, seq, entry).await?)
+    }
+
+    /// Nothing is written, and nothing put aside, on the word of a store that is away.
+    fn is_believed(&self) -> Result<(), RepairError> {
+        self.steady.still().map_err(unread)
     }
 
     pub(super) fn changed(
@@ -134,6 +145,7 @@ impl<'a, 'n> Part<'a, 'n> {
         why: &str,
         bytes: Option<Bytes>,
     ) -> Result<(), RepairError> {
+        self.is_believed()?;
         let (partition, why) = (self.partition, why.to_owned());
         self.notes.keep_aside(Quarantined { partition, place, why, whose: whose.clone(), bytes })
     }

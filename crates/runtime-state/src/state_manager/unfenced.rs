@@ -8,8 +8,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::snapshot::PartitionOwner;
 use runtime_traits::store::{Batch, BatchId, Committed, StateError, StateStore, Then, When};
 
-/// How often a batch of unknown fate is submitted.
-const TIMES: u32 = 4;
+use crate::again;
 
 /// Writes to a store that no runtime works: nothing proves here that nobody else does.
 #[derive(Debug)]
@@ -37,12 +36,6 @@ impl PartitionOwner for Unfenced {
         self.entropy.fill(&mut id);
         let (id, durability) = (BatchId(u128::from_le_bytes(id)), self.store.profile().best);
         let batch = Batch { id, partition, fence: None, when, then, durability };
-        for _ in 1..TIMES {
-            match self.store.commit(batch.clone()).await {
-                Err(StateError::Unknown { .. }) => {}
-                answer => return answer,
-            }
-        }
-        self.store.commit(batch).await
+        again::commit(&*self.store, batch).await
     }
 }

@@ -29,7 +29,8 @@ pub(crate) trait Visit: Send {
     fn page(&mut self) {}
 }
 
-/// Goes through the cells or logs of a partition, and steps over those that are damaged.
+/// Goes through the cells or logs of a partition, and steps over those that are damaged. Ends at any other error, which
+/// [`Steady`](crate::steady::Steady) keeps: `store` is one.
 pub(crate) async fn walk<V: Visit>(
     store: &dyn StateStore,
     partition: Partition,
@@ -51,10 +52,12 @@ pub(crate) async fn walk<V: Visit>(
                 }
             }
             // The page is read again one by one, up to what is wrong with it.
-            Err(_) => match step(store, partition, listing, after, visit).await? {
+            Err(StateError::Damaged { .. }) => match step(store, partition, listing, after, visit).await? {
                 Some(past) => after = Some(past),
                 None => return Ok(()),
             },
+            // The store is away: `Steady` knows, and whoever began the walk asks it.
+            Err(_) => return Ok(()),
         }
     }
 }
@@ -75,7 +78,8 @@ async fn step<V: Visit>(
                 found(listed, visit).await?;
                 continue;
             }
-            Err(error) => error,
+            Err(error @ StateError::Damaged { .. }) => error,
+            Err(_) => return Ok(None),
         };
         let damaged = listing.damaged_after(store, partition, after.as_ref(), &error).await;
         let place = match damaged.clone() {

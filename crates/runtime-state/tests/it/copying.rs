@@ -7,7 +7,7 @@ use runtime_state::{
     Copied, CopyError, EncryptedStore, MemoryStore, OpenError, RedbStore, copy_store, open, read_store,
 };
 use runtime_testkit::block_on;
-use runtime_testkit::fakes::MapStore;
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
     Batch, BatchId, Cell, Durability, Fence, Key, Log, LogExtent, Seq, StateError, StateStore, Tail, Then,
@@ -189,6 +189,45 @@ fn a_copy_that_broke_off_is_refused_until_it_is_made_anew() {
         std::fs::remove_file(&path).unwrap();
         copy_store(&from, &RedbStore::open(&path).unwrap(), |_, _| {}).await.unwrap();
         assert_eq!(everything(&*open(&uri).await.unwrap()).await, everything(&from).await);
+    });
+}
+
+#[test]
+fn answers_that_get_lost_on_the_way_do_not_end_a_copy() {
+    block_on(async {
+        let (from, below) = (MemoryStore::new(), Arc::new(MemoryStore::new()));
+        fill(&from).await;
+        let mut n = 0;
+        let to = FaultyStore::new(Arc::clone(&below) as Arc<dyn StateStore>, move |_| {
+            n += 1;
+            [Fault::UnknownAfter, Fault::Pass, Fault::UnknownBefore, Fault::Unavailable, Fault::Pass][n % 5]
+        });
+        copy_store(&from, &to, |_, _| {}).await.unwrap();
+        assert_eq!(everything(&*below).await, everything(&from).await);
+
+        // But a target that stays away is told, and as what it is.
+        let to = FaultyStore::new(Arc::new(MemoryStore::new()), |_| Fault::Unavailable);
+        let told = copy_store(&from, &to, |_, _| {}).await;
+        assert!(matches!(told, Err(CopyError::To(StateError::Unavailable { .. }))), "{told:?}");
+        assert_eq!(to.commits(), 4);
+    });
+}
+
+#[test]
+fn who_comes_second_is_told_to_leave_the_copy_of_the_first_alone() {
+    block_on(async {
+        let (from, below) = (MemoryStore::new(), Arc::new(MemoryStore::new()));
+        fill(&from).await;
+        let first = Arc::clone(&below);
+        // The first one marks the store between the look of the second and its mark.
+        let to = FaultyStore::new(Arc::clone(&below) as Arc<dyn StateStore>, move |mark| {
+            let first = first.commit(Batch { id: BatchId(77), ..mark.clone() });
+            futures_util::FutureExt::now_or_never(first).unwrap().unwrap();
+            Fault::Pass
+        });
+        let told = copy_store(&from, &to, |_, _| {}).await.unwrap_err();
+        assert_eq!(told, CopyError::Raced);
+        assert!(!told.to_string().contains("delete"), "{told}");
     });
 }
 

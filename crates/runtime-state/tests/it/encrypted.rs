@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime_state::{
-    EncryptedStore, EncryptionError, KeyError, KeyRing, MemoryStore, Needed, OpenError, open,
+    EncryptedStore, EncryptionError, KeyError, KeyRing, MemoryStore, Needed, OpenError, RepairError, open,
+    repair_store, verify_store,
 };
 use runtime_testkit::block_on;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
     Batch, BatchId, Cell, Durability, Fence, Key, Limits, Log, Seq, StateError, StateStore, Then, Token, When,
@@ -211,12 +213,110 @@ fn old_values_are_read_as_long_as_their_key_is_there_and_it_is_told_which_are_ne
         };
         assert!(store.commit(still).await.is_ok());
         let needed = |cells, entries| Needed { cells, entries };
-        // Two cells and the mark; what was written since.
-        let expected = BTreeMap::from([(1, needed(3, 1)), (2, needed(1, 1))]);
+        // Two cells and the mark; what was written since, and the list of the keys.
+        let expected = BTreeMap::from([(1, needed(3, 1)), (2, needed(2, 1))]);
         assert_eq!(store.keys_needed().await.unwrap(), expected);
 
         let lost = EncryptedStore::open(Arc::clone(&below), parse(two)).await.unwrap_err();
         assert_eq!(lost, EncryptionError::MissingKey { id: 1 });
+    });
+}
+
+fn keys(text: &str) -> KeyRing {
+    let line = |id: &str| format!("{id} {}\n", id.repeat(64));
+    KeyRing::parse(&text.split(',').map(line).collect::<String>()).unwrap()
+}
+
+/// A store that two hosts share, one of which has no key 2; it is open there while the other one writes.
+async fn behind() -> (Arc<MemoryStore>, EncryptedStore<Arc<MemoryStore>>) {
+    let below = Arc::new(MemoryStore::new());
+    let behind = EncryptedStore::open(Arc::clone(&below), keys("1")).await.unwrap();
+    let ahead = EncryptedStore::open(Arc::clone(&below), keys("2,1")).await.unwrap();
+    write(&ahead, vec![], vec![put("new", "new"), Then::Append(log("l"), vec!["new".into()])]).await;
+    (below, behind)
+}
+
+#[test]
+fn who_lacks_the_key_that_writes_elsewhere_is_told_which_and_takes_nothing_for_damage() {
+    block_on(async {
+        let (below, behind) = behind().await;
+        let lacks = "needs key 2, which is not among those given";
+        for told in [
+            behind.get(&[key("new")]).await.map(drop),
+            behind.scan(&Key::all(HERE), None, 9).await.map(drop),
+            behind.read(&log("l"), Seq(1), 9).await.map(drop),
+            verify_store(&behind, |_| {}).await.map(drop),
+        ] {
+            let is_told = matches!(&told, Err(StateError::Unavailable { cause, .. }) if cause.to_string().contains(lacks));
+            assert!(is_told, "{told:?}");
+        }
+        // Damage beside it changes nothing: what is left of the store is not known.
+        write(&*below, vec![], vec![put("damaged", "in the clear")]).await;
+        let mut keep = |value| unreachable!("{value:?}");
+        let told = repair_store(&behind, &MemoryStore::new(), UnixMillis(0), &mut keep, &mut |_, _| {}).await;
+        assert!(matches!(told, Err(RepairError::Away(_))), "{told:?}");
+        assert!(told.unwrap_err().to_string().contains(lacks));
+
+        let refused = EncryptedStore::open(Arc::clone(&below), keys("1")).await.unwrap_err();
+        assert_eq!(refused, EncryptionError::MissingKey { id: 2 });
+        let both = EncryptedStore::open(below, keys("1,2")).await.unwrap();
+        assert_eq!(value(&both, "new").await.unwrap().unwrap(), "new");
+    });
+}
+
+#[test]
+fn a_key_that_never_wrote_is_damage_unless_the_store_is_older_than_its_list() {
+    block_on(async {
+        let (below, _) = behind().await;
+        let store = EncryptedStore::open(Arc::clone(&below), keys("2,1")).await.unwrap();
+        let mut sealed = value(&*below, "new").await.unwrap().unwrap().to_vec();
+        // The key's number, behind the fence tag, the magic, and three bytes.
+        sealed[16 + 7] = 9;
+        write(&*below, vec![], vec![put("new", sealed)]).await;
+        assert!(what(store.get(&[key("new")]).await).contains("needs key 9"));
+
+        let marks = Partition { pool: Pool::new("runtime-state").unwrap(), index: 0 };
+        let list = Key::new(marks, "keys").unwrap();
+        let then = vec![Then::Delete(list)];
+        let (id, fence, when) = (BatchId(1 << 90), None, vec![]);
+        let older = Batch { id, partition: marks, fence, when, then, durability: Durability::Memory };
+        below.commit(older).await.unwrap();
+        let store = EncryptedStore::open(Arc::clone(&below), keys("2,1")).await.unwrap();
+        let told = store.get(&[key("new")]).await;
+        assert!(matches!(told, Err(StateError::Unavailable { .. })), "{told:?}");
+    });
+}
+
+#[test]
+fn what_a_later_version_encrypted_is_told_by_its_number_and_is_no_damage() {
+    block_on(async {
+        let marks = Partition { pool: Pool::new("runtime-state").unwrap(), index: 0 };
+        let list = Key::new(marks, "keys").unwrap();
+        // Its format, then its algorithm.
+        for (at, said) in [(4, "is encrypted in format 2,"), (5, "is encrypted by algorithm 2,")] {
+            let (below, store) = both().await;
+            write(&store, vec![], vec![put("a", "a")]).await;
+            let mut sealed = value(&*below, "a").await.unwrap().unwrap().to_vec();
+            sealed[16 + at] = 2;
+            write(&*below, vec![], vec![put("a", sealed)]).await;
+            // Nobody who writes so was here.
+            assert!(what(store.get(&[key("a")]).await).contains(said));
+
+            let names = below.get(std::slice::from_ref(&list)).await.unwrap().pop().flatten().unwrap();
+            let mut names = names.value.to_vec();
+            names[at] = 2;
+            let (id, fence, when) = (BatchId(1 << 91), None, vec![]);
+            let then = vec![Then::Put(list.clone(), names.into())];
+            let later = Batch { id, partition: marks, fence, when, then, durability: Durability::Memory };
+            below.commit(later).await.unwrap();
+            let told = store.get(&[key("a")]).await;
+            let is_told = matches!(&told, Err(StateError::Unavailable { cause, .. }) if cause.to_string().contains(said));
+            assert!(is_told, "{told:?}");
+            let refused = EncryptedStore::open(below, ring()).await.unwrap_err();
+            let later =
+                [EncryptionError::Newer { found: 2, known: 1 }, EncryptionError::Algorithm { found: 2 }];
+            assert!(later.contains(&refused), "{refused:?}");
+        }
     });
 }
 

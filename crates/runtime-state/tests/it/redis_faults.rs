@@ -214,6 +214,41 @@ fn settings_that_promise_less_are_noticed_and_disk_is_refused_until_they_are_set
     });
 }
 
+/// The level that a commit answers is in what is sent, and that may wait for the server to come back.
+#[test]
+fn what_waited_for_a_server_that_gives_less_by_now_is_not_called_disk() {
+    block_on(async {
+        let server = RedisServer::start();
+        let way = CutProxy::before(&server.socket());
+        // Nothing but a new connection makes it look again.
+        let long = Duration::from_secs(60);
+        let store = through(&way, RedisOptions { connect: long, reply: long, check: long, ..hasty() });
+        let disk = |n: u128| Batch { durability: Durability::Disk, ..batch(n, vec![Then::Add(key("n"), 1)]) };
+        server.say(&["CONFIG", "SET", "appendfsync", "everysec"]);
+        let pid = Pid::from_raw(server.pid() as i32).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let mut lost = store.commit(disk(1));
+        assert!(futures_util::poll!(&mut lost).is_pending());
+        way.cut();
+        // Once it is told, nothing more is sent on the old connection.
+        assert!(lost.await.is_err());
+        let mut waiting: Vec<_> = (2..200).map(|n| store.commit(disk(n))).collect();
+        for commit in &mut waiting {
+            assert!(futures_util::poll!(commit).is_pending());
+        }
+        kill_process(pid, Signal::CONT).unwrap();
+        for commit in waiting {
+            match commit.await {
+                Err(StateError::Unavailable { cause, .. }) => {
+                    assert!(cause.to_string().contains("`appendfsync` is `everysec`"), "{cause}");
+                }
+                other => unreachable!("{other:?}"),
+            }
+        }
+        assert!(value(&store, "n").await.is_none_or(|n| n == "1"), "what is refused is not written");
+    });
+}
+
 #[test]
 fn a_server_that_is_full_writes_nothing_reads_and_deletes() {
     block_on(async {

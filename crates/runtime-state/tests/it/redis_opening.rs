@@ -5,10 +5,12 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 
-use runtime_state::{OpenError, RedisOptions, RedisStore, open};
+use runtime_state::{OpenError, RedisOptions, RedisStore, open, without_password};
 use runtime_testkit::block_on;
 use runtime_testkit::peers::RedisServer;
-use runtime_traits::store::{Batch, Durability, Sharing, StateError, StateStore};
+use runtime_traits::partition::{Partition, Pool};
+use runtime_traits::store::{Batch, Durability, Key, Sharing, StateError, StateStore, Then};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::redb_faults::{HERE, put};
 use crate::redis_fixtures::let_ann;
@@ -197,4 +199,128 @@ fn a_user_who_may_not_do_what_a_store_does_is_told_what() {
     server.say(&["ACL", "SETUSER", "ann", "reset", "on", ">right", "~other:*", "+@all"]);
     let error = RedisStore::open(&uri).unwrap_err();
     assert!(matches!(error, OpenError::Forbidden { .. }), "{error:?}");
+}
+
+/// A cell of the marks, as a copy that broke off leaves one.
+async fn mark_as_half_copied(store: &dyn StateStore) {
+    let partition = Partition { pool: Pool::new("runtime-state").unwrap(), index: 1 };
+    let mark = Then::Put(Key::new(partition, "copying").unwrap(), "copying".into());
+    store.commit(Batch { partition, then: vec![mark], ..put("x", 900) }).await.unwrap();
+}
+
+#[test]
+fn no_error_of_a_store_that_is_there_shows_a_password() {
+    block_on(async {
+        let server = RedisServer::start();
+        server.say(&["ACL", "SETUSER", "ann", "on", ">secret", "~*", "&*", "+@all"]);
+        let plain = |database: u32| format!("redis://ann:secret@127.0.0.1:{}/{database}", server.port());
+        let folder = tempfile::tempdir().unwrap();
+        let keys = |name: &str, digit: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("1 {}\n", digit.repeat(64))).unwrap();
+            format!("file:{}", path.display())
+        };
+        let (right, wrong) = (keys("right", "1"), keys("wrong", "2"));
+        open(&format!("encrypted:{right},{}", plain(1))).await.unwrap();
+        mark_as_half_copied(&*open(&plain(2)).await.unwrap()).await;
+        server.say(&["SET", "ar:{runtime-state.0}:cells", "no hash"]);
+
+        let encrypted = open(&plain(1)).await.unwrap_err();
+        assert!(matches!(encrypted, OpenError::Encrypted { .. }), "{encrypted:?}");
+        let other_keys = open(&format!("encrypted:{wrong},{}", plain(1))).await.unwrap_err();
+        assert!(matches!(other_keys, OpenError::Encryption { .. }), "{other_keys:?}");
+        let half = open(&plain(2)).await.unwrap_err();
+        assert!(matches!(half, OpenError::HalfCopied { .. }), "{half:?}");
+        let unreadable = open(&plain(0)).await.unwrap_err();
+        assert!(matches!(unreadable, OpenError::Unreadable { .. }), "{unreadable:?}");
+        for error in [encrypted, other_keys, half, unreadable] {
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("secret"), "{text}");
+            assert!(text.contains(&format!("redis://…@127.0.0.1:{}/", server.port())), "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_uri_is_shown_without_its_password_also_below_an_encryption() {
+    for (uri, shown) in [
+        ("encrypted:env:K,redis://ann:secret@host/1", "encrypted:env:K,redis://…@host/1"),
+        ("encrypted:file:a,b,redis+unix:///s?pass=secret", "encrypted:file:a,b,redis+unix:///s?…"),
+        ("encrypted:secret,redis://host", "encrypted:…,redis://host"),
+        ("encrypted:secret", "encrypted:…"),
+        ("encrypted:env:K,redb:a@b", "encrypted:env:K,redb:a@b"),
+    ] {
+        assert_eq!(without_password(uri), shown);
+    }
+}
+
+#[test]
+fn whatever_store_there_is_can_be_encrypted() {
+    block_on(async {
+        let server = RedisServer::start();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("a,redb-like/keys");
+        std::fs::create_dir(keys.parent().unwrap()).unwrap();
+        std::fs::write(&keys, format!("1 {}\n", "5e".repeat(32))).unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        for below in [
+            "memory:".to_owned(),
+            format!("redb:{}", file("a.redb")),
+            format!("sled:{}", file("a.sled")),
+            format!("redis://127.0.0.1:{}/1", server.port()),
+            server.uri(2),
+        ] {
+            let uri = format!("encrypted:file:{},{below}", keys.display());
+            let store = open(&uri).await.unwrap_or_else(|error| unreachable!("{uri}: {error}"));
+            assert!(store.profile().name.starts_with("encrypted "), "{uri}");
+            let batch = Batch { durability: Durability::Memory, ..put("a", 1) };
+            assert!(store.commit(batch).await.is_ok(), "{uri}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_evicts_is_refused_also_where_its_settings_may_not_be_read() {
+    let server = RedisServer::start_with(&["maxmemory-policy", "allkeys-lru"]);
+    server.say(&["ACL", "SETUSER", "ann", "on", ">right", "~ar:*", "+@all", "-config"]);
+    let error = RedisStore::open(&format!("redis://ann:right@127.0.0.1:{}", server.port())).unwrap_err();
+    assert!(matches!(&error, OpenError::Evicts { policy, .. } if policy == "allkeys-lru"), "{error:?}");
+}
+
+#[test]
+fn a_node_of_a_cluster_is_refused_as_one() {
+    let server = RedisServer::start_with(&["cluster-enabled", "yes"]);
+    let error = refused(&format!("redis+unix://{}", server.socket().display()));
+    assert!(matches!(error, OpenError::Cluster { .. }), "{error:?}");
+    assert!(error.to_string().contains("`cluster-enabled no`"), "{error}");
+}
+
+#[test]
+fn a_server_that_cannot_rewrite_its_file_is_told_as_that_and_used_when_it_can() {
+    let server = RedisServer::start();
+    let (files, aside) = (server.folder().join("appendonlydir"), server.folder().join("aside"));
+    std::fs::rename(&files, &aside).unwrap();
+    std::fs::write(&files, "no folder").unwrap();
+    let options = RedisOptions { rewrite: Duration::from_secs(5), ..RedisOptions::default() };
+    let error = RedisStore::open_with(&server.uri(0), options.clone()).unwrap_err();
+    assert!(matches!(error, OpenError::NotRewritten { .. }), "{error:?}");
+    assert!(error.to_string().contains("make room on its disk"), "{error}");
+    std::fs::remove_file(&files).unwrap();
+    std::fs::rename(&aside, &files).unwrap();
+    RedisStore::open_with(&server.uri(0), options).unwrap();
+}
+
+#[test]
+fn who_opens_a_store_by_its_uri_blocks_no_thread_while_the_server_is_silent() {
+    block_on(async {
+        let server = RedisServer::start();
+        let pid = Pid::from_raw(server.pid() as i32).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let uri = server.uri(0);
+        let mut opening = Box::pin(open(&uri));
+        let polled = futures_util::poll!(&mut opening);
+        kill_process(pid, Signal::CONT).unwrap();
+        assert!(polled.is_pending(), "it waited for the server: {polled:?}");
+        opening.await.unwrap();
+    });
 }

@@ -46,7 +46,7 @@ pub struct LogExtent {
 /// - `one-partition`: a batch over two partitions is refused by every store, also where it would work.
 /// - `primary`: a shared store never reads from a replica.
 #[async_trait]
-pub trait StateStore: fmt::Debug + Send + Sync + 'static {
+pub trait StateStore: fmt::Debug + Send + Sync {
     /// The cells at `keys`, all of one partition, in one round trip and in their order.
     ///
     /// # Errors
