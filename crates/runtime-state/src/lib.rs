@@ -22,6 +22,7 @@ mod redis_store;
 mod rekey;
 mod repair;
 mod scrubber;
+mod sense;
 #[cfg(feature = "sled")]
 mod sled_store;
 mod state_manager;
