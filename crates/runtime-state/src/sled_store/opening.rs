@@ -92,7 +92,7 @@ impl Opening {
     /// Removes what a process that was killed while it opened the store has left.
     fn clear_leftovers(&self) -> Result<(), OpenError> {
         let of = |error| of_io(&self.folder, error);
-        let never_made = self.mark.synced() == 0;
+        let never_made = self.mark.at_least() == 0;
         if !never_made && !self.folder.join("db").exists() {
             return Err(self.damaged("its file `db` is missing".to_owned()));
         }
@@ -114,7 +114,7 @@ impl Opening {
     fn load(&self, db: &Db) -> Result<Known, OpenError> {
         let of = |error: sled::Error| self.of(error.into());
         let Some(row) = db.get(layout::STORE).map_err(of)? else {
-            return if self.mark.synced() == 0 { self.create(db) } else { Err(self.shorter(0)) };
+            return if self.mark.at_least() == 0 { self.create(db) } else { Err(self.shorter(0)) };
         };
         let damaged = |what: &str| self.damaged(format!("the row of {what}"));
         let mut known = Known::from_row(&row).map_err(|_| damaged("the store"))?;

@@ -171,6 +171,28 @@ fn a_mark_or_a_log_that_is_gone_is_missed() {
     }
 }
 
+/// The process was killed before anything but the store's first row was synced.
+#[test]
+fn a_damaged_claim_never_takes_the_log_away() {
+    block_on(async {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("agents.sled");
+        let store = SledStore::open(&path).unwrap();
+        store.commit(Batch { durability: Durability::Process, ..put("a", 1) }).await.unwrap();
+        for (n, slot) in [4_096_u64, 8_192].into_iter().enumerate() {
+            let killed = home.path().join(n.to_string());
+            copy(&path, &killed);
+            let mark = fs::OpenOptions::new().read(true).write(true).open(killed.join(MARK)).unwrap();
+            let mut byte = [0];
+            mark.read_exact_at(&mut byte, slot + 5).unwrap();
+            mark.write_all_at(&[byte[0] ^ 4], slot + 5).unwrap();
+            SledStore::forget_start(&killed).unwrap();
+            let store = SledStore::open(&killed).unwrap();
+            assert_eq!(value(&store, "a").await.as_deref(), Some("1"), "claim {n} is damaged");
+        }
+    });
+}
+
 /// A process may be killed while it makes the store, and while it opens it.
 #[test]
 fn what_a_killed_process_left_half_made_is_made_anew() {
