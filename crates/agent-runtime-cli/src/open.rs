@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
-use agent_runtime::stores::TracedStore;
+use agent_runtime::stores::{TracedStore, open_to_salvage};
 use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
 
 use tokio::time::sleep;
@@ -33,9 +33,21 @@ pub(crate) async fn store<T>(
     screen: &Screen,
     served: impl Fn() -> Result<Option<T>, CliError>,
 ) -> Result<Opened<T>, CliError> {
+    store_for(uri, screen, served, false).await
+}
+
+/// As [`store`]; `to_salvage`: to read what is left of it.
+pub(crate) async fn store_for<T>(
+    uri: &StoreUri,
+    screen: &Screen,
+    served: impl Fn() -> Result<Option<T>, CliError>,
+    to_salvage: bool,
+) -> Result<Opened<T>, CliError> {
     let mut left = PATIENCE;
     loop {
-        let path = match open_store(&uri.address()).await {
+        let address = uri.address();
+        let opened = if to_salvage { open_to_salvage(&address).await } else { open_store(&address).await };
+        let path = match opened {
             Ok(store) => return Ok(Opened::Here(TracedStore::where_heard(store))),
             Err(OpenError::InUse { path }) => path,
             Err(error) => return Err(error.into()),

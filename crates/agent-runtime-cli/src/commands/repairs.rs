@@ -14,7 +14,7 @@ use agent_runtime::stores::{
 use agent_runtime::{Clock, SystemClock};
 use serde_json::json;
 
-use super::stores::{amount, existing, opened};
+use super::stores::{amount, left_of, opened};
 use crate::args::RepairArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -30,7 +30,7 @@ pub(super) async fn repair(screen: &Screen, args: &RepairArgs) -> Result<Exit, C
         (None, Some(path)) => beside(path),
         (None, None) => return Err(CliError::NoQuarantine { store: into.to_string() }),
     };
-    let from = existing(screen, uri).await?;
+    let from = left_of(screen, uri).await?;
     let made = into.path().filter(|path| !path.exists()).map(Path::to_owned);
     let to = opened(screen, into).await?;
     let mut lines = Lines::create(&aside)?;
@@ -127,7 +127,7 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Writes what can be read of a store as lines of JSON.
 pub(super) async fn export(screen: &Screen, uri: &StoreUri, to: &Path) -> Result<Exit, CliError> {
-    let store = existing(screen, uri).await?;
+    let store = left_of(screen, uri).await?;
     let mut out = Out::create(to)?;
     let bar = Progress::begin(screen, &format!("exporting {uri}"));
     let done = export_store(&*store, &mut |line| out.write(&line)).await;

@@ -63,7 +63,8 @@ impl Opening {
         self.mark.claim_synced(known.count).map_err(of_sync)?;
         let contents = known.contents();
         let partitions: Vec<_> = known.parts.keys().copied().collect();
-        let open = Open::new(db, disk, Arc::clone(&self.mark), Arc::clone(&self.rim), known);
+        let (mark, rim) = (Arc::clone(&self.mark), Arc::clone(&self.rim));
+        let open = Open::new(db, disk, mark, rim, known, self.options.salvage);
         if integrity == Integrity::Everything {
             for partition in partitions {
                 if !open.is_whole(partition).map_err(|trouble| self.of(trouble))? {
