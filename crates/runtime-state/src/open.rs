@@ -51,6 +51,18 @@ pub enum OpenError {
         /// The newest format of this build.
         known: u64,
     },
+    /// An earlier version of the database wrote the file, and this one does not read that any more.
+    #[error(
+        "the file `{}` has format {found} of redb, which this program does not read any more: \
+         open it with the older version that wrote it and copy it from there, or choose another path",
+        path.display()
+    )]
+    Older {
+        /// The store.
+        path: PathBuf,
+        /// The format of its file.
+        found: u64,
+    },
     /// The file is something else.
     #[error("`{}` is not a store of Agent Runtime ({cause}): choose another path, or move the file away", path.display())]
     Foreign {

@@ -24,6 +24,17 @@ use crate::{Integrity, OpenError};
 /// Gives the bytes to work on; called again when the file has to be opened anew.
 pub(super) type Open = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
 
+/// How a file of redb begins.
+const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
+/// Where the versions of its format are: one in each of the two places for the last commit.
+const VERSIONS: [usize; 2] = [64, 192];
+const HEADER: usize = 320;
+/// The newest that the redb of this build reads.
+const KNOWN_FILE: u8 = 3;
+
+/// How the name of a store ends that is being made.
+const NEW: &str = ".new";
+
 /// How to open the store, at first and after an I/O error.
 pub(super) struct Opening {
     path: PathBuf,
@@ -38,7 +49,8 @@ impl Opening {
     }
 
     fn try_open(&self, integrity: Integrity) -> Result<(Database, Contents), OpenError> {
-        let backend = (self.open)().map_err(|error| of_io(&self.path, error))?;
+        let backend = (self.open)().map_err(|error| self.of_file(error))?;
+        self.refuse_newer(&*backend)?;
         let database = redb::Builder::new()
             .set_cache_size(self.options.cache)
             .set_check_integrity_on_open(integrity == Integrity::Everything)
@@ -47,6 +59,38 @@ impl Opening {
         match tables::prepare(&database) {
             Ok(contents) => Ok((database, contents)),
             Err(unusable) => Err(self.of_unusable(unusable)),
+        }
+    }
+
+    /// redb itself says of a file of a later version that it is damaged.
+    fn refuse_newer(&self, backend: &dyn StorageBackend) -> Result<(), OpenError> {
+        let of = |error| of_io(&self.path, error);
+        let mut header = [0; HEADER];
+        if backend.len().map_err(of)? < HEADER as u64 {
+            return Ok(());
+        }
+        backend.read(0, &mut header).map_err(of)?;
+        if !header.starts_with(&MAGIC) {
+            return Ok(());
+        }
+        // A damaged byte is in one of them only.
+        match VERSIONS.map(|at| header[at]) {
+            [found, other] if found == other && found > KNOWN_FILE => {
+                let (path, found, known) = (self.path.clone(), found.into(), KNOWN_FILE.into());
+                Err(OpenError::Newer { path, found, known })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of_file(&self, error: io::Error) -> OpenError {
+        let path = self.path.clone();
+        match error.kind() {
+            io::ErrorKind::IsADirectory => OpenError::Foreign {
+                path,
+                cause: Cause::says("a folder, and a store of redb is a file; `sled:PATH` opens a folder"),
+            },
+            _ => of_io(&path, error),
         }
     }
 
@@ -65,7 +109,7 @@ impl Opening {
         match error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse { path },
             redb::Error::Io(error) => of_io(&path, error),
-            redb::Error::UpgradeRequired(_) => OpenError::Foreign { path, cause: Cause::of(&error) },
+            redb::Error::UpgradeRequired(found) => OpenError::Older { path, found: found.into() },
             _ => OpenError::Damaged { path, cause: Cause::of(&error) },
         }
     }
