@@ -76,9 +76,17 @@ pub(crate) async fn runtime(
     keep_runs: Option<KeepRuns>,
     scrub: Option<ScrubRate>,
     at_rest: bool,
+    screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
+    if let Some(asked) = durability.filter(|asked| *asked > best) {
+        let (asked, best) = (of(asked), of(best));
+        let note = format!(
+            "note: the fleet file asks for the durability `{asked}`, and this store gives `{best}` at most"
+        );
+        screen.say(screen.paint_err().dim(note));
+    }
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
@@ -91,4 +99,13 @@ pub(crate) async fn runtime(
     });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
+}
+
+/// A level, as fleet files name it.
+fn of(level: Durability) -> &'static str {
+    match level {
+        Durability::Memory => "memory",
+        Durability::Process => "process",
+        Durability::Disk => "disk",
+    }
 }

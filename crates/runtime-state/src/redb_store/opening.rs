@@ -11,7 +11,7 @@ use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 use runtime_traits::error::Cause;
 use runtime_traits::guard::Guard;
-use runtime_traits::store::StateError;
+use runtime_traits::store::{Durability, StateError};
 
 use super::backend::Watched;
 use super::group;
@@ -121,6 +121,7 @@ impl Engine for Opening {
     type Error = redb::Error;
 
     const NAME: &'static str = "redb";
+    const BEST: Durability = Durability::Disk;
 
     fn path(&self) -> &Path {
         &self.path

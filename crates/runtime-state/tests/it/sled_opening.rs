@@ -5,11 +5,11 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use runtime_state::{Integrity, OpenError, SledOptions, SledStore};
 use runtime_testkit::block_on;
-use runtime_traits::store::{Batch, Durability, StateStore};
+use runtime_traits::store::{Batch, Durability, Key, StateStore, Then};
 use rustix::process::Uid;
 
 use crate::opening::text;
-use crate::redb_faults::{put, value};
+use crate::redb_faults::{HERE, put, value};
 use crate::sled_suite::copy;
 
 const MARK: &str = "agent-runtime.mark";
@@ -137,8 +137,12 @@ fn a_log_that_lost_its_end_is_refused_each_time_it_is_opened() {
         let store = SledStore::open(&path).unwrap();
         store.commit(put("a", 1)).await.unwrap();
         copy(&path, &early);
-        store.commit(put("a", 2)).await.unwrap();
-        // The mark of what came later, on the disk's word or on the system's alone.
+        // The mark of what came later, on the disk's word, for it is so much that it is synced, or on the system's alone.
+        let large = Then::Put(Key::new(HERE, "large").unwrap(), vec![1; 300_000].into());
+        store
+            .commit(Batch { then: vec![large], durability: Durability::Memory, ..put("a", 2) })
+            .await
+            .unwrap();
         let synced = fs::read(path.join(MARK)).unwrap();
         store.commit(Batch { durability: Durability::Process, ..put("a", 3) }).await.unwrap();
         let written = fs::read(path.join(MARK)).unwrap();
