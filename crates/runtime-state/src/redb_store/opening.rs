@@ -1,6 +1,6 @@
 //! From a path to an open database, and from each fault to its error.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,7 @@ use super::backend::Watched;
 use super::group;
 use super::options::RedbOptions;
 use super::tables::{self, KNOWN_FORMAT, Unusable};
+use crate::chance;
 use crate::group_commit::files::{OWNER_ONLY, of_io, sync_folder_of};
 use crate::group_commit::{Contents, Engine, Job, Ledger, Standing, Watch, Written};
 use crate::{Integrity, OpenError};
@@ -199,8 +200,12 @@ pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
 
 /// Makes an empty store, and gives it its name when it is on disk: redb does not open a file whose making was cut off.
 fn create(path: &Path) -> io::Result<()> {
-    let new = path.with_added_extension(format!("{}.new", std::process::id()));
-    let made = empty_store(&new).and_then(|()| name(&new, path));
+    clear_leftovers(path);
+    // Not the process's number: two processes in two containers may have the same one.
+    let unique = u64::from_le_bytes(chance::bytes());
+    let new = path.with_added_extension(format!("{unique:016x}{NEW}"));
+    // Held until it has its name, so that nobody takes it for a leftover.
+    let made = empty_store(&new).and_then(|_held| name(&new, path));
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => made.and(Err(error)),
         _ => made,
@@ -209,13 +214,38 @@ fn create(path: &Path) -> io::Result<()> {
     sync_folder_of(path)
 }
 
-fn empty_store(path: &Path) -> io::Result<()> {
+/// Removes what processes have left that were killed while they made the store, as far as it can. One that is being made
+/// is locked.
+fn clear_leftovers(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_leftover(entry.file_name().as_encoded_bytes(), name.as_encoded_bytes())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // Another one may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file is one that [`create`] makes for the store `name`: of this version, or of one that took the process's
+/// number.
+fn is_leftover(file: &[u8], name: &[u8]) -> bool {
+    let unique = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"."));
+    let unique = unique.and_then(|rest| rest.strip_suffix(NEW.as_bytes()));
+    unique.is_some_and(|unique| !unique.is_empty() && unique.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn empty_store(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
+    let file = options.read(true).write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
+    file.lock()?;
     let backend = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
     let made = redb::Builder::new().create_with_backend(backend).map_err(redb::Error::from);
     match made.and_then(|database| Ok(database.close()?)) {
-        Ok(()) => file.sync_all(),
+        Ok(()) => file.sync_all().map(|()| file),
         Err(redb::Error::Io(error)) => Err(error),
         Err(other) => Err(io::Error::other(other)),
     }
