@@ -386,18 +386,30 @@ fn more_requests_than_the_queue_takes_are_refused_at_once() {
         let store = RedisStore::open_with(&server.uri(0), RedisOptions { queue: 4, ..hasty() }).unwrap();
         let pid = Pid::from_raw(server.pid() as i32).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
-        let mut refused = 0;
-        let mut commits = Vec::new();
-        // At most 16 groups of 128 are on their way, and four wait.
+        let mut refused = Vec::new();
+        let mut waiting = Vec::new();
+        // At most 16 groups of 128 are on their way, one is being made up, and four wait.
         for n in 0..3_000 {
             let mut commit = store.commit(put(&n.to_string(), n));
-            if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut commit) {
-                assert!(matches!(answer, Err(StateError::Unavailable { .. })), "{answer:?}");
-                refused += 1;
+            match futures_util::poll!(&mut commit) {
+                std::task::Poll::Ready(answer) => {
+                    assert!(matches!(answer, Err(StateError::Unavailable { .. })), "{answer:?}");
+                    refused.push(key(&n.to_string()));
+                }
+                std::task::Poll::Pending => waiting.push(commit),
             }
-            commits.push(commit);
         }
-        assert!(refused > 0);
+        assert!(waiting.len() <= 17 * 128 + 4, "{} are waiting", waiting.len());
         kill_process(pid, Signal::CONT).unwrap();
+        for commit in waiting {
+            let answer = commit.await;
+            let is_known = !matches!(answer, Err(StateError::Conflict { .. } | StateError::Damaged { .. }));
+            assert!(is_known, "{answer:?}");
+        }
+        insist(&store, &put("after", 1)).await.unwrap();
+        for keys in refused.chunks(100) {
+            let there = store.get(keys).await.unwrap();
+            assert!(there.iter().all(Option::is_none), "what was refused was written");
+        }
     });
 }
