@@ -204,7 +204,7 @@ fn a_lost_row_costs_itself_and_is_told_once_for_each_list() {
         let uri = format!("sled:{}", path.display());
         // Whoever works with it is told, and sees nothing of the partition.
         let strict = runtime_state::open(&uri).await.unwrap();
-        assert!(matches!(strict.get(&[head.clone()]).await, Err(StateError::Damaged { .. })));
+        assert!(matches!(strict.get(std::slice::from_ref(&head)).await, Err(StateError::Damaged { .. })));
         let verified = read_store(&*strict, |_| {}).await.unwrap();
         // Its name is in another partition.
         assert_eq!((verified.cells, verified.damaged), (1, 2), "{:?}", verified.damages);

@@ -92,10 +92,13 @@ async fn something_behind_the_end_is_seen() {
     assert_eq!(there.count().await, 0);
 }
 
+/// What is changed in a saved conversation, so that its numbers make no sense.
+type Change = fn(&mut SavedSession);
+
 /// A file whose every hash is right, and whose numbers are not.
 #[tokio::test]
 async fn a_file_whose_numbers_make_no_sense_leaves_no_snapshot() {
-    let changes: [(&str, fn(&mut SavedSession)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("ends at a message", |saved| saved.head.as_mut().unwrap().last = Seq(3)),
         ("ends at no message", |saved| saved.head.as_mut().unwrap().last = Seq(u64::MAX)),
         ("does not follow", |saved| saved.open[0].first = u64::MAX - 1),
