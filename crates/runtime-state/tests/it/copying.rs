@@ -90,11 +90,10 @@ fn a_store_is_copied_with_all_its_numbers_between_any_two_sorts() {
         let redb = |name: &str| RedbStore::open(folder.path().join(name)).unwrap();
         let server = RedisServer::start();
 
-        let steps: [Arc<dyn StateStore>; 8] = [
+        let steps: [Arc<dyn StateStore>; 7] = [
             Arc::new(redb("a")),
             Arc::new(SledStore::open(folder.path().join("c")).unwrap()),
             Arc::new(RedisStore::open(&server.uri(0)).unwrap()),
-            Arc::new(EncryptedStore::open(RedisStore::open(&server.uri(1)).unwrap(), ring()).await.unwrap()),
             Arc::new(EncryptedStore::open(redb("b"), ring()).await.unwrap()),
             Arc::new(EncryptedStore::open(MemoryStore::new(), ring()).await.unwrap()),
             Arc::new(MapStore::new()),
