@@ -300,7 +300,7 @@ impl CliError {
             | Self::Repair(RepairError::Copy(error)) => of_copy(error),
             Self::Rekey(RekeyError::Open(error)) => of_open(error),
             Self::Rekey(RekeyError::Keys { source, .. }) => of_keys(source),
-            Self::Rekey(RekeyError::Swap { .. })
+            Self::Rekey(RekeyError::Swap { .. } | RekeyError::Unsynced { .. })
             | Self::Verify(_)
             | Self::Repair(_)
             | Self::Export(_)

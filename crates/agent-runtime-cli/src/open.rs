@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
-use agent_runtime::stores::TracedStore;
+use agent_runtime::stores::{TracedStore, open_to_salvage};
 use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
 
 use tokio::time::sleep;
@@ -46,9 +46,21 @@ pub(crate) async fn store<T>(
     screen: &Screen,
     served: impl Fn() -> Result<Option<T>, CliError>,
 ) -> Result<Opened<T>, CliError> {
+    store_for(uri, screen, served, false).await
+}
+
+/// As [`store`]; `to_salvage`: to read what is left of it.
+pub(crate) async fn store_for<T>(
+    uri: &StoreUri,
+    screen: &Screen,
+    served: impl Fn() -> Result<Option<T>, CliError>,
+    to_salvage: bool,
+) -> Result<Opened<T>, CliError> {
     let mut left = PATIENCE;
     loop {
-        let path = match open_store(&uri.address()).await {
+        let address = uri.address();
+        let opened = if to_salvage { open_to_salvage(&address).await } else { open_store(&address).await };
+        let path = match opened {
             Ok(store) => return Ok(Opened::Here(TracedStore::where_heard(store))),
             Err(OpenError::InUse { path }) => path,
             Err(error) => return Err(error.into()),
@@ -77,9 +89,17 @@ pub(crate) async fn runtime(
     keep_runs: Option<KeepRuns>,
     scrub: Option<ScrubRate>,
     at_rest: bool,
+    screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
+    if let Some(asked) = durability.filter(|asked| *asked > best) {
+        let (asked, best) = (of(asked), of(best));
+        let note = format!(
+            "note: the fleet file asks for the durability `{asked}`, and this store gives `{best}` at most"
+        );
+        screen.say(screen.paint_err().dim(note));
+    }
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
@@ -92,4 +112,13 @@ pub(crate) async fn runtime(
     });
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
+}
+
+/// A level, as fleet files name it.
+fn of(level: Durability) -> &'static str {
+    match level {
+        Durability::Memory => "memory",
+        Durability::Process => "process",
+        Durability::Disk => "disk",
+    }
 }

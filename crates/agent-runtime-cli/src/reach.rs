@@ -49,7 +49,7 @@ impl Reached {
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = keep_runs(fleet.as_ref());
         // A command is over before a pass would begin.
-        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest).await?;
+        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

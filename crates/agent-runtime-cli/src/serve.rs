@@ -74,7 +74,7 @@ struct Up {
 /// [`CliError`] when it cannot begin, or the store fails at the end.
 pub async fn serve(server: Server, screen: &Screen, signals: &mut Signals) -> Result<Exit, CliError> {
     let up = tokio::select! {
-        up = server.start() => up?,
+        up = server.start(screen) => up?,
         signal = signals.next() => return Ok(Exit::Signal(signal)),
     };
     up.tell(screen)?;
@@ -98,7 +98,7 @@ pub async fn serve(server: Server, screen: &Screen, signals: &mut Signals) -> Re
 }
 
 impl Server {
-    async fn start(self) -> Result<Up, CliError> {
+    async fn start(self, screen: &Screen) -> Result<Up, CliError> {
         // Where it shall listen is asked first: nothing is resumed by a server that nobody can reach.
         let mut listeners = Listeners::none();
         if let Some(address) = self.http {
@@ -114,6 +114,7 @@ impl Server {
             self.fleet.keep_runs,
             self.fleet.scrub,
             false,
+            screen,
         )
         .await?;
         let applied = match self.fleet.apply(runtime.as_runtime()).await {

@@ -20,7 +20,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use runtime_traits::error::Cause;
-use runtime_traits::store::{Batch, Committed, Durability, Sharing, StateError, StoreProfile};
+use runtime_traits::store::{Batch, Committed, Sharing, StateError, StoreProfile};
 use tokio::runtime::Handle;
 
 use crate::OpenError;
@@ -36,9 +36,6 @@ pub(crate) use watch::{Act, Watch, is_full};
 pub(crate) use weigh::{Outcome, Rows, weigh_all};
 
 pub use integrity::Integrity;
-
-/// The most durable that an embedded store gives.
-pub(crate) const BEST: Durability = Durability::Disk;
 
 /// An open store: whoever holds it reads and commits. Dropped, it writes what is queued and closes the file.
 pub(crate) struct Committing<E: Engine> {
@@ -84,7 +81,7 @@ impl<E: Engine> Committing<E> {
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed, StateError> {
-        admission::admit(&batch, admission::LIMITS, BEST)?;
+        admission::admit(&batch, admission::LIMITS, E::BEST)?;
         let (reply, caller) = answers::pair();
         // From here on the batch is the committer's: a caller that goes away changes nothing.
         match self.shared.queue.push(Job { batch, reply }) {
@@ -106,7 +103,7 @@ impl<E: Engine> Committing<E> {
     pub(crate) fn profile(&self) -> StoreProfile {
         StoreProfile {
             name: E::NAME.to_owned(),
-            best: BEST,
+            best: E::BEST,
             sharing: Sharing::Single,
             limits: admission::LIMITS,
         }

@@ -23,6 +23,7 @@ mod redis_store;
 mod rekey;
 mod repair;
 mod scrubber;
+mod sense;
 #[cfg(feature = "sled")]
 mod sled_store;
 mod state_manager;
@@ -41,7 +42,7 @@ pub use live::{Live, LiveProblem, LiveSort, check_live};
 pub use memory::MemoryStore;
 #[cfg(feature = "encrypted")]
 pub use open::open_encrypted;
-pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, without_password};
+pub use open::{OpenError, SCHEMES, check_pages, keys_and_store, open, open_to_salvage, without_password};
 #[cfg(feature = "redb")]
 pub use redb_store::{RedbOptions, RedbStore};
 #[cfg(feature = "redis")]

@@ -51,6 +51,18 @@ pub enum OpenError {
         /// The newest format of this build.
         known: u64,
     },
+    /// An earlier version of the database wrote the file, and this one does not read that any more.
+    #[error(
+        "the file `{}` has format {found} of redb, which this program does not read any more: \
+         open it with the older version that wrote it and copy it from there, or choose another path",
+        path.display()
+    )]
+    Older {
+        /// The store.
+        path: PathBuf,
+        /// The format of its file.
+        found: u64,
+    },
     /// The file is something else.
     #[error("`{}` is not a store of Agent Runtime ({cause}): choose another path, or move the file away", path.display())]
     Foreign {
@@ -237,6 +249,14 @@ pub enum OpenError {
     },
 }
 
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Use,
+    /// To read what is left of it.
+    Salvage,
+}
+
 /// Opens the store that `uri` names: `memory:` for an empty one that ends with the process, `redb:PATH` for a file,
 /// `sled:PATH` for a folder, each created with the folders above it when it is missing, `redis://HOST` or `redis+unix:///PATH` for a server,
 /// `encrypted:KEYS,STORE` for one of these with encrypted values. KEYS is `file:PATH` or `env:NAME`, see
@@ -260,11 +280,24 @@ pub enum OpenError {
 /// # });
 /// ```
 pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+    open_for(uri, Purpose::Use).await
+}
+
+/// As [`open`], for who reads what is left of a store and writes nothing to it: of sled it shows what is left of a
+/// partition of which rows are lost, and says where something may be missing.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_salvage(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+    open_for(uri, Purpose::Salvage).await
+}
+
+async fn open_for(uri: &str, purpose: Purpose) -> Result<Arc<dyn StateStore>, OpenError> {
     #[cfg(feature = "encrypted")]
     if uri.starts_with("encrypted:") {
-        return Ok(Arc::new(open_encrypted(uri).await?));
+        return Ok(Arc::new(open_encrypted_for(uri, purpose).await?));
     }
-    match open_whole(uri).await? {
+    match open_whole(uri, purpose).await? {
         (_, Marks { encrypted: true, .. }) => Err(OpenError::Encrypted { uri: without_password(uri) }),
         (store, _) => Ok(store),
     }
@@ -276,11 +309,19 @@ pub async fn open(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
 /// As [`open`].
 #[cfg(feature = "encrypted")]
 pub async fn open_encrypted(uri: &str) -> Result<EncryptedStore<Arc<dyn StateStore>>, OpenError> {
+    open_encrypted_for(uri, Purpose::Use).await
+}
+
+#[cfg(feature = "encrypted")]
+async fn open_encrypted_for(
+    uri: &str,
+    purpose: Purpose,
+) -> Result<EncryptedStore<Arc<dyn StateStore>>, OpenError> {
     // What is no such URI may hold a key where it should name one.
     let unknown = || OpenError::UnknownScheme { uri: "encrypted:…".to_owned() };
     let (keys, base) = keys_and_store(uri).ok_or_else(unknown)?;
     let ring = KeyRing::read(keys)?;
-    let (store, _) = open_whole(base).await?;
+    let (store, _) = open_whole(base, purpose).await?;
     let opened = EncryptedStore::open(store, ring).await;
     let uri = without_password(base);
     opened.map_err(|source| OpenError::Encryption { uri, source })
@@ -334,8 +375,8 @@ pub fn keys_and_store(uri: &str) -> Option<(&str, &str)> {
 }
 
 /// Opens a store as it is, and refuses one that a copy broke off into.
-async fn open_whole(uri: &str) -> Result<(Arc<dyn StateStore>, Marks), OpenError> {
-    let store = open_base(uri).await?;
+async fn open_whole(uri: &str, purpose: Purpose) -> Result<(Arc<dyn StateStore>, Marks), OpenError> {
+    let store = open_base(uri, purpose).await?;
     let marks = Marks::of(&*store).await;
     let marks = marks.map_err(|source| OpenError::Unreadable { uri: without_password(uri), source })?;
     if marks.half_copied {
@@ -344,13 +385,21 @@ async fn open_whole(uri: &str) -> Result<(Arc<dyn StateStore>, Marks), OpenError
     Ok((store, marks))
 }
 
-async fn open_base(uri: &str) -> Result<Arc<dyn StateStore>, OpenError> {
+#[cfg_attr(
+    not(feature = "sled"),
+    expect(unused_variables, reason = "only sled's store is opened in two ways")
+)]
+async fn open_base(uri: &str, purpose: Purpose) -> Result<Arc<dyn StateStore>, OpenError> {
     match uri.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "redb")]
         Some(("redb", path)) if !path.is_empty() => Ok(Arc::new(crate::RedbStore::open(path)?)),
         #[cfg(feature = "sled")]
-        Some(("sled", path)) if !path.is_empty() => Ok(Arc::new(crate::SledStore::open(path)?)),
+        Some(("sled", path)) if !path.is_empty() => {
+            let salvage = purpose == Purpose::Salvage;
+            let options = crate::SledOptions { salvage, ..crate::SledOptions::default() };
+            Ok(Arc::new(crate::SledStore::open_with(path, options)?))
+        }
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss" | "redis+unix", _)) => Ok(Arc::new(crate::RedisStore::connect(uri).await?)),
         _ => Err(OpenError::UnknownScheme { uri: without_password(uri) }),

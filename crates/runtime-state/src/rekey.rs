@@ -1,17 +1,19 @@
 //! A file rewritten under another key.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::group_commit::files::sync_folder_of;
 use crate::{
     Copied, CopyError, CopyStep, EncryptedStore, EncryptionError, KeyRing, OpenError, RedbStore, copy_store,
 };
 
-/// Why a file was not rewritten. It is as it was.
+/// Why a file was not rewritten. Unless it says otherwise it is as it was.
 #[derive(Debug, Error)]
 pub enum RekeyError {
     /// The file, or the one beside it, cannot be opened.
@@ -28,6 +30,19 @@ pub enum RekeyError {
     /// The contents cannot be rewritten.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// The new file is in the place of the old one, and the system does not say that the folder is on the disk.
+    #[error(
+        "`{}` is rewritten, but the system does not say that its folder is on the disk: \
+         see that the disk is healthy, and look at the store before the power goes",
+        path.display()
+    )]
+    Unsynced {
+        /// The store.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The system does not put the new file in the place of the old one.
     #[error(
         "`{}` cannot be put in the place of the store: see that its folder is writable and has room",
@@ -60,8 +75,10 @@ pub async fn rekey(
     progress: impl FnMut(CopyStep, &Copied),
 ) -> Result<Copied, RekeyError> {
     let path = path.into();
-    let permissions = fs::metadata(&path).map(|data| data.permissions());
-    let permissions = permissions.map_err(|source| OpenError::Failed { path: path.clone(), source })?;
+    let failed = |source| OpenError::Failed { path: path.clone(), source };
+    // Behind a link is the file that is to be replaced, and not the link.
+    let path = fs::canonicalize(&path).map_err(failed)?;
+    let before = fs::metadata(&path).map_err(failed)?;
     let keys = |source| RekeyError::Keys { path: path.clone(), source };
     let from = EncryptedStore::open_to_read(RedbStore::open(&path)?, ring.clone()).await.map_err(keys)?;
     let aside = aside(&path);
@@ -74,14 +91,23 @@ pub async fn rekey(
     let copied = copy_store(&from, &to, progress).await?;
     // Closed before others can find it under its new name.
     drop(to);
-    fs::set_permissions(&aside, permissions).map_err(swap)?;
+    give_away(&aside, &before).map_err(swap)?;
     fs::rename(&aside, &path).map_err(swap)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new(".")));
-    folder.and_then(|folder| folder.sync_all()).map_err(swap)?;
+    let synced = sync_folder_of(&path);
+    synced.map_err(|source| RekeyError::Unsynced { path: path.clone(), source })?;
     // Held until here: nobody wrote to it meanwhile.
     drop(from);
     Ok(copied)
+}
+
+/// Gives a new file the owner, the group and the permissions of another one.
+fn give_away(file: &Path, as_of: &Metadata) -> io::Result<()> {
+    let now = fs::metadata(file)?;
+    if (now.uid(), now.gid()) != (as_of.uid(), as_of.gid()) {
+        chown(file, Some(as_of.uid()), Some(as_of.gid()))?;
+    }
+    // Afterwards: another owner takes bits away.
+    fs::set_permissions(file, as_of.permissions())
 }
 
 /// The file that the new store is made in.

@@ -34,8 +34,9 @@ pub use rim::Rim;
 
 /// A [`StateStore`] in one folder, by [sled](https://sled.rs).
 ///
-/// Commits are decided and written by one thread, up to 64 in a group with one sync of the log and one of the mark
-/// beside it. Reads wait for the group in flight. One process may have the folder open.
+/// Commits are decided and written by one thread, up to 64 in a group. Reads wait for the group in flight. One process may
+/// have the folder open. What it has acknowledged survives the end of the process; after a loss of power sled may not
+/// open its log any more, so that [`Durability::Disk`](runtime_traits::store::Durability::Disk) is refused.
 ///
 /// Dropping the store writes what is queued, closes the files and ends the thread; it blocks until that is done.
 ///
@@ -46,7 +47,7 @@ pub use rim::Rim;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let store = SledStore::open(folder.path().join("agents.sled"))?;
-/// assert_eq!(store.profile().best, Durability::Disk);
+/// assert_eq!(store.profile().best, Durability::Process);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SledStore {

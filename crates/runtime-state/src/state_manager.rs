@@ -27,12 +27,14 @@ use runtime_traits::runtime::RuntimeError;
 use runtime_traits::snapshot::{
     PartitionOwner, Save, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotSession, SnapshotView, Snapshots,
 };
-use runtime_traits::store::{Key, StateError, StateStore, Then, When};
+use runtime_traits::store::{Cell, Key, StateError, StateStore, Then, When};
 use uuid::Uuid;
 
 pub use unfenced::Unfenced;
 
-use frozen::{Frozen, info_of, manifest_in};
+use frozen::info_in;
+
+use crate::verify::listing::Listing;
 
 /// Makes, lists, compares and restores snapshots of agents, over any store.
 ///
@@ -74,14 +76,33 @@ impl StateManager {
         found: &mut Vec<SnapshotInfo>,
     ) -> Result<(), RuntimeError> {
         const PAGE: u32 = 100;
+        let mut limit_of_page = PAGE;
         while found.len() < limit {
-            let page = self.store.scan(under, after.as_ref(), PAGE).await?;
-            let is_last = page.len() < PAGE as usize;
+            let page = match self.store.scan(under, after.as_ref(), limit_of_page).await {
+                Ok(page) => page,
+                // The page is read again one by one, up to what is wrong with it.
+                Err(StateError::Damaged { .. }) if limit_of_page > 1 => {
+                    limit_of_page = 1;
+                    continue;
+                }
+                Err(error @ StateError::Damaged { .. }) => {
+                    after = Some(self.past_damaged(under, after, error).await?);
+                    limit_of_page = PAGE;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let is_last = page.len() < limit_of_page as usize;
             for (key, cell) in &page {
-                let manifest = manifest_in(key, cell)?;
-                let wanted = agent.is_none_or(|agent| manifest.agent == *agent);
-                if wanted && found.len() < limit {
-                    found.push(info_of(key, &manifest)?);
+                let info = match info_in(key, cell) {
+                    Ok(info) => info,
+                    Err(error) => {
+                        tracing::error!(snapshot = %key, %error, "a snapshot cannot be read and is not listed");
+                        continue;
+                    }
+                };
+                if agent.is_none_or(|agent| info.agent == *agent) && found.len() < limit {
+                    found.push(info);
                 }
             }
             match page.into_iter().next_back() {
@@ -90,6 +111,26 @@ impl StateManager {
             }
         }
         Ok(())
+    }
+
+    /// The key of the manifest behind `after` that the store does not show. What is wrong with more than that one is an
+    /// error.
+    async fn past_damaged(
+        &self,
+        under: &Key,
+        after: Option<Key>,
+        error: StateError,
+    ) -> Result<Key, RuntimeError> {
+        let (partition, before) = (under.partition, after.map_or(under.path.clone(), |after| after.path));
+        let found = Listing::Cells.damaged_after(&*self.store, partition, Some(&before), &error).await;
+        match found {
+            Some(path) if path.as_bytes().starts_with(under.path.as_bytes()) => {
+                let key = Key { partition, path };
+                tracing::error!(snapshot = %key, %error, "a snapshot cannot be read and is not listed");
+                Ok(key)
+            }
+            _ => Err(error.into()),
+        }
     }
 }
 
@@ -189,7 +230,10 @@ impl Snapshots for StateManager {
         state: &StateId,
         owner: &dyn PartitionOwner,
     ) -> Result<(), RuntimeError> {
-        let Frozen { key, revision, .. } = self.frozen(tenant, state).await?;
+        // Not its manifest, which may be damaged.
+        let key = keys::snapshot(tenant, state);
+        let cell = self.store.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        let Cell { revision, .. } = cell.ok_or(RuntimeError::UnknownState { state: *state })?;
         let when = vec![When::Revision(key.clone(), revision)];
         match owner.commit(key.partition, when, vec![Then::Delete(key)]).await {
             Ok(_) => Ok(()),

@@ -14,7 +14,7 @@ use agent_runtime::stores::{
 use agent_runtime::{Clock, SystemClock};
 use serde_json::json;
 
-use super::stores::{amount, existing, opened};
+use super::stores::{amount, left_of, opened};
 use crate::args::{Global, RepairArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -32,7 +32,7 @@ pub(super) async fn repair(screen: &Screen, global: &Global, args: &RepairArgs) 
         (None, None) => return Err(CliError::NoQuarantine { store: into.to_string() }),
     };
     open::may_take(&[uri, into], global.nobody_serves)?;
-    let from = existing(screen, uri).await?;
+    let from = left_of(screen, uri).await?;
     let made = into.path().filter(|path| !path.exists()).map(Path::to_owned);
     let to = opened(screen, into).await?;
     let mut lines = Lines::create(&aside)?;
@@ -135,7 +135,7 @@ pub(super) async fn export(
     to: &Path,
 ) -> Result<Exit, CliError> {
     open::may_take(&[uri], global.nobody_serves)?;
-    let store = existing(screen, uri).await?;
+    let store = left_of(screen, uri).await?;
     let mut out = Out::create(to)?;
     let bar = Progress::begin(screen, &format!("exporting {uri}"));
     let done = export_store(&*store, &mut |line| out.write(&line)).await;

@@ -85,7 +85,7 @@ struct Report {
 }
 
 async fn verify(screen: &Screen, uri: &StoreUri, args: &VerifyArgs) -> Result<Exit, CliError> {
-    let store = existing(screen, uri).await?;
+    let store = left_of(screen, uri).await?;
     let bar = Progress::begin(screen, &format!("reading {uri}"));
     let verified = verify_store(&*store, |so_far| {
         bar.note(&format!("{}, {}", counted(so_far.cells, "cell"), entries(so_far.entries)));
@@ -185,20 +185,41 @@ fn what_is_left(agent: &AgentLeft) -> String {
 
 /// Opens a store that has to be there: looking for one does not make it.
 pub(super) async fn existing(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    existing_for(screen, uri, false).await
+}
+
+/// As [`existing`], to read what is left of it.
+pub(super) async fn left_of(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    existing_for(screen, uri, true).await
+}
+
+async fn existing_for(
+    screen: &Screen,
+    uri: &StoreUri,
+    to_salvage: bool,
+) -> Result<Arc<dyn StateStore>, CliError> {
     if let Some(path) = uri.path().filter(|path| !path.exists()) {
         return Err(CliError::NoStore { path: path.to_owned() });
     }
-    opened(screen, uri).await
+    opened_for(screen, uri, to_salvage).await
 }
 
 /// Opens a store for this command alone; one on a Redis server together with whoever else works on it.
 pub(super) async fn opened(screen: &Screen, uri: &StoreUri) -> Result<Arc<dyn StateStore>, CliError> {
+    opened_for(screen, uri, false).await
+}
+
+async fn opened_for(
+    screen: &Screen,
+    uri: &StoreUri,
+    to_salvage: bool,
+) -> Result<Arc<dyn StateStore>, CliError> {
     if uri.is_in_memory() {
         return Err(CliError::InMemory);
     }
     let place = Place::of(uri.clone());
     let served = || Ok(place.socket()?.filter(SocketPath::is_served));
-    match open::store(uri, screen, served).await.map_err(|error| place.refusal(error))? {
+    match open::store_for(uri, screen, served, to_salvage).await.map_err(|error| place.refusal(error))? {
         Opened::Here(store) => Ok(store),
         Opened::Served(socket) => {
             let store = uri.path().unwrap_or(Path::new("")).to_owned();

@@ -202,6 +202,21 @@ fn a_store_that_is_open_elsewhere_for_a_moment_is_waited_for() {
 }
 
 #[test]
+fn a_store_that_gives_less_than_the_fleet_file_asks_for_says_so() {
+    let home = Home::new();
+    let fleet = FLEET.replace("redb:store/agents.redb", "sled:store/agents.sled");
+    home.write("fleet.toml", &fleet);
+    let quiet = home.run(&["run", "librarian", "lease"]);
+    assert!(quiet.code == 0 && !quiet.err.contains("durability"), "{quiet:#?}");
+
+    home.write("fleet.toml", &format!("durability = \"disk\"\n{fleet}"));
+
+    let told = "the fleet file asks for the durability `disk`, and this store gives `process` at most";
+    home.run(&["run", "librarian", "lease"]).is(0, &[told]);
+    assert_eq!(home.json(&["status"])["store"]["best"], "process");
+}
+
+#[test]
 fn a_store_in_memory_is_nothing_that_another_command_could_look_at_or_change() {
     let home = Home::new();
     home.write("fleet.toml", &FLEET.replace("redb:store/agents.redb", "memory:"));

@@ -13,14 +13,14 @@ use runtime_traits::store::{BatchId, Committed, Durability, StateError};
 use super::answers::Answer;
 use super::queue::Taken;
 use super::shared::{Shared, Slot};
-use super::{BEST, Contents, Engine, Failed, Integrity, Job, Ledger, Outcome, Standing};
+use super::{Contents, Engine, Failed, Integrity, Job, Ledger, Outcome, Standing};
 use crate::OpenError;
 
 /// How long a group that will be synced may wait for the writers of the one before it. A fraction of a sync.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// Nothing waits for a sync.
-const SYNCED: Standing = Standing { level: BEST, unsynced: 0 };
+const SYNCED: Standing = Standing { level: Durability::Disk, unsynced: 0 };
 
 /// Owns the groups of a store, and the file's opening and closing.
 pub(crate) struct Committer<E: Engine> {
@@ -103,10 +103,10 @@ impl<E: Engine> Committer<E> {
         match written {
             Ok((outcomes, given)) => {
                 if let Some(level) = given {
-                    let unsynced = if level < BEST { self.standing.unsynced + 1 } else { 0 };
+                    let unsynced = if level < Durability::Disk { self.standing.unsynced + 1 } else { 0 };
                     self.standing = Standing { level, unsynced };
                 }
-                self.answer(outcomes, self.standing.level);
+                self.answer(outcomes, self.standing.level.min(E::BEST));
             }
             Err(failed) => self.mend(failed),
         }
@@ -207,7 +207,7 @@ impl<E: Engine> Committer<E> {
             Outcome::Landed { revision, appended } => Some(Landing {
                 partition: job.batch.partition,
                 id: job.batch.id,
-                answer: Committed { revision: *revision, appended: appended.clone(), durability: BEST },
+                answer: Committed { revision: *revision, appended: appended.clone(), durability: E::BEST },
             }),
             Outcome::Answered(_) | Outcome::CopyOf(_) | Outcome::Standing(_) => None,
         });
@@ -223,7 +223,7 @@ impl<E: Engine> Committer<E> {
                 (_, Some(answer)) => Ok(answer),
                 (Outcome::Answered(answer), None) => answer,
                 (Outcome::Standing(revision), None) => {
-                    Ok(Committed { revision, appended: Vec::new(), durability: BEST })
+                    Ok(Committed { revision, appended: Vec::new(), durability: E::BEST })
                 }
                 (Outcome::CopyOf(_) | Outcome::Landed { .. }, None) => {
                     Err(StateError::Unknown { batch: job.batch.id.0 })

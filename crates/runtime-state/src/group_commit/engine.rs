@@ -20,6 +20,9 @@ pub(crate) trait Engine: Sized + Send + 'static {
     /// What the store is called.
     const NAME: &'static str;
 
+    /// The most durable that is promised. What was synced may be more, and is not said.
+    const BEST: Durability;
+
     /// The file or folder.
     fn path(&self) -> &Path;
 

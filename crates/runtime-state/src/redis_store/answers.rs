@@ -135,7 +135,11 @@ pub(super) fn logs(answer: Value, under: &Log) -> Result<Vec<LogExtent>, StateEr
 }
 
 pub(super) fn tail(answer: Value, log: &Log, from: Seq) -> Result<Tail, StateError> {
-    let mut parts = parts(answer).map_err(|refusal| refusal.read(log.partition))?;
+    let do_not_agree = || strange(&format!("log `{log}` and its entries do not agree"));
+    let mut parts = parts(answer).map_err(|refusal| match refusal {
+        Refusal::Damaged(what, _) if what == "log" => do_not_agree(),
+        other => other.read(log.partition),
+    })?;
     let Extent { first, next } = match parts.next() {
         Some(Value::Nil) => Extent::NEW,
         Some(value) => extent(value, log)?,
@@ -144,7 +148,7 @@ pub(super) fn tail(answer: Value, log: &Log, from: Seq) -> Result<Tail, StateErr
     let first = first.max(from);
     let entries: Vec<Bytes> = list(parts.next())?.into_iter().map(bytes).collect::<Result<_, _>>()?;
     if first.0 + entries.len() as u64 > next.0.max(first.0) {
-        return Err(strange(&format!("log `{log}` and its entries do not agree")));
+        return Err(do_not_agree());
     }
     Ok(Tail { first, next, entries })
 }

@@ -34,15 +34,36 @@ if kind == 'cells' or kind == 'logs' then
     hash, paths = KEYS[4], KEYS[5]
   end
   local page = call('ZRANGEBYLEX', paths, ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
+  -- A value whose path is missing is in no page. That is told where a page would say that nothing follows.
+  if #page < tonumber(ARGV[4]) and call('HLEN', hash) > call('ZCARD', paths) then
+    return { 'damaged', kind }
+  end
   return { 'ok', page, values(hash, page, 1) }
 end
 
 if kind == 'read' then
   local extent = call('HGET', KEYS[4], ARGV[2])
   local entries = {}
-  if extent and ARGV[4] ~= '0' then
+  if not extent then
+    if call('EXISTS', KEYS[6]) == 1 then
+      return { 'damaged', 'log' }
+    end
+    return { 'ok', extent, entries }
+  end
+  local first, next = string.match(extent, '^(%d+) (%d+)$')
+  if first and ARGV[4] ~= '0' then
+    -- Every entry that the extent has, and no other one: as a commit looks before it writes.
+    local expected = math.max(tonumber(first), tonumber(ARGV[3]))
+    local last = math.min(expected + tonumber(ARGV[4]), tonumber(next))
     for place, entry in ipairs(call('XRANGE', KEYS[6], ARGV[3] .. '-0', '+', 'COUNT', ARGV[4])) do
+      if entry[1] ~= string.format('%.0f-0', expected) then
+        return { 'damaged', 'log' }
+      end
+      expected = expected + 1
       entries[place] = entry[2][2]
+    end
+    if expected < last or expected > math.max(last, tonumber(first), tonumber(ARGV[3])) then
+      return { 'damaged', 'log' }
     end
   end
   return { 'ok', extent, entries }

@@ -37,6 +37,7 @@ pub(super) struct Open {
     pub(super) rim: Arc<dyn Rim>,
     known: Mutex<Known>,
     pub(super) pace: Mutex<Pace>,
+    salvage: bool,
     /// Partitions that were looked through, and whether they have all rows.
     looked_through: Mutex<HashMap<Partition, bool>>,
 }
@@ -45,6 +46,13 @@ pub(super) struct Open {
 pub(super) struct View<'a> {
     open: RwLockReadGuard<'a, Option<Open>>,
     watch: &'a Watch,
+}
+
+/// What it means that something is not found in a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absence {
+    /// It may have been lost.
+    lost: Option<Partition>,
 }
 
 impl Base {
@@ -89,8 +97,16 @@ impl Drop for Hold {
 }
 
 impl Open {
-    pub(super) fn new(db: Db, disk: Disk, mark: Arc<Mark>, rim: Arc<dyn Rim>, known: Known) -> Self {
+    pub(super) fn new(
+        db: Db,
+        disk: Disk,
+        mark: Arc<Mark>,
+        rim: Arc<dyn Rim>,
+        known: Known,
+        salvage: bool,
+    ) -> Self {
         Self {
+            salvage,
             db,
             disk,
             mark,
@@ -156,11 +172,17 @@ impl View<'_> {
 
     /// Refuses a partition that is not whole. What is not found there may have been there.
     pub(super) fn enter(&self, partition: Partition) -> Result<(), Halt<Trouble>> {
-        if self.at_read(self.open().is_whole(partition))? {
-            return Ok(());
+        if self.at_read(self.open().is_whole(partition))? { Ok(()) } else { Err(lost(partition)) }
+    }
+
+    /// As [`View::enter`], for reads: with salvage a partition that is not whole is shown. What has to be said where
+    /// nothing more of it is found is answered.
+    pub(super) fn enter_to_read(&self, partition: Partition) -> Result<Absence, Halt<Trouble>> {
+        if !self.open().salvage {
+            return self.enter(partition).map(|()| Absence { lost: None });
         }
-        let what = format!("partition `{partition}`, of which sled has lost rows");
-        Err(Halt::Refused(StateError::Damaged { what }))
+        let is_whole = self.at_read(self.open().is_whole(partition))?;
+        Ok(Absence { lost: (!is_whole).then_some(partition) })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, Halt<Trouble>> {
@@ -170,6 +192,18 @@ impl View<'_> {
     pub(super) fn at_read<T>(&self, read: Result<T, Trouble>) -> Result<T, Halt<Trouble>> {
         read.map_err(|trouble| Halt::Broken(trouble.at_read(self.watch)))
     }
+}
+
+impl Absence {
+    /// That something is not there, if that is known.
+    pub(super) fn is_known(self) -> Result<(), Halt<Trouble>> {
+        self.lost.map_or(Ok(()), |partition| Err(lost(partition)))
+    }
+}
+
+fn lost(partition: Partition) -> Halt<Trouble> {
+    let what = format!("partition `{partition}`, of which sled has lost rows");
+    Halt::Refused(StateError::Damaged { what })
 }
 
 /// Drops what may panic while it is dropped.

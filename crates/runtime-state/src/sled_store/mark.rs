@@ -78,12 +78,7 @@ impl Mark {
         Ok(mark)
     }
 
-    /// How many groups were synced. None: the store was never made to its end.
-    pub(super) fn synced(&self) -> u64 {
-        self.claimed().synced
-    }
-
-    /// How many groups must be there.
+    /// How many groups must be there. None: the store was never made to its end.
     pub(super) fn at_least(&self) -> u64 {
         let claimed = self.claimed();
         claimed.synced.max(claimed.written)
@@ -96,6 +91,10 @@ impl Mark {
             return Ok(());
         }
         self.write(SYNCED[claimed.older], count)?;
+        if claimed.synced == 0 {
+            // A damaged claim beside one of nothing would make a store out of which nothing was ever made.
+            self.write(SYNCED[1 - claimed.older], count)?;
+        }
         self.file.sync_data()?;
         *claimed = Claimed { synced: count, older: 1 - claimed.older, ..*claimed };
         Ok(())
@@ -145,8 +144,11 @@ impl Mark {
         }
         let claims = SYNCED.map(|at| claim_in(&bytes, at));
         let older = usize::from(claims[0] > claims[1]);
-        let Some((synced, _)) = claims.into_iter().flatten().max() else {
-            return Err(damaged("both claims in its mark"));
+        let synced = match claims.map(|claim| claim.map(|(count, _)| count)) {
+            [None, None] => return Err(damaged("both claims in its mark")),
+            // What the other one claimed is not known, and it was more than nothing.
+            [None, Some(0)] | [Some(0), None] => return Err(damaged("a claim in its mark")),
+            claims => claims.into_iter().flatten().max().unwrap_or_default(),
         };
         let written = claim_in(&bytes, WRITTEN).filter(|(_, boot)| *boot == self.boot);
         let written = written.map_or(0, |(count, _)| count);
@@ -212,4 +214,22 @@ fn claim_in(bytes: &[u8], at: u64) -> Option<(u64, [u8; BOOT])> {
 fn boot() -> io::Result<[u8; BOOT]> {
     let text = fs::read("/proc/sys/kernel/random/boot_id")?;
     text.first_chunk().copied().ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_claim_beside_one_of_nothing_is_damage() {
+        let home = tempfile::tempdir().expect("a folder");
+        for (n, at) in SYNCED.into_iter().enumerate() {
+            let folder = home.path().join(n.to_string());
+            drop(Mark::take(&folder).expect("a new mark"));
+            let file = OpenOptions::new().write(true).open(folder.join(NAME)).expect("the mark");
+            file.write_all_at(&[1], at).expect("a byte");
+            let error = Mark::take(&folder).expect_err("it is damaged");
+            assert!(error.to_string().contains("a claim in its mark"), "{error}");
+        }
+    }
 }

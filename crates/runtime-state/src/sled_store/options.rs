@@ -22,10 +22,21 @@ pub struct SledOptions {
     /// How much of the store is checked when it is opened. A partition that was not checked then is checked when it is
     /// first read or written to.
     pub integrity: Integrity,
+    /// Shows what is left of a partition of which sled has lost rows, for who saves what can be saved: rows that are
+    /// whole, though they may be what they once were. That something is missing is said as damage where a list of all its
+    /// cells or logs ends; what is asked for by its path and not found is answered as not there. Nothing is written to
+    /// such a partition. Off unless told otherwise: then nothing of it is shown.
+    pub salvage: bool,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache: 64 * 1024 * 1024, group: 64, queue: 16_384, integrity: Integrity::AsNeeded }
+        Self {
+            cache: 64 * 1024 * 1024,
+            group: 64,
+            queue: 16_384,
+            integrity: Integrity::AsNeeded,
+            salvage: false,
+        }
     }
 }

@@ -17,9 +17,8 @@ type Halt = Halted<Trouble>;
 
 pub(super) fn get(base: &Base, keys: &[Key]) -> Result<Vec<Option<Cell>>, Halt> {
     let view = base.view().map_err(Halt::Broken)?;
-    if let Some(key) = keys.first() {
-        view.enter(key.partition)?;
-    }
+    let Some(first) = keys.first() else { return Ok(Vec::new()) };
+    view.enter_to_read(first.partition)?;
     keys.iter()
         .map(|key| {
             let place = keys::of_path(key.partition, &key.path);
@@ -65,7 +64,7 @@ pub(super) fn logs(
 
 pub(super) fn read(base: &Base, log: &Log, from: Seq, limit: u32) -> Result<Tail, Halt> {
     let view = base.view().map_err(Halt::Broken)?;
-    view.enter(log.partition)?;
+    view.enter_to_read(log.partition)?;
     let place = keys::of_path(log.partition, &log.path);
     let key = layout::row(Kind::Log, &place);
     let Some(row) = view.get(&key)? else {
@@ -145,7 +144,7 @@ fn page<T>(
     limit: u32,
     row: impl Fn(Path, &[u8], &[u8]) -> Result<T, Halt>,
 ) -> Result<Vec<T>, Halt> {
-    view.enter(partition)?;
+    let absence = view.enter_to_read(partition)?;
     let prefix = layout::row(kind, &keys::of_path(partition, under));
     let end = keys::past(&prefix);
     let after = after.map(|after| layout::row(kind, &keys::of_path(partition, after)));
@@ -160,6 +159,10 @@ fn page<T>(
         let (key, value) = view.at_read(next)?;
         let path = layout::path_in(partition, &key).ok_or_else(|| damaged("the key", &key.escape_ascii()))?;
         found.push(row(path, &key, &value)?);
+    }
+    // Said once for all: whoever saves what is left looks for many things that were never there.
+    if found.len() < limit as usize && under.as_bytes().is_empty() {
+        absence.is_known()?;
     }
     Ok(found)
 }

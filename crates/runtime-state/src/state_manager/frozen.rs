@@ -97,15 +97,21 @@ pub(super) async fn segments_in(
     Ok(segments)
 }
 
+/// The entries of a log that a segment has.
+pub(super) async fn entries_in(
+    contents: &Contents,
+    segment: &SegmentRef,
+) -> Result<Vec<Bytes>, RuntimeError> {
+    let Segment { messages } = contents.record(&at_segment(segment)).await?;
+    if messages.len() == segment.messages as usize { Ok(messages) } else { Err(damaged(&segment.hash)) }
+}
+
 /// The messages of a segment, with their numbers.
 pub(super) async fn messages_in(
     contents: &Contents,
     segment: &SegmentRef,
 ) -> Result<Vec<(u64, Message)>, RuntimeError> {
-    let Segment { messages } = contents.record(&at_segment(segment)).await?;
-    if messages.len() != segment.messages as usize {
-        return Err(damaged(&segment.hash));
-    }
+    let messages = entries_in(contents, segment).await?;
     let read = |(bytes, seq): (Bytes, u64)| match decode::<Message>(&bytes) {
         Ok(message) => Ok((seq, message)),
         Err(_) => Err(damaged(&segment.hash)),
@@ -134,8 +140,13 @@ fn listed(sessions: &[SavedSession], made: &mut HashMap<Digest, Bytes>) -> Conte
     make(encode(&SessionList { pages }))
 }
 
-pub(super) fn manifest_in(key: &Key, cell: &Cell) -> Result<Manifest, RuntimeError> {
+fn manifest_in(key: &Key, cell: &Cell) -> Result<Manifest, RuntimeError> {
     record_in(key, cell)
+}
+
+/// A snapshot in a line, from its manifest's cell.
+pub(super) fn info_in(key: &Key, cell: &Cell) -> Result<SnapshotInfo, RuntimeError> {
+    info_of(key, &manifest_in(key, cell)?)
 }
 
 /// A snapshot in a line.

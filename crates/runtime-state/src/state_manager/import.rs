@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use runtime_codec::file::{FileContent, FileError, FileReader, Part};
-use runtime_codec::{CodecError, ContentRef, Kept, Manifest, decode, encode, keys};
+use runtime_codec::{CodecError, ContentRef, Kept, Manifest, SegmentIndex, decode, encode, keys};
 use runtime_traits::id::StateId;
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::{Partition, Pool};
@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::StateManager;
 use super::contents::Contents;
-use super::frozen::info_of;
+use super::frozen::{at_index, info_of, messages_in, segments_in, sessions_in};
 use super::walk::Walk;
 use super::writer::Writer;
+use crate::sense;
 
 /// The most bytes of a content: it is held in memory until its hash is known.
 const CONTENT_LIMIT: u64 = 256 * 1024 * 1024;
@@ -68,6 +69,7 @@ impl StateManager {
         }
         writer.flush().await?;
         every_content(&contents, list).await?;
+        every_number(&contents, list, &manifest).await?;
         let when = vec![When::Absent(key.clone())];
         owner.commit(key.partition, when, vec![Then::Put(key, encode(&manifest))]).await?;
         Ok(info)
@@ -124,6 +126,30 @@ async fn every_content(contents: &Contents, list: &ContentRef) -> Result<(), Run
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Sees that conversations and their messages follow one another, before anybody relies on it.
+async fn every_number(
+    contents: &Contents,
+    list: &ContentRef,
+    manifest: &Manifest,
+) -> Result<(), RuntimeError> {
+    let sessions = sessions_in(contents, list).await?;
+    for session in &sessions {
+        for index in &session.sealed {
+            let SegmentIndex { segments } = contents.record(&at_index(index)).await?;
+            sense::of_index(index, &segments).map_err(bad)?;
+        }
+        let segments = segments_in(contents, session).await?;
+        sense::of_session(session, &segments).map_err(bad)?;
+        for segment in &segments {
+            let messages = messages_in(contents, segment).await?;
+            if messages.iter().any(|(seq, message)| message.after.is_some_and(|after| after.0 >= *seq)) {
+                return Err(bad(format!("a message of the segment `{}` follows a later one", segment.hash)));
+            }
+        }
+    }
+    sense::of_counts(manifest, &sessions).map_err(bad)
 }
 
 fn bad(reason: impl Into<String>) -> RuntimeError {

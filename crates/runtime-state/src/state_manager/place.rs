@@ -27,18 +27,23 @@ pub(super) struct Copies {
 }
 
 /// Where a conversation goes in a log that has the messages from `first` on, before `next`. A log is never rewritten, so
-/// that messages of the same agent are under their numbers what they were; but what was trimmed is gone, and a message
-/// whose predecessor is gone would need another link. Then all are copied.
-pub(super) fn place(saved: &SavedSession, is_same_agent: bool, first: Seq, next: Seq) -> Place {
-    let Some(head) = saved.head else { return Place::Nowhere };
+/// that messages of the same agent are under their numbers what they were, unless they were damaged: whoever calls looks.
+/// But what was trimmed is gone, and a message whose predecessor is gone would need another link. Then all are copied.
+///
+/// `None`: there is no room for it, for its numbers are none that a conversation has.
+pub(super) fn place(saved: &SavedSession, is_same_agent: bool, first: Seq, next: Seq) -> Option<Place> {
+    let Some(head) = saved.head else { return Some(Place::Nowhere) };
     let stands = is_same_agent && head.last < next;
-    match saved.first().filter(|first| *first <= head.last.0) {
+    Some(match saved.first().filter(|first| *first <= head.last.0) {
         Some(saved) if stands && first.0 <= saved => Place::There(head),
-        Some(first) => Place::Copies(Copies { at: next, head, first }),
+        Some(first) => {
+            (head.last.0 - first).checked_add(next.0)?;
+            Place::Copies(Copies { at: next, head, first })
+        }
         // Nothing of it was left to save.
         None if stands => Place::There(head),
         None => Place::Nowhere,
-    }
+    })
 }
 
 impl Copies {
@@ -54,7 +59,8 @@ impl Copies {
 
     /// The copy of a message. One whose predecessor is not in the snapshot is the first of its conversation.
     pub(super) fn copy(&self, message: Message) -> Message {
-        let after = message.after.filter(|after| after.0 >= self.first).map(|after| self.moved(after));
+        let is_copied = |after: &Seq| (self.first..=self.head.last.0).contains(&after.0);
+        let after = message.after.filter(is_copied).map(|after| self.moved(after));
         Message { after, ..message }
     }
 
@@ -89,7 +95,13 @@ mod tests {
     }
 
     fn at(saved: &SavedSession, is_same_agent: bool, first: u64, next: u64) -> Place {
-        place(saved, is_same_agent, Seq(first), Seq(next))
+        place(saved, is_same_agent, Seq(first), Seq(next)).expect("there is room")
+    }
+
+    #[test]
+    fn numbers_for_which_there_is_no_room_are_nowhere_put() {
+        let session = saved(1, u32::MAX.into());
+        assert!(place(&session, false, Seq(1), Seq(u64::MAX - 9)).is_none());
     }
 
     #[test]
@@ -129,6 +141,7 @@ mod tests {
         assert_eq!(after(Some(Seq(3))), Some(Seq(100)));
         assert_eq!(after(Some(Seq(9))), Some(Seq(106)));
         assert_eq!(after(Some(Seq(2))), None);
+        assert_eq!(after(Some(Seq(u64::MAX))), None);
         assert_eq!(after(None), None);
     }
 }

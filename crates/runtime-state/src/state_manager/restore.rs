@@ -16,7 +16,7 @@ use runtime_traits::store::{Key, Log, Revision, Seq, StateError, Then, When};
 
 use super::StateManager;
 use super::contents::{Contents, record_in};
-use super::frozen::{messages_in, segments_in, sessions_in, spec_in};
+use super::frozen::{entries_in, messages_in, segments_in, sessions_in, spec_in};
 use super::place::{Copies, Place, place};
 use super::writer::Writer;
 
@@ -284,8 +284,14 @@ impl<'a> Filling<'a> {
         let log = keys::messages(tenant, &agent, &saved.session);
         let (head, state) =
             (keys::head(tenant, &agent, &saved.session), keys::state(tenant, &agent, &saved.session));
-        let there = self.manager.store.read(&log, Seq::FIRST, 1).await?;
-        let wanted = match place(&saved, self.is_same_agent, there.first, there.next) {
+        let there = self.manager.store.read(&log, Seq::FIRST, 0).await?;
+        let mut placed = place(&saved, self.is_same_agent, there.first, there.next);
+        if matches!(placed, Some(Place::There(_))) && !self.stands(&log, &saved).await? {
+            placed = place(&saved, false, there.first, there.next);
+        }
+        let no_room =
+            || RuntimeError::Damaged { what: format!("the saved conversation `{}`", saved.session) };
+        let wanted = match placed.ok_or_else(no_room)? {
             Place::Nowhere => None,
             Place::There(head) => Some(head),
             Place::Copies(copies) => {
@@ -295,6 +301,25 @@ impl<'a> Filling<'a> {
         };
         self.set(head, wanted.map(|head| encode(&head))).await?;
         self.set(state, saved.state.map(|value| encode(&StateRecord { value }))).await
+    }
+
+    /// Whether the log has, under the same numbers, what was saved. A damaged message is another one, and so is the notice
+    /// that a repair has put in its place.
+    async fn stands(&self, log: &Log, saved: &SavedSession) -> Result<bool, RuntimeError> {
+        let Some(head) = saved.head else { return Ok(true) };
+        for segment in segments_in(self.from, saved).await? {
+            let mut kept = entries_in(self.from, &segment).await?;
+            kept.truncate((head.last.0 + 1).saturating_sub(segment.first) as usize);
+            let there = match self.manager.store.read(log, Seq(segment.first), kept.len() as u32).await {
+                Ok(there) => there.entries,
+                Err(StateError::Damaged { .. }) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+            if there != kept {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Takes a conversation and its state away. What was said stays in its log, and is nobody's predecessor.

@@ -157,7 +157,7 @@ impl StateManager {
             return Ok(SavedSession { session, head, state, sealed: Vec::new(), open: Vec::new() });
         };
         let log = keys::messages(tenant, agent, &session);
-        let first = self.store.read(&log, Seq::FIRST, 1).await?.first.0;
+        let first = self.store.read(&log, Seq::FIRST, 0).await?.first.0;
         let (mut sealed, mut open) = before.map_or_else(Default::default, |before| kept(before, first, end));
         let last = open.last().map(SegmentRef::end).or_else(|| sealed.last().map(IndexRef::end));
         let mut from = last.unwrap_or(first);

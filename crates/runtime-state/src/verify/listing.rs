@@ -5,6 +5,9 @@ use runtime_traits::store::{Cell, Key, Log, LogExtent, Path, Seq, StateError, St
 
 use super::damage::DamagedPlace;
 
+/// A path that nobody has.
+const NOBODYS: &[u8] = &[0xff; 9];
+
 /// What is walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listing {
@@ -78,6 +81,11 @@ impl Listing {
             && self.is_damaged(store, partition, &named).await
         {
             return Some(named);
+        }
+        // Where a store shows nothing of a partition, or does not say where it ends, there is no path to find.
+        let nowhere = key(partition, Path::new(NOBODYS).ok()?);
+        if matches!(self.page_under(store, &nowhere, None, 1).await, Err(StateError::Damaged { .. })) {
+            return None;
         }
         self.search(store, partition, after).await
     }

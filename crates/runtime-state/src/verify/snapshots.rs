@@ -11,6 +11,7 @@ use runtime_traits::name::Tenant;
 
 use super::contents::Contents;
 use super::damage::Fault;
+use crate::sense;
 
 /// What is wrong with a snapshot: the first thing.
 pub(crate) async fn manifest(
@@ -47,12 +48,17 @@ async fn sessions(contents: &mut Contents<'_>, tenant: &Tenant, saved: &[SavedSe
         if let Some(state) = session.state.as_ref().and_then(beside) {
             fine(contents.check(tenant, &state).await)?;
         }
-        for index in &session.sealed {
-            let index: SegmentIndex = contents.record(tenant, &at_index(index)).await?;
+        let mut segments = Vec::new();
+        for at in &session.sealed {
+            let index: SegmentIndex = contents.record(tenant, &at_index(at)).await?;
+            sense::of_index(at, &index.segments).map_err(Fault::record)?;
             for at in &index.segments {
                 segment(contents, tenant, at).await?;
             }
+            segments.extend(index.segments);
         }
+        segments.extend(&session.open);
+        sense::of_session(session, &segments).map_err(Fault::record)?;
         for at in &session.open {
             segment(contents, tenant, at).await?;
         }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime_state::{
-    Copied, CopyError, EncryptedStore, MemoryStore, OpenError, RedbStore, copy_store, open, read_store,
+    Copied, CopyError, EncryptedStore, MemoryStore, OpenError, RedbStore, RedisStore, SledStore, copy_store,
+    open, read_store,
 };
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::peers::RedisServer;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
     Batch, BatchId, Cell, Durability, Fence, Key, Log, LogExtent, Seq, StateError, StateStore, Tail, Then,
@@ -86,9 +88,12 @@ fn a_store_is_copied_with_all_its_numbers_between_any_two_sorts() {
         fill(&from).await;
         let expected = everything(&from).await;
         let redb = |name: &str| RedbStore::open(folder.path().join(name)).unwrap();
+        let server = RedisServer::start();
 
-        let steps: [Arc<dyn StateStore>; 5] = [
+        let steps: [Arc<dyn StateStore>; 7] = [
             Arc::new(redb("a")),
+            Arc::new(SledStore::open(folder.path().join("c")).unwrap()),
+            Arc::new(RedisStore::open(&server.uri(0)).unwrap()),
             Arc::new(EncryptedStore::open(redb("b"), ring()).await.unwrap()),
             Arc::new(EncryptedStore::open(MemoryStore::new(), ring()).await.unwrap()),
             Arc::new(MapStore::new()),

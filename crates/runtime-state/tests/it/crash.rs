@@ -8,7 +8,7 @@ use std::sync::Arc;
 use runtime_state::open;
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::Chance;
-use runtime_traits::store::{Batch, BatchId, Durability, Key, Log, Seq, StateStore, Then, When};
+use runtime_traits::store::{Batch, BatchId, Key, Log, Seq, StateStore, Then, When};
 use tokio::task::JoinSet;
 
 use crate::redb_faults::HERE;
@@ -32,7 +32,7 @@ fn entry(writer: u64, n: u64) -> Vec<u8> {
     entry
 }
 
-/// The process that gets killed: says `acknowledged writer n` for every commit that was answered with `Ok` at `Disk`.
+/// The process that gets killed: says `acknowledged writer n` for every commit that was answered with `Ok` at the best level.
 fn commit_until_killed(uri: &str) {
     block_on(async {
         let store = open(uri).await.unwrap();
@@ -52,10 +52,10 @@ fn commit_until_killed(uri: &str) {
                         fence: None,
                         when: vec![When::Next(log(writer), Seq(n))],
                         then,
-                        durability: Durability::Disk,
+                        durability: store.profile().best,
                     };
                     let done = store.commit(batch).await.unwrap();
-                    assert_eq!((done.appended[0], done.durability), (Seq(n), Durability::Disk));
+                    assert_eq!((done.appended[0], done.durability), (Seq(n), store.profile().best));
                     writeln!(std::io::stdout().lock(), "\nacknowledged {writer} {n}").unwrap();
                 }
             });

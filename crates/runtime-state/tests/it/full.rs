@@ -5,7 +5,7 @@ use std::process::Command;
 
 use runtime_state::open;
 use runtime_testkit::block_on;
-use runtime_traits::store::{Batch, Durability, Key, StateError, StateStore, Then};
+use runtime_traits::store::{Batch, Key, StateError, StateStore, Then};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::redb_faults::{HERE, put};
@@ -20,7 +20,7 @@ fn limit(bytes: Option<u64>) {
 fn large(n: u32) -> Batch {
     let key = Key::new(HERE, format!("{n:04}")).unwrap();
     let then = vec![Then::Put(key, vec![n as u8; 50_000].into())];
-    Batch { then, durability: Durability::Disk, ..put("x", 0) }
+    Batch { then, ..put("x", 0) }
 }
 
 /// Runs in a process of its own, because the limit is the process's.

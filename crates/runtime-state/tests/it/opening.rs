@@ -113,8 +113,58 @@ fn folders_that_cannot_be_used_are_named() {
     assert!(matches!(error, OpenError::Failed { .. }), "{error:?}");
     text(&error, &file);
     let error = RedbStore::open(folder.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Failed { .. }), "{error:?}");
-    text(&error, folder.path());
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    assert!(text(&error, folder.path()).contains("a folder, and a store of redb is a file"), "{error}");
+}
+
+#[test]
+fn what_others_left_half_made_goes_and_what_they_are_making_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    let beside = |name: &str| folder.path().join(name);
+    // Another process may have the same number, in another container.
+    let mine = format!("agents.redb.{}.new", std::process::id());
+    let left = ["agents.redb.1.new", "agents.redb.00ff00ff00ff00ff.new"];
+    let others = [mine.as_str(), "agents.redb.notes.new", "other.redb.1.new", "agents.redb.bak"];
+    for name in left.iter().chain(&others) {
+        fs::write(beside(name), "half").unwrap();
+    }
+    let making = fs::File::open(beside(&mine)).unwrap();
+    making.lock().unwrap();
+
+    drop(RedbStore::open(&path).unwrap());
+
+    for name in left {
+        assert!(!beside(name).exists(), "{name} is left");
+    }
+    for name in others {
+        assert_eq!(fs::read_to_string(beside(name)).unwrap(), "half", "{name} is somebody else's");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + others.len());
+}
+
+#[test]
+fn a_file_of_another_version_of_redb_is_refused_by_its_number_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.redb");
+    drop(RedbStore::open(&path).unwrap());
+    let whole = fs::read(&path).unwrap();
+    let versioned = |places: &[usize], version: u8| {
+        let mut bytes = whole.clone();
+        for at in places {
+            bytes[*at] = version;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let error = RedbStore::open(&path).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        text(&error, &path);
+        error
+    };
+    let newer = versioned(&[64, 192], 4);
+    assert!(matches!(newer, OpenError::Newer { found: 4, known: 3, .. }), "{newer:?}");
+    let older = versioned(&[64, 192], 2);
+    assert!(matches!(older, OpenError::Older { found: 2, .. }), "{older:?}");
+    assert!(older.to_string().contains("format 2 of redb"), "{older}");
 }
 
 /// Permissions do not bind root, so the thread becomes somebody else; the rest of the process stays who it is.

@@ -21,7 +21,7 @@ static IDS: AtomicU64 = AtomicU64::new(1);
 pub(crate) fn put(path: &str, value: u32) -> Batch {
     let then = vec![Then::Put(Key::new(HERE, path.to_owned()).unwrap(), value.to_string().into())];
     let id = BatchId(u128::from(IDS.fetch_add(1, Ordering::Relaxed)));
-    Batch { id, partition: HERE, fence: None, when: vec![], then, durability: Durability::Disk }
+    Batch { id, partition: HERE, fence: None, when: vec![], then, durability: Durability::Process }
 }
 
 pub(crate) async fn value(store: &dyn StateStore, path: &str) -> Option<String> {

@@ -322,6 +322,46 @@ fn keys_that_somebody_else_has_written_are_damage_and_nothing_is_half_written() 
     });
 }
 
+#[test]
+fn what_is_missing_from_a_stream_or_from_the_paths_is_told_to_readers() {
+    block_on(async {
+        let server = RedisServer::start();
+        let store = RedisStore::open(&server.uri(0)).unwrap();
+        let entries: Vec<bytes::Bytes> = (1..=5).map(|n| n.to_string().into()).collect();
+        let cells = ["a", "b", "c"].map(|path| Then::Put(key(path), "1".into()));
+        let logs = ["log", "other"].map(|path| Then::Append(log(path), entries.clone()));
+        store.commit(batch(1, [&cells[..], &logs].concat())).await.unwrap();
+        store.commit(batch(2, vec![Then::Trim(log("log"), Seq(2))])).await.unwrap();
+        let tag = |name: &str| format!("ar:{{{HERE}}}:{name}");
+        for (from, limit, found) in [(1, 9, 4), (2, 2, 2), (4, 9, 2), (6, 9, 0), (99, 9, 0), (1, 0, 0)] {
+            let tail = store.read(&log("log"), Seq(from), limit).await.unwrap();
+            assert_eq!(tail.entries.len(), found, "{found} from {from}");
+        }
+
+        server.say(&["XDEL", &tag("log:log"), "3-0"]);
+        for (from, limit) in [(1, 9), (2, 2), (3, 1)] {
+            let read = store.read(&log("log"), Seq(from), limit).await;
+            assert!(matches!(read, Err(StateError::Damaged { .. })), "{read:?}");
+            assert!(read.unwrap_err().to_string().contains("log `main.9/log`"));
+        }
+        assert_eq!(store.read(&log("log"), Seq(4), 9).await.unwrap().entries, ["4", "5"]);
+        server.say(&["XDEL", &tag("log:other"), "5-0"]);
+        assert!(store.read(&log("other"), Seq(5), 9).await.is_err(), "the last one is missed too");
+        server.say(&["HDEL", &tag("logs"), "other"]);
+        assert!(store.read(&log("other"), Seq(1), 9).await.is_err(), "its entries are there");
+
+        server.say(&["ZREM", &tag("paths"), "b"]);
+        let page = store.scan(&Key::all(HERE), None, 2).await.unwrap();
+        assert_eq!(page.len(), 2, "what is there is shown");
+        let rest = store.scan(&Key::all(HERE), Some(&key("c")), 2).await;
+        assert_eq!(rest, Err(StateError::Damaged { what: "the cells of partition `main.9`".to_owned() }));
+        let verified = runtime_state::read_store(&store, |_| {}).await.unwrap();
+        assert_eq!(verified.cells, 2);
+        let told = verified.damages.iter().filter(|damage| damage.place.to_string() == "cells after c");
+        assert_eq!(told.count(), 1, "{:?}", verified.damages);
+    });
+}
+
 /// Cuts the file off in the middle of the last transaction, as a loss of power may.
 fn cut_the_last_transaction(server: &RedisServer) {
     let files = std::fs::read_dir(server.folder().join("appendonlydir")).unwrap();
@@ -381,18 +421,30 @@ fn more_requests_than_the_queue_takes_are_refused_at_once() {
         let store = RedisStore::open_with(&server.uri(0), RedisOptions { queue: 4, ..hasty() }).unwrap();
         let pid = Pid::from_raw(server.pid() as i32).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
-        let mut refused = 0;
-        let mut commits = Vec::new();
-        // At most 16 groups of 128 are on their way, and four wait.
+        let mut refused = Vec::new();
+        let mut waiting = Vec::new();
+        // At most 16 groups of 128 are on their way, one is being made up, and four wait.
         for n in 0..3_000 {
             let mut commit = store.commit(put(&n.to_string(), n));
-            if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut commit) {
-                assert!(matches!(answer, Err(StateError::Unavailable { .. })), "{answer:?}");
-                refused += 1;
+            match futures_util::poll!(&mut commit) {
+                std::task::Poll::Ready(answer) => {
+                    assert!(matches!(answer, Err(StateError::Unavailable { .. })), "{answer:?}");
+                    refused.push(key(&n.to_string()));
+                }
+                std::task::Poll::Pending => waiting.push(commit),
             }
-            commits.push(commit);
         }
-        assert!(refused > 0);
+        assert!(waiting.len() <= 17 * 128 + 4, "{} are waiting", waiting.len());
         kill_process(pid, Signal::CONT).unwrap();
+        for commit in waiting {
+            let answer = commit.await;
+            let is_known = !matches!(answer, Err(StateError::Conflict { .. } | StateError::Damaged { .. }));
+            assert!(is_known, "{answer:?}");
+        }
+        insist(&store, &put("after", 1)).await.unwrap();
+        for keys in refused.chunks(100) {
+            let there = store.get(keys).await.unwrap();
+            assert!(there.iter().all(Option::is_none), "what was refused was written");
+        }
     });
 }

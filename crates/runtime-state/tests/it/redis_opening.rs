@@ -70,6 +70,41 @@ fn somebody_else_is_there() {
     other.join().unwrap();
 }
 
+/// Says what a server of that version says, as far as it is asked.
+fn old_server(listener: &UnixListener, version: &str) {
+    let (mut peer, _) = listener.accept().unwrap();
+    let mut asked = [0; 4_096];
+    loop {
+        let Ok(count @ 1..) = peer.read(&mut asked) else { return };
+        let words = String::from_utf8_lossy(&asked[..count]).to_uppercase();
+        // One answer for each command that came: all but INFO are fine.
+        for command in words.split('*').filter(|command| command.contains('$')) {
+            let answer = if command.contains("INFO") {
+                let info = format!(
+                    "# Server\r\nredis_version:{version}\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\nrole:master\r\n"
+                );
+                format!("${}\r\n{info}\r\n", info.len())
+            } else {
+                "+OK\r\n".to_owned()
+            };
+            if peer.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused_by_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let old = thread::spawn(move || old_server(&listener, "6.2.14"));
+    let error = refused(&format!("redis+unix://{}", path.display()));
+    assert!(matches!(&error, OpenError::TooOld { found, .. } if found == "6.2.14"), "{error:?}");
+    old.join().unwrap();
+}
+
 #[test]
 fn a_wrong_password_is_told_and_never_shown() {
     let server = RedisServer::start_with(&["requirepass", "right"]);

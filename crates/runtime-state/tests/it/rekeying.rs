@@ -1,12 +1,13 @@
 //! A file rewritten under another key.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use runtime_state::{EncryptedStore, EncryptionError, KeyRing, RedbStore, RekeyError, rekey};
+use runtime_state::{EncryptedStore, EncryptionError, KeyRing, OpenError, RedbStore, RekeyError, rekey};
 use runtime_testkit::block_on;
 use runtime_traits::store::{Batch, Key, StateStore, Then};
+use rustix::process::Uid;
 
 use crate::redb_faults::{HERE, put};
 
@@ -73,6 +74,52 @@ fn a_rewritten_file_needs_the_new_key_only_and_keeps_its_contents_and_its_mode()
         drop(store);
         assert_eq!(opened(&path, &[1]).await.unwrap_err(), EncryptionError::MissingKey { id: 2 });
     });
+}
+
+#[test]
+fn a_link_stays_a_link_and_the_file_keeps_its_owner() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a.redb"), folder.path().join("link.redb"));
+        fill(&opened(&path, &[1]).await.unwrap()).await;
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65_534), Some(65_534)).unwrap();
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let before = fs::metadata(&path).unwrap();
+
+        rekey(&link, &ring(&[2, 1]), |_, _| {}).await.unwrap();
+
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let after = fs::metadata(&path).unwrap();
+        let whose = |file: &fs::Metadata| (file.uid(), file.gid(), file.mode());
+        assert_eq!(whose(&after), whose(&before));
+        assert_ne!(after.ino(), before.ino(), "it is another file");
+        assert_eq!(opened(&path, &[2]).await.unwrap().keys_needed().await.unwrap().len(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
+    });
+}
+
+/// Permissions do not bind root, so the thread becomes somebody else; the rest of the process stays who it is.
+#[test]
+fn a_folder_without_permission_is_named_and_the_store_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    block_on(async { fill(&opened(&path, &[1]).await.unwrap()).await });
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o555)).unwrap();
+    let file = path.clone();
+    let refused = std::thread::spawn(move || {
+        if rustix::process::geteuid().is_root() {
+            rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
+        }
+        block_on(rekey(&file, &ring(&[2, 1]), |_, _| {})).unwrap_err()
+    });
+    let refused = refused.join().unwrap();
+    assert!(matches!(refused, RekeyError::Open(OpenError::Denied { .. })), "{refused:?}");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    block_on(async { assert_eq!(cells(&opened(&path, &[1]).await.unwrap()).await.len(), 200) });
 }
 
 #[test]

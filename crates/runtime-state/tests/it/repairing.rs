@@ -71,14 +71,18 @@ async fn last_of(store: &dyn StateStore, run: &runtime_traits::RunId) -> EntryKi
     decode_entry(seq, tail.entries.last().unwrap()).unwrap().kind
 }
 
-/// What may differ where one thing was damaged: it, and what refers to it.
+/// What may differ where one thing was damaged: it, and what refers to it. A chunk of a content is excused by another
+/// chunk of that content, or by what the content was needed for and is not there any more.
 fn is_told(done: &Done, key: &Key) -> bool {
     let path = key.path.to_string();
     let session = path.split('/').nth(4).unwrap_or_default().to_owned();
+    let of_content =
+        |path: &str| path.contains("/blob/").then(|| path.rsplit_once('/').map(|at| at.0.to_owned()));
     done.repaired.changes.iter().any(|change| {
-        change.place.path().is_some_and(|place| *place == key.path)
-            || path.contains("/snap/")
-            || path.contains("/blob/")
+        let place = change.place.path().map(ToString::to_string).unwrap_or_default();
+        place == path
+            || (path.contains("/blob/") && of_content(&place) == of_content(&path))
+            || (path.contains("/blob/") && place.contains("/snap/"))
             || change.whose.session.as_ref().is_some_and(|of| of.as_str() == session)
             || change.whose.run.is_some_and(|run| path.contains(&run.unique().simple().to_string()))
             || change.whose.agent.is_some_and(|agent| path.contains(&agent.unique().simple().to_string()))

@@ -6,12 +6,15 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use runtime_state::{OpenError, SledOptions, SledStore};
+use runtime_codec::keys;
+use runtime_state::{MemoryStore, OpenError, SledOptions, SledStore, read_store, repair_store};
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::Chance;
 use runtime_traits::store::{Batch, Key, Log, Seq, StateError, StateStore, Then};
 
+use crate::lived::{Lived, at};
 use crate::redb_faults::{HERE, put};
 use crate::sled_suite::copy;
 
@@ -176,4 +179,48 @@ fn look(path: &Path) -> String {
         (Some(137), _) => "hung".to_owned(),
         (code, _) => format!("ended with {code:?}"),
     }
+}
+
+#[test]
+fn a_lost_row_costs_itself_and_is_told_once_for_each_list() {
+    block_on(async {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("agents.sled");
+        let lived = Lived::over(Arc::new(SledStore::open(&path).unwrap())).await;
+        let (state, lost) = (keys::snapshot(&lived.tenant, &lived.state), lived.messages());
+        let whole = lived.verify().await;
+        assert_eq!(whole.damaged, 0);
+        let head = lived.head();
+        drop(lived);
+        {
+            let file = sled::open(&path).unwrap();
+            let is_lost = |key: &[u8]| key.ends_with(state.path.as_bytes());
+            let rows = file.iter().map(|row| row.unwrap().0).filter(|key| is_lost(key));
+            let rows: Vec<_> = rows.collect();
+            assert_eq!(rows.len(), 1);
+            file.remove(&rows[0]).unwrap();
+            file.flush().unwrap();
+        }
+        let uri = format!("sled:{}", path.display());
+        // Whoever works with it is told, and sees nothing of the partition.
+        let strict = runtime_state::open(&uri).await.unwrap();
+        assert!(matches!(strict.get(std::slice::from_ref(&head)).await, Err(StateError::Damaged { .. })));
+        let verified = read_store(&*strict, |_| {}).await.unwrap();
+        // Its name is in another partition.
+        assert_eq!((verified.cells, verified.damaged), (1, 2), "{:?}", verified.damages);
+        drop(strict);
+
+        let store = runtime_state::open_to_salvage(&uri).await.unwrap();
+        let verified = read_store(&*store, |_| {}).await.unwrap();
+        assert_eq!(verified.cells, whole.cells - 1);
+        assert_eq!((verified.entries, verified.damaged), (whole.entries, 2), "{:?}", verified.damages);
+        assert_eq!(store.get(&[state]).await, Ok(vec![None]));
+        assert!(store.get(&[head]).await.unwrap()[0].is_some());
+        let wrote = store.commit(Batch { partition: lost.partition, ..put("x", 1) }).await;
+        assert!(wrote.is_err(), "{wrote:?}");
+
+        let repaired = MemoryStore::new();
+        repair_store(&*store, &repaired, at(100), &mut |_| Ok(()), &mut |_, _| {}).await.unwrap();
+        assert_eq!(repaired.read(&lost, Seq(1), 9).await.unwrap().entries.len(), 6, "its messages are kept");
+    });
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use runtime_state::{Integrity, OpenError, SledOptions, SledStore};
 use runtime_testkit::block_on;
-use runtime_traits::store::{Batch, Durability, StateStore};
+use runtime_traits::store::{Batch, Durability, Key, StateStore, Then};
 use rustix::process::Uid;
 
 use crate::opening::text;
-use crate::redb_faults::{put, value};
+use crate::redb_faults::{HERE, put, value};
 use crate::sled_suite::copy;
 
 const MARK: &str = "agent-runtime.mark";
@@ -156,8 +156,12 @@ fn a_log_that_lost_its_end_is_refused_each_time_it_is_opened() {
         let store = SledStore::open(&path).unwrap();
         store.commit(put("a", 1)).await.unwrap();
         copy(&path, &early);
-        store.commit(put("a", 2)).await.unwrap();
-        // The mark of what came later, on the disk's word or on the system's alone.
+        // The mark of what came later, on the disk's word, for it is so much that it is synced, or on the system's alone.
+        let large = Then::Put(Key::new(HERE, "large").unwrap(), vec![1; 300_000].into());
+        store
+            .commit(Batch { then: vec![large], durability: Durability::Memory, ..put("a", 2) })
+            .await
+            .unwrap();
         let synced = fs::read(path.join(MARK)).unwrap();
         store.commit(Batch { durability: Durability::Process, ..put("a", 3) }).await.unwrap();
         let written = fs::read(path.join(MARK)).unwrap();
@@ -188,6 +192,28 @@ fn a_mark_or_a_log_that_is_gone_is_missed() {
         assert!(text(&error, &path).contains(what), "{error}");
         assert!(!path.join(name).exists(), "it is not made anew");
     }
+}
+
+/// The process was killed before anything but the store's first row was synced.
+#[test]
+fn a_damaged_claim_never_takes_the_log_away() {
+    block_on(async {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("agents.sled");
+        let store = SledStore::open(&path).unwrap();
+        store.commit(Batch { durability: Durability::Process, ..put("a", 1) }).await.unwrap();
+        for (n, slot) in [4_096_u64, 8_192].into_iter().enumerate() {
+            let killed = home.path().join(n.to_string());
+            copy(&path, &killed);
+            let mark = fs::OpenOptions::new().read(true).write(true).open(killed.join(MARK)).unwrap();
+            let mut byte = [0];
+            mark.read_exact_at(&mut byte, slot + 5).unwrap();
+            mark.write_all_at(&[byte[0] ^ 4], slot + 5).unwrap();
+            SledStore::forget_start(&killed).unwrap();
+            let store = SledStore::open(&killed).unwrap();
+            assert_eq!(value(&store, "a").await.as_deref(), Some("1"), "claim {n} is damaged");
+        }
+    });
 }
 
 /// A process may be killed while it makes the store, and while it opens it.

@@ -1,6 +1,7 @@
 //! `StateManager` keeps the contract of snapshots, over every store, and what more it promises.
 
 mod files;
+mod harmed;
 mod kill;
 mod law;
 mod old;

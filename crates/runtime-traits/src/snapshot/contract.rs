@@ -77,7 +77,8 @@ pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
         owner: &dyn PartitionOwner,
     ) -> Result<SnapshotInfo, RuntimeError>;
 
-    /// At most `limit` snapshots, those behind `after`, in a fixed order: all of the tenant, or those of one agent.
+    /// At most `limit` snapshots, those behind `after`, in a fixed order: all of the tenant, or those of one agent. One
+    /// that is damaged is left out and logged, and hides no other one.
     ///
     /// # Errors
     /// What kept the store from reading.
@@ -145,7 +146,7 @@ pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
         owner: &dyn PartitionOwner,
     ) -> Result<bool, RuntimeError>;
 
-    /// Deletes a snapshot. Contents that others may share stay until nobody refers to them.
+    /// Deletes a snapshot, also one that cannot be decoded. Contents that others may share stay until nobody refers to them.
     ///
     /// # Errors
     /// [`RuntimeError::UnknownState`].

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use runtime_codec::{
+    ContentRef, Kept, Manifest, SavedSession, SessionList, SessionPage, decode, encode, keys,
+};
 use runtime_state::{MemoryStore, RedbStore};
 use runtime_testkit::suites::snapshots::Bench;
 use runtime_traits::RuntimeError;
-use runtime_traits::content::Content;
-use runtime_traits::store::Key;
+use runtime_traits::content::{Content, Digest};
+use runtime_traits::snapshot::PartitionOwner;
+use runtime_traits::store::{Key, Seq, Then};
 
 use super::{bench, over};
 
@@ -88,6 +92,53 @@ async fn something_behind_the_end_is_seen() {
     assert_eq!(there.count().await, 0);
 }
 
+/// What is changed in a saved conversation, so that its numbers make no sense.
+type Change = fn(&mut SavedSession);
+
+/// A file whose every hash is right, and whose numbers are not.
+#[tokio::test]
+async fn a_file_whose_numbers_make_no_sense_leaves_no_snapshot() {
+    let changes: [(&str, Change); 5] = [
+        ("ends at a message", |saved| saved.head.as_mut().unwrap().last = Seq(3)),
+        ("ends at no message", |saved| saved.head.as_mut().unwrap().last = Seq(u64::MAX)),
+        ("does not follow", |saved| saved.open[0].first = u64::MAX - 1),
+        ("does not follow", |saved| saved.open.push(saved.open[0])),
+        ("counts other", |saved| saved.head.as_mut().unwrap().messages = 7),
+    ];
+    for (reason, change) in changes {
+        let bench = bench();
+        let agent = bench.agent("scribe", 3).await;
+        bench.say(&agent, "default", &["one", "two"]).await;
+        let state = bench.save(&agent).await;
+        let cell = |key: Key| async { bench.store.get(&[key]).await.unwrap().pop().flatten().unwrap().value };
+        let kept = |hash: &Digest| cell(keys::blob(&bench.tenant, agent.partition(), hash, 0));
+        let key = keys::snapshot(&bench.tenant, &state);
+        let mut manifest: Manifest = decode(&cell(key.clone()).await).unwrap();
+        let Kept::List(list) = manifest.kept else { unreachable!("it is new") };
+        let list: SessionList = decode(&kept(&list.hash).await).unwrap();
+        let mut page: SessionPage = decode(&kept(&list.pages[0].hash).await).unwrap();
+        change(&mut page.sessions[0]);
+        let mut then = Vec::new();
+        let mut keep = |bytes: bytes::Bytes| {
+            let (hash, len) = (Digest::of(&bytes), bytes.len() as u64);
+            then.push(Then::Put(keys::blob(&bench.tenant, agent.partition(), &hash, 0), bytes));
+            ContentRef { hash, len }
+        };
+        let page = keep(encode(&page));
+        manifest.kept = Kept::List(keep(encode(&SessionList { pages: vec![page] })));
+        then.push(Then::Put(key, encode(&manifest)));
+        bench.owner.commit(agent.partition(), vec![], then).await.unwrap();
+        let file = bench.export(&state).await;
+
+        let there = super::bench();
+        let error = there.import(&file, 5_000).await.unwrap_err();
+
+        assert!(matches!(error, RuntimeError::BadSnapshotFile { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(there.count().await, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_newer_format_is_refused_by_name() {
     let mut file = sample(&bench()).await;
@@ -108,10 +159,7 @@ async fn a_content_that_is_damaged_in_the_store_breaks_the_file_off() {
         cells.into_iter().find(|(key, _)| key.path.to_string().contains("/blob/")).expect("there is one");
     let mut value = cell.value.to_vec();
     value[6] ^= 1;
-    let then = vec![runtime_traits::store::Then::Put(key, value.into())];
-    runtime_traits::snapshot::PartitionOwner::commit(&bench.owner, agent.partition(), vec![], then)
-        .await
-        .unwrap();
+    bench.owner.commit(agent.partition(), vec![], vec![Then::Put(key, value.into())]).await.unwrap();
 
     use futures_util::TryStreamExt;
     let file = bench.snapshots.export(&bench.tenant, &state).await.unwrap();

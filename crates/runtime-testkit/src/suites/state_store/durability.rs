@@ -1,6 +1,6 @@
 //! Cases about what survives.
 
-use runtime_traits::store::{Durability, Key, Log, Seq, Sharing, StateError};
+use runtime_traits::store::{Durability, Key, Log, Seq, Sharing, StateError, Then};
 
 use super::StoreFixture;
 use super::probe::{Answer, HERE, Probe, With, append, batch, key, levels, log, put};
@@ -90,7 +90,7 @@ pub async fn poisoned(fixture: &dyn StoreFixture) {
     probe.write(batch(vec![append("before", [1])]).at(best)).await;
 
     faults.fail_syncs(true);
-    let answer = probe.store.commit(batch(vec![put("during", 1)]).at(best)).await;
+    let answer = commit_that_syncs(&probe, best).await;
     assert!(matches!(answer, Err(StateError::Poisoned { .. } | StateError::Unknown { .. })), "{answer:?}");
     faults.fail_syncs(false);
     if probe.store.profile().sharing == Sharing::Shared {
@@ -111,6 +111,16 @@ pub async fn poisoned(fixture: &dyn StoreFixture) {
     expect_poisoned("partitions", probe.store.partitions().await);
 
     reopened(&Probe::new(fixture.crash(probe.store).await), best).await;
+}
+
+/// Commits until one fails: a store that does not give `Disk` syncs when it has to, and not for each commit.
+async fn commit_that_syncs(probe: &Probe, best: Durability) -> Answer {
+    let large = Then::Put(key("during"), vec![1; 50_000].into());
+    let tries = if best < Durability::Disk { 100 } else { 1 };
+    for _ in 1..tries {
+        probe.store.commit(batch(vec![large.clone()]).at(best)).await?;
+    }
+    probe.store.commit(batch(vec![large]).at(best)).await
 }
 
 async fn reopened(probe: &Probe, best: Durability) {
