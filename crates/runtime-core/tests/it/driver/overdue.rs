@@ -1,7 +1,5 @@
 //! What falls due is done, whatever else of it cannot be; and what cannot be read keeps nobody from working.
 
-#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
