@@ -68,7 +68,7 @@ fn a_store_that_was_closed_in_the_same_process_is_opened_as_soon_as_sled_lets_it
     drop(SledStore::open(&path).unwrap());
     let log = fs::File::open(path.join("db")).unwrap();
     log.lock().unwrap();
-    let (done, opened) = std::sync::mpsc::channel();
+    let (done, opened) = std::sync::mpsc::sync_channel(1);
     let opening = std::thread::spawn(move || done.send(SledStore::open(&path).map(drop)));
     let early = opened.recv_timeout(Duration::from_millis(100));
     assert_eq!(early.err(), Some(RecvTimeoutError::Timeout), "it does not give up at the first try");
