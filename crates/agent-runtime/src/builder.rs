@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runtime_core::Config;
+use runtime_events::catalogue::Announcements;
 use runtime_events::{EventBusBuilder, InProcessBus, Retention};
 use runtime_state::{Scrubber, StateManager};
 use runtime_traits::agent::AgentKind;
@@ -169,7 +170,7 @@ impl Builder {
                 Arc::new(bus)
             }
         };
-        self.core.bus(bus).open().await
+        self.core.bus(bus, Arc::new(Announcements::default())).open().await
     }
 
     fn with(mut self, change: impl FnOnce(runtime_core::Builder) -> runtime_core::Builder) -> Self {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod agents;
+mod announce;
 mod answer;
 mod attempt;
 mod blobs;
@@ -11,6 +12,7 @@ mod commit;
 mod config;
 mod contents;
 mod control;
+mod courier;
 mod displace;
 mod finish;
 mod fork;

@@ -1,5 +1,6 @@
 //! The facade, from outside.
 
+mod announced;
 mod bus;
 mod contents;
 mod deletion;

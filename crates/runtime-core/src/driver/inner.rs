@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use runtime_traits::agent::{Agent, AgentKind, StorageLimits};
-use runtime_traits::bus::Bus;
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
@@ -74,7 +74,7 @@ pub(super) struct Inner {
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
-    pub(super) bus: Option<Arc<dyn Bus>>,
+    pub(super) announcing: Option<Arc<Announcing>>,
 }
 
 /// A partition and what is in memory of it.

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
@@ -59,6 +60,7 @@ impl RuntimeManager {
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
         let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus } = builder;
+        let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -99,7 +101,7 @@ impl RuntimeManager {
             scrub: scrub
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
-            bus,
+            announcing: announcing.map(Arc::new),
             store,
             clock,
             entropy,
@@ -120,6 +122,10 @@ impl RuntimeManager {
         }
         if !inner.config.at_rest {
             inner.spawn_control(Arc::clone(&inner).keep_post());
+            inner.spawn_control(Arc::clone(&inner).keep_couriers());
+        }
+        if let Some(heard) = heard {
+            inner.spawn_control(Arc::clone(&inner).keep_telling(heard));
         }
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })
@@ -138,7 +144,7 @@ impl RuntimeManager {
 
     /// The bus that the runtime was put together with. Whoever has it may act for anybody.
     pub fn bus(&self) -> Option<&Arc<dyn Bus>> {
-        self.inner.bus.as_ref()
+        self.inner.announcing.as_ref().map(|announcing| &announcing.bus)
     }
 
     /// Hosts a kind from now on.
@@ -272,6 +278,7 @@ impl Inner {
                 tokio::time::timeout(TASKS_END_WITHIN, slot.until(|stage| stage.is_still().then_some(())))
                     .await;
         }
+        self.until_delivered(within).await;
         self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use runtime_codec::{Due, NameRecord, SpecRecord, WantRecord, encode};
 use runtime_traits::agent::{Agent, AgentSpec, SpecError};
+use runtime_traits::bus::Happening;
 use runtime_traits::error::Cause;
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, StateId};
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
-use runtime_traits::store::{StateError, Then, When};
+use runtime_traits::store::{Key, Revision, StateError, Then, When};
 
+use super::commit::Patience;
 use super::inner::Inner;
 use super::run_slot::lock;
 use crate::engine::batches::Writes;
@@ -80,8 +82,9 @@ impl Inner {
         self.entropy.fill(&mut draw);
         let partition = Partition::of_hash(self.pool, u64::from_le_bytes(draw));
         let agent = AgentId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
-        self.declare(tenant, &agent, spec, Want::Stopped).await?;
+        let unnamed = self.declare(tenant, &agent, spec, Want::Stopped).await?;
         if self.write_name(tenant, &agent, &spec.name).await? {
+            self.say_registered(tenant, &agent, unnamed, None).await;
             return Ok(Some(agent));
         }
         self.purge(tenant, &agent).await?;
@@ -89,14 +92,14 @@ impl Inner {
     }
 
     /// Writes an agent's first declaration. Until its name is written it is nobody's; a cell that falls due sees to it
-    /// that a crash in between leaves nothing.
+    /// that a crash in between leaves nothing. Which cell that is, and the commit that wrote it.
     pub(super) async fn declare(
         &self,
         tenant: &Tenant,
         agent: &AgentId,
         spec: &AgentSpec,
         want: Want,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<(Key, Revision), RuntimeError> {
         let now = self.clock.now();
         let record = self.spec_record(1, spec)?;
         let due = Due::Unnamed { tenant: tenant.clone(), agent: *agent, name: spec.name.to_string() };
@@ -108,11 +111,11 @@ impl Inner {
                 Then::Put(first, encode(&record)),
                 Then::Put(keys::spec_revision(tenant, agent, 1), encode(&record)),
                 Then::Put(keys::want(tenant, agent), encode(&WantRecord { want, generation: 1 })),
-                Then::Put(cell, encode(&due)),
+                Then::Put(cell.clone(), encode(&due)),
             ],
         );
-        self.commit_now(agent.partition(), writes).await?;
-        Ok(())
+        let committed = self.commit_now(agent.partition(), writes).await?;
+        Ok((cell, committed.revision))
     }
 
     /// Writes the name, last. `false`: it is taken.
@@ -160,7 +163,62 @@ impl Inner {
             vec![When::Revision(cell.clone(), before.revision)],
             vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
         );
+        let mut writes = writes;
+        if let Some(announcing) = &self.announcing {
+            announcing.note_name(*agent, &spec.name);
+        }
+        let teller = self.teller(tenant, agent, Patience::OfCaller).await?;
+        let revised = Happening::Revised { revision: record.revision };
+        teller.tell(&mut writes.told, &revised, None, self.clock.now());
         self.commit_now(agent.partition(), writes).await?;
+        Ok(())
+    }
+
+    /// Announces an agent that has its name, in the batch that takes away the cell which would look after it. Where nobody
+    /// wants to know there is no batch. After a crash, or a failure, it is announced when that cell falls due.
+    pub(super) async fn say_registered(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        (cell, revision): (Key, Revision),
+        restored: Option<&StateId>,
+    ) {
+        let mut writes = Writes::of(vec![When::Revision(cell.clone(), revision)], vec![Then::Delete(cell)]);
+        let told = match self.tell_registered(&mut writes, tenant, agent, restored).await {
+            Ok(()) if writes.told.is_empty() => return,
+            Ok(()) => self.commit_now(agent.partition(), writes).await.map_err(RuntimeError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%agent, %error, "that the agent was registered is announced later");
+        }
+    }
+
+    /// Adds to a batch that an agent was registered, and what is wanted of it if it was made to be at work.
+    pub(super) async fn tell_registered(
+        &self,
+        writes: &mut Writes,
+        tenant: &Tenant,
+        agent: &AgentId,
+        restored: Option<&StateId>,
+    ) -> Result<(), RuntimeError> {
+        let teller = self.teller(tenant, agent, Patience::OfCaller).await?;
+        if teller.is_silent() {
+            return Ok(());
+        }
+        let Some(record) = self.record::<SpecRecord>(&keys::spec(tenant, agent)).await? else {
+            return Ok(());
+        };
+        let kind = parse_spec(&record)?.kind;
+        let at = self.clock.now();
+        teller.tell(&mut writes.told, &Happening::Registered { kind: &kind }, None, at);
+        if let Some(state) = restored {
+            teller.tell(&mut writes.told, &Happening::Restored { state, in_place: false }, None, at);
+        }
+        let want = self.record::<WantRecord>(&keys::want(tenant, agent)).await?;
+        if let Some(WantRecord { want: want @ Want::Active, generation: generation @ 1 }) = want {
+            teller.tell(&mut writes.told, &Happening::Wanted { want, generation }, None, at);
+        }
         Ok(())
     }
 

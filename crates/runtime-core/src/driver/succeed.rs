@@ -10,6 +10,7 @@ use runtime_traits::log::{Accepted, Entry, EntryKind};
 use runtime_traits::runtime::SessionPolicy;
 use runtime_traits::store::Seq;
 
+use super::announce::Teller;
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
@@ -28,6 +29,7 @@ impl Inner {
     pub(super) fn succeed(
         &self,
         writes: &mut Writes,
+        teller: &Teller<'_>,
         place: &Place,
         before: &Accepted,
         run: RunId,
@@ -50,6 +52,7 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
         writes.join(Writes::accept(&next, &accepted, &log));
+        teller.tell_run(&mut writes.told, &next, &log, &log);
         Successor {
             run,
             entries: log.len() as u64,

@@ -163,8 +163,7 @@ impl Inner {
             let mut done = Writes::default();
             for (key, cell) in &page[..fell] {
                 let effect = self.effect_of(partition, key, cell).await?;
-                done.when.extend(effect.when);
-                done.then.extend(effect.then);
+                done.join(effect);
                 if done.then.len() >= GROUP {
                     self.commit(partition, std::mem::take(&mut done)).await?;
                 }
@@ -234,6 +233,10 @@ impl Inner {
                     // Whoever deleted it did not come to the end.
                     self.unname(&tenant, &agent, &name).await?;
                     self.purge(&tenant, &agent).await?;
+                } else {
+                    // Whoever registered it did not come to say so.
+                    self.tell_registered(&mut writes, &tenant, &agent, None).await?;
+                    writes.told.heard.clear();
                 }
             }
         }
