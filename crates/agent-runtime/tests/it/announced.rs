@@ -92,11 +92,6 @@ fn moves_courier(batch: &Batch) -> bool {
     batch.then.iter().any(|then| matches!(then, Then::Put(key, _) if key.path.as_bytes() == b"c/announced"))
 }
 
-fn is_topic(batch: &Batch) -> bool {
-    let of_topic = |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes().starts_with(b"t/default/topic/"));
-    batch.then.iter().any(of_topic)
-}
-
 fn is_announced(batch: &Batch) -> bool {
     let announced = |then: &Then| matches!(then, Then::Append(log, _) if log.path.as_bytes() == b"announced");
     batch.then.iter().any(announced)

@@ -24,7 +24,8 @@ async fn a_runtime_has_a_bus_over_its_store_that_keeps_the_topics_it_was_told_to
     assert_eq!(published.position, None);
     drop(runtime);
 
-    let mailer = open().await.bus().durable("orders/new", "mailer").unwrap().open().await.unwrap();
+    let runtime = open().await;
+    let mailer = runtime.bus().durable("orders/new", "mailer").unwrap().open().await.unwrap();
     let Delivery::Event { event, .. } = mailer.next().await.unwrap() else { panic!("nothing was lost") };
     assert_eq!(event.json::<u32>().unwrap(), 7);
 }
