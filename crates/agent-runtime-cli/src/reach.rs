@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use agent_runtime::events::EventBusBuilder;
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
@@ -46,7 +47,9 @@ impl Reached {
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
         // A command is over before a pass would begin.
-        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest).await?;
+        let runtime =
+            open::runtime(store, durability, kinds, keep_runs, None, at_rest, EventBusBuilder::default())
+                .await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

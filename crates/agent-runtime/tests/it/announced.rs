@@ -309,6 +309,32 @@ async fn a_bus_that_is_away_stops_no_run_and_is_told_later() {
     assert_eq!(told(&runtime, "run.completed", 1).await, ended);
 }
 
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_killed_stops_no_run_and_is_told_once_each() {
+    let server = runtime_testkit::peers::RedisServer::start();
+    let rules = EventBusBuilder::default().keep("agents/**", Retention::default()).unwrap();
+    let bus = Arc::new(rules.redis(&server.uri(0)).await.unwrap());
+    let store = Arc::new(MapStore::new());
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(bus);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    let mut ended = Vec::new();
+    for nth in 0..12 {
+        match nth {
+            4 => server.kill(),
+            9 => server.revive(),
+            _ => {}
+        }
+        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
+    }
+    told_in_full(&runtime, &store).await;
+
+    for name in ["run.accepted", "run.started", "run.completed"] {
+        assert_eq!(told(&runtime, name, 1).await, ended, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_got_lost_repeats_nothing() {
     let store = Arc::new(MapStore::new());

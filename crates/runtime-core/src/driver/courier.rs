@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use runtime_codec::decode_announced;
 use runtime_traits::bus::{Bus, BusError, Event, EventId, Position, Topic, Who};
 use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
@@ -101,7 +102,7 @@ impl Inner {
 
     async fn deliver_all(&self, announcing: &Announcing, partition: Partition) -> Result<(), Undelivered> {
         let log = keys::announced(partition);
-        loop {
+        while !self.ending.is_cancelled() {
             let at = self.cursor(keys::published(partition)).await?;
             let from = at.done;
             let tail = self.store.read(&log, Seq(from + 1), GROUP).await.map_err(RuntimeError::from)?;
@@ -119,6 +120,7 @@ impl Inner {
             announcing.let_go(last - from);
             announcing.delivered.notify_waiters();
         }
+        Ok(())
     }
 
     /// Waits until all that is announced is delivered, or for a while, or not at all where the bus is away.
@@ -169,7 +171,7 @@ fn by_source(events: Vec<Arc<Event>>) -> BTreeMap<(Tenant, Arc<str>), Vec<Arc<Ev
 /// # Errors
 /// What kept an event from being published for now. What the bus refuses for good is left out, and said.
 async fn deliver_chain(bus: &dyn Bus, events: Vec<Arc<Event>>, unsure: bool) -> Result<(), BusError> {
-    let done = if unsure { delivered_before(bus, &events).await? } else { 0 };
+    let done = if unsure && Guard::Delivered.holds() { delivered_before(bus, &events).await? } else { 0 };
     for event in &events[done..] {
         let publish = bus.publish(&Who::System, Arc::clone(event));
         let published = timeout(PUBLISHED_WITHIN, publish).await.unwrap_or_else(|_| Err(too_slow()));

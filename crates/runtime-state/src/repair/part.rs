@@ -192,10 +192,10 @@ impl Visit for Part<'_, '_> {
     async fn log(&mut self, extent: LogExtent) -> Result<(), RepairError> {
         let (sort, whose) = log_sort(&extent.log);
         match sort {
-            LogSort::Announced | LogSort::Topic | LogSort::Unknown => self.copy_log(extent).await,
+            LogSort::Topic | LogSort::Unknown => self.copy_log(extent).await,
             LogSort::Run => self.run_log(extent, whose).await,
             LogSort::Messages => self.messages(extent, whose).await,
-            LogSort::Inbox | LogSort::Outbox => self.mail(sort, extent, whose).await,
+            LogSort::Inbox | LogSort::Outbox | LogSort::Announced => self.mail(sort, extent, whose).await,
         }
     }
 

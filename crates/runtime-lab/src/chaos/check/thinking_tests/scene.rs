@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::chaos::book::{Asked, Input, Pages, Replied, Word};
 use crate::chaos::check::check;
+use crate::chaos::check::events::told_all;
 use crate::chaos::effects::{Begun, Execution};
 use crate::chaos::evidence::{Boxes, Conversation, Evidence, Mailbox};
 use crate::chaos::host::thinker_name;
@@ -296,7 +297,7 @@ impl Scene {
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {
-        check(&self.evidence, &self.pages, &self.executions).0
+        check(&told_all(&self.evidence), &self.pages, &self.executions).0
     }
 
     fn log(&mut self, of: Which) -> &mut Vec<Entry> {
