@@ -54,6 +54,15 @@ async fn started(runtime: RuntimeManager) -> (RuntimeManager, AgentId) {
     (runtime, agent)
 }
 
+/// Has so many runs worked, one after the other.
+async fn work(runtime: &RuntimeManager, agent: &AgentId, count: usize) -> Vec<RunId> {
+    let mut ended = Vec::with_capacity(count);
+    for nth in 0..count {
+        ended.push(runtime.run_agent(agent, nth.to_string().as_str()).await.unwrap().run);
+    }
+    ended
+}
+
 /// All that is kept of a topic of the worker's.
 async fn kept(runtime: &RuntimeManager, name: &str) -> Vec<Arc<Event>> {
     let topic: Topic = format!("agents/worker/{name}").parse().unwrap();
@@ -220,15 +229,10 @@ async fn crashed_before_the_cursor(
     let bus = Fickle::over(&store, retention);
     let builder = RuntimeManager::builder(Arc::new(faulty)).bus(Arc::clone(&bus) as _);
     let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
-    let mut ended = Vec::new();
-    for nth in 0..before {
-        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
-    }
+    let mut ended = work(&runtime, &agent, before).await;
     told_in_full(&runtime, &store).await;
     bus.is_away.store(true, Ordering::SeqCst);
-    for nth in 0..runs {
-        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
-    }
+    ended.extend(work(&runtime, &agent, runs).await);
     let last = *ended.last().unwrap();
     loses.store(true, Ordering::SeqCst);
     bus.is_away.store(false, Ordering::SeqCst);
@@ -299,10 +303,7 @@ async fn a_bus_that_is_away_stops_no_run_and_is_told_later() {
     let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
     bus.is_away.store(true, Ordering::SeqCst);
 
-    let mut ended = Vec::new();
-    for nth in 0..10 {
-        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
-    }
+    let ended = work(&runtime, &agent, 10).await;
     bus.is_away.store(false, Ordering::SeqCst);
     told_in_full(&runtime, &store).await;
 
@@ -343,10 +344,7 @@ async fn an_answer_that_got_lost_repeats_nothing() {
     let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
     let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
 
-    let mut ended = Vec::new();
-    for nth in 0..10 {
-        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
-    }
+    let ended = work(&runtime, &agent, 10).await;
     told_in_full(&runtime, &store).await;
 
     assert_eq!(told(&runtime, "run.completed", 1).await, ended);
@@ -364,10 +362,7 @@ async fn more_than_may_wait_is_left_out_and_what_waits_is_told() {
     told_in_full(&runtime, &store).await;
     bus.is_away.store(true, Ordering::SeqCst);
 
-    let mut ended = Vec::new();
-    for nth in 0..10 {
-        ended.push(runtime.run_agent(&agent, nth.to_string().as_str()).await.unwrap().run);
-    }
+    let ended = work(&runtime, &agent, 10).await;
     bus.is_away.store(false, Ordering::SeqCst);
     told_in_full(&runtime, &store).await;
 

@@ -102,7 +102,8 @@ impl Inner {
         let conversation = after.unwrap_or(before.conversation);
         let known = Known { conversation, state: kept };
         if let Some((run, input)) = successor {
-            let successor = self.succeed(writes, teller, place, accepted, run, &input, at);
+            let (successor, log) = self.succeed(writes, place, accepted, run, &input, at);
+            teller.tell_run(&mut writes.told, &Place { run, ..place.clone() }, &log, &log);
             return (known, Some(successor));
         }
         if let Some(version) = self.begins_with(place)

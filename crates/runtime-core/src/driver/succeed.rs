@@ -10,7 +10,6 @@ use runtime_traits::log::{Accepted, Entry, EntryKind};
 use runtime_traits::runtime::SessionPolicy;
 use runtime_traits::store::Seq;
 
-use super::announce::Teller;
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
@@ -25,17 +24,16 @@ pub(super) struct Successor {
 }
 
 impl Inner {
-    /// Adds the acceptance of a run that goes on from another one, and its begin if it may.
+    /// Adds the acceptance of a run that goes on from another one, and its begin if it may: its first entries.
     pub(super) fn succeed(
         &self,
         writes: &mut Writes,
-        teller: &Teller<'_>,
         place: &Place,
         before: &Accepted,
         run: RunId,
         input: &Content,
         at: UnixMillis,
-    ) -> Successor {
+    ) -> (Successor, Vec<Entry>) {
         let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
         let accepted = Accepted {
             policy: SessionPolicy::Enqueue,
@@ -52,13 +50,13 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
         writes.join(Writes::accept(&next, &accepted, &log));
-        teller.tell_run(&mut writes.told, &next, &log, &log);
-        Successor {
+        let successor = Successor {
             run,
             entries: log.len() as u64,
             deadline: accepted.deadline,
             parent: accepted.parent.map(|(parent, _)| parent),
-        }
+        };
+        (successor, log)
     }
 
     /// Gives such a run its turn, once it is committed.
