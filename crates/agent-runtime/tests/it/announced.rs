@@ -352,6 +352,20 @@ async fn an_answer_that_got_lost_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn a_bus_that_panics_is_tried_again() {
+    let store = Arc::new(MapStore::new());
+    let bus = Fickle::over(&store, Retention::default());
+    bus.panics.store(2, Ordering::SeqCst);
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    let ended = work(&runtime, &agent, 3).await;
+    told_in_full(&runtime, &store).await;
+
+    assert_eq!(told(&runtime, "run.completed", 1).await, ended);
+}
+
+#[tokio::test]
 async fn more_than_may_wait_is_left_out_and_what_waits_is_told() {
     let store = Arc::new(MapStore::new());
     let bus = Fickle::over(&store, Retention::default());
@@ -420,6 +434,8 @@ struct Fickle {
     is_away: AtomicBool,
     /// So many events are published, and the publisher is told that nobody knows.
     forgets: AtomicUsize,
+    /// So many times it panics.
+    panics: AtomicUsize,
 }
 
 impl Fickle {
@@ -427,7 +443,12 @@ impl Fickle {
         let rules = EventBusBuilder::default().keep("agents/**", retention).unwrap();
         let best = store.profile().best;
         let bus = Arc::new(rules.in_process_over(Arc::clone(store) as _, Pool::MAIN, best));
-        Arc::new(Self { bus, is_away: AtomicBool::new(false), forgets: AtomicUsize::new(0) })
+        Arc::new(Self {
+            bus,
+            is_away: AtomicBool::new(false),
+            forgets: AtomicUsize::new(0),
+            panics: AtomicUsize::new(0),
+        })
     }
 
     fn is_there(&self) -> Result<(), BusError> {
@@ -443,8 +464,12 @@ impl Bus for Fickle {
     async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
         self.is_there()?;
         let id = event.id;
-        let published = self.bus.publish(who, event).await?;
         let one_less = |left: usize| left.checked_sub(1);
+        assert!(
+            self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err(),
+            "the bus panics, as it was told to"
+        );
+        let published = self.bus.publish(who, event).await?;
         match self.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
             Ok(_) => Err(BusError::Unknown { id, cause: Cause::says("the answer got lost") }),
             Err(_) => Ok(published),

@@ -67,10 +67,35 @@ struct Known<'a> {
     name: Name,
 }
 
-/// The events of a batch that is being committed.
-pub(super) struct Announced {
+/// The events of a batch that is being committed. It may be there also when nobody waits for the answer any more.
+pub(super) struct Announced<'a> {
+    announcing: &'a Announcing,
+    partition: Partition,
     heard: Vec<Event>,
     kept: bool,
+}
+
+impl Announced<'_> {
+    /// Sends them on their way.
+    pub(super) fn committed(mut self) {
+        if std::mem::take(&mut self.kept) {
+            self.announcing.post.ring(self.partition);
+        }
+        for event in self.heard.drain(..) {
+            if self.announcing.heard.try_send(event).is_err() {
+                self.announcing.unheard.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            self.announcing.let_go(1);
+            self.announcing.post.ring(self.partition);
+        }
+    }
 }
 
 impl Announcing {
@@ -193,7 +218,7 @@ impl Inner {
     }
 
     /// Puts the events that are kept into the batch of their cause.
-    pub(super) fn announce(&self, partition: Partition, writes: &mut Writes) -> Option<Announced> {
+    pub(super) fn announce(&self, partition: Partition, writes: &mut Writes) -> Option<Announced<'_>> {
         let announcing = self.announcing.as_deref()?;
         let Told { mut kept, heard } = std::mem::take(&mut writes.told);
         if !kept.is_empty() && announcing.waiting.load(Ordering::Relaxed) >= self.config.max_announced {
@@ -212,23 +237,7 @@ impl Inner {
             let entry = encode_announced(self.clock.now(), &kept);
             writes.then.push(Then::Append(keys::announced(partition), vec![entry]));
         }
-        Some(Announced { heard, kept: !kept.is_empty() })
-    }
-
-    /// Sends events on their way whose batch was committed, or forgets them.
-    pub(super) fn announced(&self, partition: Partition, events: Announced, committed: bool) {
-        let Some(announcing) = self.announcing.as_deref() else { return };
-        let Announced { heard, kept } = events;
-        if kept && committed {
-            announcing.post.ring(partition);
-        } else if kept {
-            announcing.let_go(1);
-        }
-        for event in heard.into_iter().filter(|_| committed) {
-            if announcing.heard.try_send(event).is_err() {
-                announcing.unheard.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        Some(Announced { announcing, partition, heard, kept: !kept.is_empty() })
     }
 
     /// Publishes to live readers what happened, in its order, until the runtime ends.

@@ -95,11 +95,10 @@ impl Inner {
             Patience::OfCaller => Some(self.clock.now().after(PATIENCE)),
             Patience::OfRun => None,
         };
-        let committed = self.submit_batch(batch, until).await;
+        let committed = self.submit_batch(batch, until).await?;
         if let Some(events) = events {
-            self.announced(partition, events, committed.is_ok());
+            events.committed();
         }
-        let committed = committed?;
         if sends {
             self.post.ring(partition);
         }

@@ -4,10 +4,12 @@
 //! with its process is asked for the last events of the topic, before anything is delivered that may have been before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use runtime_codec::decode_announced;
 use runtime_traits::bus::{Bus, BusError, Event, EventId, Position, Topic, Who};
@@ -38,7 +40,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How often it is said that the bus is away.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// The most that a runtime which shuts down waits for what is announced to be delivered.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(2);
+const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why something could not be delivered.
 #[derive(Debug, Error)]
@@ -47,6 +49,8 @@ enum Undelivered {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Bus(#[from] BusError),
+    #[error("the bus panicked")]
+    Panicked,
 }
 
 impl Inner {
@@ -67,7 +71,8 @@ impl Inner {
     /// Sees to what all partitions announce until the runtime ends.
     pub(super) async fn keep_couriers(self: Arc<Self>) {
         let Some(announcing) = self.announcing.clone() else { return };
-        self.keep(&announcing.post, Self::deliver).await;
+        // Not where no agent can stop it: a driver of a bus may need what that executor has not.
+        self.keep(&announcing.post, Self::deliver, self.control.workers()).await;
     }
 
     /// Delivers what a partition announces, for as long as there is something.
@@ -76,7 +81,8 @@ impl Inner {
         let mut pause = PAUSES.0;
         let mut said = None;
         loop {
-            let Err(error) = self.deliver_all(&announcing, partition).await else {
+            let delivered = AssertUnwindSafe(self.deliver_all(&announcing, partition)).catch_unwind().await;
+            let Err(error) = delivered.unwrap_or(Err(Undelivered::Panicked)) else {
                 if said.is_some() {
                     tracing::info!(%partition, "the bus takes events again");
                 }

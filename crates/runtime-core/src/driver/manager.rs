@@ -122,10 +122,10 @@ impl RuntimeManager {
         }
         if !inner.config.at_rest {
             inner.spawn_control(Arc::clone(&inner).keep_post());
-            inner.spawn_control(Arc::clone(&inner).keep_couriers());
+            inner.spawn_work(Arc::clone(&inner).keep_couriers());
         }
         if let Some(heard) = heard {
-            inner.spawn_control(Arc::clone(&inner).keep_telling(heard));
+            inner.spawn_work(Arc::clone(&inner).keep_telling(heard));
         }
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })
@@ -278,7 +278,7 @@ impl Inner {
                 tokio::time::timeout(TASKS_END_WITHIN, slot.until(|stage| stage.is_still().then_some(())))
                     .await;
         }
-        self.until_delivered(within).await;
+        self.until_delivered(until.since(self.clock.now())).await;
         self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {

@@ -13,6 +13,7 @@ use runtime_traits::log::{StepFailure, StepFailureKind, Usage};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Key, Log, Seq, StateError, Then, When};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -40,6 +41,15 @@ struct Rung {
     bell: Notify,
     /// The partitions that a task sees to.
     seen_to: Mutex<BTreeSet<Partition>>,
+}
+
+/// A partition that a task sees to, however that ends.
+struct SeenTo(Post, Partition);
+
+impl Drop for SeenTo {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
 }
 
 /// A cursor as it stands in the store.
@@ -76,22 +86,27 @@ impl Post {
 impl Inner {
     /// Sees to the mail of all partitions until the runtime ends.
     pub(super) async fn keep_post(self: Arc<Self>) {
-        self.keep(&self.post, Self::see_to).await;
+        self.keep(&self.post, Self::see_to, self.control.control()).await;
     }
 
     /// Does something wherever it is rung for, until the runtime ends: for each partition in one task at a time.
-    pub(super) async fn keep<F>(self: &Arc<Self>, post: &Post, see_to: fn(Arc<Self>, Partition) -> F)
-    where
+    pub(super) async fn keep<F>(
+        self: &Arc<Self>,
+        post: &Post,
+        see_to: fn(Arc<Self>, Partition) -> F,
+        executor: &Handle,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
             for partition in post.take() {
                 let seeing = see_to(Arc::clone(self), partition);
-                let seen_to = post.clone();
-                self.spawn_control(async move {
+                let seen_to = SeenTo(post.clone(), partition);
+                let seeing = async move {
                     seeing.await;
-                    seen_to.done(partition);
-                });
+                    drop(seen_to);
+                };
+                self.tasks.spawn_on(seeing, executor);
             }
             tokio::select! {
                 () = post.0.bell.notified() => {}
