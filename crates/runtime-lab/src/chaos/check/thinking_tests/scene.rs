@@ -280,7 +280,9 @@ impl Scene {
         evidence.model_calls = [(agent(0), 2), (agent(1), 1)].into();
         let mailbox = Mailbox { written: 2, left: 0, done: 2 };
         let taken_from = [(PARTITION.to_string(), 2)].into();
-        evidence.boxes.insert(PARTITION, Boxes { inbox: mailbox, outbox: mailbox, taken_from });
+        evidence
+            .boxes
+            .insert(PARTITION, Boxes { inbox: mailbox, outbox: mailbox, announced: mailbox, taken_from });
         let (input, session) = (Input::Talk(talk()), SessionName::default());
         let (policy, agent) = (SessionPolicy::Enqueue, thinker_name(0));
         pages.asked = vec![Asked { input, agent, session, policy, key: None, times: 1, run: Some(PARENT()) }];
