@@ -48,3 +48,27 @@ pub fn ended_by(log: &[Entry]) -> Option<&DecidedBy> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime_traits::partition::Pool;
+
+    use super::*;
+
+    #[test]
+    fn an_id_follows_from_the_place_and_from_what_is_said() {
+        let partition = |index| Partition { pool: Pool::MAIN, index };
+        let event = |data: u32| Event::new("agents/docs/run.completed", &data).expect("a good topic");
+        let id = event_id(partition(3), Seq(7), 1, &event(5));
+
+        assert_eq!(id, event_id(partition(3), Seq(7), 1, &event(5)));
+        for other in [
+            event_id(partition(4), Seq(7), 1, &event(5)),
+            event_id(partition(3), Seq(8), 1, &event(5)),
+            event_id(partition(3), Seq(7), 2, &event(5)),
+            event_id(partition(3), Seq(7), 1, &event(6)),
+        ] {
+            assert_ne!(id, other);
+        }
+    }
+}
