@@ -1,7 +1,5 @@
 //! The bus of a runtime.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
-
 use std::sync::Arc;
 
 use agent_runtime::events::{BusError, Delivery, Retention};
