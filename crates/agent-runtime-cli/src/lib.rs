@@ -25,6 +25,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent_runtime::events::EventBusBuilder;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -192,6 +193,7 @@ async fn serve_place(
         store,
         store_name: place.store.to_string(),
         kinds,
+        events: EventBusBuilder::default(),
         http: args.listen.or(fleet.http),
         fleet,
         // Its folder is there now: the store is in it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runtime::events::EventBusBuilder;
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::{TracedStore, open_to_salvage};
@@ -89,6 +90,7 @@ pub(crate) async fn runtime(
     keep_runs: Option<KeepRuns>,
     scrub: Option<ScrubRate>,
     at_rest: bool,
+    events: EventBusBuilder,
     screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
     // A store that was named on the command line may be able to do less than the one in the fleet file.
@@ -101,6 +103,7 @@ pub(crate) async fn runtime(
         screen.say(screen.paint_err().dim(note));
     }
     let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
+    let builder = builder.events(events);
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use agent_runtime::events::EventBusBuilder;
 use agent_runtime::fleet::{Fleet, KeepRuns};
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
@@ -49,7 +50,9 @@ impl Reached {
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = keep_runs(fleet.as_ref());
         // A command is over before a pass would begin.
-        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest, screen).await?;
+        let events = EventBusBuilder::default();
+        let runtime =
+            open::runtime(store, durability, kinds, keep_runs, None, at_rest, events, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

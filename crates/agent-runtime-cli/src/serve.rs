@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runtime::events::EventBusBuilder;
 use agent_runtime::fleet::{Applied, AppliedAgent, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
@@ -31,6 +32,8 @@ pub struct Server {
     pub kinds: Vec<Arc<dyn AgentKind>>,
     /// The agents, the durability.
     pub fleet: Fleet,
+    /// The bus: what is kept of what happens to agents.
+    pub events: EventBusBuilder,
     /// Where to listen for HTTP.
     pub http: Option<SocketAddr>,
     /// Where to listen for the other commands.
@@ -114,6 +117,7 @@ impl Server {
             self.fleet.keep_runs,
             self.fleet.scrub,
             false,
+            self.events,
             screen,
         )
         .await?;

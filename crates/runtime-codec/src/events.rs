@@ -47,6 +47,14 @@ pub struct EventRecord {
 }
 record!(EventRecord, 160, "event");
 
+/// An entry of `announced`: what a batch's cause is told as, in its order. An event has no id yet: it follows from its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncedRecord {
+    /// The events.
+    pub events: Vec<EventRecord>,
+}
+record!(AnnouncedRecord, 162, "announcement");
+
 /// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorRecord {
@@ -71,7 +79,25 @@ record!(CursorRecord, 161, "durable subscription");
 
 /// Writes an event that is appended `at`.
 pub fn encode_event(at: UnixMillis, event: &Event) -> Bytes {
-    encode(&EventRecord {
+    encode(&written(at, event))
+}
+
+/// Writes events that are to be published once their batch is in the store.
+pub fn encode_announced(at: UnixMillis, events: &[Event]) -> Bytes {
+    encode(&AnnouncedRecord { events: events.iter().map(|event| written(at, event)).collect() })
+}
+
+/// Reads such events.
+///
+/// # Errors
+/// [`CodecError`], which says what is wrong with the bytes.
+pub fn decode_announced(bytes: &[u8]) -> Result<Vec<Event>, CodecError> {
+    let AnnouncedRecord { events } = decode(bytes)?;
+    events.into_iter().map(|record| read(record).map(|(_, event)| event)).collect()
+}
+
+fn written(at: UnixMillis, event: &Event) -> EventRecord {
+    EventRecord {
         at,
         id: event.id.to_bytes(),
         topic: event.topic.to_string(),
@@ -86,7 +112,7 @@ pub fn encode_event(at: UnixMillis, event: &Event) -> Bytes {
         content_type: event.content_type.to_string(),
         headers: event.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         data: event.data.clone(),
-    })
+    }
 }
 
 /// Reads an event, and when it was appended.
@@ -94,10 +120,13 @@ pub fn encode_event(at: UnixMillis, event: &Event) -> Bytes {
 /// # Errors
 /// [`CodecError`], which says what is wrong with the bytes.
 pub fn decode_event(bytes: &[u8]) -> Result<(UnixMillis, Event), CodecError> {
+    read(decode(bytes)?)
+}
+
+fn read(record: EventRecord) -> Result<(UnixMillis, Event), CodecError> {
     fn body(error: impl ToString) -> CodecError {
         CodecError::Body { what: EventRecord::WHAT, cause: error.to_string() }
     }
-    let record: EventRecord = decode(bytes)?;
     let event = Event {
         id: EventId::from_bytes(record.id),
         topic: record.topic.parse().map_err(body)?,

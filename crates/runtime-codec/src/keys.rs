@@ -81,6 +81,16 @@ pub fn inbox(partition: Partition) -> Log {
     log(partition, &["inbox"])
 }
 
+/// What is to be published of what happened in the partition.
+pub fn announced(partition: Partition) -> Log {
+    log(partition, &["announced"])
+}
+
+/// How far that has been published.
+pub fn published(partition: Partition) -> Key {
+    key(partition, &["c/announced"])
+}
+
 /// How far what leaves the partition has been sent.
 pub fn sent(partition: Partition) -> Key {
     key(partition, &["c/outbox"])

@@ -79,6 +79,8 @@ pub enum LogSort {
     Inbox,
     /// What leaves it.
     Outbox,
+    /// What is to be published of what happened in it.
+    Announced,
     /// The events of a durable topic.
     Topic,
     /// Nothing that this version writes.
@@ -108,6 +110,7 @@ pub fn log_sort(log: &Log) -> (LogSort, Whose) {
     let sort = match parts[..] {
         ["inbox"] => LogSort::Inbox,
         ["outbox"] => LogSort::Outbox,
+        ["announced"] => LogSort::Announced,
         ["run", _] if whose.run.is_some() => LogSort::Run,
         ["t", _, "msg", _, _] if whose.session.is_some() && whose.agent.is_some() => LogSort::Messages,
         ["t", _, "topic", _, ..] if whose.tenant.is_some() => LogSort::Topic,
@@ -129,7 +132,7 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["open", _] => whose.run.map(|_| CellSort::Open)?,
         ["swept", _] => whose.run.map(|_| CellSort::Swept)?,
         ["due", at, _, ..] => at.parse::<u64>().ok().map(|_| CellSort::Due)?,
-        ["c", "inbox" | "outbox"] => CellSort::Cursor,
+        ["c", "announced" | "inbox" | "outbox"] => CellSort::Cursor,
         ["c", "from", from] => from.parse::<Partition>().ok().map(|_| CellSort::Cursor)?,
         ["t", _, "name", _] => whose.tenant.as_ref().map(|_| CellSort::Name)?,
         ["t", _, "idem", _, _, ..] => of_session(CellSort::Idem)?,

@@ -24,7 +24,10 @@ pub use cells::{CellRecord, decode_cell};
 pub use chunks::{CHUNK, chunks, count_chunks};
 pub use entries::{decode_entry, encode_entry};
 pub use error::CodecError;
-pub use events::{CursorRecord, EventRecord, decode_event, encode_event};
+pub use events::{
+    AnnouncedRecord, CursorRecord, EventRecord, decode_announced, decode_event, encode_announced,
+    encode_event,
+};
 pub use layout::{CellSort, LogSort, Whose, cell_sort, log_sort};
 pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use named::{Hashing, beside, made_of, named_by_cell, named_by_entry, named_by_mail, named_by_message};

@@ -80,7 +80,7 @@ pub struct Child {
     pub trace: Option<String>,
 }
 
-/// `c/inbox`, `c/outbox`, `c/from/<partition>`: how far somebody has come.
+/// `c/inbox`, `c/outbox`, `c/announced`, `c/from/<partition>`: how far somebody has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The number of the last entry that is done.

@@ -3,6 +3,7 @@
 mod accept;
 mod agent_locks;
 mod agents;
+mod announce;
 mod answer;
 mod attempt;
 mod blobs;
@@ -13,6 +14,7 @@ mod config;
 mod contents;
 mod control;
 mod counted;
+mod courier;
 mod displace;
 mod filling;
 mod finish;

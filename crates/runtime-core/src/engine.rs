@@ -2,6 +2,7 @@
 //!
 //! - [`machine`] works one attempt of one run, by the replay rule;
 //! - [`claim`] says what a new owner appends to a log that it finds;
+//! - [`announced`] says what a batch is announced as;
 //! - [`answer`] says what somebody's word appends to the log of a run that waits for it;
 //! - [`mail`] says what leaves a run for other partitions;
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
@@ -11,6 +12,7 @@
 //! - [`session`] keeps the order of a conversation;
 //! - [`keys`] is the keyspace.
 
+pub mod announced;
 pub mod answer;
 pub mod batches;
 pub mod claim;

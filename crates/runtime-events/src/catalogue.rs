@@ -4,6 +4,7 @@
 //! added later, none is taken away or changed.
 
 mod agent;
+mod announcements;
 mod bus;
 mod place;
 mod run;
@@ -14,7 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use agent::{AgentRegistered, AgentRevised, AgentStarted, AgentStopped, SnapshotRestored, SnapshotSaved};
+pub use agent::{
+    AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, SnapshotRestored, SnapshotSaved,
+};
+pub use announcements::Announcements;
 pub use bus::{HandlerFailed, HandlerLost};
 pub use place::{
     BudgetExhausted, HealthChanged, LimitReached, NodeFenced, NodeJoined, NodeLeft, PartitionReleased,

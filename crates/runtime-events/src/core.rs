@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Act, BusError, Event, EventLimits, Live, Pattern, Retention, Rights, Topic, TopicRule, Who,
+    Act, BusError, Event, EventLimits, Interest, Live, Pattern, Retention, Rights, Topic, TopicRule, Who,
 };
 use runtime_traits::clock::{Clock, Entropy};
 use tokio::time::timeout;
@@ -60,6 +60,22 @@ impl Core {
             topic.as_str().starts_with(&***beginning) && rule.pattern.matches(topic)
         });
         found.map(|(rule, _)| rule)
+    }
+
+    /// Whether a rule keeps events about some of these topics.
+    pub(crate) fn may_keep(&self, topics: &Pattern) -> bool {
+        self.settings.rules.iter().any(|rule| rule.keep.is_some() && rule.pattern.overlaps(topics))
+    }
+
+    /// What becomes of an event about a topic, where `keeps` says whether there is a place to keep it.
+    pub(crate) fn interest(&self, tenant: &Tenant, topic: &Topic, keeps: bool) -> Interest {
+        if keeps && self.rule(topic).is_some_and(|rule| rule.keep.is_some()) {
+            Interest::Kept
+        } else if self.readers() > 0 && self.readers_of(tenant, topic) > 0 {
+            Interest::Heard
+        } else {
+            Interest::Nobody
+        }
     }
 
     /// How long the events of a topic are kept.

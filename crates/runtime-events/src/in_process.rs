@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Publishing, Topic,
-    Who,
+    Bus, BusError, Deliveries, Durable, Event, Interest, Listener, Live, Page, Pattern, Position, Published,
+    Publishing, Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 
@@ -100,6 +100,14 @@ impl Bus for InProcessBus {
         time: UnixMillis,
     ) -> Result<Position, BusError> {
         self.durable(topic)?.find(who, &Place::new(tenant, topic), time).await
+    }
+
+    fn is_interested(&self, topics: &Pattern) -> bool {
+        self.core.readers() > 0 || (self.durable.is_some() && self.core.may_keep(topics))
+    }
+
+    fn interest(&self, tenant: &Tenant, topic: &Topic) -> Interest {
+        self.core.interest(tenant, topic, self.durable.is_some())
     }
 }
 

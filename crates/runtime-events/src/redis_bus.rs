@@ -15,7 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Topic, Who,
+    Bus, BusError, Deliveries, Durable, Event, Interest, Listener, Live, Page, Pattern, Position, Published,
+    Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
@@ -114,6 +115,14 @@ impl Bus for RedisBus {
         time: UnixMillis,
     ) -> Result<Position, BusError> {
         self.durable.find(who, &Place::new(tenant, topic), time).await
+    }
+
+    fn is_interested(&self, topics: &Pattern) -> bool {
+        self.core.readers() > 0 || self.core.may_keep(topics)
+    }
+
+    fn interest(&self, tenant: &Tenant, topic: &Topic) -> Interest {
+        self.core.interest(tenant, topic, true)
     }
 }
 

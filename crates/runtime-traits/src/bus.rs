@@ -3,6 +3,7 @@
 //! One trait, [`Bus`], and the values that go in and out of it. A backend passes the suite `runtime_testkit::suites::bus`,
 //! which has one case per clause.
 
+mod announcer;
 mod base64;
 mod cloud;
 mod contract;
@@ -19,8 +20,9 @@ mod rules;
 mod time_text;
 mod topic;
 
+pub use announcer::{Announcer, Happening, Subject};
 pub use cloud::CloudError;
-pub use contract::{Bus, Deliveries, Listener};
+pub use contract::{Bus, Deliveries, Interest, Listener};
 pub use delivery::{Delivery, Gap, Kept, Page, Position, Published};
 pub use durable::{Durable, Failure, Retry, Start};
 pub use error::BusError;

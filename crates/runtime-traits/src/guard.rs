@@ -12,6 +12,8 @@ pub enum Guard {
     Conditions,
     /// A batch that was applied before is not applied again.
     BatchId,
+    /// An event that was delivered before a crash is not delivered again.
+    Delivered,
     /// A partition's last revision is written down.
     Revisions,
     /// What is answered as synced was synced.
@@ -34,10 +36,11 @@ pub enum Guard {
 
 impl Guard {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Fence,
         Self::Conditions,
         Self::BatchId,
+        Self::Delivered,
         Self::Revisions,
         Self::Sync,
         Self::FolderSync,

@@ -1,5 +1,7 @@
 //! The facade, from outside.
 
+mod announced;
+mod bus;
 mod contents;
 mod deletion;
 mod depth;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    Child, CodecError, ContentMark, ContentRef, Cursor, CursorRecord, Due, EndedRun, EventRecord, IdemRecord,
-    InboxMail, IndexRef, Kept, LastSaved, Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord,
-    Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord,
-    StateRecord, SweptRun, WantRecord, decode, decode_entry, encode, encode_entry, file::FileContent,
+    AnnouncedRecord, Child, CodecError, ContentMark, ContentRef, Cursor, CursorRecord, Due, EndedRun,
+    EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved, Mail, Manifest, NameRecord, OpenRun,
+    OutboxMail, OwnerRecord, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList,
+    SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord, decode, decode_entry, encode, encode_entry,
+    file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -525,6 +526,7 @@ fn events() -> Vec<Sample> {
         failed: vec![(301, 2)],
     };
     vec![
+        Sample::record("announced", AnnouncedRecord { events: vec![least.clone(), full.clone()] }),
         Sample::record("event.least", least),
         Sample::record("event.full", full),
         Sample::record("subscription", cursor),

@@ -342,7 +342,10 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, kind_version));
         }
         let EntryKind::Accepted(accepted) = &log[0].kind else { return Ok(log) };
-        self.commit_now(partition, Writes::accept(place, accepted, &log).booked(place, at)).await?;
+        let teller = self.teller(&place.tenant, &place.agent, Patience::OfCaller).await?;
+        let mut writes = Writes::accept(place, accepted, &log).booked(place, at);
+        teller.tell_run(&mut writes.told, place, &log, &log);
+        self.commit_now(partition, writes).await?;
         Ok(log)
     }
 }

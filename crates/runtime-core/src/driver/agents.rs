@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use runtime_codec::{SpecRecord, WantRecord, encode};
 use runtime_traits::agent::{Agent, SpecError};
+use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Then, When};
 
+use super::commit::Patience;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner, PartitionState};
 use super::load::read;
@@ -75,7 +77,11 @@ impl Inner {
         let spec: SpecRecord = read(&keys[0], &spec)?;
         let want: WantRecord = read(&keys[1], &want)?;
         let (hosted, kind_version) = self.build(agent, &spec).await?;
-        let storage = parse_spec(&spec)?.storage;
+        let declared = parse_spec(&spec)?;
+        if let Some(announcing) = self.announcing.as_deref().filter(|announcing| announcing.is_interested()) {
+            announcing.note_name(*agent, &declared.name);
+        }
+        let storage = declared.storage;
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,
@@ -157,7 +163,11 @@ impl Inner {
         if want != record.want {
             let when = vec![When::Revision(cell.clone(), before.revision)];
             let then = vec![Then::Put(cell, encode(&WantRecord { want, generation }))];
-            self.commit_now(agent.partition(), Writes::of(when, then)).await?;
+            let mut writes = Writes::of(when, then);
+            let teller = self.teller(tenant, agent, Patience::OfCaller).await?;
+            let wanted = Happening::Wanted { want, generation };
+            teller.tell(&mut writes.told, &wanted, None, self.clock.now());
+            self.commit_now(agent.partition(), writes).await?;
         }
         let runs: Vec<Arc<RunSlot>> = {
             let mut state = lock(&home.state);

@@ -17,7 +17,7 @@ use crate::engine::keys;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a store that is away or full.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a commit is tried while the store is away or full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,16 +84,21 @@ impl Inner {
     pub(super) async fn commit_with(
         &self,
         partition: Partition,
-        writes: Writes,
+        mut writes: Writes,
         patience: Patience,
     ) -> Result<Committed, StateError> {
         let sends = writes.sends;
+        self.own(partition).await?;
+        let events = self.announce(partition, &mut writes);
         let batch = self.fenced(partition, writes).await?;
         let until = match patience {
             Patience::OfCaller => Some(self.clock.now().after(PATIENCE)),
             Patience::OfRun => None,
         };
         let committed = self.submit_batch(batch, until).await?;
+        if let Some(events) = events {
+            events.committed();
+        }
         if sends {
             self.post.ring(partition);
         }

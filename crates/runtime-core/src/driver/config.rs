@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_traits::agent::AgentKind;
+use runtime_traits::bus::{Announcer, Bus};
 use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
@@ -33,6 +34,9 @@ pub struct Config {
     pub max_open: u64,
     /// The most mails that wait in a partition's inbox; until some are taken, more are not sent.
     pub max_mail: u32,
+    /// The most batches whose events wait for the bus; while it is away and so many wait, further events are left out, and
+    /// the runtime's log says so. Runs go on all the same.
+    pub max_announced: u64,
     /// The most bytes of an input.
     pub max_input: usize,
     /// How many ended runs are kept. `None`: all of them.
@@ -60,6 +64,7 @@ pub struct Builder {
     pub(super) pool: Pool,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) scrub: Option<Arc<dyn Scrub>>,
+    pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
 }
 
 impl Default for Config {
@@ -72,6 +77,7 @@ impl Default for Config {
             max_queued: 1_000,
             max_open: 100_000,
             max_mail: 65_536,
+            max_announced: 1_000_000,
             max_input: 16 * 1024 * 1024,
             max_ended: None,
             keep_runs: Some(Duration::from_secs(30 * 24 * 60 * 60)),
@@ -101,6 +107,7 @@ impl Builder {
             pool: Pool::MAIN,
             snapshots: None,
             scrub: None,
+            bus: None,
         }
     }
 
@@ -122,6 +129,14 @@ impl Builder {
     #[must_use]
     pub fn scrub(mut self, scrub: Arc<dyn Scrub>) -> Self {
         self.scrub = Some(scrub);
+        self
+    }
+
+    /// Tells this bus what happens to agents, in the words of `announcer`. What the bus keeps is told once, whatever crashes:
+    /// it rides in the batch of its cause, and waits in the store as long as the bus is away.
+    #[must_use]
+    pub fn bus(mut self, bus: Arc<dyn Bus>, announcer: Arc<dyn Announcer>) -> Self {
+        self.bus = Some((bus, announcer));
         self
     }
 

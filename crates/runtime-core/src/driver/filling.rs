@@ -36,6 +36,11 @@ impl<'a> Filling<'a> {
         self.write(Vec::new(), Vec::new(), Duration::MAX).await.map(drop)
     }
 
+    /// What is known of the agent by now.
+    pub(super) fn into_declared(self) -> Declared {
+        self.declared.into_inner()
+    }
+
     /// Writes, and puts off the removal if there is less than `left` until then.
     async fn write(
         &self,
@@ -58,7 +63,7 @@ impl<'a> Filling<'a> {
             Err(StateError::Conflict { condition }) if condition == own => Err(StateError::Fenced),
             Ok(committed) => {
                 if let Some((at, cell)) = again {
-                    (declared.at, declared.cell) = (at, cell);
+                    (declared.at, declared.cell, declared.revision) = (at, cell, committed.revision);
                 }
                 Ok(committed)
             }

@@ -12,6 +12,7 @@ use runtime_traits::log::{Accepted, AttemptEnded, AttemptEnding, Entry, EntryKin
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::announce::Teller;
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
@@ -44,6 +45,7 @@ impl Inner {
             Some(Entry { kind: EntryKind::Ended(ended), at, .. }) => Some((ended, *at)),
             _ => None,
         };
+        let teller = self.teller(&place.tenant, &place.agent, Patience::OfRun).await?;
         let mut writes = Writes::append(place, &outgoing.entries);
         writes.say(place, &outgoing.messages);
         // Never the machine's lock and the partition's at once: others take them the other way round.
@@ -52,6 +54,7 @@ impl Inner {
             let log = machine.log();
             writes.undue(&place.run, closed_timers(log, &outgoing.entries));
             leave_for(&mut writes, place, log, &outgoing);
+            teller.tell_run(&mut writes.told, place, log, &outgoing.entries);
             if ended.is_some() { log.to_vec() } else { Vec::new() }
         };
         let mut known = None;
@@ -60,7 +63,7 @@ impl Inner {
             let before = self.known_session(place).await.map_err(store_error)?;
             let keep = self.config.keep_runs;
             let end = End { log: &log, accepted, ended, at, state: state_left(&log), before: None, keep };
-            known = Some(self.ride(&mut writes, place, end, before, outgoing.successor));
+            known = Some(self.ride(&mut writes, &teller, place, end, before, outgoing.successor));
         }
         self.commit(partition, writes.booked(place, self.clock.now())).await?;
         if let Some((known, successor)) = known {
@@ -83,6 +86,7 @@ impl Inner {
     fn ride(
         &self,
         writes: &mut Writes,
+        teller: &Teller<'_>,
         place: &Place,
         end: End<'_>,
         before: Known,
@@ -98,7 +102,8 @@ impl Inner {
         let conversation = after.unwrap_or(before.conversation);
         let known = Known { conversation, state: kept };
         if let Some((run, input)) = successor {
-            let successor = self.succeed(writes, place, accepted, run, &input, at);
+            let (successor, log) = self.succeed(writes, place, accepted, run, &input, at);
+            teller.tell_run(&mut writes.told, &Place { run, ..place.clone() }, &log, &log);
             return (known, Some(successor));
         }
         if let Some(version) = self.begins_with(place)
@@ -106,8 +111,9 @@ impl Inner {
         {
             let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
             let next = Place { run: next, ..place.clone() };
-            let begin = Writes::append(&next, &[self.started(Seq(2), 1, epoch, version)]);
-            writes.join(begin);
+            let begin = [self.started(Seq(2), 1, epoch, version)];
+            writes.join(Writes::append(&next, &begin));
+            teller.tell_run(&mut writes.told, &next, &begin, &begin);
         }
         (known, None)
     }
@@ -389,11 +395,13 @@ impl Inner {
         begun: bool,
     ) -> Result<(), RuntimeError> {
         let place = &slot.place;
+        let teller = self.teller(&place.tenant, &place.agent, Patience::OfRun).await?;
         let mut done = known;
         while done < log.len() {
             let upto = done + fitting(&log[done..], |_| 0);
             let entries = &log[done..upto];
             let mut writes = Writes::append(place, entries);
+            teller.tell_run(&mut writes.told, place, log, entries);
             writes.undue(&place.run, closed_timers(log, entries));
             for run in dropped_children(log, entries) {
                 writes.send(place.run.partition(), run.partition(), Mail::Cancel { run });
@@ -407,7 +415,7 @@ impl Inner {
                 let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None, keep };
                 if begun {
                     let before = self.known_session(place).await?;
-                    let (known, _) = self.ride(&mut writes, place, end, before, None);
+                    let (known, _) = self.ride(&mut writes, &teller, place, end, before, None);
                     after = Some(known);
                 } else {
                     // It never was its turn: the conversation is another run's to write.
@@ -471,7 +479,7 @@ fn leave_for(writes: &mut Writes, place: &Place, log: &[Entry], outgoing: &Outgo
 }
 
 /// What kept the session from being read, as an error of the store.
-fn store_error(error: RuntimeError) -> StateError {
+pub(super) fn store_error(error: RuntimeError) -> StateError {
     match error {
         RuntimeError::Store(error) => error,
         error => StateError::Damaged { what: Cause::of(&error).to_string() },

@@ -298,6 +298,7 @@ impl Inner {
         for writes in groups {
             self.commit_now(partition, writes.booked(to, self.clock.now())).await?;
         }
+        let teller = self.teller(&to.tenant, &to.agent, Patience::OfCaller).await?;
         let mut done = 0;
         while done < log.len() {
             let upto = done + fitting(&log[done..], |_| 0);
@@ -305,6 +306,8 @@ impl Inner {
             let mut writes = Writes::append(to, entries);
             writes.undue(&to.run, closed_timers(log, entries));
             if upto == log.len() {
+                // What it holds of the other run did not happen in this one.
+                teller.tell_run(&mut writes.told, to, log, &log[..1]);
                 writes.open(to);
                 writes.then.extend(due.iter().cloned().map(Then::Delete));
                 writes.join(std::mem::take(&mut with_last));

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::agent_locks::AgentLocks;
+use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
@@ -80,6 +81,7 @@ pub(super) struct Inner {
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
+    pub(super) announcing: Option<Arc<Announcing>>,
 }
 
 /// A partition and what is in memory of it.

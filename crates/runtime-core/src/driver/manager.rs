@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use runtime_traits::agent::{Agent, AgentKind, AgentSpec};
+use runtime_traits::bus::Bus;
 use runtime_traits::id::{AgentId, NodeId, StateId};
 use runtime_traits::log::AttemptEnding;
 use runtime_traits::name::Tenant;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::agent_locks::AgentLocks;
+use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
@@ -58,7 +60,8 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus } = builder;
+        let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -99,6 +102,7 @@ impl RuntimeManager {
             scrub: scrub
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
+            announcing: announcing.map(Arc::new),
             store,
             clock,
             entropy,
@@ -119,6 +123,10 @@ impl RuntimeManager {
         }
         if !inner.config.at_rest {
             inner.spawn_control(Arc::clone(&inner).keep_post());
+            inner.spawn_work(Arc::clone(&inner).keep_couriers());
+        }
+        if let Some(heard) = heard {
+            inner.spawn_work(Arc::clone(&inner).keep_telling(heard));
         }
         let alive = Arc::new(Alive(inner.ending.clone()));
         Ok(Self { inner, tenant, alive })
@@ -128,6 +136,16 @@ impl RuntimeManager {
     #[must_use]
     pub fn for_tenant(&self, tenant: Tenant) -> Self {
         Self { inner: Arc::clone(&self.inner), tenant, alive: Arc::clone(&self.alive) }
+    }
+
+    /// Whom this handle acts for.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The bus that the runtime was put together with. Whoever has it may act for anybody.
+    pub fn bus(&self) -> Option<&Arc<dyn Bus>> {
+        self.inner.announcing.as_ref().map(|announcing| &announcing.bus)
     }
 
     /// Hosts a kind from now on.
@@ -261,6 +279,7 @@ impl Inner {
                 tokio::time::timeout(TASKS_END_WITHIN, slot.until(|stage| stage.is_still().then_some(())))
                     .await;
         }
+        self.until_delivered(until.since(self.clock.now())).await;
         self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {

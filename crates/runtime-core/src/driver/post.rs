@@ -13,6 +13,7 @@ use runtime_traits::log::{StepFailure, StepFailureKind, Usage};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Key, Log, Seq, StateError, Then, When};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -30,31 +31,43 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait before what could not be sent or taken is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// Where there is mail.
+/// Where there is mail. A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Post(Arc<Rung>);
+
 #[derive(Debug, Default)]
-pub(super) struct Post {
+struct Rung {
     rung: Mutex<BTreeSet<Partition>>,
     bell: Notify,
     /// The partitions that a task sees to.
     seen_to: Mutex<BTreeSet<Partition>>,
 }
 
+/// A partition that a task sees to, however that ends.
+struct SeenTo(Post, Partition);
+
+impl Drop for SeenTo {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
+}
+
 /// A cursor as it stands in the store.
-struct At {
+pub(super) struct At {
     key: Key,
-    done: u64,
+    pub(super) done: u64,
     when: When,
 }
 
 impl Post {
     /// Says that there is mail in a partition.
     pub(super) fn ring(&self, partition: Partition) {
-        lock(&self.rung).insert(partition);
-        self.bell.notify_one();
+        lock(&self.0.rung).insert(partition);
+        self.0.bell.notify_one();
     }
 
     fn take(&self) -> Vec<Partition> {
-        let (mut rung, mut seen_to) = (lock(&self.rung), lock(&self.seen_to));
+        let (mut rung, mut seen_to) = (lock(&self.0.rung), lock(&self.0.seen_to));
         let free: Vec<Partition> =
             rung.iter().filter(|partition| !seen_to.contains(partition)).copied().collect();
         for partition in &free {
@@ -65,30 +78,44 @@ impl Post {
     }
 
     fn done(&self, partition: Partition) {
-        lock(&self.seen_to).remove(&partition);
-        self.bell.notify_one();
+        lock(&self.0.seen_to).remove(&partition);
+        self.0.bell.notify_one();
     }
 }
 
 impl Inner {
     /// Sees to the mail of all partitions until the runtime ends.
     pub(super) async fn keep_post(self: Arc<Self>) {
+        self.keep(&self.post, Self::see_to, self.control.control()).await;
+    }
+
+    /// Does something wherever it is rung for, until the runtime ends: for each partition in one task at a time.
+    pub(super) async fn keep<F>(
+        self: &Arc<Self>,
+        post: &Post,
+        see_to: fn(Arc<Self>, Partition) -> F,
+        executor: &Handle,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
         loop {
-            for partition in self.post.take() {
-                let inner = Arc::clone(&self);
-                self.spawn_control(async move {
-                    inner.see_to(partition).await;
-                    inner.post.done(partition);
-                });
+            for partition in post.take() {
+                let seeing = see_to(Arc::clone(self), partition);
+                let seen_to = SeenTo(post.clone(), partition);
+                let seeing = async move {
+                    seeing.await;
+                    drop(seen_to);
+                };
+                self.tasks.spawn_on(seeing, executor);
             }
             tokio::select! {
-                () = self.post.bell.notified() => {}
+                () = post.0.bell.notified() => {}
                 () = self.ending.cancelled() => return,
             }
         }
     }
 
-    async fn see_to(self: &Arc<Self>, partition: Partition) {
+    async fn see_to(self: Arc<Self>, partition: Partition) {
         loop {
             // Both in any case: what is taken makes room for what is to be sent.
             let (sent, taken) = (self.send_out(partition).await, self.take_in(partition).await);
@@ -219,7 +246,7 @@ impl Inner {
         }
     }
 
-    async fn cursor(&self, key: Key) -> Result<At, RuntimeError> {
+    pub(super) async fn cursor(&self, key: Key) -> Result<At, RuntimeError> {
         let cell = self.store.get(std::slice::from_ref(&key)).await?.pop().flatten();
         Ok(match cell {
             None => At { done: 0, when: When::Absent(key.clone()), key },
@@ -243,7 +270,7 @@ impl Inner {
 }
 
 /// Moves a cursor on and lets go what is before it.
-fn advance(at: At, log: &Log, done: u64) -> Writes {
+pub(super) fn advance(at: At, log: &Log, done: u64) -> Writes {
     let then = vec![Then::Put(at.key, encode(&Cursor { done })), Then::Trim(log.clone(), Seq(done + 1))];
     Writes::of(vec![at.when], then)
 }

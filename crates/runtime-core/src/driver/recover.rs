@@ -124,6 +124,7 @@ impl Inner {
     async fn find_open(&self, partition: Partition) -> Result<Vec<Found>, RuntimeError> {
         self.own(partition).await?;
         self.post.ring(partition);
+        self.find_announced(partition).await?;
         let cells = self.cells(&keys::open_all(partition)).await?;
         let found = stream::iter(cells).map(|(key, cell)| async move {
             let record: OpenRun = read(&key, &cell)?;

@@ -6,14 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use runtime_codec::{Due, NameRecord, SpecRecord, WantRecord, encode};
 use runtime_traits::agent::{Agent, AgentSpec, SpecError};
+use runtime_traits::bus::Happening;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, StateId};
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
-use runtime_traits::store::{Key, StateError, Then, When};
+use runtime_traits::store::{Key, Revision, StateError, Then, When};
 
+use super::commit::Patience;
 use super::inner::Inner;
 use super::run_slot::lock;
 use crate::engine::batches::Writes;
@@ -30,6 +32,8 @@ pub(super) struct Declared {
     /// When that is, by which cell, and what is in it.
     pub(super) at: UnixMillis,
     pub(super) cell: Key,
+    /// Of the commit that wrote the cell.
+    pub(super) revision: Revision,
     pub(super) due: Bytes,
 }
 
@@ -103,8 +107,9 @@ impl Inner {
         self.entropy.fill(&mut draw);
         let partition = Partition::of_hash(self.pool, u64::from_le_bytes(draw));
         let agent = AgentId::mint(partition, self.clock.as_ref(), self.entropy.as_ref());
-        self.declare(tenant, &agent, spec, Want::Stopped).await?;
+        let unnamed = self.declare(tenant, &agent, spec, Want::Stopped).await?;
         if self.write_name(tenant, &agent, &spec.name).await? {
+            self.say_registered(tenant, &agent, unnamed, None).await;
             return Ok(Some(agent));
         }
         self.purge(tenant, &agent).await?;
@@ -138,7 +143,8 @@ impl Inner {
             ],
         );
         let revision = self.commit_now(agent.partition(), writes).await?.revision;
-        Ok(Declared { is_there: When::Revision(keys::want(tenant, agent), revision), due, at, cell })
+        let is_there = When::Revision(keys::want(tenant, agent), revision);
+        Ok(Declared { is_there, revision, due, at, cell })
     }
 
     /// Writes the name, last. `false`: it is taken.
@@ -186,7 +192,62 @@ impl Inner {
             vec![When::Revision(cell.clone(), before.revision)],
             vec![Then::Put(cell, encode(&record)), Then::Put(revision, encode(&record))],
         );
+        let mut writes = writes;
+        if let Some(announcing) = &self.announcing {
+            announcing.note_name(*agent, &spec.name);
+        }
+        let teller = self.teller(tenant, agent, Patience::OfCaller).await?;
+        let revised = Happening::Revised { revision: record.revision };
+        teller.tell(&mut writes.told, &revised, None, self.clock.now());
         self.commit_now(agent.partition(), writes).await?;
+        Ok(())
+    }
+
+    /// Announces an agent that has its name, in the batch that takes away the cell which would look after it. Where nobody
+    /// wants to know there is no batch. After a crash, or a failure, it is announced when that cell falls due.
+    pub(super) async fn say_registered(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        Declared { cell, revision, .. }: Declared,
+        restored: Option<&StateId>,
+    ) {
+        let mut writes = Writes::of(vec![When::Revision(cell.clone(), revision)], vec![Then::Delete(cell)]);
+        let told = match self.tell_registered(&mut writes, tenant, agent, restored).await {
+            Ok(()) if writes.told.is_empty() => return,
+            Ok(()) => self.commit_now(agent.partition(), writes).await.map_err(RuntimeError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%agent, %error, "that the agent was registered is announced later");
+        }
+    }
+
+    /// Adds to a batch that an agent was registered, and what is wanted of it if it was made to be at work.
+    pub(super) async fn tell_registered(
+        &self,
+        writes: &mut Writes,
+        tenant: &Tenant,
+        agent: &AgentId,
+        restored: Option<&StateId>,
+    ) -> Result<(), RuntimeError> {
+        let teller = self.teller(tenant, agent, Patience::OfCaller).await?;
+        if teller.is_silent() {
+            return Ok(());
+        }
+        let Some(record) = self.record::<SpecRecord>(&keys::spec(tenant, agent)).await? else {
+            return Ok(());
+        };
+        let kind = parse_spec(&record)?.kind;
+        let at = self.clock.now();
+        teller.tell(&mut writes.told, &Happening::Registered { kind: &kind }, None, at);
+        if let Some(state) = restored {
+            teller.tell(&mut writes.told, &Happening::Restored { state, in_place: false }, None, at);
+        }
+        let want = self.record::<WantRecord>(&keys::want(tenant, agent)).await?;
+        if let Some(WantRecord { want: want @ Want::Active, generation: generation @ 1 }) = want {
+            teller.tell(&mut writes.told, &Happening::Wanted { want, generation }, None, at);
+        }
         Ok(())
     }
 

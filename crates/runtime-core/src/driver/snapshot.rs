@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime_codec::SpecRecord;
+use runtime_codec::{CellSort, LastSaved, SpecRecord, Whose, cell_sort, decode};
+use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, StateId, mint_uuid};
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
@@ -14,6 +15,7 @@ use runtime_traits::snapshot::{
 };
 use runtime_traits::store::{Committed, StateError, Then, When};
 
+use super::commit::Patience;
 use super::filling::Filling;
 use super::importing::partition_of;
 use super::inner::Inner;
@@ -34,7 +36,46 @@ impl PartitionOwner for Inner {
         when: Vec<When>,
         then: Vec<Then>,
     ) -> Result<Committed, StateError> {
+        self.commit_snapshots(partition, Writes::of(when, then)).await
+    }
+}
+
+/// Puts an agent back to a snapshot: from the batch with which that begins on it is done, whatever crashes.
+struct PuttingBack<'a> {
+    inner: &'a Inner,
+    tenant: &'a Tenant,
+    agent: &'a AgentId,
+    state: &'a StateId,
+}
+
+#[async_trait]
+impl PartitionOwner for PuttingBack<'_> {
+    async fn commit(
+        &self,
+        partition: Partition,
+        when: Vec<When>,
+        then: Vec<Then>,
+    ) -> Result<Committed, StateError> {
+        let Self { inner, tenant, agent, state } = *self;
+        let begins = keys::restoring(agent);
+        let begins = then.iter().any(|write| matches!(write, Then::Put(key, _) if *key == begins));
         let mut writes = Writes::of(when, then);
+        if begins {
+            let teller = inner.teller(tenant, agent, Patience::OfCaller).await?;
+            let restored = Happening::Restored { state, in_place: true };
+            teller.tell(&mut writes.told, &restored, None, inner.clock.now());
+        }
+        inner.commit_snapshots(partition, writes).await
+    }
+}
+
+impl Inner {
+    /// Commits what whoever makes snapshots writes.
+    async fn commit_snapshots(
+        &self,
+        partition: Partition,
+        mut writes: Writes,
+    ) -> Result<Committed, StateError> {
         let is_mark = |write: &Then| matches!(write, Then::Put(key, _) if keys::of_mark(key).is_some());
         let _alone = match writes.then.iter().any(is_mark) {
             true => Some(self.home(partition).marks.write().await),
@@ -42,11 +83,29 @@ impl PartitionOwner for Inner {
         };
         self.mark_saved(&mut writes).await?;
         self.book_restored(&mut writes).await?;
+        self.tell_saved(&mut writes).await?;
         self.commit_now(partition, writes).await
     }
-}
 
-impl Inner {
+    /// Adds that an agent was frozen: the last batch of that says so by a cell.
+    async fn tell_saved(&self, writes: &mut Writes) -> Result<(), StateError> {
+        if self.announcing.is_none() {
+            return Ok(());
+        }
+        for write in &writes.then {
+            if let Then::Put(key, value) = write
+                && let (CellSort::Saved, Whose { tenant: Some(tenant), agent: Some(agent), .. }) =
+                    cell_sort(key)
+            {
+                let LastSaved { state } = decode(value)
+                    .map_err(|error| StateError::Damaged { what: format!("`{key}` ({error})") })?;
+                let teller = self.teller(&tenant, &agent, Patience::OfCaller).await?;
+                teller.tell(&mut writes.told, &Happening::Saved { state: &state }, None, self.clock.now());
+            }
+        }
+        Ok(())
+    }
+
     fn snapshots(&self) -> Result<&dyn Snapshots, RuntimeError> {
         self.snapshots.as_deref().ok_or(RuntimeError::NoSnapshots)
     }
@@ -127,6 +186,7 @@ impl Inner {
             let (name, kind) = (spec.name.to_string(), spec.kind.to_string());
             return Err(RuntimeError::NameTaken { name, kind });
         }
+        self.say_registered(tenant, &agent, filling.into_declared(), Some(state)).await;
         if let Some(value) = value {
             lock(&self.attached).insert(agent, value);
         }
@@ -160,7 +220,8 @@ impl Inner {
                 reason: "it has open runs; cancel them or let them end first".to_owned(),
             });
         }
-        let put = snapshots.put_back(tenant, state, &id, self.clock.now(), self).await;
+        let owner = PuttingBack { inner: self, tenant, agent: &id, state };
+        let put = snapshots.put_back(tenant, state, &id, self.clock.now(), &owner).await;
         // What was known of its sessions does not hold.
         let mut here = lock(&home.state);
         if !here.runs.values().any(|run| run.place.agent == id) {

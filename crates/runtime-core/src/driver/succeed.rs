@@ -24,7 +24,7 @@ pub(super) struct Successor {
 }
 
 impl Inner {
-    /// Adds the acceptance of a run that goes on from another one, and its begin if it may.
+    /// Adds the acceptance of a run that goes on from another one, and its begin if it may: its first entries.
     pub(super) fn succeed(
         &self,
         writes: &mut Writes,
@@ -33,7 +33,7 @@ impl Inner {
         run: RunId,
         input: &Content,
         at: UnixMillis,
-    ) -> Successor {
+    ) -> (Successor, Vec<Entry>) {
         let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
         let accepted = Accepted {
             policy: SessionPolicy::Enqueue,
@@ -50,12 +50,13 @@ impl Inner {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
         writes.join(Writes::accept(&next, &accepted, &log));
-        Successor {
+        let successor = Successor {
             run,
             entries: log.len() as u64,
             deadline: accepted.deadline,
             parent: accepted.parent.map(|(parent, _)| parent),
-        }
+        };
+        (successor, log)
     }
 
     /// Gives such a run its turn, once it is committed.

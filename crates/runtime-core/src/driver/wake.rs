@@ -276,6 +276,10 @@ impl Inner {
                     // Whoever deleted it did not come to the end.
                     self.unname(&tenant, &agent, &name).await?;
                     self.purge(&tenant, &agent).await?;
+                } else {
+                    // Whoever registered it did not come to say so.
+                    self.tell_registered(&mut writes, &tenant, &agent, None).await?;
+                    writes.told.heard.clear();
                 }
             }
         }

@@ -16,6 +16,7 @@ use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Seq, Then, When};
 
+use super::announced::Told;
 use super::keys;
 use super::machine::payload_of;
 use super::machine::said::said_in;
@@ -85,12 +86,14 @@ pub struct Writes {
     pub sends: bool,
     /// By how many bytes what is stored of the session changes with it.
     pub grown: i64,
+    /// What is announced of it.
+    pub told: Told,
 }
 
 impl Writes {
     /// These conditions and writes; nothing of them leaves.
     pub fn of(when: Vec<When>, then: Vec<Then>) -> Self {
-        Self { when, then, sends: false, grown: 0 }
+        Self { when, then, ..Self::default() }
     }
 
     /// The first batch of a run: its log begins, it is open, and its key is taken.
@@ -119,7 +122,7 @@ impl Writes {
         let log = keys::run_log(run);
         // The last batch of a run without steps has ten writes at most and two conditions.
         let mut writes =
-            Self { when: Vec::with_capacity(2), then: Vec::with_capacity(10), sends: false, grown: 0 };
+            Self { when: Vec::with_capacity(2), then: Vec::with_capacity(10), ..Self::default() };
         let Some(first) = entries.first() else {
             return writes;
         };
@@ -256,6 +259,7 @@ impl Writes {
         self.then.extend(other.then);
         self.sends |= other.sends;
         self.grown += other.grown;
+        self.told.join(other.told);
     }
 
     /// Counts by how many bytes the session of `place`, and its agent, change with this batch.

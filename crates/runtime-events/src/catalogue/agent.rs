@@ -30,6 +30,15 @@ announced! { "agents";
         /// Counts what was wanted of it.
         generation: u64,
     }
+    /// No step of an agent begins; it takes runs.
+    AgentPaused "agent.paused" of agent {
+        /// Its name.
+        agent: String,
+        /// Its id.
+        agent_id: String,
+        /// Counts what was wanted of it.
+        generation: u64,
+    }
     /// An agent takes no runs.
     AgentStopped "agent.stopped" of agent {
         /// Its name.

@@ -64,6 +64,10 @@ pub(super) enum Boundary {
     Moved,
     /// A model or a tool says something.
     Said,
+    /// An event is appended to its topic.
+    Told,
+    /// It is recorded that events are in their topics.
+    Delivered,
 }
 
 /// A word that names no boundary.
@@ -73,7 +77,7 @@ pub(super) struct UnknownBoundary(String);
 
 impl Boundary {
     /// All of them, in the order in which they first come.
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Own,
         Self::Declared,
         Self::Named,
@@ -100,6 +104,8 @@ impl Boundary {
         Self::Received,
         Self::Moved,
         Self::Said,
+        Self::Told,
+        Self::Delivered,
     ];
 
     /// Whether it comes only while the agents of a fresh store are registered.
@@ -141,6 +147,7 @@ fn of_cell(path: &[u8]) -> Option<Boundary> {
     match path {
         "own" => return Some(Boundary::Own),
         "c/outbox" | "c/inbox" => return Some(Boundary::Moved),
+        "c/announced" => return Some(Boundary::Delivered),
         _ => {}
     }
     // `t/<tenant>/<sort>/…`
@@ -158,8 +165,12 @@ fn of_log(path: &[u8]) -> Option<Boundary> {
     match path {
         b"outbox" => Some(Boundary::Posted),
         b"inbox" => Some(Boundary::Received),
-        // `t/<tenant>/msg/…`
-        _ => (path.split(|byte| *byte == b'/').nth(2) == Some(b"msg")).then_some(Boundary::Said),
+        // `t/<tenant>/<sort>/…`
+        _ => match path.split(|byte| *byte == b'/').nth(2) {
+            Some(b"msg") => Some(Boundary::Said),
+            Some(b"topic") => Some(Boundary::Told),
+            _ => None,
+        },
     }
 }
 

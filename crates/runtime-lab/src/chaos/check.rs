@@ -2,6 +2,7 @@
 
 mod called;
 mod consents;
+pub(super) mod events;
 mod logs;
 mod mail;
 mod outputs;
@@ -68,6 +69,8 @@ pub(super) struct Looked {
     pub(super) said: usize,
     /// What was sent between partitions.
     pub(super) mails: u64,
+    /// Events in topics.
+    pub(super) events: usize,
 }
 
 /// Every violation, and what was looked at.
@@ -101,6 +104,7 @@ pub(super) fn check(
     case.check_consents();
     case.check_called();
     case.check_mail();
+    case.check_events();
     case.found.sort();
     case.found.dedup();
     let looked = case.looked();
@@ -186,6 +190,7 @@ impl Case<'_> {
             }),
             said: messages.filter(|message| matches!(message.author, Author::Model | Author::Tool)).count(),
             mails: self.evidence.boxes.values().map(|boxes| boxes.inbox.written).sum(),
+            events: self.evidence.topics.values().map(Vec::len).sum(),
         }
     }
 }

@@ -7,8 +7,9 @@ use agent_runtime::{OpenError, open_store};
 use bytes::Bytes;
 use runtime_codec::{
     CodecError, ContentRef, Cursor, Kept, Manifest, NameRecord, Record, SavedSession, Segment, SegmentIndex,
-    SessionList, SessionPage, StateRecord, decode, decode_entry,
+    SessionList, SessionPage, StateRecord, decode, decode_entry, decode_event,
 };
+use runtime_traits::bus::Event;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::log::{Entry, Head, Message};
 use runtime_traits::name::SessionName;
@@ -38,6 +39,8 @@ pub(super) struct Evidence {
     pub(super) snapshots: BTreeMap<StateId, Manifest>,
     /// What comes into partitions, and what leaves them.
     pub(super) boxes: BTreeMap<Partition, Boxes>,
+    /// The events of topics, in their order.
+    pub(super) topics: BTreeMap<String, Vec<Event>>,
     blobs: HashMap<(Partition, Digest), BTreeMap<u32, Bytes>>,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Evidence {
 pub(super) struct Boxes {
     pub(super) inbox: Mailbox,
     pub(super) outbox: Mailbox,
+    /// What is to be told of the partition, a batch each.
+    pub(super) announced: Mailbox,
     /// Up to which number the mail of each other partition has been taken.
     pub(super) taken_from: BTreeMap<String, u64>,
 }
@@ -224,6 +229,7 @@ impl Evidence {
                 match (*which, parts.last()) {
                     ("inbox", _) => boxes.inbox.done = done,
                     ("outbox", _) => boxes.outbox.done = done,
+                    ("announced", _) => boxes.announced.done = done,
                     ("from", Some(from)) => drop(boxes.taken_from.insert((*from).to_owned(), done)),
                     _ => return Err(unknown()),
                 }
@@ -250,10 +256,14 @@ impl Evidence {
             for extent in &page {
                 let log = &extent.log;
                 let unknown = || EvidenceError::Place(log.to_string());
-                if let which @ (b"inbox" | b"outbox") = log.path.as_bytes() {
+                if let which @ (b"inbox" | b"outbox" | b"announced") = log.path.as_bytes() {
                     let tail = store.read(log, Seq::FIRST, PAGE).await?;
                     let boxes = self.boxes.entry(partition).or_default();
-                    let mailbox = if which == b"inbox" { &mut boxes.inbox } else { &mut boxes.outbox };
+                    let mailbox = match which {
+                        b"inbox" => &mut boxes.inbox,
+                        b"outbox" => &mut boxes.outbox,
+                        _ => &mut boxes.announced,
+                    };
                     mailbox.written = tail.next.0 - 1;
                     mailbox.left = tail.next.0 - tail.first.0;
                     continue;
@@ -275,6 +285,11 @@ impl Evidence {
                         let place = (AgentId::from_parts(partition, id(agent)?), session);
                         let messages = entries.iter().map(|bytes| decode(bytes)).collect::<Result<_, _>>();
                         self.sessions.entry(place).or_default().messages = messages.map_err(record)?;
+                    }
+                    ["t", _, "topic", topic @ ..] => {
+                        let events = entries.iter().map(|bytes| decode_event(bytes).map(|(_, event)| event));
+                        let events = events.collect::<Result<_, _>>().map_err(record)?;
+                        self.topics.insert(topic.join("/"), events);
                     }
                     _ => return Err(unknown()),
                 }

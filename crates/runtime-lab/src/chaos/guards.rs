@@ -65,6 +65,7 @@ mod switched {
     fn experiment(guard: Guard) -> &'static [&'static str] {
         match guard {
             Guard::Fence | Guard::Conditions | Guard::BatchId => &["kill9", "--n", "4"],
+            Guard::Delivered => &["crash", "--n", "60"],
             Guard::Revisions => &["kill9", "--n", "6"],
             Guard::Sync => &["powerloss", "--n", "60", "--batches", "10"],
             Guard::FolderSync => &["powerloss", "--n", "120", "--batches", "10"],

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use agent_runtime::events::{BusError, EventBusBuilder, Retention};
 use agent_runtime::fleet::{Faults, Fleet};
 use agent_runtime::{AgentKind, OpenError, open_store};
 use agent_runtime_cli::{CliError, Exit, Screen, Server, Signals, SocketPath, Terminal, serve};
@@ -57,6 +58,9 @@ pub(super) enum HostError {
     /// The fleet of the laboratory is wrong.
     #[error("the laboratory's fleet has {}", .0.count())]
     Fleet(Faults),
+    /// What is kept of its events has no pattern.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// It cannot serve.
     #[error(transparent)]
     Serve(#[from] CliError),
@@ -104,6 +108,7 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
         store_name: uri,
         kinds,
         fleet,
+        events: EventBusBuilder::default().keep("agents/**", Retention::default())?,
         http: None,
         socket: Some(SocketPath::beside(&args.store)?),
         drain: std::time::Duration::from_secs(5),

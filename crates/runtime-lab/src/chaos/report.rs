@@ -55,7 +55,7 @@ impl fmt::Display for Details {
             f,
             "looked submissions={} accepted={} runs={} entries={} attempts={} handed_over={} executions={} \
              repeats={} verdicts={} cancels={} model_calls={} tool_calls={} consents={} denials={} answers={} \
-             children={} rolled_back={} said={} mails={} snapshots={}",
+             children={} rolled_back={} said={} mails={} events={} snapshots={}",
             self.submitted,
             self.accepted,
             looked.runs,
@@ -75,6 +75,7 @@ impl fmt::Display for Details {
             looked.rolled_back,
             looked.said,
             looked.mails,
+            looked.events,
             self.snapshots,
         )?;
         for (place, times) in &self.deaths {

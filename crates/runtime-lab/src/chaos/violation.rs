@@ -54,6 +54,8 @@ pub(super) enum Law {
     Said,
     /// What leaves a partition arrives, and nothing of it is left behind.
     Mail,
+    /// What happened is told once each, in its order, and nothing else is.
+    Events,
     /// Nothing is there that nobody asked for.
     Invented,
     /// The server answers as its contract says, and ends only when it is killed or asked to.

@@ -298,6 +298,8 @@ impl Part<'_, '_> {
             keys::inbox(self.partition)
         } else if *key == keys::sent(self.partition) {
             keys::outbox(self.partition)
+        } else if *key == keys::published(self.partition) {
+            keys::announced(self.partition)
         } else {
             return None;
         };

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use runtime_codec::{
-    InboxMail, LogSort, Mail, OutboxMail, Whose, decode, encode, keys, named_by_mail, named_by_message,
+    InboxMail, LogSort, Mail, OutboxMail, Whose, decode, decode_announced, encode, encode_announced, keys,
+    named_by_mail, named_by_message,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
@@ -86,7 +87,7 @@ impl Part<'_, '_> {
         Some((message.run, message.at))
     }
 
-    /// What comes in, or leaves. What is damaged becomes mail that changes nothing, so that all others keep their numbers.
+    /// What comes in, leaves, or is announced. What is damaged becomes mail that changes nothing, and no event, so that all others keep their numbers.
     pub(super) async fn mail(
         &mut self,
         sort: LogSort,
@@ -113,8 +114,11 @@ impl Part<'_, '_> {
                 if let Some(fault) = lost {
                     let place = DamagedPlace::Entry { path: log.path.clone(), seq: seq.0 };
                     self.keep_aside(place.clone(), &whose, &fault.what, read.ok())?;
-                    let what =
-                        format!("{}; a run that waits for this mail goes on waiting: cancel it", fault.what);
+                    let then = match sort {
+                        LogSort::Announced => "these events are told to nobody",
+                        _ => "a run that waits for this mail goes on waiting: cancel it",
+                    };
+                    let what = format!("{}; {then}", fault.what);
                     self.changed(ChangeSort::LeftOut, place, &whose, what);
                 }
                 self.append(&log, seq, kept).await?;
@@ -124,6 +128,9 @@ impl Part<'_, '_> {
     }
 
     async fn mail_fault(&mut self, sort: LogSort, bytes: &[u8]) -> Option<Fault> {
+        if sort == LogSort::Announced {
+            return decode_announced(bytes).err().map(Fault::from);
+        }
         let (from, mail) = if sort == LogSort::Inbox {
             match decode::<InboxMail>(bytes) {
                 Ok(InboxMail { from, mail, .. }) => (from, mail),
@@ -148,6 +155,7 @@ impl Part<'_, '_> {
         let partition = self.partition;
         let mail = Mail::Cancel { run: RunId::from_parts(partition, Uuid::nil()) };
         match sort {
+            LogSort::Announced => encode_announced(UnixMillis(0), &[]),
             LogSort::Inbox => encode(&InboxMail { from: partition, number: 0, mail }),
             _ => encode(&OutboxMail { to: partition, mail }),
         }

@@ -216,7 +216,7 @@ impl Visit for Part<'_, '_> {
             LogSort::Topic | LogSort::Unknown => self.copy_log(extent).await,
             LogSort::Run => self.run_log(extent, whose).await,
             LogSort::Messages => self.messages(extent, whose).await,
-            LogSort::Inbox | LogSort::Outbox => self.mail(sort, extent, whose).await,
+            LogSort::Inbox | LogSort::Outbox | LogSort::Announced => self.mail(sort, extent, whose).await,
         }
     }
 

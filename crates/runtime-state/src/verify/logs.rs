@@ -2,8 +2,8 @@
 
 use runtime_codec::file::FileContent;
 use runtime_codec::{
-    CodecError, InboxMail, LogSort, Mail, OpenRun, OutboxMail, decode, decode_entry, decode_event, keys,
-    named_by_entry, named_by_mail, named_by_message,
+    CodecError, InboxMail, LogSort, Mail, OpenRun, OutboxMail, decode, decode_announced, decode_entry,
+    decode_event, keys, named_by_entry, named_by_mail, named_by_message,
 };
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{EntryKind, Message};
@@ -36,6 +36,10 @@ pub(crate) fn read_entry(sort: LogSort, seq: Seq, bytes: &[u8]) -> Result<Said, 
         LogSort::Outbox => {
             let OutboxMail { mail, .. } = decode(bytes)?;
             Said::Mail(None, Box::new(mail))
+        }
+        LogSort::Announced => {
+            decode_announced(bytes)?;
+            Said::Event
         }
         LogSort::Topic => {
             decode_event(bytes)?;

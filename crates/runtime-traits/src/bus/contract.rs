@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 
 use super::{
-    BusError, Delivery, Durable, Event, Failure, Live, Page, Position, Published, Publishing, Topic, Who,
+    BusError, Delivery, Durable, Event, Failure, Live, Page, Pattern, Position, Published, Publishing, Topic,
+    Who,
 };
 use crate::clock::UnixMillis;
 use crate::name::Tenant;
@@ -91,6 +92,28 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
         topic: &Topic,
         time: UnixMillis,
     ) -> Result<Position, BusError>;
+
+    /// Whether an event about one of these topics may interest somebody now: as cheap as it can be told, and rather yes than
+    /// no. Who makes many events asks it first.
+    fn is_interested(&self, _topics: &Pattern) -> bool {
+        true
+    }
+
+    /// What becomes of an event about this topic. A bus that cannot tell keeps it.
+    fn interest(&self, _tenant: &Tenant, _topic: &Topic) -> Interest {
+        Interest::Kept
+    }
+}
+
+/// What becomes of an event that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// It is kept.
+    Kept,
+    /// It is not kept, and has live readers in this process.
+    Heard,
+    /// Nothing.
+    Nobody,
 }
 
 /// A live reader. Dropping it unsubscribes.

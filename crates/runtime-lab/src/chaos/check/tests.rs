@@ -16,6 +16,7 @@ use runtime_traits::{AgentId, Digest, NodeId, RunId, StateId, StepKey, StepSort,
 use uuid::Uuid;
 
 use super::check;
+use super::events::told_all;
 use crate::chaos::book::{Asked, Cancel, Decided, Input, Pages, Told};
 use crate::chaos::effects::{Begun, Execution};
 use crate::chaos::evidence::{Conversation, Evidence};
@@ -174,7 +175,7 @@ impl Scene {
     }
 
     fn broken(&self) -> Vec<Law> {
-        let (violations, _) = check(&self.evidence, &self.pages, &self.executions);
+        let (violations, _) = check(&told_all(&self.evidence), &self.pages, &self.executions);
         violations.iter().map(|violation| violation.law).collect()
     }
 

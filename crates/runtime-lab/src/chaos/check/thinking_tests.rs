@@ -5,6 +5,7 @@ mod scene;
 use std::time::Duration;
 
 use runtime_traits::Digest;
+use runtime_traits::bus::Event;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
     Author, CancelRequested, DecidedBy, EntryKind, Message, Outcome, Receipt, StepDispatched, StepUnknown,
@@ -13,6 +14,7 @@ use runtime_traits::log::{
 use runtime_traits::store::Seq;
 
 use crate::chaos::book::{Replied, Word};
+use crate::chaos::check::events::told;
 use crate::chaos::talk::{Talk, call_step};
 use crate::chaos::violation::Law;
 use scene::{ANSWER, CHILD, PARENT, PARTITION, Scene, json, pay};
@@ -238,6 +240,32 @@ fn every_law_about_what_was_said_is_named_when_it_is_broken() {
             let hash = Digest::of(b"gone");
             scene.messages(PARENT)[3].content =
                 Payload::Blob { hash, len: 4, media: runtime_traits::Media::Json };
+        }),
+    ]);
+}
+
+#[test]
+fn what_is_told_of_runs_is_compared_with_their_logs() {
+    fn topic(scene: &mut Scene) -> &mut Vec<Event> {
+        scene.evidence.topics = told(&scene.evidence);
+        scene.evidence.topics.get_mut("agents/thinker-0/step.settled").unwrap()
+    }
+    hold(&[
+        (Law::Events, "an event is not told", |scene| {
+            topic(scene).pop();
+        }),
+        (Law::Events, "an event is told twice", |scene| {
+            let events = topic(scene);
+            events.push(events.last().unwrap().clone());
+        }),
+        (Law::Events, "events are told in another order", |scene| topic(scene).swap(0, 1)),
+        (Law::Events, "another run is told of", |scene| topic(scene)[0].run = Some(scene::run(9))),
+        (Law::Events, "a topic tells of what did not happen", |scene| {
+            let event = topic(scene)[0].clone();
+            scene.evidence.topics.insert("agents/thinker-0/run.failed".to_owned(), vec![event]);
+        }),
+        (Law::Events, "a batch is not delivered", |scene| {
+            scene.evidence.boxes.get_mut(&PARTITION).unwrap().announced.left = 1;
         }),
     ]);
 }

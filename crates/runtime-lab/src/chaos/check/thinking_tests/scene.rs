@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::chaos::book::{Asked, Input, Pages, Replied, Word};
 use crate::chaos::check::check;
+use crate::chaos::check::events::told_all;
 use crate::chaos::effects::{Begun, Execution};
 use crate::chaos::evidence::{Boxes, Conversation, Evidence, Mailbox};
 use crate::chaos::host::thinker_name;
@@ -279,7 +280,9 @@ impl Scene {
         evidence.model_calls = [(agent(0), 2), (agent(1), 1)].into();
         let mailbox = Mailbox { written: 2, left: 0, done: 2 };
         let taken_from = [(PARTITION.to_string(), 2)].into();
-        evidence.boxes.insert(PARTITION, Boxes { inbox: mailbox, outbox: mailbox, taken_from });
+        evidence
+            .boxes
+            .insert(PARTITION, Boxes { inbox: mailbox, outbox: mailbox, announced: mailbox, taken_from });
         let (input, session) = (Input::Talk(talk()), SessionName::default());
         let (policy, agent) = (SessionPolicy::Enqueue, thinker_name(0));
         pages.asked = vec![Asked { input, agent, session, policy, key: None, times: 1, run: Some(PARENT()) }];
@@ -296,7 +299,7 @@ impl Scene {
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {
-        check(&self.evidence, &self.pages, &self.executions).0
+        check(&told_all(&self.evidence), &self.pages, &self.executions).0
     }
 
     fn log(&mut self, of: Which) -> &mut Vec<Entry> {

@@ -1,0 +1,241 @@
+//! Couriers: each brings what a partition announces to the bus, in its order and once, whenever the bus is there.
+//!
+//! The id of an event follows from its place, so that a bus which knows its last ids keeps it once. One that forgets them
+//! with its process is asked for the last events of the topic, before anything is delivered that may have been before.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use runtime_codec::decode_announced;
+use runtime_traits::bus::{Bus, BusError, Event, EventId, Position, Topic, Who};
+use runtime_traits::error::Cause;
+use runtime_traits::guard::Guard;
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::{Log, Seq, Tail};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::announce::{Announcing, PUBLISHED_WITHIN};
+use super::inner::Inner;
+use super::post::advance;
+use super::run_slot::lock;
+use crate::engine::announced::event_id;
+use crate::engine::keys;
+
+/// Announced batches that are delivered together: after a crash so many at most are in doubt.
+const GROUP: u32 = 32;
+/// How many of a topic's last events are compared with what may have been delivered before.
+const COMPARED: u64 = 1_024;
+/// How many of them are read at once.
+const PAGE: u32 = 256;
+/// How long to wait before it is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often it is said that the bus is away.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+/// The most that a runtime which shuts down waits for what is announced to be delivered.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why something could not be delivered.
+#[derive(Debug, Error)]
+enum Undelivered {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("the bus panicked")]
+    Panicked,
+}
+
+impl Inner {
+    /// Finds what earlier processes announced in a partition and did not deliver, or not surely.
+    pub(super) async fn find_announced(&self, partition: Partition) -> Result<(), RuntimeError> {
+        let Some(announcing) = self.announcing.as_deref() else { return Ok(()) };
+        let at = self.cursor(keys::published(partition)).await?;
+        let Tail { next, .. } = self.store.read(&keys::announced(partition), Seq(at.done + 1), 1).await?;
+        let waiting = next.0.saturating_sub(at.done + 1);
+        if waiting > 0 {
+            announcing.waiting.fetch_add(waiting, Ordering::Relaxed);
+            lock(&announcing.unsure).insert(partition);
+            announcing.post.ring(partition);
+        }
+        Ok(())
+    }
+
+    /// Sees to what all partitions announce until the runtime ends.
+    pub(super) async fn keep_couriers(self: Arc<Self>) {
+        let Some(announcing) = self.announcing.clone() else { return };
+        // Not where no agent can stop it: a driver of a bus may need what that executor has not.
+        self.keep(&announcing.post, Self::deliver, self.control.workers()).await;
+    }
+
+    /// Delivers what a partition announces, for as long as there is something.
+    pub(super) async fn deliver(self: Arc<Self>, partition: Partition) {
+        let Some(announcing) = self.announcing.clone() else { return };
+        let mut pause = PAUSES.0;
+        let mut said = None;
+        loop {
+            let delivered = AssertUnwindSafe(self.deliver_all(&announcing, partition)).catch_unwind().await;
+            let Err(error) = delivered.unwrap_or(Err(Undelivered::Panicked)) else {
+                if said.is_some() {
+                    tracing::info!(%partition, "the bus takes events again");
+                }
+                return;
+            };
+            lock(&announcing.unsure).insert(partition);
+            if self.ending.is_cancelled() {
+                return;
+            }
+            let now = self.clock.now();
+            if said.is_none_or(|said| now.since(said) >= SAID_EVERY) {
+                let waiting = announcing.waiting.load(Ordering::Relaxed);
+                tracing::warn!(%partition, %error, waiting, "events could not be delivered; they wait in the store");
+                said = Some(now);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.ending.cancelled() => return,
+            }
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn deliver_all(&self, announcing: &Announcing, partition: Partition) -> Result<(), Undelivered> {
+        let log = keys::announced(partition);
+        while !self.ending.is_cancelled() {
+            let at = self.cursor(keys::published(partition)).await?;
+            let from = at.done;
+            let tail = self.store.read(&log, Seq(from + 1), GROUP).await.map_err(RuntimeError::from)?;
+            let last = tail.first.0 + tail.entries.len() as u64 - 1;
+            if tail.entries.is_empty() {
+                return Ok(());
+            }
+            let unsure = lock(&announcing.unsure).contains(&partition);
+            // The sources do not wait for each other.
+            let chains = by_source(events_in(partition, &log, &tail)).into_values();
+            let delivered = chains.map(|events| deliver_chain(&*announcing.bus, events, unsure));
+            join_all(delivered).await.into_iter().collect::<Result<(), BusError>>()?;
+            self.commit(partition, advance(at, &log, last)).await.map_err(RuntimeError::from)?;
+            lock(&announcing.unsure).remove(&partition);
+            announcing.let_go(last - from);
+            announcing.delivered.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Waits until all that is announced is delivered, or for a while, or not at all where the bus is away.
+    pub(super) async fn until_delivered(&self, within: Duration) {
+        let Some(announcing) = self.announcing.as_deref().filter(|_| !self.config.at_rest) else { return };
+        let delivered = async {
+            loop {
+                let mut delivered = std::pin::pin!(announcing.delivered.notified());
+                delivered.as_mut().enable();
+                let waiting = announcing.waiting.load(Ordering::Relaxed);
+                if waiting == 0 || !lock(&announcing.unsure).is_empty() {
+                    return;
+                }
+                delivered.await;
+            }
+        };
+        let _ = timeout(within.min(DELIVERED_WITHIN), delivered).await;
+    }
+}
+
+/// The events of announced batches, with their ids. What cannot be read is told by the log of this process alone.
+fn events_in(partition: Partition, log: &Log, tail: &Tail) -> Vec<Arc<Event>> {
+    let mut events = Vec::new();
+    for (entry, seq) in tail.entries.iter().zip(tail.first.0..) {
+        match decode_announced(entry) {
+            Ok(announced) => events.extend(announced.into_iter().enumerate().map(|(nth, event)| {
+                let id = event_id(partition, Seq(seq), nth, &event);
+                Arc::new(Event { id, ..event })
+            })),
+            Err(error) => {
+                tracing::error!(%log, seq, %error, "announced events are damaged; they are left out")
+            }
+        }
+    }
+    events
+}
+
+fn by_source(events: Vec<Arc<Event>>) -> BTreeMap<(Tenant, Arc<str>), Vec<Arc<Event>>> {
+    let mut chains: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for event in events {
+        chains.entry((event.tenant.clone(), Arc::clone(&event.source))).or_default().push(event);
+    }
+    chains
+}
+
+/// Publishes the events of one source, one after the other.
+///
+/// # Errors
+/// What kept an event from being published for now. What the bus refuses for good is left out, and said.
+async fn deliver_chain(bus: &dyn Bus, events: Vec<Arc<Event>>, unsure: bool) -> Result<(), BusError> {
+    let done = if unsure && Guard::Delivered.holds() { delivered_before(bus, &events).await? } else { 0 };
+    for event in &events[done..] {
+        let publish = bus.publish(&Who::System, Arc::clone(event));
+        let published = timeout(PUBLISHED_WITHIN, publish).await.unwrap_or_else(|_| Err(too_slow()));
+        match published {
+            Ok(_) => {}
+            Err(error) if error.is_transient() || matches!(error, BusError::Damaged { .. }) => {
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::error!(topic = %event.topic, %error, "the bus does not take an event; it is left out");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many of these events were delivered before: those up to the last one that is in its topic, as they come in order.
+async fn delivered_before(bus: &dyn Bus, events: &[Arc<Event>]) -> Result<usize, BusError> {
+    let mut topics: HashMap<&Topic, HashSet<EventId>> = HashMap::new();
+    for (nth, event) in events.iter().enumerate().rev() {
+        if !topics.contains_key(&event.topic) {
+            topics.insert(&event.topic, last_ids(bus, &event.tenant, &event.topic).await?);
+        }
+        if topics[&event.topic].contains(&event.id) {
+            return Ok(nth + 1);
+        }
+    }
+    Ok(0)
+}
+
+/// The ids of a topic's last events; none of a topic that is not kept.
+async fn last_ids(bus: &dyn Bus, tenant: &Tenant, topic: &Topic) -> Result<HashSet<EventId>, BusError> {
+    let read = |from: Position, limit| async move {
+        let read = bus.read(&Who::System, tenant, topic, from, limit);
+        timeout(PUBLISHED_WITHIN, read).await.unwrap_or_else(|_| Err(too_slow()))
+    };
+    // Far behind the end there is nothing but the end's place.
+    let next = match read(Position(u64::MAX >> 1), 1).await {
+        Ok(page) => page.next,
+        Err(BusError::NotDurable { .. }) => return Ok(HashSet::new()),
+        Err(error) => return Err(error),
+    };
+    let mut ids = HashSet::new();
+    let mut from = Position(next.0.saturating_sub(COMPARED).max(1));
+    while from < next {
+        match read(from, PAGE).await {
+            Ok(page) if page.events.is_empty() => break,
+            Ok(page) => {
+                from = page.events.last().map_or(next, |kept| kept.position.next());
+                ids.extend(page.events.iter().map(|kept| kept.event.id));
+            }
+            Err(BusError::BeforeRetention { first, .. }) => from = first,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ids)
+}
+
+fn too_slow() -> BusError {
+    BusError::Unavailable { cause: Cause::says("it did not answer in time") }
+}

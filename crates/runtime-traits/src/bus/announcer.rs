@@ -1,0 +1,72 @@
+//! How what happens to agents becomes events.
+
+use std::fmt;
+
+use super::{Event, Pattern};
+use crate::id::{AgentId, RunId, StateId};
+use crate::log::{DecidedBy, Entry};
+use crate::name::{Name, SessionName};
+use crate::runtime::Want;
+
+/// Says what happens to agents, and in their runs, as events. Pure: the same happening is the same event.
+pub trait Announcer: fmt::Debug + Send + Sync + 'static {
+    /// What all of its events are about.
+    fn topics(&self) -> &Pattern;
+
+    /// The event of what happened; id, tenant, run and time are still to be set. `None`: nobody is told of this.
+    fn announce(&self, agent: &Subject<'_>, what: &Happening<'_>) -> Option<Event>;
+}
+
+/// The agent to which something happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its id.
+    pub id: &'a AgentId,
+    /// Its name.
+    pub name: &'a Name,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Happening<'a> {
+    /// The agent was registered.
+    Registered {
+        /// Its kind.
+        kind: &'a Name,
+    },
+    /// It was declared anew.
+    Revised {
+        /// The number of the declaration.
+        revision: u32,
+    },
+    /// Something else is wanted of it.
+    Wanted {
+        /// What.
+        want: Want,
+        /// Counts what was wanted.
+        generation: u64,
+    },
+    /// It was frozen.
+    Saved {
+        /// The snapshot.
+        state: &'a StateId,
+    },
+    /// It was put back to a snapshot, or made of one.
+    Restored {
+        /// The snapshot.
+        state: &'a StateId,
+        /// Whether it was put back in its place.
+        in_place: bool,
+    },
+    /// An entry was appended to the log of one of its runs.
+    Run {
+        /// The run.
+        run: &'a RunId,
+        /// Its session.
+        session: &'a SessionName,
+        /// The entry.
+        entry: &'a Entry,
+        /// Who wanted the run to end, if somebody did; known at its end.
+        ended_by: Option<&'a DecidedBy>,
+    },
+}
