@@ -20,6 +20,8 @@ pub use runtime_agents::{
 #[cfg(feature = "documents")]
 pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_core::{Builder, Config, ScrubRate, SystemClock, SystemEntropy};
+pub use runtime_events as events;
+pub use runtime_events::EventBus;
 pub use runtime_state as stores;
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;
