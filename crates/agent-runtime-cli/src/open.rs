@@ -56,6 +56,13 @@ pub(crate) async fn store<T>(
     }
 }
 
+/// The durability that was asked for, as far as the store has it: one that was named on the command line may be able to do
+/// less than the one in the fleet file.
+pub(crate) fn durability(store: &Arc<dyn StateStore>, asked: Option<Durability>) -> Durability {
+    let best = store.profile().best;
+    asked.unwrap_or(best).min(best)
+}
+
 /// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.
 pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
@@ -65,9 +72,8 @@ pub(crate) async fn runtime(
     scrub: Option<ScrubRate>,
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
-    // A store that was named on the command line may be able to do less than the one in the fleet file.
-    let best = store.profile().best;
-    let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
+    let durability = self::durability(&store, durability);
+    let builder = RuntimeManager::builder(store).durability(durability);
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -112,17 +112,17 @@ async fn running(runtime: &dyn Runtime) -> u64 {
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {
+    let Some(socket) = server(place)? else { return Ok(None) };
+    let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
+    Ok(Some(Reached::Served { runtime, socket }))
+}
+
+/// Where a server of the store listens, if there is one.
+pub(crate) fn server(place: &Place) -> Result<Option<SocketPath>, CliError> {
     // Without its folder there is no store yet, and nobody who serves it.
     let folder = place.store.path().and_then(|path| path.parent());
     if folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         return Ok(None);
     }
-    let Some(socket) = place.socket()? else {
-        return Ok(None);
-    };
-    if !socket.is_served() {
-        return Ok(None);
-    }
-    let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
-    Ok(Some(Reached::Served { runtime, socket }))
+    Ok(place.socket()?.filter(SocketPath::is_served))
 }
