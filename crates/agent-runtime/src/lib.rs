@@ -1,6 +1,7 @@
 //! Agent Runtime: keeps AI agents alive. The facade: features, configuration, wiring.
 #![doc = include_str!("../README.md")]
 
+mod builder;
 pub mod fleet;
 mod kinds;
 mod manager;
@@ -8,6 +9,7 @@ pub mod prelude;
 #[cfg(feature = "service")]
 pub mod service;
 
+pub use builder::Builder;
 pub use kinds::{kinds, llm_kind};
 pub use manager::{RuntimeManager, StartError};
 #[cfg(feature = "llm")]
@@ -19,7 +21,7 @@ pub use runtime_agents::{
 };
 #[cfg(feature = "documents")]
 pub use runtime_agents::{Librarian, LibrarianKind};
-pub use runtime_core::{Builder, Config, ScrubRate, SystemClock, SystemEntropy};
+pub use runtime_core::{Config, ScrubRate, SystemClock, SystemEntropy};
 pub use runtime_events as events;
 pub use runtime_events::EventBus;
 pub use runtime_state as stores;

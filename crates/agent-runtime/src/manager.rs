@@ -3,12 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use runtime_core::Builder;
-use runtime_state::{MemoryStore, OpenError, Scrubber, StateManager};
-use runtime_traits::store::Durability;
+use runtime_events::{EventBus, EventBusBuilder};
+use runtime_state::{MemoryStore, OpenError};
+use runtime_traits::bus::{Bus, Who};
 use runtime_traits::{Runtime, RuntimeError, StateStore};
 use thiserror::Error;
 
+use crate::builder::Builder;
 use crate::kinds::kinds;
 
 /// Keeps agents alive: registers, starts, runs, saves and restores them.
@@ -18,6 +19,7 @@ use crate::kinds::kinds;
 #[derive(Clone, Debug)]
 pub struct RuntimeManager {
     core: runtime_core::RuntimeManager,
+    bus: Arc<dyn Bus>,
 }
 
 /// Why a runtime could not be opened.
@@ -49,16 +51,29 @@ impl RuntimeManager {
         Ok(Self::over(runtime_state::open(uri).await?).await?)
     }
 
-    /// Puts a runtime together by hand: store, kinds, durability, clock, limits.
+    /// Puts a runtime together by hand: store, kinds, durability, clock, limits, and what is kept of its events.
     pub fn builder(store: Arc<dyn StateStore>) -> Builder {
-        let snapshots = Arc::new(StateManager::new(Arc::clone(&store)));
-        // What is in memory has no disk under it.
-        let scrubber = (store.profile().best > Durability::Memory).then(|| Scrubber::new(Arc::clone(&store)));
-        let builder = runtime_core::RuntimeManager::builder(store).snapshots(snapshots);
-        match scrubber {
-            Some(scrubber) => builder.scrub(Arc::new(scrubber)),
-            None => builder,
-        }
+        Builder::new(store)
+    }
+
+    /// The runtime's bus, for the tenant that this handle acts for: what happens to agents is told there, and everybody may
+    /// publish to topics of their own.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use agent_runtime::RuntimeManager;
+    /// use agent_runtime::Event;
+    ///
+    /// let runtime = RuntimeManager::new().await?;
+    /// let mut results = runtime.bus().listen("search_result").await?;
+    /// runtime.bus().publish(Event::new("search_result", "three papers")?).await?;
+    /// assert_eq!(results.next_event().await.expect("the bus is there").json::<String>()?, "three papers");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bus(&self) -> EventBus {
+        EventBus::over(Arc::clone(&self.bus), Who::tenant(self.core.tenant().clone()))
     }
 
     /// The runtime, as everything takes it that knows the contract only.
@@ -88,6 +103,9 @@ impl Deref for RuntimeManager {
 
 impl From<runtime_core::RuntimeManager> for RuntimeManager {
     fn from(core: runtime_core::RuntimeManager) -> Self {
-        Self { core }
+        // One that was put together without a bus has one that nobody else has.
+        let bus =
+            core.bus().map_or_else(|| Arc::new(EventBusBuilder::default().in_process()) as _, Arc::clone);
+        Self { core, bus }
     }
 }

@@ -13,8 +13,9 @@ pub use runtime_agents::Librarian;
 pub use runtime_agents::llm::GenaiModel;
 pub use runtime_agents::tools::FnTool;
 pub use runtime_agents::{LlmAgent, ScriptedModel};
+pub use runtime_events::EventBus;
 pub use runtime_traits::agent::{Call, WaitFor};
 pub use runtime_traits::{
-    Agent, AgentError, AgentId, AgentKind, AgentRef, AgentSpec, Content, Ctx, Effect, IdempotencyKey, Name,
-    RunId, RunRequest, Runtime, RuntimeError, SessionName, SpecError, StateId, StepCall, StepError,
+    Agent, AgentError, AgentId, AgentKind, AgentRef, AgentSpec, Content, Ctx, Effect, Event, IdempotencyKey,
+    Name, RunId, RunRequest, Runtime, RuntimeError, SessionName, SpecError, StateId, StepCall, StepError,
 };

@@ -1,5 +1,6 @@
 //! The facade, from outside.
 
+mod bus;
 mod contents;
 mod deletion;
 mod depth;

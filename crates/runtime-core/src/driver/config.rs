@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_traits::agent::AgentKind;
+use runtime_traits::bus::Bus;
 use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
@@ -60,6 +61,7 @@ pub struct Builder {
     pub(super) pool: Pool,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) scrub: Option<Arc<dyn Scrub>>,
+    pub(super) bus: Option<Arc<dyn Bus>>,
 }
 
 impl Default for Config {
@@ -101,6 +103,7 @@ impl Builder {
             pool: Pool::MAIN,
             snapshots: None,
             scrub: None,
+            bus: None,
         }
     }
 
@@ -122,6 +125,13 @@ impl Builder {
     #[must_use]
     pub fn scrub(mut self, scrub: Arc<dyn Scrub>) -> Self {
         self.scrub = Some(scrub);
+        self
+    }
+
+    /// Is asked for this bus by [`RuntimeManager::bus`].
+    #[must_use]
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
         self
     }
 

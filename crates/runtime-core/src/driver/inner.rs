@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use runtime_traits::agent::{Agent, AgentKind, StorageLimits};
+use runtime_traits::bus::Bus;
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
@@ -73,6 +74,7 @@ pub(super) struct Inner {
     /// Agents and sessions whose soft limits are reached, and were warned of.
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
+    pub(super) bus: Option<Arc<dyn Bus>>,
 }
 
 /// A partition and what is in memory of it.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use runtime_traits::agent::{Agent, AgentKind, AgentSpec};
+use runtime_traits::bus::Bus;
 use runtime_traits::id::{AgentId, NodeId, StateId};
 use runtime_traits::log::AttemptEnding;
 use runtime_traits::name::Tenant;
@@ -57,7 +58,7 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus } = builder;
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
         let partitions = (0..Partition::COUNT).map(|index| OwnedPartition {
@@ -98,6 +99,7 @@ impl RuntimeManager {
             scrub: scrub
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
+            bus,
             store,
             clock,
             entropy,
@@ -127,6 +129,16 @@ impl RuntimeManager {
     #[must_use]
     pub fn for_tenant(&self, tenant: Tenant) -> Self {
         Self { inner: Arc::clone(&self.inner), tenant, alive: Arc::clone(&self.alive) }
+    }
+
+    /// Whom this handle acts for.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The bus that the runtime was put together with. Whoever has it may act for anybody.
+    pub fn bus(&self) -> Option<&Arc<dyn Bus>> {
+        self.inner.bus.as_ref()
     }
 
     /// Hosts a kind from now on.
