@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runtime::events::Bus;
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::TracedStore;
@@ -66,6 +67,7 @@ pub(crate) fn durability(store: &Arc<dyn StateStore>, asked: Option<Durability>)
 /// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.
 pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
+    bus: Arc<dyn Bus>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
     keep_runs: Option<KeepRuns>,
@@ -73,7 +75,7 @@ pub(crate) async fn runtime(
     at_rest: bool,
 ) -> Result<RuntimeManager, CliError> {
     let durability = self::durability(&store, durability);
-    let builder = RuntimeManager::builder(store).durability(durability);
+    let builder = RuntimeManager::builder(store).bus(bus).durability(durability);
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -1,8 +1,10 @@
 //! A runtime to work with: that of the server of the store, or one of this process's own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runtime::fleet::FleetBus;
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
@@ -45,8 +47,12 @@ impl Reached {
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = fleet.as_ref().and_then(|fleet| fleet.keep_runs);
+        let of_file = fleet.as_ref().map_or_else(FleetBus::default, |fleet| fleet.bus.clone());
+        // A runtime at rest tells nothing, and needs no bus that may be away.
+        let of_file = if at_rest { FleetBus::default() } else { of_file };
+        let bus = of_file.open(Arc::clone(&store), open::durability(&store, durability)).await?;
         // A command is over before a pass would begin.
-        let runtime = open::runtime(store, durability, kinds, keep_runs, None, at_rest).await?;
+        let runtime = open::runtime(store, bus, durability, kinds, keep_runs, None, at_rest).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

@@ -114,6 +114,7 @@ impl Server {
         let bus = self.fleet.bus.open(Arc::clone(&self.store), durability).await?;
         let runtime = open::runtime(
             self.store,
+            Arc::clone(&bus),
             self.fleet.durability,
             self.kinds,
             self.fleet.keep_runs,

@@ -239,30 +239,35 @@ fn people_see_a_line_for_each_event() {
     assert!(shown.contains("nobody heard it") && shown.contains("it is gone"), "{shown}");
 }
 
+#[track_caller]
+fn refused(home: &Home, code: i32, args: &[&str], words: &[&str]) {
+    home.run(&[&["events"], args].concat()).is(code, words);
+}
+
+fn refused_with_and_without_a_server(home: &Home) {
+    let refused = |code: i32, args: &[&str], words: &[&str]| refused(home, code, args, words);
+    refused(2, &["publish", "a//b", "1"], &["`a//b` has the segment ``"]);
+    refused(2, &["publish", "a/*", "1"], &["wildcard", "name it in full"]);
+    refused(2, &["publish", "a", "{"], &["no JSON", "quotation marks"]);
+    // More than an argument may have.
+    let large = format!("\"{}\"", "x".repeat(300_000));
+    let too_large = home.run_with_input(&["events", "publish", "a", "-"], large.as_bytes());
+    too_large.is(2, &["262144 are allowed"]);
+    refused(4, &["publish", "agents/x/run.completed", "1"], &["a topic of the runtime"]);
+    refused(4, &["publish", "money/paid", "1", "--agent", "clerk"], &["agent `clerk`", "may not publish"]);
+    refused(4, &["replay", "live"], &["are not kept", "a rule that keeps them"]);
+    refused(2, &["replay", "orders/new", "--from", "yesterday"], &["a place like 42"]);
+}
+
 #[test]
 fn what_cannot_be_done_says_why_and_what_to_do() {
     let home = home();
-    let refused =
-        |code: i32, args: &[&str], words: &[&str]| home.run(&[&["events"], args].concat()).is(code, words);
-    let wrong = |refused: &dyn Fn(i32, &[&str], &[&str])| {
-        refused(2, &["publish", "a//b", "1"], &["`a//b` has the segment ``"]);
-        refused(2, &["publish", "a/*", "1"], &["wildcard", "name it in full"]);
-        refused(2, &["publish", "a", "{"], &["no JSON", "quotation marks"]);
-        refused(2, &["publish", "a", &format!("\"{}\"", "x".repeat(300_000))], &["262144 are allowed"]);
-        refused(4, &["publish", "agents/x/run.completed", "1"], &["a topic of the runtime"]);
-        refused(
-            4,
-            &["publish", "money/paid", "1", "--agent", "clerk"],
-            &["agent `clerk`", "may not publish"],
-        );
-        refused(4, &["replay", "live"], &["are not kept", "a rule that keeps them"]);
-        refused(2, &["replay", "orders/new", "--from", "yesterday"], &["a place like 42"]);
-    };
-    wrong(&refused);
+    refused_with_and_without_a_server(&home);
+    let refused = |code: i32, args: &[&str], words: &[&str]| refused(&home, code, args, words);
     refused(4, &["tail"], &["nobody serves", "agent-runtime serve"]);
 
     let _server = Server::start(&home, &[]);
-    wrong(&refused);
+    refused_with_and_without_a_server(&home);
     refused(2, &["tail", "a/**/b"], &["goes on after `**`"]);
     refused(2, &["tail", "orders/**", "--durable", "x"], &["one topic", "name it in full"]);
     refused(4, &["tail", "live", "--durable", "x"], &["are not kept"]);
@@ -304,10 +309,14 @@ fn over_redis_the_bus_is_there_without_the_store_and_its_absence_is_told() {
     home.good(&["events", "publish", "orders/new", "2"]);
     assert_eq!(numbers(&home.good(&["events", "replay", "orders/new"])), [(1, 1), (2, 2)]);
 
+    // Whoever publishes while it is away waits for it.
     redis.kill();
-    home.run(&["events", "publish", "orders/new", "3"]).is(5, &[]);
+    let mut command = home.command(&["events", "publish", "orders/new", "3"]);
+    let publishing = command.stdout(Stdio::piped()).spawn().expect("the program was built");
     redis.revive();
-    home.until(&["events", "publish", "orders/new", "4"], |said| said["position"].is_u64());
+    let said = publishing.wait_with_output().expect("it was started");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("kept as #3"), "{said:?}");
     drop(server);
 
     home.write("fleet.toml", &fleet("redis://127.0.0.1:1"));

@@ -1,7 +1,5 @@
 //! The bus of a runtime.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
-
 use std::sync::Arc;
 
 use agent_runtime::events::{BusError, Delivery, Retention};
@@ -24,7 +22,8 @@ async fn a_runtime_has_a_bus_over_its_store_that_keeps_the_topics_it_was_told_to
     assert_eq!(published.position, None);
     drop(runtime);
 
-    let mailer = open().await.bus().durable("orders/new", "mailer").unwrap().open().await.unwrap();
+    let runtime = open().await;
+    let mailer = runtime.bus().durable("orders/new", "mailer").unwrap().open().await.unwrap();
     let Delivery::Event { event, .. } = mailer.next().await.unwrap() else { panic!("nothing was lost") };
     assert_eq!(event.json::<u32>().unwrap(), 7);
 }

@@ -79,7 +79,7 @@ fn every_fault_names_the_key_and_the_remedy() {
         (topics("keep = \"7d\"\nmost = 0"), &["`most` is no number of events", "from 1 on"]),
         (topics("most = 5"), &["`most` is about what is kept", "add keep"]),
         (topics("block = \"1h\""), &["publishers cannot wait for `1h`", "up to a minute"]),
-        (topics("kept = \"7d\""), &["has no setting `kept`", "did you mean `keep`?"]),
+        (topics("keeps = \"7d\""), &["has no setting `keeps`", "did you mean `keep`?"]),
         ("[[events.rights]]\nof = \"a\"".into(), &["does not say whether it allows", "allow = false"]),
         ("[[events.rights]]\nallow = true".into(), &["names no topics"]),
         (rights("act = \"reed\""), &["there is no act `reed`", "did you mean `read`?"]),

@@ -154,11 +154,11 @@ impl RemoteEvents {
         parsed(&bytes)
     }
 
-    /// A request with a query.
+    /// A request with a query, of what has a value.
     pub(super) fn asking<T: Serialize>(&self, method: Method, segments: &[&str], query: &T) -> Request {
         let mut request = self.remote.request(method, segments);
         let values = serde_json::to_value(query).expect("names, texts and numbers have JSON");
-        for (name, value) in values.as_object().into_iter().flatten() {
+        for (name, value) in values.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             add(&mut request, name, Some(text));
         }

@@ -19,51 +19,37 @@ pub(crate) const GAP: &str = "gap";
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct For {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<Tenant>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<Name>,
 }
 
 /// What a tail is about (query).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct TailQuery {
     pub(crate) topic: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<Tenant>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<Name>,
     /// The place to begin at, or the moment, by RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
     /// The durable subscription that reads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) durable: Option<Name>,
     /// How often it tries an event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<u32>,
     /// How many events are held for a live reader.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ring: Option<usize>,
 }
 
 /// Which events of a topic (query).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct KeptQuery {
     pub(crate) topic: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<Tenant>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<Name>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u32>,
 }
 
