@@ -48,7 +48,7 @@ mod tests {
 
         let line = line(&event, Some(Position(7)), "01:02:03.004", 60, Paint::new(false));
 
-        assert!(line.starts_with("01:02:03.004  #7  orders/new  a  [2Jbbb"), "{line}");
+        assert!(line.starts_with("01:02:03.004  #7  orders/new  a [2Jbbb"), "{line}");
         assert_eq!(line.width(), 60);
     }
 
