@@ -1,5 +1,6 @@
 //! What people type.
 
+mod events;
 mod people;
 mod snapshots;
 mod stores;
@@ -12,6 +13,9 @@ use agent_runtime::{AgentRef, IdempotencyKey, RunId, SessionName, StepKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
+pub(crate) use events::{
+    DeadLettersArgs, EventsArgs, EventsCommand, FromArg, PublishArgs, ReplayArgs, TailArgs,
+};
 pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
@@ -160,6 +164,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: StateCommand,
     },
+    /// Show events as they come, publish one, show those of before, and dead letters
+    Events(EventsArgs),
     /// Show the runtime: store, readiness, open runs; or how much is stored of an agent
     Status {
         /// The agent: its name or its id

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod decide;
+pub(crate) mod events;
 pub(crate) mod fork;
 mod keys;
 pub(crate) mod log;

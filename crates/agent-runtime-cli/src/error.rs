@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use agent_runtime::fleet::Faults;
+use agent_runtime::events::BusError;
+use agent_runtime::fleet::{BusOpenError, Faults};
 use agent_runtime::service::{ListenError, PlaceError};
 use agent_runtime::store::StateError;
 use agent_runtime::stores::{CopyError, EncryptionError, ExportError, RekeyError, RepairError};
@@ -18,6 +19,29 @@ pub enum CliError {
     /// The runtime refused, here or at the server.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The bus refused, here or at the server.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The bus cannot be opened.
+    #[error(transparent)]
+    BusOpen(#[from] BusOpenError),
+    /// Nobody serves, so that nothing can be heard.
+    #[error(
+        "nobody serves the store `{store}`, and what is published is heard through its server: start one with \
+         `agent-runtime serve`, or show what is kept with `agent-runtime events replay TOPIC`"
+    )]
+    NothingToHear {
+        /// The store.
+        store: String,
+    },
+    /// A durable subscription was to be about several topics.
+    #[error(
+        "a durable subscription is about one topic that is kept, and `{topics}` is about several: name it in full"
+    )]
+    OneTopic {
+        /// The topics.
+        topics: String,
+    },
     /// There is no fleet file and no store was named.
     #[error(
         "there is no fleet file `{}`: write one (docs/fleet-file.md says how), or name yours with --fleet",
@@ -273,9 +297,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Runtime(error) => Exit::of(error),
+            Self::Bus(error) => Exit::of_bus(error),
             Self::NoFleet { .. }
             | Self::Unreadable { .. }
             | Self::Faulty { .. }
+            | Self::OneTopic { .. }
             | Self::NoJson { .. }
             | Self::NeedlessValue { .. }
             | Self::WhichStep { .. }
@@ -289,6 +315,7 @@ impl CliError {
             Self::StoreBusy { .. }
             | Self::InMemory
             | Self::MayBeServed { .. }
+            | Self::NothingToHear { .. }
             | Self::Served { .. }
             | Self::NotRekeyed { .. }
             | Self::RekeyWhere { .. }
@@ -307,6 +334,7 @@ impl CliError {
             | Self::NotYours { .. }
             | Self::Listen(_)
             | Self::Place(_)
+            | Self::BusOpen(_)
             | Self::WentAway { .. }
             | Self::Socket { .. }
             | Self::SocketName { .. }
@@ -319,6 +347,10 @@ impl CliError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Runtime(error) => error.code(),
+            Self::Bus(error) => error.code(),
+            Self::BusOpen(_) => "bus-not-opened",
+            Self::NothingToHear { .. } => "no-server",
+            Self::OneTopic { .. } => "one-topic",
             Self::NoFleet { .. } => "no-fleet-file",
             Self::Unreadable { .. } => "unreadable-fleet-file",
             Self::Faulty { .. } => "faulty-fleet-file",

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use agent_runtime::RuntimeError;
+use agent_runtime::events::BusError;
 
 /// What a command's exit code says. Documented in `docs/cli.md` and under `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,26 @@ impl Exit {
             | E::NoSnapshots
             | E::ShuttingDown => Self::Refused,
             E::Store(_) | E::Damaged { .. } | E::Newer { .. } | E::Unreachable { .. } => Self::Store,
+        }
+    }
+}
+
+impl Exit {
+    /// What a bus's refusal comes to.
+    pub fn of_bus(error: &BusError) -> Self {
+        use BusError as E;
+        match error {
+            E::Topic(_) | E::Header(_) | E::Malformed { .. } | E::TooLarge { .. } | E::TooManyHops { .. } => {
+                Self::BadInput
+            }
+            E::BeforeRetention { .. } => Self::NotFound,
+            E::Protected { .. }
+            | E::Forbidden { .. }
+            | E::NotDurable { .. }
+            | E::SettingsDiffer { .. }
+            | E::Busy { .. }
+            | E::Taken { .. } => Self::Refused,
+            E::NoAnswer { .. } | E::Unknown { .. } | E::Unavailable { .. } | E::Damaged { .. } => Self::Store,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod args;
 mod asks;
+mod bus;
 mod chat;
 mod commands;
 mod desk;
@@ -25,7 +26,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_runtime::events::EventBusBuilder;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -33,8 +33,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, fork, log, messages, run, runs, sizes, snapshots, state, status,
-    stores,
+    agents, answer, cancel, check, decide, events, fork, log, messages, run, runs, sizes, snapshots, state,
+    status, stores,
 };
 use desk::Desk;
 use open::Opened;
@@ -122,8 +122,14 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     }
     let makes = matches!(command, Command::Run(_) | Command::Chat(_) | Command::Serve(_));
     let place = Place::find(&global, makes)?;
-    if place.store.is_in_memory() && !makes {
+    if place.store.is_in_memory()
+        && !makes
+        && !(matches!(command, Command::Events(_)) && place.has_bus_elsewhere())
+    {
         return Err(CliError::InMemory);
+    }
+    if let Command::Events(args) = command {
+        return events::events(screen, &place, args, &mut signals).await;
     }
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
@@ -153,7 +159,9 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Snapshot { command } => snapshots::snapshot(&desk, runtime, &command).await,
         Command::Status { agent: None } => status::status(&desk, runtime).await,
         Command::Status { agent: Some(agent) } => sizes::sizes(&desk, runtime, &agent).await,
-        Command::Serve(_) | Command::Check { .. } | Command::State { .. } => Ok(Exit::Done),
+        Command::Serve(_) | Command::Check { .. } | Command::Events(_) | Command::State { .. } => {
+            Ok(Exit::Done)
+        }
     };
     let at_once = matches!(done, Ok(Exit::Signal(_)));
     let closed = reached.close(screen, &mut signals, at_once).await;
@@ -193,7 +201,6 @@ async fn serve_place(
         store,
         store_name: place.store.to_string(),
         kinds,
-        events: EventBusBuilder::default(),
         http: args.listen.or(fleet.http),
         fleet,
         // Its folder is there now: the store is in it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::events::EventBusBuilder;
+use agent_runtime::events::Bus;
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::{TracedStore, open_to_salvage};
@@ -82,18 +82,24 @@ pub(crate) async fn store_for<T>(
     }
 }
 
+/// The durability that was asked for, as far as the store has it: one that was named on the command line may be able to do
+/// less than the one in the fleet file.
+pub(crate) fn durability(store: &Arc<dyn StateStore>, asked: Option<Durability>) -> Durability {
+    let best = store.profile().best;
+    asked.unwrap_or(best).min(best)
+}
+
 /// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.
 pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
+    bus: Arc<dyn Bus>,
     durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
     keep_runs: Option<KeepRuns>,
     scrub: Option<ScrubRate>,
     at_rest: bool,
-    events: EventBusBuilder,
     screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
-    // A store that was named on the command line may be able to do less than the one in the fleet file.
     let best = store.profile().best;
     if let Some(asked) = durability.filter(|asked| *asked > best) {
         let (asked, best) = (of(asked), of(best));
@@ -102,8 +108,8 @@ pub(crate) async fn runtime(
         );
         screen.say(screen.paint_err().dim(note));
     }
-    let builder = RuntimeManager::builder(store).durability(durability.unwrap_or(best).min(best));
-    let builder = builder.events(events);
+    let durability = self::durability(&store, durability);
+    let builder = RuntimeManager::builder(store).bus(bus).durability(durability);
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent_runtime::fleet::{Fleet, StoreUri};
+use agent_runtime::fleet::{BusPlace, Fleet, StoreUri};
 use agent_runtime::{AgentKind, OpenError};
 
 use crate::args::Global;
@@ -139,6 +139,11 @@ impl Place {
         let of_fleet = || self.file.as_ref().map(|file| file.folder().join("redis-store"));
         let place = self.store.path().map(Path::to_owned).or_else(of_fleet);
         place.as_deref().map(SocketPath::beside).transpose()
+    }
+
+    /// Whether the bus is not in the store.
+    pub(crate) fn has_bus_elsewhere(&self) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| fleet.bus.place != BusPlace::Store)
     }
 
     /// Why the store was not opened. A file that this user may not use, with a socket that it may not use either, is to

@@ -1,10 +1,10 @@
 //! A runtime to work with: that of the server of the store, or one of this process's own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::events::EventBusBuilder;
-use agent_runtime::fleet::{Fleet, KeepRuns};
+use agent_runtime::fleet::{Fleet, FleetBus, KeepRuns};
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
@@ -49,10 +49,12 @@ impl Reached {
         };
         let durability = fleet.as_ref().and_then(|fleet| fleet.durability);
         let keep_runs = keep_runs(fleet.as_ref());
+        let of_file = fleet.as_ref().map_or_else(FleetBus::default, |fleet| fleet.bus.clone());
+        // A runtime at rest tells nothing, and needs no bus that may be away.
+        let of_file = if at_rest { FleetBus::default() } else { of_file };
+        let bus = of_file.open(Arc::clone(&store), open::durability(&store, durability)).await?;
         // A command is over before a pass would begin.
-        let events = EventBusBuilder::default();
-        let runtime =
-            open::runtime(store, durability, kinds, keep_runs, None, at_rest, events, screen).await?;
+        let runtime = open::runtime(store, bus, durability, kinds, keep_runs, None, at_rest, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {
@@ -123,19 +125,19 @@ async fn running(runtime: &dyn Runtime) -> u64 {
 }
 
 fn served(place: &Place) -> Result<Option<Reached>, CliError> {
+    let Some(socket) = server(place)? else { return Ok(None) };
+    let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
+    Ok(Some(Reached::Served { runtime, socket }))
+}
+
+/// Where a server of the store listens, if there is one.
+pub(crate) fn server(place: &Place) -> Result<Option<SocketPath>, CliError> {
     // Without its folder there is no store yet, and nobody who serves it.
     let folder = place.store.path().and_then(|path| path.parent());
     if folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         return Ok(None);
     }
-    let Some(socket) = place.socket()? else {
-        return Ok(None);
-    };
-    if !socket.is_served() {
-        return Ok(None);
-    }
-    let runtime = RemoteRuntime::at(&format!("unix:{}", socket.usable().display()))?;
-    Ok(Some(Reached::Served { runtime, socket }))
+    Ok(place.socket()?.filter(SocketPath::is_served))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod ask;
 mod before;
 pub(crate) mod call;
 mod entry;
+pub(crate) mod event;
 mod exact;
 mod fault;
 pub(crate) mod said;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use agent_runtime::events::BusError;
 use agent_runtime::runtime::Want;
 use agent_runtime::{Cause, RuntimeError};
 use rustix::process::getpgrp;
@@ -178,6 +179,9 @@ impl Screen {
 
 /// What to type after an error, where that is known.
 fn next_after(error: &CliError) -> Vec<String> {
+    if let CliError::Bus(BusError::BeforeRetention { topic, first, .. }) = error {
+        return vec![format!("events replay {topic} --from {first}")];
+    }
     let CliError::Runtime(error) = error else { return Vec::new() };
     match error {
         RuntimeError::RunFailed { run, .. }

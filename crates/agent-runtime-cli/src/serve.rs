@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::events::EventBusBuilder;
-use agent_runtime::fleet::{Applied, AppliedAgent, Change, Fleet};
+use agent_runtime::fleet::{Applied, AppliedAgent, BusPlace, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
-use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager};
-use serde::Serialize;
+use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager, SystemClock};
+use serde::{Serialize, Serializer};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -32,8 +31,6 @@ pub struct Server {
     pub kinds: Vec<Arc<dyn AgentKind>>,
     /// The agents, the durability.
     pub fleet: Fleet,
-    /// The bus: what is kept of what happens to agents.
-    pub events: EventBusBuilder,
     /// Where to listen for HTTP.
     pub http: Option<SocketAddr>,
     /// Where to listen for the other commands.
@@ -51,6 +48,9 @@ pub struct Ready {
     pub http: Vec<SocketAddr>,
     /// Where it listens for the other commands.
     pub socket: Option<PathBuf>,
+    /// Where the bus is: `store`, or the address of a Redis server without its password.
+    #[serde(serialize_with = "as_text")]
+    pub events: BusPlace,
     /// The agents of the fleet file, and what applying it did to them.
     pub agents: Vec<AppliedAgent>,
     /// The agents that the fleet file does not name: they are stopped.
@@ -110,14 +110,16 @@ impl Server {
         if let Some(socket) = &self.socket {
             listeners = listeners.unix(socket.usable()).await?;
         }
+        let durability = open::durability(&self.store, self.fleet.durability);
+        let bus = self.fleet.bus.open(Arc::clone(&self.store), durability).await?;
         let runtime = open::runtime(
             self.store,
+            Arc::clone(&bus),
             self.fleet.durability,
             self.kinds,
             self.fleet.keep_runs,
             self.fleet.scrub,
             false,
-            self.events,
             screen,
         )
         .await?;
@@ -131,7 +133,8 @@ impl Server {
         let Applied { agents, left } = applied;
         let open_runs = runtime.as_runtime().status().await?.open_runs;
         let asked_to_end = CancellationToken::new();
-        let mut service = AgentService::over(runtime.shared()).on_shutdown(asked_to_end.clone());
+        let service = AgentService::over(runtime.shared()).on_shutdown(asked_to_end.clone());
+        let mut service = service.events(bus, Arc::new(SystemClock::default()));
         // Who asks without naming an agent means the only one.
         let mut started = self.fleet.agents.iter().filter(|agent| agent.start);
         if let (Some(only), None) = (started.next(), started.next()) {
@@ -142,6 +145,7 @@ impl Server {
             store: self.store_name,
             http: serving.addresses().to_vec(),
             socket: self.socket.as_ref().map(|socket| socket.shown().to_owned()),
+            events: self.fleet.bus.place,
             agents,
             left,
             open_runs,
@@ -171,6 +175,9 @@ impl Up {
         if let Some(socket) = &ready.socket {
             screen.line(format!("  socket  {}", visible(&socket.to_string_lossy())))?;
         }
+        if ready.events != BusPlace::Store {
+            screen.line(format!("  events  {}", visible(&ready.events.to_string())))?;
+        }
         for AppliedAgent { name, change } in &ready.agents {
             let note = match change {
                 Change::Added => "new",
@@ -197,4 +204,8 @@ impl Up {
         }
         Ok(())
     }
+}
+
+fn as_text<S: Serializer>(place: &BusPlace, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(place)
 }

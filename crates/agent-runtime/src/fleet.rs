@@ -26,10 +26,12 @@
 
 mod address;
 mod apply;
+mod bus;
 mod check;
 mod fault;
 mod measure;
 mod read;
+mod read_bus;
 mod scrub;
 mod store_uri;
 mod suggest;
@@ -46,9 +48,10 @@ use runtime_traits::store::Durability;
 
 pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
+pub use bus::{BusOpenError, BusPlace, FleetBus};
 pub use fault::{Fault, Faults};
 pub use measure::{size, span};
-pub use store_uri::{KeysUri, StoreUri, StoreUriError};
+pub use store_uri::{KeysUri, RedisUri, StoreUri, StoreUriError};
 
 /// What a fleet file declares.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct Fleet {
     pub http: Option<SocketAddr>,
     /// How the store is looked over for damage while somebody serves it; `None`: not at all.
     pub scrub: Option<ScrubRate>,
+    /// The bus.
+    pub bus: FleetBus,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
 }
@@ -108,6 +113,7 @@ impl Default for Fleet {
             keep_runs: None,
             http: None,
             scrub: Some(ScrubRate::default()),
+            bus: FleetBus::default(),
             agents: Vec::new(),
         }
     }

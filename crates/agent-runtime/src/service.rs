@@ -10,7 +10,9 @@ use thiserror::Error;
 
 use crate::RuntimeManager;
 
-pub use runtime_service::{ListenError, Listeners, PlaceError, RemoteRuntime, Serving};
+pub use runtime_service::{
+    EventTail, ListenError, Listeners, PlaceError, RemoteEvents, RemoteRuntime, Serving, TailOf, Tailed,
+};
 pub use tokio_util::sync::CancellationToken;
 
 /// How long runs have to end by themselves when a service stops.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use runtime_traits::bus::Event;
 use runtime_traits::store::Seq;
 use runtime_traits::{Cause, IdempotencyKey, NameError, RuntimeError};
 use serde::de::DeserializeOwned;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::face::Face;
 use crate::fault::Fault;
 use crate::problem::Problem;
+use crate::wire::bus::{CLOUD_EVENT, event_of};
 use crate::wire::{IDEMPOTENCY_KEY, LAST_EVENT_ID, SNAPSHOT_FILE};
 
 /// The one parameter of the path.
@@ -26,6 +28,10 @@ pub(crate) struct Asked<T>(pub(crate) T);
 /// The body, as JSON.
 #[derive(Debug)]
 pub(crate) struct Sent<T>(pub(crate) T);
+
+/// The body, as a CloudEvent in JSON.
+#[derive(Debug)]
+pub(crate) struct CloudEvent(pub(crate) Event);
 
 impl<T> FromRequestParts<Arc<Face>> for Named<T>
 where
@@ -72,6 +78,21 @@ where
     }
 }
 
+impl FromRequest<Arc<Face>> for CloudEvent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, face: &Arc<Face>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if !is_of(&parts.headers, CLOUD_EVENT) && !is_json(&parts.headers) {
+            return Err(Fault::NoCloudEvent.into());
+        }
+        let bytes = face.bodies.read(&parts.headers, body).await?;
+        let text = std::str::from_utf8(&bytes);
+        let text = text.map_err(|error| Fault::BadJson(Cause::says(error.to_string())))?;
+        Ok(Self(event_of(text)?))
+    }
+}
+
 /// The caller's idempotency key.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(text) = single(headers, IDEMPOTENCY_KEY)? else {
@@ -86,9 +107,10 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<Seq>, Problem>
     let Some(text) = single(headers, LAST_EVENT_ID)? else {
         return Ok(None);
     };
-    let seq = text
-        .parse()
-        .map_err(|_| Fault::BadHeader { name: LAST_EVENT_ID, problem: "is no number of an entry" })?;
+    let seq = text.parse().map_err(|_| Fault::BadHeader {
+        name: LAST_EVENT_ID,
+        problem: "is no number of an entry or place of an event",
+    })?;
     Ok(Some(Seq(seq)))
 }
 

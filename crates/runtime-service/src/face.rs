@@ -2,6 +2,7 @@
 
 mod agents;
 mod ask;
+mod bus;
 mod events;
 mod node;
 mod runs;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::body::Bodies;
+use crate::bus::Door;
 use crate::fault::Fault;
 use crate::problem::Problem;
 use crate::routes::{Operation, ROUTES, Reach};
@@ -32,6 +34,7 @@ pub(crate) struct Face {
     pub(crate) wait_limit: Duration,
     pub(crate) keep_alive: Duration,
     pub(crate) bodies: Bodies,
+    pub(crate) events: Option<Door>,
     /// Ends waits and event streams.
     pub(crate) stop: CancellationToken,
     /// Cancelled when somebody has shut the runtime down.
@@ -56,6 +59,11 @@ impl Face {
             .layer(DefaultBodyLimit::disable())
             .layer(CatchPanicLayer::custom(panicked))
             .with_state(Arc::clone(self))
+    }
+
+    /// The bus, if this service has one.
+    pub(crate) fn door(&self) -> Result<&Door, Fault> {
+        self.events.as_ref().ok_or(Fault::NoEvents)
     }
 
     /// Waits for a run, at most for the wait limit and until the service stops.
@@ -110,6 +118,10 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::ExportSnapshot => get(snapshots::export_snapshot),
         Operation::ImportSnapshot => post(snapshots::import_snapshot),
         Operation::Shutdown => post(node::shutdown),
+        Operation::Publish => post(bus::publish),
+        Operation::Listen => get(bus::tail),
+        Operation::Kept => get(bus::kept),
+        Operation::Settle => post(bus::settle),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::Cause;
+use runtime_traits::bus::{Position, Topic};
 use thiserror::Error;
 
 /// What is wrong with a request, or with the service's answer to it.
@@ -40,6 +41,22 @@ pub(crate) enum Fault {
     WrongMediaType,
     #[error("send the snapshot file as `application/octet-stream`, with that `Content-Type`")]
     NoFile,
+    #[error("send the event as `application/cloudevents+json`, with that `Content-Type`")]
+    NoCloudEvent,
+    #[error("this service has no bus; serve a fleet with `agent-runtime serve`, or give the service one")]
+    NoEvents,
+    #[error("{what} is about one topic that is kept; name it in full, without `*`")]
+    OneTopic { what: &'static str },
+    #[error("`ring` is a number of events from 1 to 1024")]
+    BadRing,
+    #[error(
+        "the next event of `{topic}` gets the place {next}, and what was asked for lies beyond: is it another store? begin without `Last-Event-ID` and `from`"
+    )]
+    BeyondEnd { topic: Topic, next: Position },
+    #[error(
+        "nobody reads the durable subscription `{name}` to `{topic}` here; open it first with `GET /v1/events?topic={topic}&durable={name}`"
+    )]
+    NotReading { name: String, topic: Topic },
     #[error("`{host}` is not a name of this machine; ask for `localhost` or `127.0.0.1`")]
     ForeignHost { host: String },
     #[error("too many large requests at once; try again")]
@@ -72,7 +89,12 @@ impl Fault {
             Self::NoRoute { .. } => "no-such-route",
             Self::WrongMethod { .. } => "method-not-allowed",
             Self::BodyTimeout { .. } => "body-timeout",
-            Self::WrongMediaType | Self::NoFile => "unsupported-media-type",
+            Self::WrongMediaType | Self::NoFile | Self::NoCloudEvent => "unsupported-media-type",
+            Self::NoEvents => "no-events",
+            Self::OneTopic { .. } => "one-topic",
+            Self::BadRing => "bad-query",
+            Self::BeyondEnd { .. } => "beyond-the-end",
+            Self::NotReading { .. } => "subscription-not-open",
             Self::ForeignHost { .. } => "foreign-host",
             Self::TooManyBodies => "too-many-bodies",
             Self::TooManyConnections => "too-many-connections",
@@ -92,16 +114,20 @@ impl Fault {
             | Self::BadBody(_)
             | Self::NoAgent
             | Self::NothingToResume
+            | Self::OneTopic { .. }
+            | Self::BadRing
             | Self::NoHttp => 400,
             Self::ForeignOrigin { .. } | Self::SocketOnly { .. } => 403,
             Self::NoRoute { .. } => 404,
             Self::WrongMethod { .. } => 405,
             Self::BodyTimeout { .. } => 408,
+            Self::BeyondEnd { .. } | Self::NotReading { .. } => 409,
             Self::PathTooLong => 414,
-            Self::WrongMediaType | Self::NoFile => 415,
+            Self::WrongMediaType | Self::NoFile | Self::NoCloudEvent => 415,
             Self::ForeignHost { .. } => 421,
             Self::HeadersTooLarge => 431,
             Self::Panicked => 500,
+            Self::NoEvents => 501,
             Self::TooManyBodies | Self::TooManyConnections => 503,
         }
     }

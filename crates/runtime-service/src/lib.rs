@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
+mod bus;
 mod extract;
 mod face;
 mod fault;
@@ -17,7 +18,8 @@ mod sse;
 mod status;
 mod wire;
 
+pub use bus::Tailed;
 pub use listeners::{ListenError, Listeners};
-pub use remote::{PlaceError, RemoteRuntime};
+pub use remote::{EventTail, PlaceError, RemoteEvents, RemoteRuntime, TailOf};
 pub use routes::{Operation, ROUTES, Reach, Route, table};
 pub use service::{AgentService, Serving};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use runtime_traits::RuntimeError;
+use runtime_traits::bus::BusError;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::status::{retry_after, status_of};
+use crate::status::{retry_after, status_of, status_of_bus};
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -30,6 +31,9 @@ pub(crate) struct Problem {
     /// The error itself, so that a client has what a local caller has. Faults of the request have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<RuntimeError>>,
+    /// The error of a bus, of routes of the bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bus: Option<Box<BusError>>,
     /// When to ask again: a header.
     #[serde(skip)]
     pub(crate) retry_after: Option<Duration>,
@@ -43,6 +47,7 @@ impl Problem {
             status,
             detail,
             error: None,
+            bus: None,
             retry_after: None,
         }
     }
@@ -58,6 +63,15 @@ impl From<RuntimeError> for Problem {
         let mut problem = Self::new(error.code(), status_of(&error), error.to_string());
         problem.retry_after = retry_after(&error);
         problem.error = Some(Box::new(error));
+        problem
+    }
+}
+
+impl From<BusError> for Problem {
+    fn from(error: BusError) -> Self {
+        let mut problem = Self::new(error.code(), status_of_bus(&error), error.to_string());
+        problem.retry_after = error.is_transient().then_some(Duration::from_secs(1));
+        problem.bus = Some(Box::new(error));
         problem
     }
 }

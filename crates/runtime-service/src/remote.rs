@@ -1,7 +1,10 @@
 //! `RemoteRuntime`: a runtime in another process, over HTTP.
 
 mod backoff;
+mod bus;
+mod bus_tail;
 mod call;
+mod connection;
 mod control;
 mod file;
 mod place;
@@ -13,6 +16,8 @@ use std::time::Duration;
 
 use reqwest::Client;
 
+pub use bus::RemoteEvents;
+pub use bus_tail::{EventTail, TailOf};
 pub use place::PlaceError;
 
 use crate::remote::backoff::Backoff;

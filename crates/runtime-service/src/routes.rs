@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// A route: what it answers to, what it does, and which method of `Runtime` it stands for.
+/// A route: what it answers to, what it does, and which method of `Runtime` or `Bus` it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method.
@@ -30,7 +30,7 @@ pub enum Reach {
     Sockets,
 }
 
-/// What a route does: one for each method of `Runtime`, and three that people use.
+/// What a route does: one for each method of `Runtime`, three that people use, and those of the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Runs an agent and answers with its output: `submit`, then `join` or `stream`.
@@ -103,6 +103,14 @@ pub enum Operation {
     ImportSnapshot,
     /// `Runtime::shutdown`.
     Shutdown,
+    /// `Bus::publish`.
+    Publish,
+    /// `Bus::listen`, `Bus::open`, or `Bus::read` again and again.
+    Listen,
+    /// `Bus::read` and `Bus::find`.
+    Kept,
+    /// `Deliveries::done` and `Deliveries::failed`.
+    Settle,
 }
 
 /// Everything that the service answers to. The router is built from this table, and so is the one in the README.
@@ -143,10 +151,14 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/snapshots/{state}/file", Operation::ExportSnapshot, "", "200 a snapshot file"),
     sockets("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
     sockets("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
+    sockets("POST", "/v1/events", Operation::Publish, "a CloudEvent; `?tenant`, `?agent`", "201 `{\"id\", \"position\", \"reached\"}`"),
+    sockets("GET", "/v1/events", Operation::Listen, "`?topic`, `?from` or `?since`, `?durable`, `?attempts`, `?ring`, `?tenant`, `?agent`; `Last-Event-ID`", "200 events"),
+    sockets("GET", "/v1/events/kept", Operation::Kept, "`?topic`, `?from` or `?since`, `?limit`, `?tenant`, `?agent`", "200 `{\"first\", \"next\", \"events\"}`"),
+    sockets("POST", "/v1/events/done", Operation::Settle, "`{\"topic\", \"durable\", \"position\", \"failed\"?}`; `?tenant`, `?agent`", "200 `{\"dead_letter\"}`"),
 ];
 
 impl Operation {
-    /// The methods of `Runtime` that it calls.
+    /// The methods of `Runtime`, or of `Bus`, that it calls.
     pub fn methods(self) -> &'static str {
         match self {
             Self::Ask => "`submit`, `join`, `stream`",
@@ -184,6 +196,10 @@ impl Operation {
             Self::ExportSnapshot => "`export_snapshot`",
             Self::ImportSnapshot => "`import_snapshot`",
             Self::Shutdown => "`shutdown`",
+            Self::Publish => "`Bus::publish`",
+            Self::Listen => "`Bus::listen`, `Bus::open`, `Bus::read`",
+            Self::Kept => "`Bus::read`, `Bus::find`",
+            Self::Settle => "`Deliveries::done`, `Deliveries::failed`",
         }
     }
 }
@@ -220,8 +236,9 @@ impl Reach {
 
 /// The table of the README.
 pub fn table() -> String {
-    let mut table =
-        String::from("| route | on | of `Runtime` | takes | answers |\n| --- | --- | --- | --- | --- |\n");
+    let mut table = String::from(
+        "| route | on | of the contracts | takes | answers |\n| --- | --- | --- | --- | --- |\n",
+    );
     for route in ROUTES {
         let Route { method, path, operation, reach, takes, answers } = route;
         let (on, methods) = (reach.shown(), operation.methods());

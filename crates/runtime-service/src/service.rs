@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime_traits::bus::Bus;
+use runtime_traits::clock::Clock;
 use runtime_traits::{AgentRef, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::body::Bodies;
+use crate::bus::Door;
 use crate::face::Face;
 use crate::listeners::Listeners;
 use crate::server::{Limits, Routers, Server};
@@ -21,6 +24,7 @@ use crate::server::{Limits, Routers, Server};
 pub struct AgentService {
     runtime: Arc<dyn Runtime>,
     default_agent: Option<AgentRef>,
+    events: Option<Door>,
     wait_limit: Duration,
     keep_alive: Duration,
     body_limit: usize,
@@ -45,6 +49,7 @@ impl AgentService {
         Self {
             runtime,
             default_agent: None,
+            events: None,
             wait_limit: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
             body_limit: 128 * 1024 * 1024,
@@ -57,6 +62,12 @@ impl AgentService {
     /// The agent of a `POST /run` that names none. Without one, such a request is refused.
     pub fn default_agent(mut self, agent: impl Into<AgentRef>) -> Self {
         self.default_agent = Some(agent.into());
+        self
+    }
+
+    /// The bus behind `/v1/events`, and the time of events that come without one. Without a bus these routes are refused.
+    pub fn events(mut self, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+        self.events = Some(Door::new(bus, clock));
         self
     }
 
@@ -122,6 +133,7 @@ impl AgentService {
         let face = Arc::new(Face {
             runtime: self.runtime,
             default_agent: self.default_agent,
+            events: self.events,
             wait_limit: self.wait_limit,
             keep_alive: self.keep_alive,
             bodies: Bodies::new(self.body_limit, self.body_quiet),

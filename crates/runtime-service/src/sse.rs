@@ -9,6 +9,8 @@ pub(crate) struct Event {
     pub(crate) name: String,
     /// Its data, without the last line end.
     pub(crate) data: String,
+    /// Its id, if it has one.
+    pub(crate) id: Option<String>,
 }
 
 /// Takes bytes as they arrive and gives events.
@@ -19,6 +21,7 @@ pub(crate) struct Events {
     searched: usize,
     name: String,
     data: String,
+    id: Option<String>,
     /// The last line ended in CR: a LF that follows belongs to it.
     after_cr: bool,
 }
@@ -84,7 +87,8 @@ impl Events {
                 self.data.push_str(&String::from_utf8_lossy(value));
                 self.data.push('\n');
             }
-            // The number of an entry stands in its data too, and nobody may tell this client how often to come.
+            b"id" => self.id = Some(String::from_utf8_lossy(value).into_owned()),
+            // Nobody may tell this client how often to come.
             _ => {}
         }
     }
@@ -92,9 +96,10 @@ impl Events {
     fn dispatch(&mut self) -> Option<Event> {
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
+        let id = self.id.take();
         data.pop()?;
         let name = if name.is_empty() { "message".to_owned() } else { name };
-        Some(Event { name, data })
+        Some(Event { name, data, id })
     }
 }
 
@@ -107,8 +112,7 @@ mod tests {
     const SENT: &str = "\u{feff}: hello\n\nid: 1\nevent: entry\ndata: {\"a\":1}\n\n: alive\n\nevent: preview\r\ndata:  ü\rdata\rdata:x:y\r\n\r\ndata: last\n\nevent: lost\ndata: unfinished\n";
 
     fn event(name: &str, data: &str) -> Event {
-        let (name, data) = (name.to_owned(), data.to_owned());
-        Event { name, data }
+        Event { name: name.to_owned(), data: data.to_owned(), id: None }
     }
 
     fn read(pieces: impl Iterator<Item = Bytes>) -> Vec<Event> {
@@ -123,8 +127,8 @@ mod tests {
 
     #[test]
     fn events_are_read_however_the_bytes_are_cut() {
-        let expected =
-            vec![event("entry", "{\"a\":1}"), event("preview", " ü\n\nx:y"), event("message", "last")];
+        let entry = Event { id: Some("1".to_owned()), ..event("entry", "{\"a\":1}") };
+        let expected = vec![entry, event("preview", " ü\n\nx:y"), event("message", "last")];
 
         for size in 1..=SENT.len() {
             let pieces = SENT.as_bytes().chunks(size).map(Bytes::copy_from_slice);

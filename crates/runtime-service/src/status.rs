@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime_traits::bus::BusError;
 use runtime_traits::log::FailureKind;
 use runtime_traits::{RuntimeError, StateError};
 
@@ -54,6 +55,24 @@ fn status_of_store(error: &StateError) -> u16 {
     }
 }
 
+/// The HTTP status of an error of a bus.
+pub(crate) fn status_of_bus(error: &BusError) -> u16 {
+    match error {
+        BusError::Topic(_) | BusError::Header(_) | BusError::Malformed { .. } => 400,
+        BusError::Protected { .. } | BusError::Forbidden { .. } => 403,
+        BusError::NotDurable { .. }
+        | BusError::SettingsDiffer { .. }
+        | BusError::Busy { .. }
+        | BusError::Taken { .. } => 409,
+        BusError::BeforeRetention { .. } => 410,
+        BusError::TooLarge { .. } => 413,
+        BusError::TooManyHops { .. } => 422,
+        BusError::Damaged { .. } => 500,
+        BusError::Unknown { .. } | BusError::Unavailable { .. } => 503,
+        BusError::NoAnswer { .. } => 504,
+    }
+}
+
 /// When to ask again, for errors that pass.
 pub(crate) fn retry_after(error: &RuntimeError) -> Option<Duration> {
     const SOON: Duration = Duration::from_secs(1);
@@ -70,13 +89,32 @@ mod tests {
     use std::time::Duration;
 
     use runtime_traits::RuntimeError;
+    use runtime_traits::bus::BusError;
 
-    use super::{retry_after, status_of};
+    use super::{retry_after, status_of, status_of_bus};
 
     #[test]
     fn every_error_has_the_status_that_says_what_it_says() {
         for (error, status) in runtime_testkit::fakes::errors::every_runtime_error() {
             assert_eq!(status_of(&error), status, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_a_bus_say_whose_fault_they_are() {
+        let cause = || runtime_traits::Cause::says("gone");
+        let topic = || "orders".parse().expect("a topic");
+        let first = runtime_traits::bus::Position(3);
+        for (error, status) in [
+            (BusError::malformed("no source"), 400),
+            (BusError::Protected { topic: topic() }, 403),
+            (BusError::NotDurable { topic: topic() }, 409),
+            (BusError::BeforeRetention { topic: topic(), asked: first, first }, 410),
+            (BusError::TooLarge { size: 2, limit: 1 }, 413),
+            (BusError::Damaged { what: "a page".to_owned() }, 500),
+            (BusError::Unavailable { cause: cause() }, 503),
+        ] {
+            assert_eq!(status_of_bus(&error), status, "{error:?}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The JSON that service and client share, where the types of the contract do not say it already.
 
+pub(crate) mod bus;
+
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;

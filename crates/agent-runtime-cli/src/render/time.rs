@@ -30,6 +30,13 @@ pub(crate) fn moment(at: UnixMillis) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// The time of day to the millisecond, in UTC: `18:03:12.045`.
+pub(crate) fn clock(at: UnixMillis) -> String {
+    let (seconds, millis) = (at.0 / 1_000, at.0 % 1_000);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02}.{millis:03}")
+}
+
 /// Year, month and day of the day that is this many days after 1970-01-01 (Howard Hinnant's `civil_from_days`).
 fn date(days: u64) -> (u64, u64, u64) {
     // Years begin in March, so that the leap day is their last.

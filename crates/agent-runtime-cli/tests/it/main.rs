@@ -4,6 +4,7 @@ mod bad_input;
 mod chat;
 mod clerk;
 mod decisions;
+mod events;
 mod home;
 mod hosted;
 mod living;

@@ -16,7 +16,7 @@ use super::measure::{size, span};
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 6] = ["store", "durability", "keep_runs", "listen", "scrub", "agents"];
+const TOP: [&str; 7] = ["store", "durability", "keep_runs", "listen", "scrub", "events", "agents"];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
@@ -73,6 +73,7 @@ impl Reader<'_> {
                 "keep_runs" => fleet.keep_runs = self.keep_runs(value),
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
+                "events" => fleet.bus = self.bus(value),
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
@@ -309,7 +310,12 @@ impl Reader<'_> {
         }
     }
 
-    fn table<'v>(&mut self, name: &str, value: &'v Value<'v>, remedy: &str) -> Option<&'v DeTable<'v>> {
+    pub(super) fn table<'v>(
+        &mut self,
+        name: &str,
+        value: &'v Value<'v>,
+        remedy: &str,
+    ) -> Option<&'v DeTable<'v>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             self.fault(&value.span(), format!("`{name}` is {}", a(value.get_ref())), remedy);
@@ -332,7 +338,7 @@ impl Reader<'_> {
 }
 
 /// What a value is, with its article.
-fn a(value: &DeValue<'_>) -> String {
+pub(super) fn a(value: &DeValue<'_>) -> String {
     let name = value.type_str();
     let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
     format!("{article} {name}")

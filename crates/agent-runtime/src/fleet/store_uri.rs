@@ -61,6 +61,18 @@ pub struct StoreUriError {
 
 const FORMS: &str = "use \"redb:PATH\", \"sled:PATH\", \"redis://HOST\" or \"memory:\"";
 
+impl RedisUri {
+    /// The address as it was written.
+    pub(super) fn of(given: &str) -> Self {
+        Self(given.to_owned())
+    }
+
+    /// The whole of it, with its password.
+    pub(super) fn address(&self) -> &str {
+        &self.0
+    }
+}
+
 impl StoreUri {
     /// The store with its path taken from `folder`, unless it is absolute.
     #[must_use]

@@ -5,6 +5,9 @@ mod bus;
 mod contents;
 mod deletion;
 mod depth;
+#[cfg(feature = "service")]
+mod events_over_http;
+mod fleet_bus;
 mod fleet_file;
 mod interleavings;
 mod migrations;

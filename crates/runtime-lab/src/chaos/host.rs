@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agent_runtime::events::{BusError, EventBusBuilder, Retention};
 use agent_runtime::fleet::{Faults, Fleet};
 use agent_runtime::{AgentKind, OpenError, open_store};
 use agent_runtime_cli::{CliError, Exit, Screen, Server, Signals, SocketPath, Terminal, serve};
@@ -58,9 +57,6 @@ pub(super) enum HostError {
     /// The fleet of the laboratory is wrong.
     #[error("the laboratory's fleet has {}", .0.count())]
     Fleet(Faults),
-    /// What is kept of its events has no pattern.
-    #[error(transparent)]
-    Bus(#[from] BusError),
     /// It cannot serve.
     #[error(transparent)]
     Serve(#[from] CliError),
@@ -108,7 +104,6 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
         store_name: uri,
         kinds,
         fleet,
-        events: EventBusBuilder::default().keep("agents/**", Retention::default())?,
         http: None,
         socket: Some(SocketPath::beside(&args.store)?),
         drain: std::time::Duration::from_secs(5),
@@ -118,7 +113,9 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
 }
 
 fn fleet_file(agents: u32) -> String {
-    let mut text = "durability = \"disk\"\n".to_owned();
+    // What happens to agents is kept, so that it can be compared with the logs.
+    let mut text =
+        "durability = \"disk\"\n[[events.topics]]\nof = \"agents/**\"\nkeep = \"forever\"\n".to_owned();
     for nth in 0..agents {
         text.push_str(&format!("[agents.{}]\nkind = \"{}\"\n", agent_name(nth), agent::KIND));
     }

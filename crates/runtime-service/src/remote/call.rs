@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use reqwest::{Method, Request, Response, header};
+use runtime_traits::bus::BusError;
 use runtime_traits::{Cause, RuntimeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +26,12 @@ pub(super) enum Failure {
         /// How long it took to find out, at least.
         spent: Duration,
     },
+    /// Nothing was sent: nobody listens there.
+    Unreached { cause: Cause },
     /// The other side refused.
     Said(RuntimeError),
+    /// The other side's bus refused.
+    OfBus(Box<BusError>),
     /// The other side answered something that no `AgentService` answers.
     Nonsense(Cause),
 }
@@ -97,8 +102,18 @@ impl RemoteRuntime {
         &self,
         request: Request,
         extra: Duration,
-        mut again: Again,
+        again: Again,
     ) -> Result<BytesMut, RuntimeError> {
+        self.patient(request, extra, again).await.map_err(|failure| self.error(failure))
+    }
+
+    /// Asks until there is an answer or asking again is not worth it.
+    pub(super) async fn patient(
+        &self,
+        request: Request,
+        extra: Duration,
+        mut again: Again,
+    ) -> Result<BytesMut, Failure> {
         let within = self.deadlines.answer.saturating_add(extra);
         loop {
             let failure = match self.once(copy(&request), within).await {
@@ -106,13 +121,13 @@ impl RemoteRuntime {
                 Err(failure) => failure,
             };
             let Some(wait) = again.after(&failure) else {
-                return Err(self.error(failure));
+                return Err(failure);
             };
             sleep(wait).await;
         }
     }
 
-    async fn once(&self, request: Request, within: Duration) -> Result<BytesMut, Failure> {
+    pub(super) async fn once(&self, request: Request, within: Duration) -> Result<BytesMut, Failure> {
         let asked = async { read(self.send(request).await?).await };
         timeout(within, asked).await.unwrap_or_else(|_| Err(silence(within)))
     }
@@ -127,6 +142,7 @@ impl RemoteRuntime {
         let body = read(response).await?;
         Err(match serde_json::from_slice::<Problem>(&body) {
             Ok(Problem { error: Some(error), .. }) => Failure::Said(*error),
+            Ok(Problem { bus: Some(error), .. }) => Failure::OfBus(error),
             Ok(problem) if status.as_u16() == 503 => {
                 Failure::Away { cause: Cause::says(problem.detail), spent: Duration::ZERO }
             }
@@ -139,7 +155,10 @@ impl RemoteRuntime {
     pub(super) fn error(&self, failure: Failure) -> RuntimeError {
         match failure {
             Failure::Said(error) => error,
-            Failure::Away { cause, .. } | Failure::Nonsense(cause) => self.unreachable(cause),
+            Failure::OfBus(error) => self.unreachable(Cause::of(&*error)),
+            Failure::Away { cause, .. } | Failure::Unreached { cause } | Failure::Nonsense(cause) => {
+                self.unreachable(cause)
+            }
         }
     }
 
@@ -156,6 +175,12 @@ impl Again {
             (Self::Broken(backoff) | Self::Ending(backoff), Failure::Away { spent, .. }) => {
                 backoff.after(*spent)
             }
+            (Self::Broken(backoff) | Self::Ending(backoff), Failure::Unreached { .. }) => {
+                backoff.after(Duration::ZERO)
+            }
+            (Self::Ending(backoff), Failure::OfBus(error)) if error.is_transient() => {
+                backoff.after(Duration::ZERO)
+            }
             (Self::Ending(backoff), Failure::Said(RuntimeError::ShuttingDown)) => {
                 backoff.after(Duration::ZERO)
             }
@@ -171,7 +196,9 @@ pub(super) fn silence(within: Duration) -> Failure {
 
 /// Says that the connection failed. The place is named elsewhere.
 pub(super) fn away(error: reqwest::Error) -> Failure {
-    Failure::Away { cause: Cause::of(&error.without_url()), spent: Duration::ZERO }
+    let nothing_sent = error.is_connect();
+    let cause = Cause::of(&error.without_url());
+    if nothing_sent { Failure::Unreached { cause } } else { Failure::Away { cause, spent: Duration::ZERO } }
 }
 
 async fn read(mut response: Response) -> Result<BytesMut, Failure> {

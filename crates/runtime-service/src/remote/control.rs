@@ -290,7 +290,7 @@ impl RemoteRuntime {
 }
 
 /// Adds a parameter to a query, if it has a value.
-fn add<T: ToString>(request: &mut Request, name: &str, value: Option<T>) {
+pub(super) fn add<T: ToString>(request: &mut Request, name: &str, value: Option<T>) {
     if let Some(value) = value {
         request.url_mut().query_pairs_mut().append_pair(name, &value.to_string());
     }

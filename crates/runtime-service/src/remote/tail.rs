@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use reqwest::{Method, Response, header};
+use reqwest::Method;
 use runtime_traits::log::{EntryKind, Phase};
 use runtime_traits::runtime::{Previewed, StreamItem};
 use runtime_traits::store::Seq;
 use runtime_traits::{Cause, RunId, RunView, RuntimeError};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::problem::Problem;
 use crate::remote::RemoteRuntime;
-use crate::remote::call::{Again, Failure, away, silence};
-use crate::sse::{Event, Events};
+use crate::remote::call::{Again, Failure};
+use crate::remote::connection::{Connection, Piece};
+use crate::sse::Event;
 use crate::wire::{
     ENTRY, EntryEvent, LAST_EVENT_ID, PREVIEW, PROBLEM, PreviewEvent, RETRACTED, RetractedEvent,
 };
@@ -30,21 +31,6 @@ pub(super) struct Tail {
     ready: VecDeque<StreamItem>,
     previewed: Previewed,
     over: bool,
-}
-
-#[derive(Debug)]
-struct Connection {
-    response: Response,
-    events: Events,
-    /// Whether more than the opening has arrived.
-    opened: bool,
-}
-
-/// What became of a piece of a stream.
-enum Piece {
-    Arrived,
-    /// The other side has closed the stream in good order.
-    Closed,
 }
 
 impl Tail {
@@ -89,53 +75,32 @@ impl Tail {
 
     /// Connects, or takes the next piece, or finds that there is no more.
     async fn advance(&mut self) -> Result<(), Failure> {
-        if self.connection.is_none() {
+        let Some(connection) = &mut self.connection else {
             return self.connect().await;
+        };
+        match connection.read(&self.remote).await? {
+            Piece::Closed => return self.check_whether_over().await,
+            Piece::Arrived => self.be_patient(),
+            Piece::Opening => {}
         }
-        match self.read().await? {
-            Piece::Arrived => self.take(),
-            Piece::Closed => self.check_whether_over().await,
-        }
+        self.take()
     }
 
     async fn connect(&mut self) -> Result<(), Failure> {
         let run = self.run.to_string();
         let mut request = self.remote.request(Method::GET, &["v1", "runs", &run, "stream"]);
         let last = self.next.0.saturating_sub(1);
-        let headers = request.headers_mut();
-        headers.insert(LAST_EVENT_ID, last.into());
-        let events = header::HeaderValue::from_static("text/event-stream");
-        headers.insert(header::ACCEPT, events);
-        let within = self.remote.deadlines.answer;
-        let response =
-            timeout(within, self.remote.send(request)).await.unwrap_or_else(|_| Err(silence(within)))?;
+        request.headers_mut().insert(LAST_EVENT_ID, last.into());
+        let connection = Connection::open(&self.remote, request).await?;
         // Another connection shows anew what is under way.
         self.ready.extend(self.previewed.withdraw());
-        self.connection = Some(Connection { response, events: Events::default(), opened: false });
+        self.connection = Some(connection);
         Ok(())
-    }
-
-    async fn read(&mut self) -> Result<Piece, Failure> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(Piece::Closed);
-        };
-        let within = self.remote.deadlines.quiet;
-        let part =
-            timeout(within, connection.response.chunk()).await.map_err(|_| silence(within))?.map_err(away)?;
-        let Some(part) = part else {
-            return Ok(Piece::Closed);
-        };
-        connection.events.push(&part).map_err(|_| Failure::Nonsense(Cause::says("an event is too long")))?;
-        // A side that accepts and hangs up at once is as good as away.
-        if std::mem::replace(&mut connection.opened, true) {
-            self.be_patient();
-        }
-        Ok(Piece::Arrived)
     }
 
     /// Takes the events that have arrived.
     fn take(&mut self) -> Result<(), Failure> {
-        while let Some(event) = self.connection.as_mut().and_then(|connection| connection.events.next()) {
+        while let Some(event) = self.connection.as_mut().and_then(Connection::next) {
             self.take_event(&event)?;
         }
         Ok(())
@@ -218,6 +183,6 @@ impl Tail {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, Failure> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, Failure> {
     serde_json::from_str(data).map_err(|error| Failure::Nonsense(Cause::of(&error)))
 }

@@ -1,6 +1,7 @@
 //! The service and its client, over real connections on loopback and unix sockets.
 
 mod ask;
+mod bus;
 mod errors;
 mod events;
 mod limits;

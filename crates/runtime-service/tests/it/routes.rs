@@ -24,12 +24,27 @@ fn every_method_of_the_contract_has_its_route_under_v1() {
         .collect();
     let routed: BTreeSet<String> = ROUTES
         .iter()
-        .filter(|route| route.path.starts_with("/v1/"))
+        .filter(|route| route.path.starts_with("/v1/") && !route.path.starts_with("/v1/events"))
         .map(|route| route.operation.methods().to_owned())
         .collect();
 
     assert!(methods.len() > 15, "the contract was read: {methods:?}");
     assert_eq!(routed, methods);
+}
+
+#[test]
+fn every_method_of_the_bus_has_its_route() {
+    let contract = include_str!("../../../runtime-traits/src/bus/contract.rs");
+    let methods = contract.lines().filter_map(|line| line.trim().strip_prefix("async fn "));
+    let methods: BTreeSet<&str> = methods.filter_map(|rest| rest.split('(').next()).collect();
+    let routed = ROUTES.iter().filter(|route| route.path.starts_with("/v1/events"));
+    let routed: String = routed.map(|route| route.operation.methods()).collect();
+
+    // To wait for the next event is to read on, and one subscription over HTTP is about one topic.
+    for method in methods.iter().filter(|method| !matches!(**method, "next" | "open_pattern")) {
+        assert!(routed.contains(&format!("::{method}`")), "`{method}` has no route");
+    }
+    assert!(methods.len() >= 8, "the contract was read: {methods:?}");
 }
 
 #[test]

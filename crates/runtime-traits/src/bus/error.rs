@@ -3,13 +3,18 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::{Act, EventId, HeaderError, Pattern, Position, Topic, TopicError};
 use crate::error::Cause;
 
+/// What a setting of a durable subscription is called. A name of its own: serde would borrow a text without one.
+type Setting = &'static str;
+
 /// Why a bus did not do as asked.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BusError {
     /// A topic or pattern is none.
     #[error(transparent)]
@@ -75,7 +80,8 @@ pub enum BusError {
         /// Its topic.
         topic: Topic,
         /// Which setting.
-        what: &'static str,
+        #[serde(deserialize_with = "setting")]
+        what: Setting,
         /// The one that it has.
         kept: String,
         /// The one that was given.
@@ -145,6 +151,27 @@ impl BusError {
         Self::Malformed { what: what.into() }
     }
 
+    /// A short, stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Topic(_) => "bad-topic",
+            Self::Header(_) | Self::Malformed { .. } => "bad-event",
+            Self::TooLarge { .. } => "event-too-large",
+            Self::TooManyHops { .. } => "too-many-hops",
+            Self::Protected { .. } => "protected-topic",
+            Self::Forbidden { .. } => "forbidden-topic",
+            Self::NotDurable { .. } => "topic-not-kept",
+            Self::SettingsDiffer { .. } => "subscription-differs",
+            Self::Busy { .. } => "subscription-busy",
+            Self::Taken { .. } => "subscription-taken",
+            Self::BeforeRetention { .. } => "before-retention",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::Unknown { .. } => "publishing-unknown",
+            Self::Unavailable { .. } => "bus-unavailable",
+            Self::Damaged { .. } => "bus-damaged",
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -158,4 +185,11 @@ impl From<Infallible> for BusError {
     fn from(never: Infallible) -> Self {
         match never {}
     }
+}
+
+/// A setting by its name, as another process tells it. One that this version does not know is called by what it is.
+fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Setting, D::Error> {
+    let told = std::borrow::Cow::<str>::deserialize(deserializer)?;
+    let known = ["sharing", "number of attempts", "first pause", "longest pause"];
+    Ok(known.into_iter().find(|known| *known == told).unwrap_or("setting"))
 }

@@ -14,7 +14,8 @@ use thiserror::Error;
 pub struct Headers(BTreeMap<String, String>);
 
 /// A header that is none.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HeaderError {
     /// Its name is none.
     #[error(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{BusError, Pattern, Topic};
 use crate::name::{Name, Tenant};
 
@@ -20,7 +22,8 @@ pub enum Who {
 }
 
 /// What somebody does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Act {
     /// Publishes.
     Publish,

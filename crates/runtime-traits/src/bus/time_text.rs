@@ -4,6 +4,26 @@ use crate::clock::UnixMillis;
 
 const DAY: u64 = 86_400_000;
 
+impl UnixMillis {
+    /// The moment as RFC 3339 writes it, in UTC: `2026-11-28T16:38:01.123Z`.
+    ///
+    /// # Examples
+    /// ```
+    /// use runtime_traits::UnixMillis;
+    ///
+    /// let moment = UnixMillis::from_rfc3339("2027-01-15T10:30:00+02:30").expect("it is one");
+    /// assert_eq!(moment.to_rfc3339(), "2027-01-15T08:00:00.000Z");
+    /// ```
+    pub fn to_rfc3339(self) -> String {
+        write(self)
+    }
+
+    /// The moment that a text by RFC 3339 names, to the millisecond; `None` when it is none, or before 1970.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        read(text)
+    }
+}
+
 /// `2026-11-28T16:38:01.123Z`.
 pub(super) fn write(time: UnixMillis) -> String {
     let (days, ms) = (time.0 / DAY, time.0 % DAY);

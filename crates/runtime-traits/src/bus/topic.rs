@@ -23,7 +23,8 @@ use thiserror::Error;
 pub struct Topic(pub(super) Arc<str>);
 
 /// Why a text is no topic or no pattern. Long texts are shown cut.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TopicError {
     /// It is empty or too long.
     #[error("`{given}` has {len} bytes; a topic has 1 to {}", Topic::MAX_BYTES)]

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::{Index, select};
-use runtime_traits::bus::{Act, BusError, Event, EventId, Headers, Pattern, Rights, Rule, Topic, Who};
-use runtime_traits::{Name, Partition, Pool, RunId, Tenant, UnixMillis};
+use runtime_traits::bus::{
+    Act, BusError, Event, EventId, Headers, Pattern, Position, Rights, Rule, Topic, Who,
+};
+use runtime_traits::{Cause, Name, Partition, Pool, RunId, Tenant, UnixMillis};
 use uuid::Uuid;
 
 fn pattern() -> impl Strategy<Value = Pattern> {
@@ -173,4 +176,43 @@ fn nobody_acts_in_another_tenant_and_only_the_runtime_writes_to_its_topics() {
         "all may read them"
     );
     assert!(rights.may_publish(&Who::System, &other, &theirs).is_ok());
+}
+
+#[test]
+fn every_error_of_a_bus_comes_back_from_its_json_as_it_was() {
+    let topic = || "orders/new".parse::<Topic>().unwrap();
+    let (name, cause) = (|| "mailer".to_owned(), || Cause::says("gone"));
+    let settings = |what, kept: &str, given: &str| BusError::SettingsDiffer {
+        name: name(),
+        topic: topic(),
+        what,
+        kept: kept.to_owned(),
+        given: given.to_owned(),
+    };
+    let errors = [
+        BusError::Topic("a//b".parse::<Topic>().unwrap_err()),
+        BusError::Header(Headers::default().set("Bad", "").unwrap_err()),
+        BusError::malformed("no source"),
+        BusError::TooLarge { size: 2, limit: 1 },
+        BusError::TooManyHops { topic: topic(), limit: 16 },
+        BusError::Protected { topic: topic() },
+        BusError::Forbidden { who: name(), act: Act::Read, topics: Pattern::all() },
+        BusError::NotDurable { topic: topic() },
+        settings("sharing", "true", "false"),
+        settings("number of attempts", "1", "2"),
+        BusError::Busy { name: name(), topic: topic() },
+        BusError::Taken { name: name(), topic: topic() },
+        BusError::BeforeRetention { topic: topic(), asked: Position(1), first: Position(7) },
+        BusError::NoAnswer { topic: topic(), within: Duration::from_millis(1) },
+        BusError::Unknown { id: EventId::UNSET, cause: cause() },
+        BusError::Unavailable { cause: cause() },
+        BusError::Damaged { what: name() },
+    ];
+    for error in errors {
+        let json = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<BusError>(&json).unwrap(), error, "{json}");
+        assert!(!error.code().is_empty() && error.code() == error.code().to_lowercase());
+    }
+    let newer = serde_json::to_string(&settings("sharing", "1", "2")).unwrap().replace("sharing", "colour");
+    assert_eq!(serde_json::from_str::<BusError>(&newer).unwrap(), settings("setting", "1", "2"));
 }
