@@ -97,8 +97,11 @@ pub(super) fn told(evidence: &crate::chaos::evidence::Evidence) -> BTreeMap<Stri
 /// The evidence, with topics that tell what its logs say unless it has some.
 #[cfg(test)]
 pub(super) fn told_all(evidence: &crate::chaos::evidence::Evidence) -> crate::chaos::evidence::Evidence {
-    let topics = if evidence.topics.is_empty() { told(evidence) } else { evidence.topics.clone() };
-    crate::chaos::evidence::Evidence { topics, ..evidence.clone() }
+    let mut evidence = evidence.clone();
+    if evidence.topics.is_empty() {
+        evidence.topics = told(&evidence);
+    }
+    evidence
 }
 
 /// What an event says, and of when.
