@@ -23,7 +23,6 @@ pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: 
     let server = Server {
         store,
         store_name: STORE.to_owned(),
-        events: agent_runtime::events::EventBusBuilder::default(),
         kinds,
         fleet: Fleet::parse(fleet).expect("it is faultless"),
         http: None,
