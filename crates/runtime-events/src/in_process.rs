@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Listener, Live, Page, Position, Published, Topic, Who,
+    Bus, BusError, Deliveries, Durable, DurablePattern, Event, Listener, Live, Page, Pattern,
+    PatternDeliveries, Position, Published, Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 
@@ -36,8 +37,8 @@ impl InProcessBus {
         self.core.readers_of(tenant, topic)
     }
 
-    fn durable(&self, topic: &Topic) -> Result<&DurableTopics, BusError> {
-        self.durable.as_ref().ok_or_else(|| BusError::NotDurable { topic: topic.clone() })
+    fn durable(&self, topics: impl Into<Pattern>) -> Result<&DurableTopics, BusError> {
+        self.durable.as_ref().ok_or_else(|| BusError::NotDurable { topic: topics.into() })
     }
 }
 
@@ -63,7 +64,15 @@ impl Bus for InProcessBus {
     }
 
     async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
-        self.durable(&durable.topic)?.open(who, &durable).await
+        self.durable(durable.topic.clone())?.open(who, &durable).await
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        self.durable(durable.pattern.clone())?.open_pattern(who, &durable).await
     }
 
     async fn read(
@@ -74,7 +83,7 @@ impl Bus for InProcessBus {
         from: Position,
         limit: u32,
     ) -> Result<Page, BusError> {
-        self.durable(topic)?.read(who, &Place::new(tenant, topic), from, limit).await
+        self.durable(topic.clone())?.read(who, &Place::new(tenant, topic), from, limit).await
     }
 
     async fn find(
@@ -84,6 +93,6 @@ impl Bus for InProcessBus {
         topic: &Topic,
         time: UnixMillis,
     ) -> Result<Position, BusError> {
-        self.durable(topic)?.find(who, &Place::new(tenant, topic), time).await
+        self.durable(topic.clone())?.find(who, &Place::new(tenant, topic), time).await
     }
 }

@@ -19,9 +19,9 @@ mod time_text;
 mod topic;
 
 pub use cloud::CloudError;
-pub use contract::{Bus, Deliveries, Listener};
+pub use contract::{Bus, Deliveries, Listener, PatternDeliveries};
 pub use delivery::{Delivery, Gap, Kept, Page, Position, Published};
-pub use durable::{Durable, Failure, Retry, Start};
+pub use durable::{Durable, DurablePattern, Failure, Retry, Start};
 pub use error::BusError;
 pub use event::{Event, EventId};
 pub use headers::{HeaderError, Headers};

@@ -25,13 +25,35 @@ impl Places {
         self.0.range(..=place).next_back().is_some_and(|(_, last)| *last >= place)
     }
 
-    /// Takes out the range that begins at `place`, and says where it ends.
-    pub(super) fn take_from(&mut self, place: u64) -> Option<u64> {
-        self.0.remove(&place)
-    }
-
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
         self.0.iter().map(|(first, last)| (*first, *last)).collect()
+    }
+
+    /// Takes out all that is before `place`.
+    pub(super) fn forget_before(&mut self, place: u64) {
+        let kept = self.0.split_off(&place);
+        let reaches = self.0.last_key_value().map(|(_, last)| *last).filter(|last| *last >= place);
+        self.0 = kept;
+        if let Some(last) = reaches {
+            self.0.insert(place, last);
+        }
+    }
+
+    /// Puts a range in, and answers with the parts of it that were not there.
+    pub(super) fn insert_new(&mut self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let (mut new, mut place) = (Vec::new(), first);
+        let before = self.0.range(..first).next_back().filter(|(_, end)| **end >= first);
+        for (&start, &end) in before.into_iter().chain(self.0.range(first..=last)) {
+            if start > place {
+                new.push((place, start - 1));
+            }
+            place = place.max(end + 1);
+        }
+        if place <= last {
+            new.push((place, last));
+        }
+        self.insert(first, last);
+        new
     }
 }
 
@@ -49,7 +71,11 @@ mod tests {
         fn it_has_what_was_put_in_and_its_ranges_do_not_touch(given in vec((1..60_u64, 0..8_u64), 0..40)) {
             let (mut places, mut model) = (Places::default(), BTreeSet::new());
             for (first, more) in given {
-                places.insert(first, first + more);
+                let new: BTreeSet<_> = places.insert_new(first, first + more)
+                    .into_iter()
+                    .flat_map(|(first, last)| first..=last)
+                    .collect();
+                assert_eq!(new, (first..=first + more).filter(|place| !model.contains(place)).collect());
                 model.extend(first..=first + more);
             }
             for place in 0..80 {
@@ -57,6 +83,13 @@ mod tests {
             }
             for pair in places.ranges().windows(2) {
                 assert!(pair[0].1 + 1 < pair[1].0, "{pair:?}");
+            }
+            for from in 0..80 {
+                let mut rest = places.clone();
+                rest.forget_before(from);
+                for place in 0..80 {
+                    assert_eq!(rest.contains(place), place >= from && model.contains(&place), "{place}");
+                }
             }
         }
     }
