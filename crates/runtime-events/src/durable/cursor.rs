@@ -19,6 +19,7 @@ use super::held::{ALL, Fate, Held, Settled};
 use super::wanted::{Wanted, same_settings};
 use super::window::{Take, blank};
 use crate::journal::{CursorName, Journal, Place};
+use crate::system::steady_now;
 
 pub(super) use saving::Keeping;
 
@@ -162,7 +163,7 @@ impl Cursor {
             return Err(why.clone());
         }
         // What somebody else may have by now is not given out. The next that is told of it rings.
-        if state.sure.is_some_and(|sure| Instant::now() >= sure) {
+        if state.sure.is_some_and(|sure| steady_now() >= sure) {
             return Ok(Take::Nothing(None));
         }
         Ok(state.held.take(member, now))

@@ -131,13 +131,15 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local till = string.format('%d', now + lease)
 local share, flat = {}, redis.call('HGETALL', KEYS[3])
 for nth = 1, #flat, 2 do share[flat[nth]] = flat[nth + 1] end
+local changed, removed = {}, {}
 local function set(field, value)
   share[field] = value
-  redis.call('HSET', KEYS[3], field, value)
+  table.insert(changed, field)
+  table.insert(changed, value)
 end
 local function unset(field)
   share[field] = nil
-  redis.call('HDEL', KEYS[3], field)
+  table.insert(removed, field)
 end
 
 local named, given = {}, {}
@@ -201,6 +203,8 @@ for slot = 0, slots - 1 do
   local here = tonumber(share['d' .. slot] or done)
   if not slowest or here < slowest then slowest = here end
 end
+if #removed > 0 then redis.call('HDEL', KEYS[3], unpack(removed)) end
+if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
 redis.call('HSET', KEYS[2], 'done', string.format('%d', slowest))
 if #there > 0 then
   redis.call('SET', KEYS[1], there[1], 'PX', lease)

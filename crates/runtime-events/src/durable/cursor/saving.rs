@@ -1,10 +1,11 @@
 //! Saving what is done, for one process at a time.
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::{Cursor, LAST_TRIES, PAUSES};
 use crate::durable::held::ALL;
 use crate::journal::{Claim, Sharing};
+use crate::system::steady_now;
 use runtime_traits::bus::BusError;
 
 /// By what right a process works a durable subscription.
@@ -49,7 +50,7 @@ impl Cursor {
     /// Ends when everybody has gone and all is saved, or when nothing can be saved any more.
     async fn save_changes(&self, claim: &mut Claim) {
         let (mut pause, mut tries) = (PAUSES.0, 0);
-        let mut last_save = Instant::now();
+        let mut last_save = steady_now();
         loop {
             let (snapshot, closing) = {
                 let state = self.state();
@@ -59,7 +60,7 @@ impl Cursor {
             let lease = self.journal.lease();
             let is_due = lease.is_some_and(|lease| last_save.elapsed() >= lease / 4);
             if snapshot.changed || is_due {
-                let asked = Instant::now();
+                let asked = steady_now();
                 match self.journal.save(&self.name, claim, &snapshot.record).await {
                     Ok(()) => {
                         last_save = asked;

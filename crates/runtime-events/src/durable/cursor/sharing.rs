@@ -5,6 +5,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Cursor, LAST_TRIES, PAUSES};
 use crate::durable::held::Snapshot;
 use crate::journal::{Dealt, Holding, Round};
+use crate::system::steady_now;
 
 impl Cursor {
     /// Saves, gives back and takes slots, until everybody has gone.
@@ -36,7 +37,7 @@ impl Cursor {
                 given_back: snapshot.may_go,
             };
             let round = Round { stays: !closing, held: snapshots.iter().map(holding).collect() };
-            let asked = Instant::now();
+            let asked = steady_now();
             match sharing.deal(&self.name, token, &round).await {
                 Ok(dealt) => {
                     if is_late {

@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use runtime_traits::bus::{BusError, Start, Topic};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::open_topics::{OpenTopics, Parked};
 use crate::durable::Desk;
 use crate::durable::bell::Bell;
 use crate::durable::wanted::Wanted;
+use crate::system::steady_now;
 use crate::watch::Watch;
 
 /// After which pause a topic that could not be opened is tried again.
@@ -67,14 +68,15 @@ impl Keeper {
     /// Works until the subscription is closed or the bus is gone.
     pub(super) async fn work(mut self) {
         let mut listed = false;
+        let mut next_sweep = steady_now() + self.sweep.unwrap_or(LATER);
         loop {
-            let mut again = Instant::now() + self.sweep.unwrap_or(LATER);
+            let mut until = next_sweep;
             match self.round(&mut listed).await {
                 Ok(true) => {}
-                Ok(false) => again = Instant::now() + AGAIN,
+                Ok(false) => until = until.min(steady_now() + AGAIN),
                 Err(error) if error.is_transient() => {
                     tracing::warn!(name = %self.wanted.name.name, %error, "topics of a pattern cannot be opened");
-                    again = Instant::now() + AGAIN;
+                    until = until.min(steady_now() + AGAIN);
                 }
                 Err(error) => {
                     self.open.end(error);
@@ -87,8 +89,14 @@ impl Keeper {
             tokio::select! {
                 () = self.watch.told() => {}
                 () = self.bell.look.notified() => {}
+                () = sleep_until(until) => {}
+            }
+            if let Some(sweep) = self.sweep
+                && steady_now() >= next_sweep
+            {
                 // What is behind is asked for anew.
-                () = sleep_until(again) => listed &= self.sweep.is_none(),
+                listed = false;
+                next_sweep = steady_now() + sweep;
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use runtime_traits::bus::{Bus, Deliveries, Delivery, Durable};
+use runtime_traits::bus::{Bus, Deliveries, Delivery, Durable, Event, Position};
 use tokio::sync::Notify;
 
 use super::BusFixture;
-use super::scene::{Scene, cursor, number, take, tenant, unexpected, within};
+use super::scene::{Scene, cursor, number, tenant, unexpected, within};
 
 const SOURCES: u64 = 40;
 
@@ -45,10 +45,14 @@ impl Tally {
 
     /// Waits until all sources have come so far.
     async fn up_to(&self, round: u64) {
+        self.until(|| self.is_up_to(round)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
         loop {
             let mut handled = std::pin::pin!(self.handled.notified());
             handled.as_mut().enable();
-            if self.is_up_to(round) {
+            if is_so() {
                 return;
             }
             handled.await;
@@ -63,6 +67,21 @@ async fn handle(reader: &dyn Deliveries, tally: &Tally, who: &'static str) {
         let Ok(Delivery::Event { position, event, .. }) = &delivery else { return unexpected(&delivery) };
         tally.take(&event.source, number(event), who);
         reader.done(*position).await.expect("it is saved");
+    }
+}
+
+/// Takes an event, and does not settle it.
+async fn take_event(reader: &dyn Deliveries) -> (Position, Arc<Event>) {
+    let delivery = within(reader.next()).await;
+    let Ok(Delivery::Event { position, event, .. }) = delivery else { return unexpected(&delivery) };
+    (position, event)
+}
+
+/// Handles what is in the hand.
+async fn settle(reader: &dyn Deliveries, tally: &Tally, events: Vec<(Position, Arc<Event>)>) {
+    for (position, event) in events {
+        tally.take(&event.source, number(&event), "one");
+        within(reader.done(position)).await.expect("it is saved");
     }
 }
 
@@ -115,7 +134,7 @@ pub async fn shared_between_processes(fixture: &dyn BusFixture) {
 
     round += 1;
     publish(&scene, round).await;
-    take(&*two).await;
+    take_event(&*two).await;
     scene.kill_beside(other).await;
     drop(two);
     within(async {
@@ -126,8 +145,35 @@ pub async fn shared_between_processes(fixture: &dyn BusFixture) {
     })
     .await;
 
+    round += 1;
+    publish(&scene, round).await;
+    let mut in_hand = Vec::new();
+    for _ in 0..SOURCES {
+        in_hand.push(take_event(&*one).await);
+    }
     let third = scene.beside().await;
     let three = open(&third).await;
+    let kept = in_hand.split_off(in_hand.len() / 2);
+    settle(&*one, &tally, in_hand).await;
+    publish(&scene, round + 1).await;
+    // Something is handed over, and nothing that is in a hand.
+    within(async {
+        tokio::select! {
+            () = tally.until(|| tally.has_worked("three")) => {}
+            () = handle(&*three, &tally, "three") => {}
+        }
+    })
+    .await;
+    settle(&*one, &tally, kept).await;
+    round += 1;
+    within(async {
+        tokio::select! {
+            () = tally.up_to(round) => {}
+            () = handle(&*one, &tally, "one") => {}
+            () = handle(&*three, &tally, "three") => {}
+        }
+    })
+    .await;
     work_together(&scene, &tally, &mut round, [(&*one, "one"), (&*three, "three")]).await;
     drop(one);
     round += 1;
