@@ -47,7 +47,8 @@ pub struct EventRecord {
 }
 record!(EventRecord, 160, "event");
 
-/// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set.
+/// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set. In the place of a topic may
+/// stand a pattern: then it says that there is a subscription to it, whose cursors are with its topics.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorRecord {
     /// Who wrote it: drawn by each process that takes the subscription.

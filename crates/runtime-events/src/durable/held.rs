@@ -21,8 +21,6 @@ pub(super) const ALL: u8 = 0;
 pub(super) struct Held {
     slots: BTreeMap<u8, Slot>,
     gaps: VecDeque<Gap>,
-    /// The gaps that were told.
-    told: Places,
     /// What members have in their hands and somebody else has taken: by whom, and where.
     astray: HashSet<(u64, u64)>,
     /// The slot that is looked at first.
@@ -144,18 +142,19 @@ impl Held {
     /// Takes in what was read from `from` on, each event with its slot.
     pub(super) fn load(&mut self, from: Position, first: Position, events: &[(u8, Kept)]) {
         self.caught_up = false;
+        let mut lost = Places::default();
         for (number, slot) in &mut self.slots {
             // One that came meanwhile and is farther back is loaded next.
             if slot.leaving || slot.window.next() < from {
                 continue;
             }
             if let Some(gap) = slot.window.load(first, events, *number) {
-                // What several slots have lost is told once.
-                let new = self.told.insert_new(gap.from.0, gap.to.0);
-                self.gaps
-                    .extend(new.iter().map(|(from, to)| Gap { from: Position(*from), to: Position(*to) }));
+                lost.insert(gap.from.0, gap.to.0);
             }
         }
+        // What several slots have lost is told once.
+        let gaps = lost.ranges().into_iter();
+        self.gaps.extend(gaps.map(|(from, to)| Gap { from: Position(from), to: Position(to) }));
     }
 
     /// There was nothing from `from` on.
@@ -294,5 +293,81 @@ impl Held {
     /// Gives out nothing more.
     pub(super) fn keep_none(&mut self) {
         self.slots.values_mut().for_each(|slot| slot.leaving = true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_traits::bus::Event;
+
+    use super::*;
+    use crate::durable::window::blank;
+
+    fn kept(place: u64, source: &str) -> Kept {
+        let event = Event::new("a", &place).expect("a number is JSON").from(source);
+        Kept { position: Position(place), at: UnixMillis(0), event: Arc::new(event) }
+    }
+
+    /// Slots 0 and 1, which have done so much.
+    fn two(done: [u64; 2]) -> Held {
+        let mut held = Held::default();
+        for (slot, done) in (0..).zip(done) {
+            held.begin(slot, &CursorRecord { done, ..blank(true, &Retry::default()) });
+        }
+        held
+    }
+
+    fn snapshot(held: &Held, slot: usize) -> Snapshot {
+        held.snapshots(true, &Retry::default()).remove(slot)
+    }
+
+    #[test]
+    fn a_slot_is_given_back_when_nothing_of_it_is_in_a_hand_and_all_is_saved() {
+        let mut held = two([0, 0]);
+        held.load(Position(1), Position(1), &[(0, kept(1, "a")), (1, kept(2, "b")), (0, kept(3, "a"))]);
+        for _ in 0..2 {
+            assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(_)));
+        }
+        held.keep_only(1);
+        assert!(!snapshot(&held, 0).may_go, "it is in the hand");
+        assert!(matches!(held.settle(Position(1), 7), Settled::When(_)));
+        assert!(!snapshot(&held, 0).may_go, "it is not saved");
+        let version = snapshot(&held, 0).version;
+        held.saved(0, version);
+        assert!(snapshot(&held, 0).may_go);
+        assert_eq!(held.take(7, UnixMillis(0)), Take::Nothing(None), "nothing more of it is given out");
+        let record = snapshot(&held, 0).record;
+        assert_eq!((record.done, record.ahead), (2, vec![]), "what is another slot's counts as done");
+        held.gone(0);
+        assert!(!held.has(0) && held.has(1));
+    }
+
+    #[test]
+    fn what_was_not_saved_when_a_slot_was_lost_is_not_done() {
+        let mut held = two([0, 0]);
+        held.load(Position(1), Position(1), &[(0, kept(1, "a")), (0, kept(2, "b")), (1, kept(3, "c"))]);
+        for _ in 0..3 {
+            held.take(7, UnixMillis(0));
+        }
+        let Settled::When(changes) = held.settle(Position(1), 7) else { unreachable!("it was there") };
+        held.lose(0);
+        assert_eq!(changes[0].fate(), Fate::Lost);
+        for place in [1, 2] {
+            assert!(matches!(held.settle(Position(place), 7), Settled::Lost), "{place}");
+        }
+        let Settled::When(changes) = held.settle(Position(3), 7) else { unreachable!("it is there") };
+        let version = snapshot(&held, 0).version;
+        held.saved(1, version);
+        assert_eq!(changes[0].fate(), Fate::Saved);
+    }
+
+    #[test]
+    fn what_several_slots_have_lost_is_told_once() {
+        let mut held = two([0, 4]);
+        held.load(Position(1), Position(11), &[(0, kept(11, "a"))]);
+        let gap = Gap { from: Position(1), to: Position(10) };
+        assert_eq!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Gap(gap)));
+        assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Event { .. })));
+        assert_eq!(held.take(7, UnixMillis(0)), Take::Nothing(None));
     }
 }
