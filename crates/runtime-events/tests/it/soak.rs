@@ -1,6 +1,6 @@
 //! Many events under faults: processes that handle them are killed, the server is killed, connections are cut.
 //!
-//! 10,000 events in every run of the tests; as many as `AGENT_RUNTIME_SOAK` says by hand. Two processes share the work of
+//! 4,000 events in every run of the tests; as many as `AGENT_RUNTIME_SOAK` says by hand. Two processes share the work of
 //! a group over all topics of a pattern, of which one comes to be later.
 
 use std::collections::HashMap;
@@ -22,12 +22,12 @@ use tokio::sync::Semaphore;
 
 /// Where the child process finds its server.
 const URI: &str = "AGENT_RUNTIME_SOAK_URI";
-const EVENTS: u64 = 10_000;
+const EVENTS: u64 = 4_000;
 const SOURCES: u64 = 16;
 /// Each source publishes to one of them.
 const TOPICS: u64 = 4;
 /// How often a process that handles events is killed, by how many are handled.
-const KILL_EVERY: u64 = 1_500;
+const KILL_EVERY: u64 = 600;
 
 fn builder() -> EventBusBuilder {
     EventBus::builder().keep("kept/**", Retention::default()).unwrap().lease(Duration::from_millis(500))
