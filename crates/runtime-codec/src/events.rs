@@ -55,7 +55,8 @@ pub struct AnnouncedRecord {
 }
 record!(AnnouncedRecord, 162, "announcement");
 
-/// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set.
+/// `t/<tenant>/sub/<name>/<topic>`: how far a durable subscription has come, and how it is set. In the place of a topic may
+/// stand a pattern: then it says that there is a subscription to it, whose cursors are with its topics.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorRecord {
     /// Who wrote it: drawn by each process that takes the subscription.

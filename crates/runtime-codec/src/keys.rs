@@ -3,7 +3,7 @@
 //! Whatever writes into a store or reads it takes its paths from here.
 
 use bytes::Bytes;
-use runtime_traits::bus::Topic;
+use runtime_traits::bus::{Pattern, Topic};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Digest;
 use runtime_traits::id::{AgentId, RunId, StateId};
@@ -411,10 +411,29 @@ pub fn topic(pool: Pool, tenant: &Tenant, topic: &Topic) -> Log {
     log(partition, &["t/", tenant.as_str(), "/topic/", topic.as_str()])
 }
 
+/// The durable topics of a tenant in one partition.
+pub fn topics(partition: Partition, tenant: &Tenant) -> Log {
+    log(partition, &["t/", tenant.as_str(), "/topic/"])
+}
+
+/// The topic whose events are in a log.
+pub fn topic_of(log: &Log) -> Option<Topic> {
+    let mut parts = std::str::from_utf8(log.path.as_bytes()).ok()?.splitn(4, '/');
+    match [parts.next()?, parts.next()?, parts.next()?, parts.next()?] {
+        ["t", _, "topic", topic] => topic.parse().ok(),
+        _ => None,
+    }
+}
+
 /// How far a durable subscription to a topic has come.
 pub fn subscription(pool: Pool, tenant: &Tenant, topic: &Topic, name: &Name) -> Key {
-    let partition = topic_partition(pool, tenant, topic);
-    key(partition, &["t/", tenant.as_str(), "/sub/", name.as_str(), "/", topic.as_str()])
+    pattern_subscription(pool, tenant, &Pattern::from(topic.clone()), name)
+}
+
+/// That there is a durable subscription to a pattern, and how it is set. Of the pattern of one topic it is that topic's.
+pub fn pattern_subscription(pool: Pool, tenant: &Tenant, pattern: &Pattern, name: &Name) -> Key {
+    let partition = Partition::of_hash(pool, xxh3_64(&path(&[tenant.as_str(), "/", pattern.as_str()])));
+    key(partition, &["t/", tenant.as_str(), "/sub/", name.as_str(), "/", pattern.as_str()])
 }
 
 /// The last part of a path, as text.

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::core::REPLIES;
 
 pub use builder::EventBusBuilder;
-pub use durable::{DurableReader, DurableSubscription};
+pub use durable::{DurableReader, DurableSubscription, PatternReader};
 pub use handling::Handled;
 pub use stream::EventStream;
 pub use subscription::Subscription;
@@ -167,17 +167,17 @@ impl EventBus {
         Ok(EventStream::new(self.bus.listen(&self.who, live).await?))
     }
 
-    /// A durable subscription to a topic that is kept, to be opened or handled.
+    /// A durable subscription to a topic that is kept, or to all that are kept and match, to be opened or handled.
     ///
     /// # Errors
-    /// [`BusError::Topic`] for a bad topic, [`BusError::Malformed`] for a bad name.
-    pub fn durable<T>(&self, topic: T, name: &str) -> Result<DurableSubscription, BusError>
+    /// [`BusError::Topic`] for a bad pattern, [`BusError::Malformed`] for a bad name.
+    pub fn durable<P>(&self, topics: P, name: &str) -> Result<DurableSubscription, BusError>
     where
-        T: TryInto<Topic, Error: Into<BusError>>,
+        P: TryInto<Pattern, Error: Into<BusError>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
+        let pattern = topics.try_into().map_err(Into::into)?;
         let name = Name::new(name).map_err(|error| BusError::malformed(error.to_string()))?;
-        Ok(DurableSubscription::new(self.clone(), topic, name))
+        Ok(DurableSubscription::new(self.clone(), pattern, name))
     }
 
     /// Publishes a request and waits for the answer, which [`reply`](Self::reply) gives.

@@ -41,7 +41,7 @@ pub(crate) const REPLIES: &str = "replies";
 /// Dead letters are kept unless the rules say otherwise: the last rule of every bus.
 const DEAD_LETTERS: (&str, Retention) = (
     "system/dead-letters/*",
-    Retention { age: Some(Duration::from_secs(30 * 86_400)), events: Some(100_000) },
+    Retention { age: Some(Duration::from_secs(30 * 86_400)), events: Some(100_000), bytes: None },
 );
 
 impl Core {
@@ -84,7 +84,7 @@ impl Core {
     /// [`BusError::NotDurable`] when they are not.
     pub(crate) fn retention(&self, topic: &Topic) -> Result<Retention, BusError> {
         let keep = self.rule(topic).and_then(|rule| rule.keep);
-        keep.ok_or_else(|| BusError::NotDurable { topic: topic.clone() })
+        keep.ok_or_else(|| BusError::NotDurable { topic: topic.clone().into() })
     }
 
     /// Decides whether somebody may publish this event.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Interest, Listener, Live, Page, Pattern, Position, Published,
-    Publishing, Topic, Who,
+    Bus, BusError, Deliveries, Durable, DurablePattern, Event, Interest, Listener, Live, Page, Pattern,
+    PatternDeliveries, Position, Published, Publishing, Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 
@@ -37,8 +37,8 @@ impl InProcessBus {
         self.core.readers_of(tenant, topic)
     }
 
-    fn durable(&self, topic: &Topic) -> Result<&DurableTopics, BusError> {
-        self.durable.as_ref().ok_or_else(|| BusError::NotDurable { topic: topic.clone() })
+    fn durable(&self, topics: impl Into<Pattern>) -> Result<&DurableTopics, BusError> {
+        self.durable.as_ref().ok_or_else(|| BusError::NotDurable { topic: topics.into() })
     }
 }
 
@@ -78,7 +78,15 @@ impl Bus for InProcessBus {
     }
 
     async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
-        self.durable(&durable.topic)?.open(who, &durable).await
+        self.durable(durable.topic.clone())?.open(who, &durable).await
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        self.durable(durable.pattern.clone())?.open_pattern(who, &durable).await
     }
 
     async fn read(
@@ -89,7 +97,7 @@ impl Bus for InProcessBus {
         from: Position,
         limit: u32,
     ) -> Result<Page, BusError> {
-        self.durable(topic)?.read(who, &Place::new(tenant, topic), from, limit).await
+        self.durable(topic.clone())?.read(who, &Place::new(tenant, topic), from, limit).await
     }
 
     async fn find(
@@ -99,7 +107,7 @@ impl Bus for InProcessBus {
         topic: &Topic,
         time: UnixMillis,
     ) -> Result<Position, BusError> {
-        self.durable(topic)?.find(who, &Place::new(tenant, topic), time).await
+        self.durable(topic.clone())?.find(who, &Place::new(tenant, topic), time).await
     }
 
     fn is_interested(&self, topics: &Pattern) -> bool {

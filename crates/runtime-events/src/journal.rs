@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_codec::CursorRecord;
-use runtime_traits::bus::{BusError, Event, Page, Position, Topic};
+use runtime_traits::bus::{BusError, Event, Page, Pattern, Position, Topic};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::store::Revision;
 use runtime_traits::{Name, Tenant};
+
+use crate::watch::Watch;
 
 /// A durable topic of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,10 +20,11 @@ pub(crate) struct Place {
     pub(crate) topic: Topic,
 }
 
-/// A durable subscription.
+/// A durable subscription to one topic; or to a pattern, of which it is known that it is there, and how it is set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CursorName {
-    pub(crate) place: Place,
+    pub(crate) tenant: Tenant,
+    pub(crate) topics: Pattern,
     pub(crate) name: Name,
 }
 
@@ -62,11 +65,73 @@ pub(crate) trait Journal: fmt::Debug + Send + Sync + 'static {
     /// After how long without a save somebody else may take a durable subscription.
     fn lease(&self) -> Option<Duration>;
 
+    /// How groups are shared between processes, if they are.
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        None
+    }
+
     /// Waits until the topic may have more than `page` showed. May return early.
     async fn grown(&self, place: &Place, page: &Page);
 
     /// The last place that all active durable subscriptions of other processes have done; `None`: there are none.
     async fn slowest_elsewhere(&self, place: &Place) -> Result<Option<Position>, BusError>;
+
+    /// The topics of a tenant that match and were ever written to.
+    async fn topics(&self, tenant: &Tenant, pattern: &Pattern) -> Result<Vec<Topic>, BusError>;
+
+    /// Tells of the growth of topics that match and are new, or that [`behind`](Self::behind) was asked about since.
+    fn watch(&self, tenant: &Tenant, pattern: &Pattern) -> Arc<Watch>;
+
+    /// Those topics that have more than the durable subscription `name` has done.
+    async fn behind(&self, tenant: &Tenant, name: &Name, topics: &[Topic]) -> Result<Vec<Topic>, BusError>;
+}
+
+/// Groups that are shared between processes. The sources of a topic are dealt into slots by their hash, and the slots to
+/// the processes that have members. Each slot has a record of its own.
+#[async_trait]
+pub(crate) trait Sharing: Send + Sync {
+    /// Into how many slots sources are dealt: always as many, at most 256.
+    fn slots(&self) -> u16;
+
+    /// The group's own record: how it is set, and where slots begin that were never worked.
+    async fn kept(&self, name: &CursorName) -> Result<Option<CursorRecord>, BusError>;
+
+    /// Makes that record, unless somebody was quicker. The one that holds.
+    async fn found(&self, name: &CursorName, record: &CursorRecord) -> Result<CursorRecord, BusError>;
+
+    /// Whom a process calls itself.
+    fn new_token(&self) -> String;
+
+    /// Saves what is held, gives back what is to be given back, takes up to what is this process's part, and renews all
+    /// of it.
+    async fn deal(&self, name: &CursorName, token: &str, round: &Round) -> Result<Dealt, BusError>;
+}
+
+/// What a process says of the slots that it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    /// Whether it wants its part.
+    pub(crate) stays: bool,
+    pub(crate) held: Vec<Holding>,
+}
+
+/// What a process says of one slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Holding {
+    pub(crate) slot: u8,
+    /// What is to be saved.
+    pub(crate) record: Option<CursorRecord>,
+    /// Whether it is given back, once that is saved.
+    pub(crate) given_back: bool,
+}
+
+/// What a process is told of slots.
+#[derive(Clone, Debug)]
+pub(crate) struct Dealt {
+    /// How many are its part now.
+    pub(crate) part: usize,
+    /// Those that it has, with the records of those that it did not name.
+    pub(crate) mine: Vec<(u8, Option<CursorRecord>)>,
 }
 
 impl Place {
@@ -76,6 +141,31 @@ impl Place {
 
     pub(crate) fn new(tenant: &Tenant, topic: &Topic) -> Self {
         Self { tenant: tenant.clone(), topic: topic.clone() }
+    }
+}
+
+impl CursorName {
+    /// The topic, if it is about one.
+    pub(crate) fn place(&self) -> Option<Place> {
+        Some(Place { tenant: self.tenant.clone(), topic: self.topics.as_topic()? })
+    }
+
+    /// That somebody else has it now.
+    pub(crate) fn taken(&self) -> BusError {
+        BusError::Taken { name: self.name.to_string(), topic: self.topics.clone() }
+    }
+
+    /// That it has its reader.
+    pub(crate) fn busy(&self) -> BusError {
+        BusError::Busy { name: self.name.to_string(), topic: self.topics.clone() }
+    }
+
+    /// That its record is none.
+    pub(crate) fn damaged(&self, error: &dyn std::error::Error) -> BusError {
+        let Self { tenant, topics, name } = self;
+        BusError::Damaged {
+            what: format!("subscription `{name}` to `{topics}` of tenant `{tenant}`: {error}"),
+        }
     }
 }
 

@@ -11,15 +11,18 @@ mod live;
 mod redis_bus;
 mod store_journal;
 mod system;
+mod watch;
 
 pub use bus::{
-    DurableReader, DurableSubscription, EventBus, EventBusBuilder, EventStream, Handled, Subscription,
+    DurableReader, DurableSubscription, EventBus, EventBusBuilder, EventStream, Handled, PatternReader,
+    Subscription,
 };
 pub use in_process::InProcessBus;
 #[cfg(feature = "redis")]
 pub use redis_bus::{ConnectError, RedisBus};
 pub use runtime_traits::bus::{
-    Act, Bus, BusError, CloudError, Deliveries, Delivery, Durable, Event, EventId, EventLimits, Failure, Gap,
-    HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern, Position, Published, Retention,
-    Retry, Rights, Rule, Start, Topic, TopicError, TopicRule, Who,
+    Act, Bus, BusError, CloudError, Deliveries, Delivery, Durable, DurablePattern, Event, EventId,
+    EventLimits, Failure, Gap, HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern,
+    PatternDeliveries, Position, Published, Retention, Retry, Rights, Rule, Start, Topic, TopicError,
+    TopicRule, Who,
 };

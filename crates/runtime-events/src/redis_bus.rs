@@ -8,6 +8,7 @@ mod keys;
 mod link;
 mod scripts;
 mod server;
+mod sharing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runtime_traits::Tenant;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Durable, Event, Interest, Listener, Live, Page, Pattern, Position, Published,
-    Topic, Who,
+    Bus, BusError, Deliveries, Durable, DurablePattern, Event, Interest, Listener, Live, Page, Pattern,
+    PatternDeliveries, Position, Published, Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
@@ -94,6 +95,14 @@ impl Bus for RedisBus {
 
     async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
         self.durable.open(who, &durable).await
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        self.durable.open_pattern(who, &durable).await
     }
 
     async fn read(

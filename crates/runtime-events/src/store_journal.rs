@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_codec::{CursorRecord, decode, decode_event, encode, encode_event, keys};
-use runtime_traits::Pool;
-use runtime_traits::bus::{BusError, Event, Kept, Page, Position};
+use runtime_traits::bus::{BusError, Event, Kept, Page, Pattern, Position, Topic};
 use runtime_traits::clock::Entropy;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, BatchId, Committed, Durability, Log, Revision, Seq, StateError, StateStore, Then, When,
+    Batch, BatchId, Committed, Durability, Key, Log, Revision, Seq, StateError, StateStore, Then, When,
 };
+use runtime_traits::{Name, Pool, Tenant};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::core::Core;
 use crate::journal::{Claim, CursorName, Journal, Place};
+use crate::watch::{Watch, Watches};
 
+/// How many topics are listed at once.
+const TOPICS: u32 = 256;
 /// How long a store that fails is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pauses between tries.
@@ -37,6 +40,8 @@ pub(crate) struct StoreJournal {
     core: Arc<Core>,
     /// Whom to tell that a topic has grown.
     bells: Mutex<HashMap<Place, Weak<Notify>>>,
+    /// Whom to tell that one of many topics has grown.
+    watches: Watches,
 }
 
 impl StoreJournal {
@@ -46,7 +51,7 @@ impl StoreJournal {
         durability: Durability,
         core: Arc<Core>,
     ) -> Self {
-        Self { store, pool, durability, core, bells: Mutex::default() }
+        Self { store, pool, durability, core, bells: Mutex::default(), watches: Watches::default() }
     }
 
     /// Applies one batch. While it is not known what became of it the same batch is submitted again.
@@ -72,12 +77,16 @@ impl StoreJournal {
 
     /// A cursor as it is kept, and the commit that wrote it.
     async fn kept(&self, name: &CursorName) -> Result<Option<(Revision, CursorRecord)>, BusError> {
-        let key = keys::subscription(self.pool, &name.place.tenant, &name.place.topic, &name.name);
+        let key = self.key(name);
         let cells =
             patiently(silent(), || self.store.get(std::slice::from_ref(&key))).await.map_err(of_store)?;
         let Some(cell) = cells.into_iter().next().flatten() else { return Ok(None) };
-        let record = decode::<CursorRecord>(&cell.value).map_err(|error| damaged(&name.place, &error))?;
+        let record = decode::<CursorRecord>(&cell.value).map_err(|error| name.damaged(&error))?;
         Ok(Some((cell.revision, record)))
+    }
+
+    fn key(&self, name: &CursorName) -> Key {
+        keys::pattern_subscription(self.pool, &name.tenant, &name.topics, &name.name)
     }
 
     fn log(&self, place: &Place) -> Log {
@@ -100,6 +109,8 @@ impl StoreJournal {
         if let Some(bell) = bells.get(place).and_then(Weak::upgrade) {
             bell.notify_waiters();
         }
+        drop(bells);
+        self.watches.tell(place);
     }
 }
 
@@ -158,11 +169,11 @@ impl Journal for StoreJournal {
         claim: &mut Claim,
         record: &CursorRecord,
     ) -> Result<(), BusError> {
-        let key = keys::subscription(self.pool, &name.place.tenant, &name.place.topic, &name.name);
+        let key = self.key(name);
         let (writer, written) = match claim {
             Claim::Written(writer, written) => (*writer, written),
             #[cfg(feature = "redis")]
-            Claim::Token(_) => return Err(taken(name)),
+            Claim::Token(_) => return Err(name.taken()),
         };
         let when = match written {
             None => When::Absent(key.clone()),
@@ -178,9 +189,9 @@ impl Journal for StoreJournal {
             }
             Err(StateError::Conflict { .. }) => {
                 // It may be this process's own, of which it was never told.
-                let Some((revision, found)) = self.kept(name).await? else { return Err(taken(name)) };
+                let Some((revision, found)) = self.kept(name).await? else { return Err(name.taken()) };
                 *written = Some(revision);
-                if found == record { Ok(()) } else { Err(taken(name)) }
+                if found == record { Ok(()) } else { Err(name.taken()) }
             }
             Err(error) => Err(of_store(error)),
         }
@@ -206,6 +217,46 @@ impl Journal for StoreJournal {
 
     async fn slowest_elsewhere(&self, _: &Place) -> Result<Option<Position>, BusError> {
         Ok(None)
+    }
+
+    async fn topics(&self, tenant: &Tenant, pattern: &Pattern) -> Result<Vec<Topic>, BusError> {
+        let partitions = patiently(silent(), || self.store.partitions()).await.map_err(of_store)?;
+        let mut topics = Vec::new();
+        // A tenant's topics are in all of them.
+        for partition in partitions.into_iter().filter(|partition| partition.pool == self.pool) {
+            let (under, mut after) = (keys::topics(partition, tenant), None);
+            loop {
+                let page = patiently(silent(), || self.store.logs(&under, after.as_ref(), TOPICS));
+                let page = page.await.map_err(of_store)?;
+                let names = page.iter().filter_map(|extent| keys::topic_of(&extent.log));
+                topics.extend(names.filter(|topic| pattern.matches(topic)));
+                let is_last = page.len() < TOPICS as usize;
+                after = page.into_iter().next_back().map(|extent| extent.log);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(topics)
+    }
+
+    fn watch(&self, tenant: &Tenant, pattern: &Pattern) -> Arc<Watch> {
+        self.watches.watch(tenant, pattern)
+    }
+
+    async fn behind(&self, tenant: &Tenant, name: &Name, topics: &[Topic]) -> Result<Vec<Topic>, BusError> {
+        let mut behind = Vec::new();
+        for topic in topics {
+            let name =
+                CursorName { tenant: tenant.clone(), topics: topic.clone().into(), name: name.clone() };
+            let next = self.kept(&name).await?.map_or(1, |(_, record)| record.done + 1);
+            let log = self.log(&Place::new(tenant, topic));
+            let tail = patiently(silent(), || self.store.read(&log, Seq(next), 1)).await.map_err(of_store)?;
+            if tail.next.0 > next {
+                behind.push(topic.clone());
+            }
+        }
+        Ok(behind)
     }
 }
 
@@ -235,10 +286,6 @@ where
         Ok(answer) => answer,
         Err(_) => Err(doubt.unwrap_or(silent)),
     }
-}
-
-pub(crate) fn taken(name: &CursorName) -> BusError {
-    BusError::Taken { name: name.name.to_string(), topic: name.place.topic.clone() }
 }
 
 pub(crate) fn damaged(place: &Place, error: &dyn std::error::Error) -> BusError {

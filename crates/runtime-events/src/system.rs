@@ -25,6 +25,15 @@ impl SystemClock {
     }
 }
 
+/// The time that passes, for leases: these run out whatever a clock shows.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lease is about the time that passes, also where a test stops the clock"
+)]
+pub(crate) fn steady_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> UnixMillis {
         self.at_start.after(self.start.elapsed())

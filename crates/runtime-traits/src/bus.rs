@@ -22,9 +22,9 @@ mod topic;
 
 pub use announcer::{Announcer, Happening, Subject};
 pub use cloud::CloudError;
-pub use contract::{Bus, Deliveries, Interest, Listener};
+pub use contract::{Bus, Deliveries, Interest, Listener, PatternDeliveries};
 pub use delivery::{Delivery, Gap, Kept, Page, Position, Published};
-pub use durable::{Durable, Failure, Retry, Start};
+pub use durable::{Durable, DurablePattern, Failure, Retry, Start};
 pub use error::BusError;
 pub use event::{Event, EventId};
 pub use headers::{HeaderError, Headers};

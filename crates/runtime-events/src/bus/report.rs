@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_traits::bus::{Event, Failure, Gap, Position, Who};
+use runtime_traits::bus::{Event, Failure, Gap, Position, Topic, Who};
 
 use super::EventBus;
 use crate::catalogue::{Announced, HandlerFailed, HandlerLost};
@@ -54,8 +54,8 @@ impl Reporter {
         self.tell(&told, Some(event)).await;
     }
 
-    /// A handler was too slow.
-    pub(crate) async fn lost(&self, gap: &Gap) {
+    /// A handler was too slow. Of a durable one the header `losttopic` says in which topic.
+    pub(crate) async fn lost(&self, gap: &Gap, topic: Option<&Topic>) {
         tracing::warn!(
             subscription = self.subscription,
             from = gap.from.0,
@@ -63,7 +63,13 @@ impl Reporter {
             "a handler lost events"
         );
         let (owner, subscription) = (self.owner.clone(), self.subscription.clone());
-        self.tell(&HandlerLost { owner, subscription, from: gap.from.0, to: gap.to.0 }, None).await;
+        let told = HandlerLost { owner, subscription, from: gap.from.0, to: gap.to.0 };
+        let mut event = told.event();
+        if let Some(topic) = topic {
+            let set = event.headers.set("losttopic", topic.to_string());
+            set.expect("a topic is the value of a header");
+        }
+        self.publish(event).await;
     }
 
     async fn tell<A: Announced>(&self, told: &A, cause: Option<&Event>) {
@@ -76,6 +82,10 @@ impl Reporter {
             Some(cause) => Event { hops: cause.hops, ..told.event().caused_by(cause) },
             None => told.event(),
         };
+        self.publish(event).await;
+    }
+
+    async fn publish(&self, event: Event) {
         let event = self.bus.stamped(Arc::new(event));
         if let Err(error) = self.bus.bus.publish(&Who::System, event).await {
             tracing::warn!(%error, "that a handler failed could not be published");

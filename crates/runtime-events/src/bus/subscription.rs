@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use runtime_traits::bus::{BusError, Deliveries, Delivery, Event, Failure, Gap, Position};
+use runtime_traits::bus::{BusError, Delivery, Event, Failure, Gap, PatternDeliveries, Position, Topic};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
@@ -44,7 +44,7 @@ impl Subscription {
         Self::spawn(|told| async move {
             while let Some(Some(delivery)) = told.unless_ending(stream.next()).await {
                 match delivery {
-                    Delivery::Gap(gap) => told.lost(&gap, &reporter).await,
+                    Delivery::Gap(gap) => told.lost(&gap, None, &reporter).await,
                     Delivery::Event { position, attempt, event } => {
                         if let Err(failure) = call(&mut handler, Arc::clone(&event)).await {
                             told.failed.fetch_add(1, Ordering::Relaxed);
@@ -56,7 +56,11 @@ impl Subscription {
         })
     }
 
-    pub(crate) fn durable<H, F>(deliveries: Box<dyn Deliveries>, mut handler: H, reporter: Reporter) -> Self
+    pub(crate) fn durable<H, F>(
+        deliveries: Box<dyn PatternDeliveries>,
+        mut handler: H,
+        reporter: Reporter,
+    ) -> Self
     where
         H: FnMut(Arc<Event>) -> F + Send + 'static,
         F: Future<Output: Handled> + Send + 'static,
@@ -64,6 +68,7 @@ impl Subscription {
         Self::spawn(|told| async move {
             // The next event is worked on while it is saved that the last one is done.
             let mut saving = FuturesUnordered::new();
+            let save = async |topic: Topic, position| deliveries.done(&topic, position).await;
             let mut pause = PAUSES.0;
             loop {
                 let next = tokio::select! {
@@ -76,14 +81,14 @@ impl Subscription {
                 };
                 match next {
                     None => break,
-                    Some(Ok(Delivery::Gap(gap))) => told.lost(&gap, &reporter).await,
-                    Some(Ok(Delivery::Event { position, attempt, event })) => {
+                    Some(Ok((topic, Delivery::Gap(gap)))) => told.lost(&gap, Some(&topic), &reporter).await,
+                    Some(Ok((topic, Delivery::Event { position, attempt, event }))) => {
                         pause = PAUSES.0;
                         match call(&mut handler, Arc::clone(&event)).await {
-                            Ok(()) => saving.push(deliveries.done(position)),
+                            Ok(()) => saving.push(save(topic, position)),
                             Err(failure) => {
                                 told.failed.fetch_add(1, Ordering::Relaxed);
-                                let dead = put_away(&*deliveries, position, &failure).await;
+                                let dead = put_away(&*deliveries, &topic, position, &failure).await;
                                 reporter.failed(&event, position, attempt, &failure, dead).await;
                             }
                         }
@@ -148,17 +153,22 @@ impl Told {
         }
     }
 
-    async fn lost(&self, gap: &Gap, reporter: &Reporter) {
+    async fn lost(&self, gap: &Gap, topic: Option<&Topic>, reporter: &Reporter) {
         self.lost.fetch_add(gap.lost(), Ordering::Relaxed);
-        reporter.lost(gap).await;
+        reporter.lost(gap, topic).await;
     }
 }
 
 /// Whether it became a dead letter. While that cannot be written it is tried again.
-async fn put_away(deliveries: &dyn Deliveries, position: Position, failure: &Failure) -> bool {
+async fn put_away(
+    deliveries: &dyn PatternDeliveries,
+    topic: &Topic,
+    position: Position,
+    failure: &Failure,
+) -> bool {
     let mut pause = PAUSES.0;
     loop {
-        match deliveries.failed(position, failure).await {
+        match deliveries.failed(topic, position, failure).await {
             Ok(dead) => return dead,
             Err(error) if matches!(error, BusError::Taken { .. }) || !error.is_transient() => return false,
             Err(error) => {

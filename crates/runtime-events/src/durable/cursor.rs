@@ -1,20 +1,28 @@
 //! A durable subscription at work: one task loads events and saves what is done; members work on them.
 
+mod loading;
+mod saving;
+mod sharing;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runtime_codec::CursorRecord;
-use runtime_traits::bus::{BusError, Durable, Position, Retry};
+use runtime_traits::bus::{BusError, Delivery, Event, Position, Retry};
 use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::error::Cause;
 use tokio::sync::{Notify, OnceCell, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::window::{Take, Window, blank};
-use crate::journal::{Claim, CursorName, Journal};
+use super::bell::Bell;
+use super::held::{ALL, Fate, Held, Settled};
+use super::wanted::{Wanted, same_settings};
+use super::window::{Take, blank};
+use crate::journal::{CursorName, Journal, Place};
+use crate::system::steady_now;
 
-/// How many events are asked for at once.
-const PAGE: usize = 256;
+pub(super) use saving::Keeping;
+
 /// How long a member waits until what it has done is saved.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pauses between tries when the journal fails.
@@ -26,7 +34,9 @@ const LAST_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Cursor {
     pub(super) name: CursorName,
-    pub(super) group: bool,
+    /// Where its events are. One of a pattern has none of its own.
+    place: Option<Place>,
+    group: bool,
     pub(super) retry: Retry,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Arc<dyn Clock>,
@@ -37,20 +47,26 @@ pub(super) struct Cursor {
     ready: Notify,
     /// Told to the task that saves.
     work: Notify,
-    /// Told to the task that loads.
+    /// Told to the task that loads: there may be room.
     room: Notify,
-    /// The last change that is saved.
-    saved: watch::Sender<u64>,
+    /// Told to the task that loads: what was read is to be read again.
+    again: Notify,
+    /// Told to whoever waits until something is saved.
+    saves: Notify,
     /// Whether the task has ended.
     pub(super) gone: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct State {
-    window: Window,
+    held: Held,
     members: usize,
     /// The number of the next member.
     next: u64,
+    /// Who wants to be told, beside those that wait, that there may be something to work on.
+    bells: Vec<(u64, Arc<Bell>)>,
+    /// Until when what is held is surely held; `None`: until it is told otherwise.
+    sure: Option<Instant>,
     /// Everybody has gone, and the task is about to end.
     closing: bool,
     /// Why nothing goes on.
@@ -65,85 +81,101 @@ pub(super) enum Joined {
 }
 
 impl Cursor {
-    pub(super) fn new(
-        name: CursorName,
-        durable: &Durable,
-        journal: Arc<dyn Journal>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let window = Window::of(&blank(durable.group, &durable.retry));
+    pub(super) fn new(wanted: &Wanted, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
+        let state = State {
+            held: Held::default(),
+            members: 0,
+            next: 0,
+            bells: Vec::new(),
+            sure: None,
+            closing: false,
+            ended: None,
+        };
         Self {
-            name,
-            group: durable.group,
-            retry: durable.retry,
+            name: wanted.name.clone(),
+            place: wanted.name.place(),
+            group: wanted.group,
+            retry: wanted.retry,
             journal,
             clock,
             opened: OnceCell::new(),
-            state: Mutex::new(State { window, members: 0, next: 0, closing: false, ended: None }),
+            state: Mutex::new(state),
             ready: Notify::new(),
             work: Notify::new(),
             room: Notify::new(),
-            saved: watch::Sender::new(0),
+            again: Notify::new(),
+            saves: Notify::new(),
             gone: watch::Sender::new(false),
         }
     }
 
-    /// Goes on where the record says.
+    /// Goes on where the record says, with all sources.
     pub(super) fn go_on(&self, record: &CursorRecord) {
-        self.state().window = Window::of(record);
+        self.state().held.begin(ALL, record);
     }
 
-    /// Becomes a member.
-    pub(super) fn join(&self, durable: &Durable) -> Result<Joined, BusError> {
-        same_settings(durable, &blank(self.group, &self.retry))?;
+    /// Becomes a member, of whom `bell` is rung when there may be something to work on.
+    pub(super) fn join(&self, wanted: &Wanted, bell: Option<Arc<Bell>>) -> Result<Joined, BusError> {
+        same_settings(wanted, &blank(self.group, &self.retry))?;
         let mut state = self.state();
         if state.closing || state.ended.is_some() {
             return Ok(Joined::Closing);
         }
         if state.members > 0 && !self.group {
-            return Err(BusError::Busy {
-                name: self.name.name.to_string(),
-                topic: self.name.place.topic.clone(),
-            });
+            return Err(self.name.busy());
         }
         state.members += 1;
         state.next += 1;
-        Ok(Joined::Member(state.next))
+        let member = state.next;
+        state.bells.extend(bell.map(|bell| (member, bell)));
+        Ok(Joined::Member(member))
     }
 
     /// A member has gone.
     pub(super) fn leave(&self, member: u64) {
         let mut state = self.state();
-        state.window.leave(member);
+        state.held.leave(member);
+        state.bells.retain(|(of, _)| *of != member);
         state.members -= 1;
         state.closing = state.members == 0;
         drop(state);
-        self.ready.notify_waiters();
+        self.ring();
         self.work.notify_one();
     }
 
     /// Nothing goes on, and everybody is told why.
     pub(super) fn end(&self, why: BusError) {
         self.state().ended.get_or_insert(why);
+        self.ring();
+        self.saves.notify_waiters();
+    }
+
+    /// There may be something to work on.
+    fn ring(&self) {
         self.ready.notify_waiters();
-        // Whoever waits for a save looks again.
-        self.saved.send_modify(|_| ());
+        self.state().bells.iter().for_each(|(_, bell)| bell.ring());
+    }
+
+    /// What a member may work on now.
+    pub(super) fn try_take(&self, member: u64, now: UnixMillis) -> Result<Take, BusError> {
+        let mut state = self.state();
+        if let Some(why) = &state.ended {
+            return Err(why.clone());
+        }
+        // What somebody else may have by now is not given out. The next that is told of it rings.
+        if state.sure.is_some_and(|sure| steady_now() >= sure) {
+            return Ok(Take::Nothing(None));
+        }
+        Ok(state.held.take(member, now))
     }
 
     /// Waits for what a member may work on.
-    pub(super) async fn take(&self, member: u64) -> Result<runtime_traits::bus::Delivery, BusError> {
+    pub(super) async fn take(&self, member: u64) -> Result<Delivery, BusError> {
         loop {
             let mut ready = std::pin::pin!(self.ready.notified());
             ready.as_mut().enable();
             let now = self.clock.now();
-            let take = {
-                let mut state = self.state();
-                if let Some(why) = &state.ended {
-                    return Err(why.clone());
-                }
-                state.window.take(member, now)
-            };
-            match take {
+            match self.try_take(member, now)? {
                 Take::Delivery(delivery) => return Ok(delivery),
                 Take::Nothing(None) => ready.await,
                 Take::Nothing(Some(until)) => tokio::select! {
@@ -154,35 +186,40 @@ impl Cursor {
         }
     }
 
-    /// Looks at, or changes, what is loaded.
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
-        let changed = change(&mut self.state().window);
-        self.ready.notify_waiters();
-        self.room.notify_one();
-        self.work.notify_one();
-        changed
+    /// The event that `member` works on there, and how often it has failed.
+    pub(super) fn taken(&self, position: Position, member: u64) -> Option<(Arc<Event>, u32)> {
+        let state = self.state();
+        state.held.taken(position, member).map(|(kept, failures)| (Arc::clone(&kept.event), failures))
     }
 
-    /// The last place up to which all is done.
-    pub(super) fn done_up_to(&self) -> Position {
-        self.state().window.done_up_to()
+    /// The event that `member` works on failed, and pauses.
+    pub(super) fn pause(&self, position: Position, member: u64, until: UnixMillis) {
+        self.state().held.pause(position, member, until);
+        self.changed();
     }
 
-    /// Waits until everything that has changed is saved.
-    pub(super) async fn saved(&self) -> Result<(), BusError> {
-        let mut saved = self.saved.subscribe();
-        let version = self.state().window.version();
+    /// The event that `member` works on is done. Waits until that is saved.
+    pub(super) async fn settle(&self, position: Position, member: u64) -> Result<(), BusError> {
+        let settled = self.state().held.settle(position, member);
+        self.changed();
+        let Settled::When(changes) = settled else { return Err(self.name.taken()) };
         let waited = timeout(PATIENCE, async {
-            loop {
-                if *saved.borrow_and_update() >= version {
-                    return Ok(());
+            for change in changes {
+                loop {
+                    let mut saves = std::pin::pin!(self.saves.notified());
+                    saves.as_mut().enable();
+                    match change.fate() {
+                        Fate::Saved => break,
+                        Fate::Lost => return Err(self.name.taken()),
+                        Fate::Open => {}
+                    }
+                    if let Some(why) = &self.state().ended {
+                        return Err(why.clone());
+                    }
+                    saves.await;
                 }
-                if let Some(why) = &self.state().ended {
-                    return Err(why.clone());
-                }
-                // The sender is this cursor's own.
-                let _ = saved.changed().await;
             }
+            Ok(())
         });
         waited.await.unwrap_or_else(|_| {
             let cause = Cause::says(format!("nothing could be saved within {} s", PATIENCE.as_secs()));
@@ -190,118 +227,39 @@ impl Cursor {
         })
     }
 
-    /// Loads and saves until everybody has gone or somebody else has taken it; then gives it back.
-    pub(super) async fn work(&self, mut claim: Claim) {
-        tokio::select! {
-            () = self.save_changes(&mut claim) => {}
-            () = self.load_events() => {}
-        }
-        self.journal.release(&self.name, claim).await;
+    /// Whether all that there was is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().held.is_idle()
     }
 
-    async fn load_events(&self) {
-        let mut pause = PAUSES.0;
-        loop {
-            let (from, room) = self.state().window.wanted();
-            if room < PAGE / 4 {
-                self.room.notified().await;
-                continue;
-            }
-            match self.journal.read(&self.name.place, from, room.min(PAGE) as u32).await {
-                Ok(mut page) => {
-                    pause = PAUSES.0;
-                    let events = std::mem::take(&mut page.events);
-                    if events.is_empty() && page.first <= from {
-                        self.journal.grown(&self.name.place, &page).await;
-                        continue;
-                    }
-                    self.state().window.load(page.first, events);
-                    self.ready.notify_waiters();
-                    self.work.notify_one();
-                }
-                Err(error) => {
-                    tracing::warn!(topic = %self.name.place.topic, %error, "events of a durable topic cannot be read");
-                    if !error.is_transient() {
-                        return self.end(error);
-                    }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
-                }
-            }
+    /// Whether `member` has anything in the hand.
+    pub(super) fn has_taken(&self, member: u64) -> bool {
+        self.state().held.has_taken(member)
+    }
+
+    /// The last place up to which all is done of what is here.
+    pub(super) fn done_up_to(&self) -> Option<Position> {
+        self.state().held.done_up_to()
+    }
+
+    /// Waits until it has ended, if nobody is there any more.
+    pub(super) async fn has_gone(&self) {
+        let mut gone = self.gone.subscribe();
+        if self.state().closing {
+            // The sender is this cursor's own.
+            let _ = gone.wait_for(|gone| *gone).await;
         }
     }
 
-    /// Ends when everybody has gone and all is saved, or when nothing can be saved any more.
-    async fn save_changes(&self, claim: &mut Claim) {
-        let (mut pause, mut tries) = (PAUSES.0, 0);
-        let mut last_save = self.clock.now();
-        loop {
-            let (record, version, closing) = {
-                let state = self.state();
-                let (record, version) = state.window.record(self.group, &self.retry);
-                (record, version, state.closing)
-            };
-            let changed = version > *self.saved.borrow();
-            if changed || self.is_due(last_save) {
-                match self.journal.save(&self.name, claim, &record).await {
-                    Ok(()) => {
-                        last_save = self.clock.now();
-                        pause = PAUSES.0;
-                        self.saved.send_replace(version);
-                    }
-                    Err(error @ BusError::Taken { .. }) => return self.end(error),
-                    Err(error) => {
-                        tries += 1;
-                        tracing::warn!(name = %self.name.name, %error, "a durable subscription cannot be saved");
-                        if closing && tries >= LAST_TRIES {
-                            return;
-                        }
-                        sleep(pause).await;
-                        pause = (pause * 2).min(PAUSES.1);
-                    }
-                }
-                continue;
-            }
-            if closing {
-                return;
-            }
-            match self.journal.lease() {
-                None => self.work.notified().await,
-                Some(lease) => {
-                    // Whether it ran out or was told: the loop looks.
-                    let _ = timeout(lease / 4, self.work.notified()).await;
-                }
-            }
-        }
-    }
-
-    fn is_due(&self, last_save: UnixMillis) -> bool {
-        self.journal.lease().is_some_and(|lease| self.clock.now().since(last_save) >= lease / 4)
+    /// Something is to be saved, and there may be more to work on, and room for more.
+    fn changed(&self) {
+        self.ring();
+        self.room.notify_one();
+        self.work.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Decides whether a subscription may be opened with these settings.
-pub(super) fn same_settings(durable: &Durable, kept: &CursorRecord) -> Result<(), BusError> {
-    let given = blank(durable.group, &durable.retry);
-    let settings = [
-        ("sharing", kept.group.to_string(), given.group.to_string()),
-        ("number of attempts", kept.attempts.to_string(), given.attempts.to_string()),
-        ("first pause", format!("{} ms", kept.first_pause), format!("{} ms", given.first_pause)),
-        ("longest pause", format!("{} ms", kept.longest_pause), format!("{} ms", given.longest_pause)),
-    ];
-    match settings.into_iter().find(|(_, kept, given)| kept != given) {
-        None => Ok(()),
-        Some((what, kept, given)) => Err(BusError::SettingsDiffer {
-            name: durable.name.to_string(),
-            topic: durable.topic.clone(),
-            what,
-            kept,
-            given,
-        }),
     }
 }

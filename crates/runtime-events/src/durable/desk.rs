@@ -1,36 +1,30 @@
 //! All durable subscriptions of a bus in this process, and the tasks that work for them.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_traits::bus::{BusError, Durable, Page, Position, Start};
-use runtime_traits::clock::UnixMillis;
+use futures_util::future::BoxFuture;
+use runtime_codec::CursorRecord;
+use runtime_traits::bus::{BusError, Page, Position, Start, Topic};
 use runtime_traits::error::Cause;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use super::cursor::{Cursor, Joined, same_settings};
+use super::bell::Bell;
+use super::cursor::{Cursor, Joined, Keeping};
 use super::member::Member;
-use super::retention::below;
+use super::trimming::{is_time, trim_all};
+use super::wanted::{Wanted, same_settings};
 use super::window::blank;
 use crate::core::Core;
 use crate::journal::{CursorName, Journal, Place, find};
 
-/// After how many events a topic is looked through for what is no longer kept.
-const TRIM_EVERY: u64 = 64;
-/// How often topics that were written to are looked through all the same.
-const SWEEP: Duration = Duration::from_secs(60);
-/// How many topics are remembered for that.
-const REMEMBERED: usize = 4_096;
-
 /// All durable subscriptions of a bus in this process.
 pub(crate) struct Desk {
-    core: Arc<Core>,
-    journal: Arc<dyn Journal>,
+    pub(super) core: Arc<Core>,
+    pub(super) journal: Arc<dyn Journal>,
     cursors: Mutex<HashMap<CursorName, Arc<Cursor>>>,
     /// One for each cursor, and the one that trims.
     tasks: Mutex<JoinSet<()>>,
@@ -53,25 +47,25 @@ impl Desk {
     }
 
     /// Becomes the reader of a durable subscription, or a member of its group.
-    pub(crate) async fn open(self: &Arc<Self>, durable: &Durable) -> Result<Member, BusError> {
-        self.core.retention(&durable.topic)?;
-        let name =
-            CursorName { place: Place::new(&durable.tenant, &durable.topic), name: durable.name.clone() };
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        bell: Option<Arc<Bell>>,
+    ) -> Result<Member, BusError> {
         loop {
-            let cursor = match lock(&self.cursors).entry(name.clone()) {
+            let cursor = match lock(&self.cursors).entry(wanted.name.clone()) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
                 Entry::Vacant(free) => {
                     let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.core.settings.clock));
-                    let cursor = Cursor::new(name.clone(), durable, journal, clock);
-                    Arc::clone(free.insert(Arc::new(cursor)))
+                    Arc::clone(free.insert(Arc::new(Cursor::new(wanted, journal, clock))))
                 }
             };
-            let opened = cursor.opened.get_or_try_init(|| self.begin(&cursor, durable)).await;
+            let opened = cursor.opened.get_or_try_init(|| self.begin(&cursor, wanted)).await;
             if let Err(error) = opened {
                 self.forget(&cursor);
                 return Err(error);
             }
-            match cursor.join(durable)? {
+            match cursor.join(wanted, bell.clone())? {
                 Joined::Member(number) => return Ok(Member { cursor, number, desk: Arc::downgrade(self) }),
                 Joined::Closing => {
                     let mut gone = cursor.gone.subscribe();
@@ -83,38 +77,90 @@ impl Desk {
     }
 
     /// Takes the cursor, makes it if there is none, and lets its task begin.
-    async fn begin(self: &Arc<Self>, cursor: &Arc<Cursor>, durable: &Durable) -> Result<(), BusError> {
-        let (mut claim, kept) = self.journal.claim(&cursor.name).await?;
-        let found = match kept {
-            Some(kept) => same_settings(durable, &kept).map(|()| kept),
-            None => match self.starting_place(&cursor.name.place, durable.start).await {
-                Err(error) => Err(error),
-                Ok(start) => {
-                    let mut record = blank(durable.group, &durable.retry);
-                    record.done = start.0 - 1;
-                    self.journal.save(&cursor.name, &mut claim, &record).await.map(|()| record)
-                }
-            },
-        };
-        let record = match found {
-            Ok(record) => record,
-            Err(error) => {
-                self.journal.release(&cursor.name, claim).await;
-                return Err(error);
-            }
-        };
-        cursor.go_on(&record);
+    async fn begin(self: &Arc<Self>, cursor: &Arc<Cursor>, wanted: &Wanted) -> Result<(), BusError> {
+        let (keeping, record) = self.take(wanted).await?;
+        if matches!(keeping, Keeping::Alone(_)) {
+            cursor.go_on(&record);
+        }
         // Somebody whose turn failed may have taken it out meanwhile.
         lock(&self.cursors).entry(cursor.name.clone()).or_insert_with(|| Arc::clone(cursor));
         let (desk, cursor) = (Arc::downgrade(self), Arc::clone(cursor));
         self.spawn(async move {
-            cursor.work(claim).await;
+            cursor.work(keeping).await;
             if let Some(desk) = desk.upgrade() {
                 desk.forget(&cursor);
             }
             cursor.gone.send_replace(true);
         });
         Ok(())
+    }
+
+    /// Takes a durable subscription, and makes it if there is none.
+    async fn take(&self, wanted: &Wanted) -> Result<(Keeping, CursorRecord), BusError> {
+        if let Some(sharing) = self.journal.sharing().filter(|_| wanted.group) {
+            let record = match sharing.kept(&wanted.name).await? {
+                Some(kept) => kept,
+                None => sharing.found(&wanted.name, &self.new_record(wanted).await?).await?,
+            };
+            same_settings(wanted, &record)?;
+            let has_slots = wanted.name.place().is_some();
+            let keeping = if has_slots { Keeping::Shared(sharing.new_token()) } else { Keeping::Nothing };
+            return Ok((keeping, record));
+        }
+        let (mut claim, kept) = self.journal.claim(&wanted.name).await?;
+        let found = match kept {
+            Some(kept) => same_settings(wanted, &kept).map(|()| kept),
+            None => match self.new_record(wanted).await {
+                Err(error) => Err(error),
+                Ok(record) => self.journal.save(&wanted.name, &mut claim, &record).await.map(|()| record),
+            },
+        };
+        match found {
+            Ok(record) => Ok((Keeping::Alone(claim), record)),
+            Err(error) => {
+                self.journal.release(&wanted.name, claim).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The record of a subscription that begins. Before one to a pattern begins its cursors are there in all topics that
+    /// there are, so that what comes to be later may begin at its first event.
+    async fn new_record(&self, wanted: &Wanted) -> Result<CursorRecord, BusError> {
+        let mut record = blank(wanted.group, &wanted.retry);
+        match wanted.name.place() {
+            Some(place) => record.done = self.starting_place(&place, wanted.start).await?.0 - 1,
+            // A cursor that is not there begins at the first event by itself.
+            None if wanted.start == Start::Earliest => {}
+            None => {
+                for topic in self.topics(&wanted.name).await? {
+                    self.make(wanted.over(&topic, wanted.start)).await?;
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    /// Makes a cursor if there is none, and leaves it to others.
+    fn make(&self, wanted: Wanted) -> BoxFuture<'_, Result<(), BusError>> {
+        Box::pin(async move {
+            if let (Keeping::Alone(claim), _) = self.take(&wanted).await? {
+                self.journal.release(&wanted.name, claim).await;
+            }
+            Ok(())
+        })
+    }
+
+    /// The topics that a subscription to a pattern is about, and that have events.
+    pub(super) async fn topics(&self, name: &CursorName) -> Result<Vec<Topic>, BusError> {
+        let mut topics = self.journal.topics(&name.tenant, &name.topics).await?;
+        topics.retain(|topic| self.is_about(name, topic));
+        Ok(topics)
+    }
+
+    /// Whether a topic that matches is one of a subscription: it is kept, and is not where its own dead letters go.
+    pub(super) fn is_about(&self, name: &CursorName, topic: &Topic) -> bool {
+        self.core.retention(topic).is_ok() && Topic::dead_letters(name.name.as_str()).as_ref() != Ok(topic)
     }
 
     async fn starting_place(&self, place: &Place, start: Start) -> Result<Position, BusError> {
@@ -145,8 +191,8 @@ impl Desk {
     }
 
     /// Takes notice of an event that was appended: now and then its topic is trimmed.
-    pub(crate) fn appended(self: &Arc<Self>, place: Place, position: Position) {
-        if position.0.is_multiple_of(TRIM_EVERY) || position == Position::FIRST {
+    pub(crate) fn appended(self: &Arc<Self>, place: Place, position: Position, size: usize) {
+        if is_time(&self.core, &place, position, size) {
             if let Some(trimming) = lock(&self.trimming).take() {
                 self.spawn(trim_all(Arc::downgrade(self), trimming));
             }
@@ -155,32 +201,16 @@ impl Desk {
         }
     }
 
-    async fn trim(&self, place: &Place) -> Result<(), BusError> {
-        let retention = self.core.retention(&place.topic)?;
-        let page = self.journal.read(place, Position::FIRST, 1).await?;
-        let old = match retention.age {
-            None => None,
-            Some(age) => {
-                let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                let oldest = UnixMillis(self.core.settings.clock.now().0.saturating_sub(age));
-                Some(find(&*self.journal, place, oldest).await?)
-            }
-        };
-        let here = {
-            let cursors = lock(&self.cursors);
-            cursors
-                .values()
-                .filter(|cursor| cursor.name.place == *place)
-                .map(|cursor| cursor.done_up_to())
-                .min()
-        };
-        let elsewhere = self.journal.slowest_elsewhere(place).await?;
-        let slowest = [here, elsewhere].into_iter().flatten().min();
-        let below = below(&retention, page.next, old, slowest);
-        if below > page.first {
-            self.journal.trim(place, below).await?;
-        }
-        Ok(())
+    /// The last place that all durable subscriptions of this process have done.
+    pub(super) fn slowest(&self, place: &Place) -> Option<Position> {
+        let topics = place.topic.clone().into();
+        let is_there = |name: &CursorName| name.tenant == place.tenant && name.topics == topics;
+        let cursors = lock(&self.cursors);
+        cursors
+            .values()
+            .filter(|cursor| is_there(&cursor.name))
+            .filter_map(|cursor| cursor.done_up_to())
+            .min()
     }
 
     fn forget(&self, cursor: &Arc<Cursor>) {
@@ -190,34 +220,11 @@ impl Desk {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = lock(&self.tasks);
         // What has ended is let go.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
-    }
-}
-
-/// Trims the topics that are named, and once in a while all that were.
-async fn trim_all(desk: Weak<Desk>, mut named: mpsc::Receiver<Place>) {
-    let mut known: HashSet<Place> = HashSet::new();
-    loop {
-        let places = match timeout(SWEEP, named.recv()).await {
-            Ok(None) => return,
-            Ok(Some(place)) => {
-                if known.len() < REMEMBERED {
-                    known.insert(place.clone());
-                }
-                vec![place]
-            }
-            Err(_) => known.iter().cloned().collect(),
-        };
-        let Some(desk) = desk.upgrade() else { return };
-        for place in places {
-            if let Err(error) = desk.trim(&place).await {
-                tracing::warn!(topic = %place.topic, %error, "a durable topic cannot be trimmed");
-            }
-        }
     }
 }
 

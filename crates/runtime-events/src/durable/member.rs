@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use runtime_traits::bus::{
     BusError, Deliveries, Delivery, Event, EventId, Failure, Headers, Position, Topic,
 };
+use runtime_traits::clock::UnixMillis;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Desk;
 use super::cursor::Cursor;
+use super::window::Take;
 use crate::journal::Place;
 
 /// A reader of a durable subscription.
@@ -20,6 +22,18 @@ pub(crate) struct Member {
     pub(super) desk: Weak<Desk>,
 }
 
+impl Member {
+    /// What may be worked on now.
+    pub(super) fn try_next(&self, now: UnixMillis) -> Result<Take, BusError> {
+        self.cursor.try_take(self.number, now)
+    }
+
+    /// Whether it has anything in the hand.
+    pub(super) fn has_taken(&self) -> bool {
+        self.cursor.has_taken(self.number)
+    }
+}
+
 #[async_trait]
 impl Deliveries for Member {
     async fn next(&self) -> Result<Delivery, BusError> {
@@ -27,31 +41,25 @@ impl Deliveries for Member {
     }
 
     async fn done(&self, position: Position) -> Result<(), BusError> {
-        self.cursor.with(|window| window.settle(position, self.number));
-        self.cursor.saved().await
+        self.cursor.settle(position, self.number).await
     }
 
     async fn failed(&self, position: Position, failure: &Failure) -> Result<bool, BusError> {
         let cursor = &self.cursor;
-        let (event, attempt) = {
-            let found = cursor.with(|window| {
-                let event = window.taken(position, self.number).map(|kept| Arc::clone(&kept.event));
-                event.map(|event| (event, window.failures(position) + 1))
-            });
-            // Somebody else works on it now.
-            let Some(found) = found else { return Ok(false) };
-            found
-        };
+        let found = cursor.taken(position, self.number);
+        // Somebody else works on it now.
+        let Some((event, failures)) = found else { return Ok(false) };
+        let attempt = failures + 1;
         if let Some(pause) = cursor.retry.pause(attempt) {
             let until = cursor.clock.now().after(pause);
-            cursor.with(|window| window.pause(position, self.number, until));
+            cursor.pause(position, self.number, until);
             return Ok(false);
         }
         let letter = self.letter(&event, position, attempt, failure)?;
-        let place = Place::of(&letter);
+        let (place, size) = (Place::of(&letter), letter.size());
         let (at, _) = cursor.journal.append(&Arc::new(letter)).await?;
         if let Some(desk) = self.desk.upgrade() {
-            desk.appended(place, at);
+            desk.appended(place, at, size);
         }
         self.done(position).await?;
         Ok(true)

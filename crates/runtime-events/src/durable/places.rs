@@ -25,13 +25,18 @@ impl Places {
         self.0.range(..=place).next_back().is_some_and(|(_, last)| *last >= place)
     }
 
-    /// Takes out the range that begins at `place`, and says where it ends.
-    pub(super) fn take_from(&mut self, place: u64) -> Option<u64> {
-        self.0.remove(&place)
-    }
-
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
         self.0.iter().map(|(first, last)| (*first, *last)).collect()
+    }
+
+    /// Takes out all that is before `place`.
+    pub(super) fn forget_before(&mut self, place: u64) {
+        let kept = self.0.split_off(&place);
+        let reaches = self.0.last_key_value().map(|(_, last)| *last).filter(|last| *last >= place);
+        self.0 = kept;
+        if let Some(last) = reaches {
+            self.0.insert(place, last);
+        }
     }
 }
 
@@ -57,6 +62,13 @@ mod tests {
             }
             for pair in places.ranges().windows(2) {
                 assert!(pair[0].1 + 1 < pair[1].0, "{pair:?}");
+            }
+            for from in 0..80 {
+                let mut rest = places.clone();
+                rest.forget_before(from);
+                for place in 0..80 {
+                    assert_eq!(rest.contains(place), place >= from && model.contains(&place), "{place}");
+                }
             }
         }
     }

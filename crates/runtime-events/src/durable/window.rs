@@ -1,4 +1,4 @@
-//! What a durable subscription has loaded and not done: which event may be worked on now. Pure.
+//! What of some sources is loaded and not done: which event may be worked on now. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,18 +9,17 @@ use runtime_traits::clock::UnixMillis;
 
 use super::places::Places;
 
-/// How many events are loaded at most and not done.
-const LOADED: usize = 1_024;
-
-/// What a durable subscription has loaded and not done.
+/// What of some sources is loaded and not done.
 ///
-/// Of each source only the earliest event may be worked on; sources do not wait for each other.
+/// Of each source only the earliest event may be worked on; sources do not wait for each other. What is loaded and of
+/// other sources counts as done.
 #[derive(Debug)]
 pub(super) struct Window {
+    /// The last place up to which all is done.
     done: u64,
-    /// What is done beyond it.
-    ahead: Places,
-    slots: BTreeMap<u64, Slot>,
+    /// What is done of that which is not loaded yet.
+    skip: Places,
+    undone: BTreeMap<u64, Undone>,
     /// The loaded events of each source, earliest first.
     sources: HashMap<Arc<str>, VecDeque<u64>>,
     ready: BTreeSet<u64>,
@@ -28,13 +27,12 @@ pub(super) struct Window {
     failed: BTreeMap<u64, u32>,
     /// The place that is loaded next.
     next: u64,
-    gaps: VecDeque<Gap>,
     /// Counts the changes that have to be saved.
     version: u64,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Undone {
     kept: Kept,
     taken_by: Option<u64>,
 }
@@ -50,33 +48,40 @@ pub(super) enum Take {
 impl Window {
     /// Goes on where the record says.
     pub(super) fn of(record: &CursorRecord) -> Self {
-        let mut ahead = Places::default();
-        record.ahead.iter().for_each(|(first, last)| ahead.insert(*first, *last));
+        let mut skip = Places::default();
+        record.ahead.iter().for_each(|(first, last)| skip.insert(*first, *last));
         Self {
             done: record.done,
-            ahead,
-            slots: BTreeMap::new(),
+            skip,
+            undone: BTreeMap::new(),
             sources: HashMap::new(),
             ready: BTreeSet::new(),
             pausing: BTreeSet::new(),
             failed: record.failed.iter().copied().collect(),
             next: record.done + 1,
-            gaps: VecDeque::new(),
             version: 0,
         }
     }
 
-    /// What is to be saved, and the number of the last change in it.
-    pub(super) fn record(&self, group: bool, retry: &Retry) -> (CursorRecord, u64) {
-        let record = CursorRecord {
+    /// What is to be saved. Its `ahead` is what lies between that which is loaded and not done.
+    pub(super) fn record(&self, group: bool, retry: &Retry) -> CursorRecord {
+        let (mut ahead, mut place) = (Vec::new(), self.done + 1);
+        for &undone in self.undone.keys().chain([&self.next]) {
+            if undone > place {
+                ahead.push((place, undone - 1));
+            }
+            place = undone + 1;
+        }
+        ahead.extend(self.skip.ranges());
+        CursorRecord {
             done: self.done,
-            ahead: self.ahead.ranges(),
+            ahead,
             failed: self.failed.iter().map(|(place, times)| (*place, *times)).collect(),
             ..blank(group, retry)
-        };
-        (record, self.version)
+        }
     }
 
+    /// The number of the last change.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
@@ -86,28 +91,32 @@ impl Window {
         Position(self.done)
     }
 
-    /// Which events are to be loaded: from where, and how many.
-    pub(super) fn wanted(&self) -> (Position, usize) {
-        (Position(self.next), LOADED.saturating_sub(self.slots.len()))
+    /// The place that is loaded next.
+    pub(super) fn next(&self) -> Position {
+        Position(self.next)
     }
 
-    /// Takes events in. Places before `first` are no longer there: what of them was not done is lost.
-    pub(super) fn load(&mut self, first: Position, events: Vec<Kept>) {
+    /// How many events are loaded and not done.
+    pub(super) fn loaded(&self) -> usize {
+        self.undone.len()
+    }
+
+    /// Takes events in that begin at [`next`](Self::next) or before: those of its `slot`. Places before `first` are no
+    /// longer there: what of them was not done is lost.
+    pub(super) fn load(&mut self, first: Position, events: &[(u8, Kept)], slot: u8) -> Option<Gap> {
+        let mut lost = None;
         if first.0 > self.next {
-            let gap = Gap { from: Position(self.next), to: Position(first.0 - 1) };
-            self.gaps.push_back(gap);
-            self.ahead.insert(gap.from.0, gap.to.0);
+            lost = Some(Gap { from: Position(self.next), to: Position(first.0 - 1) });
             self.next = first.0;
-            self.advance();
             self.version += 1;
         }
-        for kept in events {
+        for (of, kept) in events {
             let place = kept.position.0;
             if place < self.next {
                 continue;
             }
             self.next = place + 1;
-            if self.ahead.contains(place) || place <= self.done {
+            if *of != slot || self.skip.contains(place) {
                 continue;
             }
             let source = self.sources.entry(Arc::clone(&kept.event.source)).or_default();
@@ -115,15 +124,15 @@ impl Window {
             if source.len() == 1 {
                 self.ready.insert(place);
             }
-            self.slots.insert(place, Slot { kept, taken_by: None });
+            self.undone.insert(place, Undone { kept: kept.clone(), taken_by: None });
         }
+        self.skip.forget_before(self.next);
+        self.advance();
+        lost
     }
 
     /// Gives `member` what may be worked on.
     pub(super) fn take(&mut self, member: u64, now: UnixMillis) -> Take {
-        if let Some(gap) = self.gaps.pop_front() {
-            return Take::Delivery(Delivery::Gap(gap));
-        }
         while let Some(&(until, place)) = self.pausing.first() {
             if until > now {
                 break;
@@ -135,9 +144,9 @@ impl Window {
             return Take::Nothing(self.pausing.first().map(|(until, _)| *until));
         };
         let attempt = self.failures(Position(place)) + 1;
-        let slot = self.slots.get_mut(&place).expect("what is ready is loaded");
-        slot.taken_by = Some(member);
-        let event = Arc::clone(&slot.kept.event);
+        let undone = self.undone.get_mut(&place).expect("what is ready is loaded");
+        undone.taken_by = Some(member);
+        let event = Arc::clone(&undone.kept.event);
         Take::Delivery(Delivery::Event { position: Position(place), attempt, event })
     }
 
@@ -148,16 +157,24 @@ impl Window {
 
     /// The event that `member` works on there.
     pub(super) fn taken(&self, position: Position, member: u64) -> Option<&Kept> {
-        self.slots.get(&position.0).filter(|slot| slot.taken_by == Some(member)).map(|slot| &slot.kept)
+        self.undone
+            .get(&position.0)
+            .filter(|undone| undone.taken_by == Some(member))
+            .map(|undone| &undone.kept)
     }
 
-    /// The event that `member` works on is done. Nothing happens if it works on none there.
-    pub(super) fn settle(&mut self, position: Position, member: u64) {
+    /// All that is worked on: by whom, and where.
+    pub(super) fn all_taken(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.undone.iter().filter_map(|(place, undone)| Some((undone.taken_by?, *place)))
+    }
+
+    /// The event that `member` works on is done. Whether it works on one there.
+    pub(super) fn settle(&mut self, position: Position, member: u64) -> bool {
         if self.taken(position, member).is_none() {
-            return;
+            return false;
         }
-        let slot = self.slots.remove(&position.0).expect("it was taken");
-        let source = &slot.kept.event.source;
+        let undone = self.undone.remove(&position.0).expect("it was taken");
+        let source = &undone.kept.event.source;
         if let Some(queue) = self.sources.get_mut(source) {
             queue.pop_front();
             match queue.front() {
@@ -170,15 +187,16 @@ impl Window {
             }
         }
         self.failed.remove(&position.0);
-        self.ahead.insert(position.0, position.0);
         self.advance();
         self.version += 1;
+        true
     }
 
     /// The event that `member` works on failed, and pauses.
     pub(super) fn pause(&mut self, position: Position, member: u64, until: UnixMillis) {
-        if let Some(slot) = self.slots.get_mut(&position.0).filter(|slot| slot.taken_by == Some(member)) {
-            slot.taken_by = None;
+        let undone = self.undone.get_mut(&position.0).filter(|undone| undone.taken_by == Some(member));
+        if let Some(undone) = undone {
+            undone.taken_by = None;
             *self.failed.entry(position.0).or_default() += 1;
             self.pausing.insert((until, position.0));
             self.version += 1;
@@ -187,18 +205,17 @@ impl Window {
 
     /// A member has gone: what it has not settled may be worked on again.
     pub(super) fn leave(&mut self, member: u64) {
-        for (place, slot) in &mut self.slots {
-            if slot.taken_by == Some(member) {
-                slot.taken_by = None;
+        for (place, undone) in &mut self.undone {
+            if undone.taken_by == Some(member) {
+                undone.taken_by = None;
                 self.ready.insert(*place);
             }
         }
     }
 
     fn advance(&mut self) {
-        while let Some(last) = self.ahead.take_from(self.done + 1) {
-            self.done = last;
-        }
+        let undone = self.undone.first_key_value().map_or(self.next, |(place, _)| *place);
+        self.done = self.done.max(undone - 1);
         self.failed = self.failed.split_off(&(self.done + 1));
     }
 }

@@ -21,6 +21,7 @@ use super::link::{Link, text};
 use crate::core::{Core, REPLIES};
 use crate::journal::Place;
 use crate::live::Reader;
+use crate::watch::Watches;
 
 /// How long the server is asked to wait for what is new.
 const BLOCK: Duration = Duration::from_millis(500);
@@ -35,6 +36,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 pub(super) struct Hub {
     link: Arc<Link>,
     core: Arc<Core>,
+    /// Who wants to know of what grows in many topics.
+    watches: Watches,
     /// The topics that somebody reads, with the last place that was seen.
     topics: Mutex<HashMap<Place, watch::Sender<u64>>>,
     /// The number of the connection that waits, to interrupt it; -1 when there is none.
@@ -47,7 +50,7 @@ pub(super) struct RedisListener(Reader);
 
 impl Hub {
     pub(super) fn new(link: Arc<Link>, core: Arc<Core>) -> Self {
-        Self { link, core, topics: Mutex::default(), waits: AtomicI64::new(-1) }
+        Self { link, core, watches: Watches::default(), topics: Mutex::default(), waits: AtomicI64::new(-1) }
     }
 
     /// Subscribes to what is published from now on, here and elsewhere.
@@ -82,8 +85,30 @@ impl Hub {
         let _ = seen.wait_for(|seen| *seen > last).await;
     }
 
+    pub(super) fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Reads topics that are watched from behind these places on, if nobody does so yet.
+    pub(super) async fn follow(&self, stands: impl Iterator<Item = (&Place, u64)>) {
+        let mut new = false;
+        for (place, last) in stands.filter(|(place, _)| self.is_watched(place)) {
+            let mut topics = self.lock();
+            new |= !topics.contains_key(place);
+            topics.entry(place.clone()).or_insert_with(|| watch::Sender::new(last));
+        }
+        if new {
+            self.interrupt().await;
+        }
+    }
+
+    /// Whether somebody wants to know when a topic grows, and it is kept.
+    fn is_watched(&self, place: &Place) -> bool {
+        self.watches.want(place) && self.core.retention(&place.topic).is_ok()
+    }
+
     /// The topics of a tenant that match.
-    async fn places(&self, tenant: &Tenant, pattern: &Pattern) -> Result<Vec<Place>, BusError> {
+    pub(super) async fn places(&self, tenant: &Tenant, pattern: &Pattern) -> Result<Vec<Place>, BusError> {
         if let Some(topic) = pattern.as_topic() {
             return Ok(vec![Place::new(tenant, &topic)]);
         }
@@ -183,7 +208,9 @@ impl Hub {
     fn wanted(&self) -> Vec<(Place, u64)> {
         let mut topics = self.lock();
         topics.retain(|place, seen| {
-            seen.receiver_count() > 0 || self.core.readers_of(&place.tenant, &place.topic) > 0
+            seen.receiver_count() > 0
+                || self.core.readers_of(&place.tenant, &place.topic) > 0
+                || self.is_watched(place)
         });
         topics.iter().map(|(place, seen)| (place.clone(), *seen.borrow())).collect()
     }
@@ -200,7 +227,7 @@ impl Hub {
             // Answers have their readers before they have events.
             let place = place.filter(|place| place.topic.segments().next() != Some(REPLIES));
             if let Some(place) = place
-                && self.core.readers_of(&place.tenant, &place.topic) > 0
+                && (self.core.readers_of(&place.tenant, &place.topic) > 0 || self.is_watched(&place))
             {
                 self.watch(&place, 0);
             }
@@ -231,6 +258,7 @@ impl Hub {
         if let Some(watched) = self.lock().get(place) {
             watched.send_replace(seen);
         }
+        self.watches.tell(place);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Place, watch::Sender<u64>>> {

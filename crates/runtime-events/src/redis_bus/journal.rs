@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::Value;
 use runtime_codec::{CursorRecord, decode, decode_event, encode, encode_event};
-use runtime_traits::bus::{BusError, Event, Kept, Page, Position};
+use runtime_traits::bus::{BusError, Event, Kept, Page, Pattern, Position, Topic};
 use runtime_traits::clock::Entropy;
+use runtime_traits::{Name, Tenant};
 use tokio::time::{sleep, timeout};
 
 use super::hub::Hub;
@@ -16,8 +17,9 @@ use super::keys;
 use super::link::{Link, text};
 use super::scripts::Script;
 use crate::core::{Core, REPLIES};
-use crate::journal::{Claim, CursorName, Journal, Place};
-use crate::store_journal::{damaged, taken};
+use crate::journal::{Claim, CursorName, Journal, Place, Sharing};
+use crate::store_journal::damaged;
+use crate::watch::Watch;
 
 /// How many ids of a topic's last events are kept, so that each is appended once.
 const IDS: &str = "1024";
@@ -31,11 +33,11 @@ const REMEMBERED: usize = 16_384;
 /// Topics as streams, and cursors as hashes with a lease.
 #[derive(Debug)]
 pub(super) struct RedisJournal {
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     hub: Arc<Hub>,
     core: Arc<Core>,
     announced: Mutex<HashSet<Place>>,
-    lease: Duration,
+    pub(super) lease: Duration,
 }
 
 impl RedisJournal {
@@ -62,7 +64,8 @@ impl RedisJournal {
         Ok(())
     }
 
-    fn new_token(&self) -> String {
+    /// A name for this process, which no other has.
+    pub(super) fn token(&self) -> String {
         let mut bytes = [0; 16];
         let entropy: &dyn Entropy = &*self.core.settings.entropy;
         entropy.fill(&mut bytes);
@@ -122,8 +125,8 @@ impl Journal for RedisJournal {
     }
 
     async fn claim(&self, name: &CursorName) -> Result<(Claim, Option<CursorRecord>), BusError> {
-        let token = self.new_token();
-        let (lease, cursor) = (keys::lease(&name.place, &name.name), keys::cursor(&name.place, &name.name));
+        let token = self.token();
+        let (lease, cursor) = (keys::lease(name), keys::cursor(name));
         let ms = self.lease.as_millis().to_string();
         let claiming = async {
             loop {
@@ -132,7 +135,7 @@ impl Journal for RedisJournal {
                     self.link.script(Script::Claim, &[&lease, &cursor], &args).await?;
                 match (won, answer) {
                     (1, Value::BulkString(record)) => {
-                        let record = decode(&record).map_err(|error| damaged(&name.place, &error))?;
+                        let record = decode(&record).map_err(|error| name.damaged(&error))?;
                         return Ok((Claim::Token(token.clone()), Some(record)));
                     }
                     (1, _) => return Ok((Claim::Token(token.clone()), None)),
@@ -140,13 +143,12 @@ impl Journal for RedisJournal {
                         let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
                         sleep(left.clamp(Duration::from_millis(20), Duration::from_millis(500))).await;
                     }
-                    _ => return Err(strange(&name.place)),
+                    _ => return Err(strange_subscription(name)),
                 }
             }
         };
         // Who died a moment ago has it no longer than this.
-        let busy = || BusError::Busy { name: name.name.to_string(), topic: name.place.topic.clone() };
-        timeout(self.lease + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(busy()))
+        timeout(self.lease + Duration::from_secs(1), claiming).await.unwrap_or_else(|_| Err(name.busy()))
     }
 
     async fn save(
@@ -155,28 +157,31 @@ impl Journal for RedisJournal {
         claim: &mut Claim,
         record: &CursorRecord,
     ) -> Result<(), BusError> {
-        let Claim::Token(token) = claim else { return Err(taken(name)) };
-        let place = &name.place;
-        let keys = [keys::lease(place, &name.name), keys::cursor(place, &name.name), keys::names(place)];
+        let Claim::Token(token) = claim else { return Err(name.taken()) };
+        let keys = [keys::lease(name), keys::cursor(name), keys::siblings(name)];
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let (ms, done, bytes) = (self.lease.as_millis().to_string(), record.done.to_string(), encode(record));
         let args: [&[u8]; 5] =
             [token.as_bytes(), ms.as_bytes(), &bytes, done.as_bytes(), name.name.as_str().as_bytes()];
         match self.link.script::<u8>(Script::Save, &keys, &args).await? {
             1 => Ok(()),
-            _ => Err(taken(name)),
+            _ => Err(name.taken()),
         }
     }
 
     async fn release(&self, name: &CursorName, claim: Claim) {
         let Claim::Token(token) = claim else { return };
-        let lease = keys::lease(&name.place, &name.name);
+        let lease = keys::lease(name);
         // Where it cannot be given back it runs out.
         let _ = self.link.script::<u8>(Script::Release, &[&lease], &[token.as_bytes()]).await;
     }
 
     fn lease(&self) -> Option<Duration> {
         Some(self.lease)
+    }
+
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(self)
     }
 
     async fn grown(&self, place: &Place, page: &Page) {
@@ -187,6 +192,32 @@ impl Journal for RedisJournal {
         let (names, prefix) = (keys::names(place), keys::prefix(place));
         let slowest: String = self.link.script(Script::Slowest, &[&names], &[prefix.as_bytes()]).await?;
         Ok(slowest.parse().ok().map(Position))
+    }
+
+    async fn topics(&self, tenant: &Tenant, pattern: &Pattern) -> Result<Vec<Topic>, BusError> {
+        Ok(self.hub.places(tenant, pattern).await?.into_iter().map(|place| place.topic).collect())
+    }
+
+    fn watch(&self, tenant: &Tenant, pattern: &Pattern) -> Arc<Watch> {
+        self.hub.watches().watch(tenant, pattern)
+    }
+
+    async fn behind(&self, tenant: &Tenant, name: &Name, topics: &[Topic]) -> Result<Vec<Topic>, BusError> {
+        let cursor = |topic: &Topic| CursorName {
+            tenant: tenant.clone(),
+            topics: topic.clone().into(),
+            name: name.clone(),
+        };
+        let places: Vec<Place> = topics.iter().map(|topic| Place::new(tenant, topic)).collect();
+        let turns: Vec<_> = places
+            .iter()
+            .map(|place| vec![keys::stream(place), keys::cursor(&cursor(&place.topic))])
+            .collect();
+        let stands: Vec<(u64, u64)> = self.link.each(Script::Stand, &turns).await?;
+        // What comes behind these places is told.
+        self.hub.follow(places.iter().zip(stands.iter().map(|(last, _)| *last))).await;
+        let behind = topics.iter().zip(&stands).filter(|(_, (last, done))| last > done);
+        Ok(behind.map(|(topic, _)| topic.clone()).collect())
     }
 }
 
@@ -211,6 +242,12 @@ pub(super) fn entries(value: &Value) -> Option<Vec<(Position, &[u8])>> {
 
 fn position(id: &str) -> Option<Position> {
     id.strip_prefix("0-")?.parse().ok().map(Position)
+}
+
+pub(super) fn strange_subscription(name: &CursorName) -> BusError {
+    BusError::Damaged {
+        what: format!("subscription `{}` to `{}`: Redis answers what is none", name.name, name.topics),
+    }
 }
 
 pub(super) fn strange(place: &Place) -> BusError {

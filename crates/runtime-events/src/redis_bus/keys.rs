@@ -1,8 +1,6 @@
 //! Where things are in Redis. What is about one topic has one hash tag.
 
-use runtime_traits::Name;
-
-use crate::journal::Place;
+use crate::journal::{CursorName, Place};
 
 /// All topics that were ever written to: a set of `TENANT/TOPIC`.
 pub(super) const TOPICS: &str = "ae:topics";
@@ -40,19 +38,33 @@ pub(super) fn names(place: &Place) -> String {
     of(place, "subs")
 }
 
-/// How far a durable subscription has come.
-pub(super) fn cursor(place: &Place, name: &Name) -> String {
-    of(place, &format!("sub:{name}"))
+/// How far a durable subscription has come; of a group, each slot.
+pub(super) fn cursor(name: &CursorName) -> String {
+    of_subscription(name, "sub")
 }
 
 /// Who works a durable subscription now.
-pub(super) fn lease(place: &Place, name: &Name) -> String {
-    of(place, &format!("lease:{name}"))
+pub(super) fn lease(name: &CursorName) -> String {
+    of_subscription(name, "lease")
+}
+
+/// Which processes work a group now, and who has which slot.
+pub(super) fn share(name: &CursorName) -> String {
+    of_subscription(name, "share")
+}
+
+/// The names of the durable subscriptions to the same topic or pattern.
+pub(super) fn siblings(name: &CursorName) -> String {
+    format!("ae:{{{}/{}}}:subs", name.tenant, name.topics)
 }
 
 /// What comes before the names of subscriptions in the keys of cursors and leases.
 pub(super) fn prefix(place: &Place) -> String {
     of(place, "")
+}
+
+fn of_subscription(CursorName { tenant, topics, name }: &CursorName, what: &str) -> String {
+    format!("ae:{{{tenant}/{topics}}}:{what}:{name}")
 }
 
 fn of(place: &Place, what: &str) -> String {

@@ -23,6 +23,8 @@ const REWRITE: Duration = Duration::from_secs(60);
 const REPLY: Duration = Duration::from_secs(5);
 /// How long a command is tried on new connections.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many scripts are sent together.
+const TOGETHER: usize = 256;
 /// The pauses between tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
@@ -96,6 +98,27 @@ impl Link {
             pipeline
         };
         self.run(ask).await
+    }
+
+    /// Runs a script many times, one after the other: with the keys of each turn.
+    pub(super) async fn each<T: FromRedisValue>(
+        &self,
+        script: Script,
+        turns: &[Vec<String>],
+    ) -> Result<Vec<T>, BusError> {
+        let mut answers = Vec::with_capacity(turns.len());
+        for turns in turns.chunks(TOGETHER) {
+            let ask = |open: &Open| {
+                let mut pipeline = Pipeline::with_capacity(turns.len());
+                for keys in turns {
+                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                    pipeline.add_command(open.script(script, &keys, &[]));
+                }
+                pipeline
+            };
+            answers.extend(self.run::<Vec<T>>(ask).await?);
+        }
+        Ok(answers)
     }
 
     /// Runs a command.

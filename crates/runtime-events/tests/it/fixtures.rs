@@ -32,6 +32,8 @@ pub(crate) struct InRedis {
     databases: AtomicU32,
     /// The present bus's way to the server.
     pub(crate) way: Mutex<Option<CutProxy>>,
+    /// That of the bus beside it.
+    beside: Mutex<Option<CutProxy>>,
 }
 
 fn builder(settings: BusSettings) -> EventBusBuilder {
@@ -64,14 +66,14 @@ impl BusFixture for OverMaps {
 impl InRedis {
     pub(crate) fn when(dies: Dies) -> Self {
         let server = RedisServer::start();
-        Self { dies, server, databases: AtomicU32::new(0), way: Mutex::default() }
+        Self { dies, server, databases: AtomicU32::new(0), way: Mutex::default(), beside: Mutex::default() }
     }
 
-    async fn connect(&self, settings: BusSettings) -> Arc<dyn Bus> {
+    async fn connect(&self, settings: BusSettings, kept: &Mutex<Option<CutProxy>>) -> Arc<dyn Bus> {
         let way = CutProxy::before(&self.server.socket());
         let database = self.databases.load(Ordering::Relaxed);
         let uri = format!("redis+unix://{}?db={database}", way.socket().display());
-        *self.way.lock().unwrap() = Some(way);
+        *kept.lock().unwrap() = Some(way);
         let bus = builder(settings).lease(Duration::from_millis(300)).redis(&uri).await;
         Arc::new(bus.unwrap())
     }
@@ -81,7 +83,7 @@ impl InRedis {
 impl BusFixture for InRedis {
     async fn open(&self, settings: BusSettings) -> Arc<dyn Bus> {
         self.databases.fetch_add(1, Ordering::Relaxed);
-        self.connect(settings).await
+        self.connect(settings, &self.way).await
     }
 
     async fn crash(&self, bus: Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus> {
@@ -91,6 +93,15 @@ impl BusFixture for InRedis {
         *self.way.lock().unwrap() = None;
         drop(bus);
         self.server.revive();
-        self.connect(settings).await
+        self.connect(settings, &self.way).await
+    }
+
+    async fn beside(&self, _: &Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus> {
+        self.connect(settings, &self.beside).await
+    }
+
+    async fn kill_beside(&self, bus: Arc<dyn Bus>) {
+        *self.beside.lock().unwrap() = None;
+        drop(bus);
     }
 }

@@ -6,6 +6,7 @@ mod catalogue;
 mod fixtures;
 mod handlers;
 mod model;
+mod patterns;
 mod redis_faults;
 mod soak;
 mod store_faults;

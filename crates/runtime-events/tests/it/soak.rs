@@ -1,10 +1,11 @@
 //! Many events under faults: processes that handle them are killed, the server is killed, connections are cut.
 //!
-//! 10,000 events in every run of the tests; as many as `AGENT_RUNTIME_SOAK` says by hand.
+//! 4,000 events in every run of the tests; as many as `AGENT_RUNTIME_SOAK` says by hand. Two processes share the work of
+//! a group over all topics of a pattern, of which one comes to be later.
 
 use std::collections::HashMap;
 use std::env;
-use std::io::{BufRead, BufReader, Write, stdout};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe, stdout};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,16 +18,19 @@ use runtime_events::{Delivery, EventBus, EventBusBuilder, Failure, Retention, Re
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::Chance;
 use runtime_testkit::peers::{CutProxy, RedisServer};
+use tokio::sync::Semaphore;
 
 /// Where the child process finds its server.
 const URI: &str = "AGENT_RUNTIME_SOAK_URI";
-const EVENTS: u64 = 10_000;
+const EVENTS: u64 = 4_000;
 const SOURCES: u64 = 16;
-/// How often a process that handles events is killed, by how many it handles.
-const KILL_EVERY: u64 = 1_500;
+/// Each source publishes to one of them.
+const TOPICS: u64 = 4;
+/// How often a process that handles events is killed, by how many are handled.
+const KILL_EVERY: u64 = 600;
 
 fn builder() -> EventBusBuilder {
-    EventBus::builder().keep("kept/*", Retention::default()).unwrap().lease(Duration::from_millis(500))
+    EventBus::builder().keep("kept/**", Retention::default()).unwrap().lease(Duration::from_millis(500))
 }
 
 /// The process that is killed: handles events for ever, and says each on its output before it is done.
@@ -38,47 +42,58 @@ fn handles_in_a_process_of_its_own() {
         let retry =
             Retry { attempts: 10, first: Duration::from_millis(1), longest: Duration::from_millis(4) };
         loop {
-            let opened = bus.durable("kept/soak", "handler").unwrap().group().retry(retry).open().await;
+            let opened =
+                bus.durable("kept/soak/*", "handler").unwrap().group().retry(retry).open_pattern().await;
             let Ok(reader) = opened else { continue };
             let mut crashes = 0_u64;
-            while let Ok(delivery) = reader.next().await {
+            while let Ok((topic, delivery)) = reader.next().await {
                 let Delivery::Event { position, attempt, event } = delivery else {
-                    println!("\ngap");
+                    say("\ngap\n");
                     continue;
                 };
                 crashes += 1;
                 // A handler that crashes now and then, before it has done anything.
                 if attempt == 1 && crashes.is_multiple_of(97) {
-                    let _ = reader.failed(position, &Failure::says("crashed")).await;
+                    let _ = reader.failed(&topic, position, &Failure::says("crashed")).await;
                     continue;
                 }
-                let line = format!("\nhandled {} {} .\n", event.source, event.json::<u64>().unwrap());
-                stdout().write_all(line.as_bytes()).unwrap();
-                let _ = reader.done(position).await;
+                let number: u64 = event.json().unwrap();
+                say(&format!("\nhandled {} {number} {} .\n", event.source, std::process::id()));
+                let _ = reader.done(&topic, position).await;
             }
         }
     });
 }
 
-/// Starts the process, whose lines go to `lines`.
-fn start(uri: &str) -> (Child, Receiver<String>) {
-    let mut child = Command::new(env::current_exe().unwrap())
+/// In one piece, as a pipe takes what is short.
+fn say(line: &str) {
+    let mut out = stdout().lock();
+    out.write_all(line.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// Starts the process, whose lines go into the pipe of all.
+fn start(uri: &str, said: &PipeWriter) -> Child {
+    Command::new(env::current_exe().unwrap())
         .args(["--exact", "soak::handles_in_a_process_of_its_own", "--nocapture"])
         .env(URI, uri)
-        .stdout(Stdio::piped())
+        .stdout(said.try_clone().unwrap())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
+        .unwrap()
+}
+
+/// The lines of all processes, in the order in which they were said.
+fn lines(said: PipeReader) -> Receiver<String> {
     let (send, lines) = sync_channel(1_024);
     thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
             if send.send(line).is_err() {
                 break;
             }
         }
     });
-    (child, lines)
+    lines
 }
 
 /// What was handled.
@@ -87,6 +102,8 @@ struct Tally {
     last: HashMap<String, u64>,
     handled: u64,
     again: u64,
+    /// How many were handled by each process.
+    by: HashMap<String, u64>,
 }
 
 impl Tally {
@@ -94,7 +111,7 @@ impl Tally {
         assert_ne!(line, "gap", "a durable subscription has no gap");
         let words: Vec<_> = line.split(' ').collect();
         // A line of somebody else, or half a one.
-        let ["handled", source, number, "."] = words[..] else { return };
+        let ["handled", source, number, process, "."] = words[..] else { return };
         let number: u64 = number.parse().unwrap();
         let last = self.last.entry(source.to_owned()).or_insert(0);
         if number <= *last {
@@ -103,6 +120,7 @@ impl Tally {
             assert_eq!(number, *last + 1, "an event of `{source}` is missing or out of order");
             *last = number;
             self.handled += 1;
+            *self.by.entry(process.to_owned()).or_insert(0) += 1;
         }
     }
 }
@@ -114,21 +132,22 @@ fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
     let server = Arc::new(RedisServer::start());
     let way = CutProxy::before(&server.socket());
     let uri = format!("redis+unix://{}", way.socket().display());
-    let published = Arc::new(AtomicU64::new(0));
 
     let publisher = {
-        let (server, published) = (Arc::clone(&server), Arc::clone(&published));
-        thread::spawn(move || block_on(publish(&server, events, &published)))
+        let server = Arc::clone(&server);
+        thread::spawn(move || block_on(publish(&server, events)))
     };
 
     let mut chance = Chance::new(1);
     let mut tally = Tally::default();
     let (mut kills, mut cuts) = (0, 0);
-    let (mut child, mut lines) = start(&uri);
+    let (said, say) = pipe().unwrap();
+    let said = lines(said);
+    let mut children = [start(&uri, &say), start(&uri, &say)];
     let mut until_harm = KILL_EVERY;
     while tally.handled < events {
-        tally.take(&lines.recv_timeout(Duration::from_secs(60)).expect("events are handled"));
-        until_harm -= 1;
+        tally.take(&said.recv_timeout(Duration::from_secs(60)).expect("events are handled"));
+        until_harm = until_harm.saturating_sub(1);
         if until_harm > 0 || tally.handled == events {
             continue;
         }
@@ -138,33 +157,43 @@ fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
             cuts += 1;
             continue;
         }
+        let child = &mut children[chance.below(2) as usize];
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        // What it said before it died counts; its last line may be half a one.
-        lines.iter().for_each(|line| tally.take(&line));
-        (child, lines) = start(&uri);
+        *child = start(&uri, &say);
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     publisher.join().unwrap();
-    let again = tally.again;
+    let (again, processes) = (tally.again, tally.by.len());
 
-    println!("{events} events, {kills} kills of the process, {cuts} cuts; {again} came again, 0 are missing");
+    println!(
+        "{events} events, {kills} kills of {processes} processes, {cuts} cuts; {again} came again, 0 are missing"
+    );
     assert!(kills > 0, "nobody was killed");
+    assert!(processes > 2, "the work was not shared: {:?}", tally.by);
     // A kill leaves at most what was in the hands of one process.
     assert!(again <= (kills + cuts + 4) * 1_024, "{again} came again");
 }
 
-/// Publishes all, each source in its order, while the server is killed now and then.
-async fn publish(server: &RedisServer, events: u64, published: &AtomicU64) {
+/// Publishes all, each source in its order, while the server is killed now and then. The last topic comes to be when a
+/// quarter is published.
+async fn publish(server: &RedisServer, events: u64) {
     let bus = builder().connect(&server.uri(0)).await.unwrap();
     let each = events / SOURCES;
+    let (published, late) = (AtomicU64::new(0), Semaphore::new(0));
     let sources = (0..SOURCES).map(|source| {
-        let bus = &bus;
+        let (bus, published, late) = (&bus, &published, &late);
         async move {
+            let topic = format!("kept/soak/{}", source % TOPICS);
+            if source % TOPICS == TOPICS - 1 {
+                late.acquire().await.unwrap().forget();
+            }
             for number in 1..=each {
-                let event = runtime_events::Event::new("kept/soak", &number).unwrap();
+                let event = runtime_events::Event::new(topic.as_str(), &number).unwrap();
                 let mut event = event.from(&format!("source-{source}"));
                 let mut id = [0; 16];
                 id[..8].copy_from_slice(&source.to_be_bytes());
@@ -174,7 +203,11 @@ async fn publish(server: &RedisServer, events: u64, published: &AtomicU64) {
                 while let Err(error) = bus.publish(Arc::clone(&event)).await {
                     assert!(error.is_transient(), "{error}");
                 }
-                if published.fetch_add(1, Ordering::Relaxed) % (KILL_EVERY * 3) == KILL_EVERY {
+                let count = published.fetch_add(1, Ordering::Relaxed) + 1;
+                if count == events / 4 {
+                    late.add_permits(SOURCES as usize);
+                }
+                if count % (KILL_EVERY * 3) == KILL_EVERY {
                     server.kill();
                     server.revive();
                 }

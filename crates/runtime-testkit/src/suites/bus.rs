@@ -7,9 +7,12 @@ mod cursors;
 mod failing;
 mod kept;
 mod live;
+mod patterns;
+mod processes;
 mod refusing;
 mod scene;
 mod sharing;
+mod trimming;
 mod wrong;
 
 use std::sync::Arc;
@@ -20,12 +23,15 @@ use futures_util::future::BoxFuture;
 use runtime_traits::bus::{Bus, EventLimits, Rights, TopicRule};
 use runtime_traits::clock::Clock;
 
-pub use cursors::{begins_where_told, delivered_until_settled, one_name_one_cursor, trimmed_by_its_rule};
+pub use cursors::{begins_where_told, delivered_until_settled, one_name_one_cursor};
 pub use failing::{failed_then_dead, ordered_by_source};
 pub use kept::{kept_when_ok, numbered_without_gap, once_by_id, replayed};
 pub use live::{disconnect_is_told, gap_is_exact, heard_in_order, nothing_else, slow_slows_nobody};
+pub use patterns::{joined_by_a_pattern, settled_in_its_topic};
+pub use processes::shared_between_processes;
 pub use refusing::refused_leaves_nothing;
 pub use sharing::shared_by_a_group;
+pub use trimming::{trimmed_by_bytes, trimmed_by_its_rule};
 pub use wrong::{Flaw, WrongBuses};
 
 /// How a bus of the suite is to be set.
@@ -49,6 +55,14 @@ pub trait BusFixture: Send + Sync {
 
     /// Ends the bus as a kill of its process does, and opens one over what is left, with the same settings.
     async fn crash(&self, bus: Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus>;
+
+    /// A bus over the same place, as another process has it. Where a place belongs to one process it is the same bus.
+    async fn beside(&self, bus: &Arc<dyn Bus>, _: BusSettings) -> Arc<dyn Bus> {
+        Arc::clone(bus)
+    }
+
+    /// Ends what [`beside`](Self::beside) gave last, as a kill of its process does.
+    async fn kill_beside(&self, _: Arc<dyn Bus>) {}
 
     /// How long a case waits for what has to come.
     fn patience(&self) -> Duration {
@@ -89,6 +103,10 @@ macro_rules! for_each_bus_case {
             shared_by_a_group "shared-by-a-group",
             one_name_one_cursor "one-name-one-cursor",
             trimmed_by_its_rule "trimmed-by-its-rule",
+            trimmed_by_bytes "trimmed-by-bytes",
+            joined_by_a_pattern "joined-by-a-pattern",
+            settled_in_its_topic "settled-in-its-topic",
+            shared_between_processes "shared-between-processes",
         }
     };
 }

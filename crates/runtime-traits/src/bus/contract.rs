@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 
 use super::{
-    BusError, Delivery, Durable, Event, Failure, Live, Page, Pattern, Position, Published, Publishing, Topic,
-    Who,
+    BusError, Delivery, Durable, DurablePattern, Event, Failure, Live, Page, Pattern, Position, Published,
+    Publishing, Topic, Who,
 };
 use crate::clock::UnixMillis;
 use crate::name::Tenant;
@@ -39,6 +39,13 @@ use crate::name::Tenant;
 /// - `one-name-one-cursor`: a second reader that is no member of a group is refused, and so is another setting.
 /// - `trimmed-by-its-rule`: what is beyond retention goes, but nothing that an active durable subscription has not done
 ///   goes because of its number.
+/// - `trimmed-by-bytes`: so it is with what is beyond the bytes that are kept.
+/// - `joined-by-a-pattern`: a durable subscription to a pattern gets the events of all topics that match and are kept,
+///   and those of a topic that comes to be later from the first one.
+/// - `settled-in-its-topic`: it has a cursor in each topic: places, order, failures and dead letters are those of one
+///   topic, and it goes on there where it was.
+/// - `shared-between-processes`: the members of a group may be in several processes where a place is shared by several:
+///   each gets an event once, also when members come and go, and what a process that dies leaves behind is another one's.
 #[async_trait]
 pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Publishes an event. In a durable topic it is kept when this answers.
@@ -65,6 +72,17 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// [`BusError::NotDurable`], [`BusError::SettingsDiffer`], [`BusError::Busy`], [`BusError::BeforeRetention`],
     /// [`BusError::Forbidden`]; [`BusError::Unavailable`].
     async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError>;
+
+    /// Becomes the reader of a durable subscription to a pattern, or a member of its group. Makes its cursors if there
+    /// are none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`BusError::NotDurable`] when no topic that matches is kept.
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError>;
 
     /// At most `limit` events of a durable topic, those at `from` and later.
     ///
@@ -145,4 +163,27 @@ pub trait Deliveries: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`next`](Self::next): the event may then be delivered again.
     async fn failed(&self, position: Position, failure: &Failure) -> Result<bool, BusError>;
+}
+
+/// A reader of a durable subscription to a pattern: as [`Deliveries`], with the topic of each event. Dropping it leaves.
+#[async_trait]
+pub trait PatternDeliveries: fmt::Debug + Send + Sync {
+    /// Waits for the next event that may be worked on, in whatever topic. Topics take turns. A dropped future has taken
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Deliveries::next`].
+    async fn next(&self) -> Result<(Topic, Delivery), BusError>;
+
+    /// Says that the event of `topic` at `position` is done. Once this answers it is not delivered again.
+    ///
+    /// # Errors
+    /// As [`Deliveries::done`].
+    async fn done(&self, topic: &Topic, position: Position) -> Result<(), BusError>;
+
+    /// Says that the event of `topic` at `position` failed. Whether it became a dead letter.
+    ///
+    /// # Errors
+    /// As [`Deliveries::failed`].
+    async fn failed(&self, topic: &Topic, position: Position, failure: &Failure) -> Result<bool, BusError>;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Position, Topic};
+use super::{Pattern, Position, Topic};
 use crate::clock::UnixMillis;
 use crate::error::Cause;
 use crate::name::{Name, Tenant};
@@ -19,6 +19,25 @@ pub struct Durable {
     /// The cursor's name, unique in its topic.
     pub name: Name,
     /// Where a new cursor begins. One that is there already goes on where it is.
+    pub start: Start,
+    /// Whether several members may share the work.
+    pub group: bool,
+    /// What happens after a failure.
+    pub retry: Retry,
+}
+
+/// A durable subscription to all topics that match and are kept: a cursor of this name for each of them.
+///
+/// The dead letters of its own name are never among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurablePattern {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which topics.
+    pub pattern: Pattern,
+    /// The name of all its cursors, unique in each topic.
+    pub name: Name,
+    /// Where the cursors of a new subscription begin. In topics that come to be later they begin at the first event.
     pub start: Start,
     /// Whether several members may share the work.
     pub group: bool,
@@ -70,6 +89,32 @@ impl Durable {
             start: Start::default(),
             group: false,
             retry: Retry::default(),
+        }
+    }
+}
+
+impl DurablePattern {
+    /// The cursors `name` over all topics of the tenant `default` that match, for one member.
+    pub fn of(pattern: Pattern, name: Name) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            pattern,
+            name,
+            start: Start::default(),
+            group: false,
+            retry: Retry::default(),
+        }
+    }
+
+    /// Its cursor over one of its topics.
+    pub fn over(&self, topic: Topic) -> Durable {
+        Durable {
+            tenant: self.tenant.clone(),
+            topic,
+            name: self.name.clone(),
+            start: self.start,
+            group: self.group,
+            retry: self.retry,
         }
     }
 }

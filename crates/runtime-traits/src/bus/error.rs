@@ -67,8 +67,8 @@ pub enum BusError {
     /// The events of a topic are not kept.
     #[error("the events of `{topic}` are not kept: give the bus a rule that keeps them")]
     NotDurable {
-        /// The topic.
-        topic: Topic,
+        /// The topic or the pattern.
+        topic: Pattern,
     },
     /// A durable subscription of this name has other settings.
     #[error(
@@ -77,8 +77,8 @@ pub enum BusError {
     SettingsDiffer {
         /// Its name.
         name: String,
-        /// Its topic.
-        topic: Topic,
+        /// Its topic or its pattern.
+        topic: Pattern,
         /// Which setting.
         #[serde(deserialize_with = "setting")]
         what: Setting,
@@ -94,16 +94,16 @@ pub enum BusError {
     Busy {
         /// Its name.
         name: String,
-        /// Its topic.
-        topic: Topic,
+        /// Its topic or its pattern.
+        topic: Pattern,
     },
     /// Another process reads a durable subscription now. What is not settled is delivered there.
     #[error("another process has taken the durable subscription `{name}` to `{topic}`: subscribe again")]
     Taken {
         /// Its name.
         name: String,
-        /// Its topic.
-        topic: Topic,
+        /// Its topic or its pattern.
+        topic: Pattern,
     },
     /// A place is no longer kept.
     #[error("`{topic}` is kept from place {first} on, and not from {asked}: begin there")]

@@ -15,14 +15,16 @@ pub struct TopicRule {
     pub block: Option<Duration>,
 }
 
-/// How long the events of a topic are kept. What is in the log and older than `age` goes; what is beyond `events` goes
-/// too, but for what an active durable subscription has not done.
+/// How long the events of a topic are kept. What is in the log and older than `age` goes; what is beyond `events` or
+/// `bytes` goes too, but for what an active durable subscription has not done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// For so long; `None`: for ever.
     pub age: Option<Duration>,
     /// So many; `None`: all.
     pub events: Option<u64>,
+    /// So many bytes of them, counted like [`Event::size`]; `None`: all. The last event stays, whatever its size.
+    pub bytes: Option<u64>,
 }
 
 /// What a bus takes.

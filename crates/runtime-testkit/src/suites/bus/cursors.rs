@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use runtime_traits::bus::{BusError, Delivery, Durable, Position, Retry, Start};
+use runtime_traits::bus::{BusError, Durable, Position, Retry, Start};
 use runtime_traits::clock::Clock;
 
 use super::BusFixture;
-use super::scene::{AGE, SHORT, Scene, cursor, take, tenant, unexpected, within, work};
+use super::scene::{Scene, cursor, take, tenant, within, work};
 
 /// `delivered-until-settled`: what was not settled comes again after a crash, what was does not.
 pub async fn delivered_until_settled(fixture: &dyn BusFixture) {
@@ -79,46 +79,4 @@ pub async fn one_name_one_cursor(fixture: &dyn BusFixture) {
     let elsewhere = scene.open_cursor(&cursor("worker", "kept/other")).await;
     let again = scene.open_cursor(&durable).await;
     drop((elsewhere, again));
-}
-
-/// `trimmed-by-its-rule`: number waits for who is behind, age does not; and whoever lost something is told.
-pub async fn trimmed_by_its_rule(fixture: &dyn BusFixture) {
-    const ALL: u64 = 200;
-    let scene = Scene::open(fixture).await;
-    let reader = scene.open_cursor(&cursor("behind", "short/talk")).await;
-    for number in 1..=ALL {
-        scene.publish("short/talk", "ann", number).await;
-    }
-    for number in 1..=ALL {
-        assert_eq!(work(&*reader).await, number, "nothing goes that an active subscription has not done");
-    }
-    let mut number = ALL;
-    loop {
-        number += 1;
-        scene.publish("short/talk", "ann", number).await;
-        assert_eq!(work(&*reader).await, number);
-        if scene.kept("short/talk", ALL - SHORT).await.is_err() {
-            break;
-        }
-        assert!(number < 5_000, "what is beyond retention never goes");
-    }
-
-    let late = scene.open_cursor(&cursor("late", "aged/talk")).await;
-    for number in 1..=5 {
-        scene.publish("aged/talk", "ann", number).await;
-    }
-    assert_eq!(work(&*late).await, 1);
-    drop(late);
-    scene.clock.advance(AGE + Duration::from_secs(1));
-    let mut number = 5;
-    while scene.kept("aged/talk", 1).await.is_ok() {
-        number += 1;
-        scene.publish("aged/talk", "ann", number).await;
-        assert!(number < 5_000, "what is too old never goes");
-    }
-    let late = scene.open_cursor(&cursor("late", "aged/talk")).await;
-    let told = within(late.next()).await;
-    let Ok(Delivery::Gap(gap)) = told else { return unexpected(&told) };
-    assert_eq!((gap.from, gap.to), (Position(2), Position(5)), "exactly what was too old");
-    assert_eq!(work(&*late).await, 6);
 }

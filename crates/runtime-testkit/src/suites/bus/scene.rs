@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_traits::bus::{
-    Act, Bus, BusError, Deliveries, Delivery, Durable, Event, EventId, EventLimits, Listener, Live, Overflow,
-    Position, Published, Retention, Retry, Rights, Rule, Topic, TopicRule, Who,
+    Act, Bus, BusError, Deliveries, Delivery, Durable, DurablePattern, Event, EventId, EventLimits, Listener,
+    Live, Overflow, PatternDeliveries, Position, Published, Retention, Retry, Rights, Rule, Topic, TopicRule,
+    Who,
 };
 use runtime_traits::{Name, Tenant};
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ thread_local! {
 }
 /// How many events of the topics `short/…` are kept.
 pub(super) const SHORT: u64 = 10;
+/// How many bytes of the topics `heavy/…` are kept.
+pub(super) const HEAVY: u64 = 400;
 /// How long events of the topics `aged/…` are kept.
 pub(super) const AGE: Duration = Duration::from_secs(1_000);
 
@@ -65,6 +68,20 @@ impl<'a> Scene<'a> {
         within(self.bus.open(&tenant(), durable.clone())).await.expect("it may be opened")
     }
 
+    pub(super) async fn open_pattern(&self, durable: &DurablePattern) -> Box<dyn PatternDeliveries> {
+        within(self.bus.open_pattern(&tenant(), durable.clone())).await.expect("it may be opened")
+    }
+
+    /// A bus over the same place, as another process has it.
+    pub(super) async fn beside(&self) -> Arc<dyn Bus> {
+        self.fixture.beside(&self.bus, settings(&self.clock)).await
+    }
+
+    /// Ends that bus, as a kill of its process does.
+    pub(super) async fn kill_beside(&self, bus: Arc<dyn Bus>) {
+        self.fixture.kill_beside(bus).await;
+    }
+
     /// The numbers of all events that are kept from a place on.
     pub(super) async fn kept(&self, name: &str, from: u64) -> Result<Vec<u64>, BusError> {
         let page =
@@ -76,10 +93,12 @@ impl<'a> Scene<'a> {
 fn settings(clock: &Arc<ManualClock>) -> BusSettings {
     let pattern = |text: &str| text.parse().expect("a good pattern");
     let short = Retention { events: Some(SHORT), ..Retention::default() };
+    let heavy = Retention { bytes: Some(HEAVY), ..Retention::default() };
     let aged = Retention { age: Some(AGE), ..Retention::default() };
     let rules = vec![
         TopicRule::keep(pattern("kept/**"), Retention::default()),
         TopicRule::keep(pattern("short/**"), short),
+        TopicRule::keep(pattern("heavy/**"), heavy),
         TopicRule::keep(pattern("aged/**"), aged),
     ];
     let secret = Rule {
@@ -110,6 +129,13 @@ pub(super) fn topic(name: &str) -> Topic {
 pub(super) fn cursor(name: &str, topic_name: &str) -> Durable {
     let retry = Retry { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
     Durable { retry, ..Durable::of(topic(topic_name), Name::new(name).expect("a good name")) }
+}
+
+/// Cursors with short pauses.
+pub(super) fn cursors(name: &str, pattern: &str) -> DurablePattern {
+    let retry = cursor(name, "any").retry;
+    let (pattern, name) = (pattern.parse().expect("a good pattern"), Name::new(name).expect("a good name"));
+    DurablePattern { retry, ..DurablePattern::of(pattern, name) }
 }
 
 /// An event that says a number. Its id follows from what it is.
@@ -165,6 +191,23 @@ pub(super) async fn take(deliveries: &dyn Deliveries) -> (Position, u64, u32) {
 pub(super) async fn work(deliveries: &dyn Deliveries) -> u64 {
     let (position, number, _) = take(deliveries).await;
     within(deliveries.done(position)).await.expect("it is saved");
+    number
+}
+
+/// The topic, the place and the number that a durable reader of a pattern gets next, and how often it was delivered.
+pub(super) async fn take_any(deliveries: &dyn PatternDeliveries) -> (Topic, Position, u64, u32) {
+    let delivery = within(deliveries.next()).await;
+    let Ok((topic, Delivery::Event { position, attempt, event })) = &delivery else {
+        return unexpected(&delivery);
+    };
+    assert_eq!(*topic, event.topic, "it is told of which topic an event is");
+    (topic.clone(), *position, number(event), *attempt)
+}
+
+/// Takes the next event and says that it is done. Its number.
+pub(super) async fn work_any(deliveries: &dyn PatternDeliveries) -> u64 {
+    let (topic, position, number, _) = take_any(deliveries).await;
+    within(deliveries.done(&topic, position)).await.expect("it is saved");
     number
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_traits::bus::{
-    Bus, BusError, Deliveries, Delivery, Durable, Event, EventId, Failure, Listener, Live, Overflow, Page,
-    Position, Published, Start, Topic, Who,
+    Bus, BusError, Deliveries, Delivery, Durable, DurablePattern, Event, EventId, Failure, Listener, Live,
+    Overflow, Page, PatternDeliveries, Position, Published, Start, Topic, Who,
 };
 use runtime_traits::{Name, Tenant, UnixMillis};
 
@@ -53,11 +53,19 @@ pub enum Flaw {
     OpensForAll,
     /// Says that a gap of age is no gap.
     HidesAge,
+    /// Says that a gap of bytes is no gap.
+    HidesBytes,
+    /// Begins in a topic that comes to be later at the second event.
+    JoinsLate,
+    /// Takes what is done at a place for done in all topics.
+    SettlesEverywhere,
+    /// Gives every process of a group every event.
+    GivesToEachProcess,
 }
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 21] = [
         (Self::HearsLess, "heard-in-order"),
         (Self::HearsOthers, "nothing-else"),
         (Self::HidesGaps, "gap-is-exact"),
@@ -75,6 +83,10 @@ impl Flaw {
         (Self::GivesToAll, "shared-by-a-group"),
         (Self::OpensForAll, "one-name-one-cursor"),
         (Self::HidesAge, "trimmed-by-its-rule"),
+        (Self::HidesBytes, "trimmed-by-bytes"),
+        (Self::JoinsLate, "joined-by-a-pattern"),
+        (Self::SettlesEverywhere, "settled-in-its-topic"),
+        (Self::GivesToEachProcess, "shared-between-processes"),
     ];
 }
 
@@ -82,12 +94,19 @@ impl Flaw {
 pub struct WrongBuses<F> {
     right: F,
     flaw: Flaw,
+    /// The right bus of the one that was opened last.
+    last: Mutex<Option<Arc<dyn Bus>>>,
 }
 
 impl<F> WrongBuses<F> {
     /// Breaks the clause of `flaw`.
     pub fn new(right: F, flaw: Flaw) -> Self {
-        Self { right, flaw }
+        Self { right, flaw, last: Mutex::default() }
+    }
+
+    fn wrong(&self, right: Arc<dyn Bus>, has_crashed: bool) -> Arc<dyn Bus> {
+        *lock(&self.last) = Some(Arc::clone(&right));
+        Arc::new(WrongBus::new(right, self.flaw, has_crashed))
     }
 }
 
@@ -100,11 +119,22 @@ impl<F> std::fmt::Debug for WrongBuses<F> {
 #[async_trait]
 impl<F: BusFixture> BusFixture for WrongBuses<F> {
     async fn open(&self, settings: BusSettings) -> Arc<dyn Bus> {
-        Arc::new(WrongBus::new(self.right.open(settings).await, self.flaw, false))
+        self.wrong(self.right.open(settings).await, false)
     }
 
     async fn crash(&self, bus: Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus> {
-        Arc::new(WrongBus::new(self.right.crash(bus, settings).await, self.flaw, true))
+        lock(&self.last).take();
+        self.wrong(self.right.crash(bus, settings).await, true)
+    }
+
+    async fn beside(&self, bus: &Arc<dyn Bus>, settings: BusSettings) -> Arc<dyn Bus> {
+        let right = lock(&self.last).clone();
+        let right = self.right.beside(right.as_ref().unwrap_or(bus), settings).await;
+        Arc::new(WrongBus { is_beside: true, ..WrongBus::new(right, self.flaw, false) })
+    }
+
+    async fn kill_beside(&self, bus: Arc<dyn Bus>) {
+        self.right.kill_beside(bus).await;
     }
 
     /// Some flaws are seen by what does not come.
@@ -118,7 +148,11 @@ struct WrongBus {
     right: Arc<dyn Bus>,
     flaw: Flaw,
     has_crashed: bool,
+    /// It is that of another process.
+    is_beside: bool,
     published: AtomicU64,
+    /// The topics that were published to.
+    topics: Mutex<HashSet<Topic>>,
     /// Readers with small rings.
     small: Arc<AtomicUsize>,
     seen: Mutex<HashSet<(Topic, EventId)>>,
@@ -132,7 +166,9 @@ impl WrongBus {
             right,
             flaw,
             has_crashed,
+            is_beside: false,
             published: AtomicU64::new(0),
+            topics: Mutex::default(),
             small: Arc::default(),
             seen: Mutex::default(),
             opened: Mutex::default(),
@@ -152,6 +188,7 @@ impl WrongBus {
 impl Bus for WrongBus {
     async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
         let count = self.published.fetch_add(1, Ordering::SeqCst);
+        lock(&self.topics).insert(event.topic.clone());
         if self.flaw == Flaw::WaitsForReaders && count > 1_000 && self.small.load(Ordering::SeqCst) > 0 {
             std::future::pending::<()>().await;
         }
@@ -201,6 +238,7 @@ impl Bus for WrongBus {
         let before = self.opened_before(&durable);
         match self.flaw {
             Flaw::BeginsFirst => durable.start = Start::Earliest,
+            Flaw::GivesToEachProcess if self.is_beside => durable.name = renamed(&durable.name, 1),
             Flaw::GivesToAll if durable.group && before > 0 => durable.name = renamed(&durable.name, before),
             Flaw::OpensForAll if before > 0 && !durable.group => {
                 match self.right.open(who, durable.clone()).await {
@@ -210,6 +248,7 @@ impl Bus for WrongBus {
             }
             _ => {}
         }
+        let topic = durable.topic.clone();
         let right = self.right.open(who, durable).await?;
         if self.flaw == Flaw::SkipsUnsettled && self.has_crashed && before == 0 {
             // What was under way is taken for done; what is new comes.
@@ -217,7 +256,25 @@ impl Bus for WrongBus {
                 right.done(position).await?;
             }
         }
-        Ok(Box::new(WrongDeliveries { right, flaw: self.flaw }))
+        Ok(Box::new(WrongDeliveries { right, topic, flaw: self.flaw }))
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        let right = self.right.open_pattern(who, durable).await?;
+        let known = lock(&self.topics).clone();
+        let joins_late = self.flaw == Flaw::JoinsLate && !self.has_crashed;
+        let settles_everywhere = self.flaw == Flaw::SettlesEverywhere;
+        Ok(Box::new(WrongPatternDeliveries {
+            right,
+            known,
+            joins_late,
+            settles_everywhere,
+            seen: Mutex::default(),
+        }))
     }
 
     async fn read(
@@ -293,14 +350,20 @@ impl Drop for WrongListener {
 #[derive(Debug)]
 struct WrongDeliveries {
     right: Box<dyn Deliveries>,
+    topic: Topic,
     flaw: Flaw,
 }
 
 #[async_trait]
 impl Deliveries for WrongDeliveries {
     async fn next(&self) -> Result<Delivery, BusError> {
+        let hidden = match self.flaw {
+            Flaw::HidesAge => "aged/",
+            Flaw::HidesBytes => "heavy/",
+            _ => return self.right.next().await,
+        };
         match self.right.next().await {
-            Ok(Delivery::Gap(_)) if self.flaw == Flaw::HidesAge => self.right.next().await,
+            Ok(Delivery::Gap(_)) if self.topic.as_str().starts_with(hidden) => self.right.next().await,
             next => next,
         }
     }
@@ -312,6 +375,45 @@ impl Deliveries for WrongDeliveries {
     async fn failed(&self, position: Position, failure: &Failure) -> Result<bool, BusError> {
         let dead = self.right.failed(position, failure).await?;
         Ok(dead && self.flaw != Flaw::NeverDead)
+    }
+}
+
+#[derive(Debug)]
+struct WrongPatternDeliveries {
+    right: Box<dyn PatternDeliveries>,
+    /// The topics that were there when it was opened.
+    known: HashSet<Topic>,
+    joins_late: bool,
+    settles_everywhere: bool,
+    seen: Mutex<HashSet<(Topic, Position)>>,
+}
+
+#[async_trait]
+impl PatternDeliveries for WrongPatternDeliveries {
+    async fn next(&self) -> Result<(Topic, Delivery), BusError> {
+        loop {
+            let (topic, delivery) = self.right.next().await?;
+            if let Delivery::Event { position, .. } = &delivery {
+                if self.joins_late && *position == Position::FIRST && !self.known.contains(&topic) {
+                    self.right.done(&topic, *position).await?;
+                    continue;
+                }
+                lock(&self.seen).insert((topic.clone(), *position));
+            }
+            return Ok((topic, delivery));
+        }
+    }
+
+    async fn done(&self, topic: &Topic, position: Position) -> Result<(), BusError> {
+        let seen = lock(&self.seen).clone();
+        for (other, _) in seen.iter().filter(|(_, place)| *place == position && self.settles_everywhere) {
+            self.right.done(other, position).await?;
+        }
+        self.right.done(topic, position).await
+    }
+
+    async fn failed(&self, topic: &Topic, position: Position, failure: &Failure) -> Result<bool, BusError> {
+        self.right.failed(topic, position, failure).await
     }
 }
 

@@ -1,0 +1,73 @@
+//! Loading the events of a topic.
+
+use tokio::time::sleep;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Cursor, PAUSES};
+use crate::durable::held::ALL;
+use runtime_traits::bus::{Kept, Position};
+
+/// How many events are asked for at once.
+const PAGE: usize = 256;
+
+impl Cursor {
+    /// Loads for ever.
+    pub(super) async fn load_events(&self) {
+        // One of a pattern has no events.
+        let Some(place) = &self.place else { return std::future::pending().await };
+        let slots = self.shared().map_or(1, |sharing| sharing.slots());
+        let mut pause = PAUSES.0;
+        loop {
+            let wanted = self.state().held.wanted();
+            let Some((from, room)) = wanted.filter(|(_, room)| *room >= PAGE / 4) else {
+                tokio::select! {
+                    () = self.room.notified() => {}
+                    () = self.again.notified() => {}
+                }
+                continue;
+            };
+            match self.journal.read(place, from, room.min(PAGE) as u32).await {
+                Ok(mut page) => {
+                    pause = PAUSES.0;
+                    let events = std::mem::take(&mut page.events);
+                    if events.is_empty() && page.first <= from {
+                        self.all_was_read(from);
+                        tokio::select! {
+                            () = self.journal.grown(place, &page) => {}
+                            () = self.again.notified() => {}
+                        }
+                        continue;
+                    }
+                    let events: Vec<_> =
+                        events.into_iter().map(|kept| (slot_of(&kept, slots), kept)).collect();
+                    self.state().held.load(from, page.first, &events);
+                    self.ring();
+                    self.work.notify_one();
+                }
+                Err(error) => {
+                    tracing::warn!(topic = %place.topic, %error, "events of a durable topic cannot be read");
+                    if !error.is_transient() {
+                        return self.end(error);
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    fn all_was_read(&self, from: Position) {
+        self.state().held.nothing_from(from);
+        // Whoever waits for a place among the open topics looks whether this one needs its own.
+        self.state().bells.iter().for_each(|(_, bell)| bell.look());
+    }
+}
+
+/// The slot of an event's source.
+fn slot_of(kept: &Kept, slots: u16) -> u8 {
+    if slots == 1 {
+        return ALL;
+    }
+    let slot = xxh3_64(kept.event.source.as_bytes()) % u64::from(slots);
+    u8::try_from(slot).expect("there are at most 256")
+}
