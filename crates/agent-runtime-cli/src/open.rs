@@ -89,17 +89,26 @@ pub(crate) fn durability(store: &Arc<dyn StateStore>, asked: Option<Durability>)
     asked.unwrap_or(best).min(best)
 }
 
+/// How a runtime is opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    /// What the fleet file asks for.
+    pub(crate) durability: Option<Durability>,
+    pub(crate) keep_runs: Option<KeepRuns>,
+    pub(crate) scrub: Option<ScrubRate>,
+    /// It goes on with no run.
+    pub(crate) at_rest: bool,
+}
+
 /// Takes a store over, and goes on with the runs that are open in it, unless it is to be at rest.
 pub(crate) async fn runtime(
     store: Arc<dyn StateStore>,
     bus: Arc<dyn Bus>,
-    durability: Option<Durability>,
     kinds: Vec<Arc<dyn AgentKind>>,
-    keep_runs: Option<KeepRuns>,
-    scrub: Option<ScrubRate>,
-    at_rest: bool,
+    how: How,
     screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
+    let How { durability, keep_runs, scrub, at_rest } = how;
     let best = store.profile().best;
     if let Some(asked) = durability.filter(|asked| *asked > best) {
         let (asked, best) = (of(asked), of(best));

@@ -12,7 +12,7 @@ use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager};
 
 use crate::commands::{agents, all_runs};
 use crate::error::CliError;
-use crate::open::{self, Opened};
+use crate::open::{self, How, Opened};
 use crate::place::Place;
 use crate::render::counted;
 use crate::screen::Screen;
@@ -54,7 +54,8 @@ impl Reached {
         let of_file = if at_rest { FleetBus::default() } else { of_file };
         let bus = of_file.open(Arc::clone(&store), open::durability(&store, durability)).await?;
         // A command is over before a pass would begin.
-        let runtime = open::runtime(store, bus, durability, kinds, keep_runs, None, at_rest, screen).await?;
+        let how = How { durability, keep_runs, scrub: None, at_rest };
+        let runtime = open::runtime(store, bus, kinds, how, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await
         {

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::open;
+use crate::open::{self, How};
 use crate::render::answer::visible;
 use crate::render::counted;
 use crate::screen::Screen;
@@ -112,17 +112,13 @@ impl Server {
         }
         let durability = open::durability(&self.store, self.fleet.durability);
         let bus = self.fleet.bus.open(Arc::clone(&self.store), durability).await?;
-        let runtime = open::runtime(
-            self.store,
-            Arc::clone(&bus),
-            self.fleet.durability,
-            self.kinds,
-            self.fleet.keep_runs,
-            self.fleet.scrub,
-            false,
-            screen,
-        )
-        .await?;
+        let how = How {
+            durability: self.fleet.durability,
+            keep_runs: self.fleet.keep_runs,
+            scrub: self.fleet.scrub,
+            at_rest: false,
+        };
+        let runtime = open::runtime(self.store, Arc::clone(&bus), self.kinds, how, screen).await?;
         let applied = match self.fleet.apply(runtime.as_runtime()).await {
             Ok(applied) => applied,
             Err(error) => {

@@ -108,7 +108,7 @@ mod tests {
         for (error, status) in [
             (BusError::malformed("no source"), 400),
             (BusError::Protected { topic: topic() }, 403),
-            (BusError::NotDurable { topic: topic() }, 409),
+            (BusError::NotDurable { topic: topic().into() }, 409),
             (BusError::BeforeRetention { topic: topic(), asked: first, first }, 410),
             (BusError::TooLarge { size: 2, limit: 1 }, 413),
             (BusError::Damaged { what: "a page".to_owned() }, 500),

@@ -149,7 +149,7 @@ impl Reader<'_> {
         limits
     }
 
-    fn size(&mut self, name: &str, value: &Value<'_>) -> Option<u64> {
+    pub(super) fn size(&mut self, name: &str, value: &Value<'_>) -> Option<u64> {
         let given = match value.get_ref() {
             DeValue::String(text) => text.clone().into_owned(),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().to_owned(),

@@ -16,7 +16,7 @@ use super::store_uri::RedisUri;
 use super::suggest::instead;
 
 const SETTINGS: [&str; 3] = ["bus", "topics", "rights"];
-const OF_TOPICS: [&str; 4] = ["of", "keep", "most", "block"];
+const OF_TOPICS: [&str; 5] = ["of", "keep", "most", "size", "block"];
 const OF_RIGHTS: [&str; 5] = ["tenant", "agent", "act", "of", "allow"];
 /// The longest time that a publisher may wait for a slow reader.
 const LONGEST_BLOCK: Duration = Duration::from_secs(60);
@@ -76,13 +76,14 @@ impl Reader<'_> {
     }
 
     fn topic_rule(&mut self, at: Range<usize>, table: &DeTable<'_>) -> Option<TopicRule> {
-        let (mut pattern, mut most, mut block) = (None, None, None);
+        let (mut pattern, mut most, mut bytes, mut block) = (None, None, None, None);
         let mut keep: Option<Option<Duration>> = None;
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "of" => pattern = Some(self.pattern(value)),
                 "keep" => keep = self.keep(value),
                 "most" => most = self.most(value),
+                "size" => bytes = self.size("size", value),
                 "block" => block = self.block(value),
                 other => {
                     let what = format!("`[[events.topics]]` has no setting `{other}`");
@@ -93,10 +94,13 @@ impl Reader<'_> {
         if pattern.is_none() {
             self.fault(&at, "the rule names no topics", "add of = \"orders/**\"");
         }
-        if keep.is_none() && most.is_some() && table.get("keep").is_none() {
-            self.fault(&at, "`most` is about what is kept", "add keep = \"forever\", or a time like \"7d\"");
+        for (name, given) in [("most", most.is_some()), ("size", bytes.is_some())] {
+            if keep.is_none() && given && table.get("keep").is_none() {
+                let what = format!("`{name}` is about what is kept");
+                self.fault(&at, what, "add keep = \"forever\", or a time like \"7d\"");
+            }
         }
-        let keep = keep.map(|age| Retention { age, events: most });
+        let keep = keep.map(|age| Retention { age, events: most, bytes });
         Some(TopicRule { pattern: pattern??, keep, block })
     }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_runtime::bus::{
-    Bus, Deliveries, Durable, Interest, Listener, Live, Page, Pattern, Position, Published, Topic, Who,
+    Bus, Deliveries, Durable, DurablePattern, Interest, Listener, Live, Page, Pattern, PatternDeliveries,
+    Position, Published, Topic, Who,
 };
 use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed};
 use agent_runtime::events::{EventBusBuilder, Retention};
@@ -482,6 +483,14 @@ impl Bus for Fickle {
 
     async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
         self.bus.open(who, durable).await
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        self.bus.open_pattern(who, durable).await
     }
 
     async fn read(

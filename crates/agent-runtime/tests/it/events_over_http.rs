@@ -236,7 +236,7 @@ async fn a_client_is_given_the_very_error() {
     let large = events.publish(&event("a", &"x".repeat(5_000))).await.expect_err("it is too large");
     assert!(matches!(large, BusError::TooLarge { limit: 4_096, .. }), "{large:?}");
     let live = events.read(&topic("live"), Position(1), 10).await.expect_err("it is not kept");
-    assert_eq!(live, BusError::NotDurable { topic: topic("live") });
+    assert_eq!(live, BusError::NotDurable { topic: topic("live").into() });
 
     for number in 1..=200 {
         place.publish("short", number).await;

@@ -23,6 +23,7 @@ fn place_topics_and_rights_are_read_in_their_order() {
         of = "orders/**"
         keep = "7d"
         most = 100_000
+        size = "1 MiB"
 
         [[events.topics]]
         of = "audit"
@@ -43,7 +44,8 @@ fn place_topics_and_rights_are_read_in_their_order() {
     let bus = Fleet::parse(text).expect("nothing is wrong").bus;
 
     let [orders, audit] = &bus.topics[..] else { panic!("two rules: {:?}", bus.topics) };
-    let week = Retention { age: Some(Duration::from_secs(7 * 86_400)), events: Some(100_000) };
+    let age = Some(Duration::from_secs(7 * 86_400));
+    let week = Retention { age, events: Some(100_000), bytes: Some(1_048_576) };
     assert_eq!((orders.pattern.as_str(), orders.keep, orders.block), ("orders/**", Some(week), None));
     assert_eq!(audit.keep, Some(Retention::default()));
     assert_eq!(audit.block, Some(Duration::from_secs(2)));
@@ -78,6 +80,8 @@ fn every_fault_names_the_key_and_the_remedy() {
         (topics("keep = \"long\""), &["`keep` is no time: `long`", "or \"forever\""]),
         (topics("keep = \"7d\"\nmost = 0"), &["`most` is no number of events", "from 1 on"]),
         (topics("most = 5"), &["`most` is about what is kept", "add keep"]),
+        (topics("size = \"1 MiB\""), &["`size` is about what is kept", "add keep"]),
+        (topics("keep = \"7d\"\nsize = \"much\""), &["`size` is no size: much"]),
         (topics("block = \"1h\""), &["publishers cannot wait for `1h`", "up to a minute"]),
         (topics("keeps = \"7d\""), &["has no setting `keeps`", "did you mean `keep`?"]),
         ("[[events.rights]]\nof = \"a\"".into(), &["does not say whether it allows", "allow = false"]),

@@ -10,9 +10,11 @@ use runtime_traits::snapshot::SnapshotFile;
 /// Reads the begin of a file, however long that takes to come. The partition is `None` where it does not say it: whoever
 /// imports the file, which is given back from its begin on, says what is wrong with it.
 pub(super) async fn partition_of(
-    mut file: SnapshotFile,
+    file: SnapshotFile,
     pool: Pool,
 ) -> Result<(Option<Partition>, SnapshotFile), RuntimeError> {
+    // Asked again after its end, by whom it is given back to.
+    let mut file = file.fuse();
     let mut reader = FileReader::new();
     // As much as one part at most.
     let mut read = Vec::new();

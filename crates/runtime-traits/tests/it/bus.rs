@@ -184,7 +184,7 @@ fn every_error_of_a_bus_comes_back_from_its_json_as_it_was() {
     let (name, cause) = (|| "mailer".to_owned(), || Cause::says("gone"));
     let settings = |what, kept: &str, given: &str| BusError::SettingsDiffer {
         name: name(),
-        topic: topic(),
+        topic: topic().into(),
         what,
         kept: kept.to_owned(),
         given: given.to_owned(),
@@ -197,11 +197,11 @@ fn every_error_of_a_bus_comes_back_from_its_json_as_it_was() {
         BusError::TooManyHops { topic: topic(), limit: 16 },
         BusError::Protected { topic: topic() },
         BusError::Forbidden { who: name(), act: Act::Read, topics: Pattern::all() },
-        BusError::NotDurable { topic: topic() },
+        BusError::NotDurable { topic: topic().into() },
         settings("sharing", "true", "false"),
         settings("number of attempts", "1", "2"),
-        BusError::Busy { name: name(), topic: topic() },
-        BusError::Taken { name: name(), topic: topic() },
+        BusError::Busy { name: name(), topic: topic().into() },
+        BusError::Taken { name: name(), topic: topic().into() },
         BusError::BeforeRetention { topic: topic(), asked: Position(1), first: Position(7) },
         BusError::NoAnswer { topic: topic(), within: Duration::from_millis(1) },
         BusError::Unknown { id: EventId::UNSET, cause: cause() },
