@@ -313,6 +313,10 @@ impl Part<'_, '_> {
         }
         let place = DamagedPlace::Log { path: keys::run_log(run).path };
         if state.fault.is_none() && state.ended.is_none() {
+            // The begin of a copy was never accepted. It goes when its cell falls due.
+            if self.look.is_passing(run, false).await {
+                return Ok(());
+            }
             self.changed(ChangeSort::Mended, place, whose, "nothing said that it is open; its log does");
             let record = OpenRun { tenant, agent: accepted.agent, session: accepted.session.clone() };
             return self.make(open, encode(&record)).await;

@@ -16,7 +16,6 @@ use runtime_traits::store::{Cell, Key, Log, Seq, StateError, StateStore, Tail};
 use super::chain::{Chain, Follow};
 use super::contents::Contents;
 use super::damage::Fault;
-use super::logs::RunOrder;
 use super::snapshots;
 use crate::pages::PAGE;
 
@@ -119,10 +118,11 @@ impl<'a> Cells<'a> {
     }
 
     /// Whether the log of a run is being let go: its stub says so. Or whether it is the begin of a copy that nobody ended:
-    /// that has no outcome, and a cell that falls due. Every run that is over has such a cell, which says nothing of it.
-    pub(crate) async fn is_passing(&self, run: &RunId, order: &RunOrder) -> bool {
+    /// that has no outcome (it is not `over`), and a cell that falls due. Every run that is over has such a cell, which says
+    /// nothing of it.
+    pub(crate) async fn is_passing(&self, run: &RunId, over: bool) -> bool {
         let is_it = |due: Due| matches!(due, Due::Sweep { run: of, .. } if of == *run);
-        self.is_swept(run).await || (!order.ended && self.is_due(run.partition(), is_it).await)
+        self.is_swept(run).await || (!over && self.is_due(run.partition(), is_it).await)
     }
 
     async fn is_due(&self, partition: Partition, is_it: impl Fn(Due) -> bool + Send + Sync) -> bool {

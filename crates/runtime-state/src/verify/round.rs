@@ -212,7 +212,7 @@ impl<'a, P: FnMut(&Verified) + Send> Round<'a, P> {
             return;
         }
         if let (Some(run), Some(cells)) = (&whose.run, &self.cells)
-            && cells.is_passing(run, order).await
+            && cells.is_passing(run, order.ended).await
         {
             return;
         }

@@ -118,6 +118,23 @@ fn the_log_of_a_run_that_a_repair_ended_is_let_go_as_others_are() {
 }
 
 #[test]
+fn the_begin_of_a_copy_that_nobody_ended_is_no_open_run_of_the_repaired_store() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let (tenant, agent, session) = (lived.tenant.clone(), lived.agent, lived.session.clone());
+        let cell = keys::due(HERE, at(500), &format!("sweep/{}", lived.open.unique().simple()));
+        lived.put(cell.clone(), encode(&Due::Sweep { tenant, agent, session, run: lived.open })).await;
+        lived.delete(keys::open(&lived.open)).await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.entries.insert((lived.messages(), Seq(3)), Harm::Unreadable);
+        let store = repaired(&harmed).await;
+        let kept = store.get(&[keys::open(&lived.open), cell]).await.unwrap();
+        assert!(kept[0].is_none(), "what was never accepted is not worked");
+        assert!(kept[1].is_some(), "and goes in time");
+    });
+}
+
+#[test]
 fn what_is_to_be_done_for_a_run_is_known_from_its_path_and_its_log() {
     block_on(async {
         let lived = Lived::in_memory().await;
