@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::group_commit::files::sync_folder_of;
+use crate::group_commit::files::{of_io, sync_folder_of};
 use crate::{
     Copied, CopyError, CopyStep, EncryptedStore, EncryptionError, KeyRing, OpenError, RedbStore, copy_store,
 };
@@ -75,7 +75,7 @@ pub async fn rekey(
     progress: impl FnMut(CopyStep, &Copied),
 ) -> Result<Copied, RekeyError> {
     let path = path.into();
-    let failed = |source| OpenError::Failed { path: path.clone(), source };
+    let failed = |source| of_io(&path, source);
     // Behind a link is the file that is to be replaced, and not the link.
     let path = fs::canonicalize(&path).map_err(failed)?;
     let before = fs::metadata(&path).map_err(failed)?;

@@ -108,16 +108,19 @@ fn a_folder_without_permission_is_named_and_the_store_is_as_it_was() {
     let path = folder.path().join("a.redb");
     block_on(async { fill(&opened(&path, &[1]).await.unwrap()).await });
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o555)).unwrap();
-    let file = path.clone();
-    let refused = std::thread::spawn(move || {
-        if rustix::process::geteuid().is_root() {
-            rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
-        }
-        block_on(rekey(&file, &ring(&[2, 1]), |_, _| {})).unwrap_err()
-    });
-    let refused = refused.join().unwrap();
-    assert!(matches!(refused, RekeyError::Open(OpenError::Denied { .. })), "{refused:?}");
+    // Nothing may be made in it; it may not even be entered.
+    for mode in [0o555, 0o000] {
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        let file = path.clone();
+        let refused = std::thread::spawn(move || {
+            if rustix::process::geteuid().is_root() {
+                rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
+            }
+            block_on(rekey(&file, &ring(&[2, 1]), |_, _| {})).unwrap_err()
+        });
+        let refused = refused.join().unwrap();
+        assert!(matches!(refused, RekeyError::Open(OpenError::Denied { .. })), "{mode:o}: {refused:?}");
+    }
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     block_on(async { assert_eq!(cells(&opened(&path, &[1]).await.unwrap()).await.len(), 200) });
 }
