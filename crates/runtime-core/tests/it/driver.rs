@@ -20,3 +20,4 @@ mod sizes;
 mod swept;
 mod versions;
 mod waits;
+mod warnings;
