@@ -19,6 +19,7 @@ mod restoring;
 mod said;
 mod sizes;
 mod swept;
+mod unnamed;
 mod versions;
 mod waits;
 mod warnings;

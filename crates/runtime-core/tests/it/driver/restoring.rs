@@ -26,15 +26,15 @@ const LONG: Duration = Duration::from_secs(10);
 const MINUTES: Duration = Duration::from_secs(400);
 
 /// A house whose reads a test holds, and whose time it turns on.
-struct Held {
-    store: Arc<FaultyStore>,
-    clock: Arc<ManualClock>,
+pub(crate) struct Held {
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) clock: Arc<ManualClock>,
     snapshots: Arc<MapSnapshots>,
-    house: House,
+    pub(crate) house: House,
 }
 
 impl Held {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let below = Arc::new(MapStore::new()) as Arc<dyn StateStore>;
         let store = Arc::new(FaultyStore::new(below, |_| Fault::Pass));
         let clock = Arc::new(ManualClock::default());
@@ -44,11 +44,11 @@ impl Held {
         Self { store, clock, snapshots, house }
     }
 
-    async fn open(&self) -> RuntimeManager {
+    pub(crate) async fn open(&self) -> RuntimeManager {
         self.house.builder().snapshots(Arc::clone(&self.snapshots) as _).open().await.unwrap()
     }
 
-    async fn agent(&self, runtime: &RuntimeManager, name: &str) -> AgentId {
+    pub(crate) async fn agent(&self, runtime: &RuntimeManager, name: &str) -> AgentId {
         let agent = runtime.register_spec(AgentSpec::new("scripted", name).unwrap()).await.unwrap();
         runtime.start_agent(agent).await.unwrap();
         agent
@@ -72,7 +72,7 @@ impl Held {
     }
 
     /// Lets time pass, and what falls due then be done.
-    async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         tokio::time::sleep(Duration::from_secs(65)).await;
     }
