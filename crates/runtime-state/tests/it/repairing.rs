@@ -1,10 +1,12 @@
 //! Whatever is damaged: the repaired store is whole, and everything that it lacks is told.
 
+use std::io;
 use std::sync::Arc;
 
 use runtime_codec::{decode, decode_entry, keys};
 use runtime_state::{
-    ChangeSort, MemoryStore, Quarantined, RepairError, Repaired, repair_store, verify_store,
+    ChangeSort, CopyError, MemoryStore, Quarantined, RepairError, Repaired, copy_store, repair_store,
+    verify_store,
 };
 use runtime_testkit::block_on;
 use runtime_traits::log::{EntryKind, FailureKind, Head, Message, Outcome};
@@ -108,6 +110,15 @@ fn whatever_cell_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
                     Err(error) => unreachable!("{key} {harm:?}: {error}"),
                 };
                 assert!(done.repaired.changed > 0, "{key} {harm:?}: nothing is said");
+                let aside = |value: &&Quarantined| value.place.path() == Some(&key.path);
+                let aside = done.quarantine.iter().find(aside);
+                let has_bytes = aside.is_some_and(|value| value.bytes.is_some());
+                match harm {
+                    Harm::Cut => assert!(has_bytes, "{key}: its bytes are not kept"),
+                    Harm::Unreadable => assert!(aside.is_some() && !has_bytes, "{key}: it is not named"),
+                    Harm::Missing => {}
+                }
+                assert_eq!(done.quarantine.len() as u64, done.repaired.quarantined, "{key} {harm:?}");
                 let left = cells(&done.store).await;
                 for (other, value) in &all {
                     let kept = left.iter().find(|(key, _)| key == other).map(|(_, value)| value);
@@ -234,6 +245,24 @@ fn a_declaration_comes_back_from_an_older_one_or_from_a_snapshot() {
             cells(&done.store).await.into_iter().map(|(key, _)| key.path.to_string()).collect();
         assert!(!left.iter().any(|path| path.contains("/a/") || path.contains("/name/")), "{left:?}");
         assert!(done.quarantine.iter().any(|value| value.why.contains("nothing declares")));
+    });
+}
+
+#[test]
+fn what_cannot_be_kept_aside_ends_the_repair_and_leaves_a_store_that_nobody_opens() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.entries.insert((lived.messages(), Seq(2)), Harm::Cut);
+        let store = MemoryStore::new();
+        let mut full = |_: Quarantined| Err(io::ErrorKind::StorageFull.into());
+        let done = repair_store(&harmed, &store, at(100), &mut full, &mut |_, _| {}).await;
+        assert!(
+            matches!(&done, Err(RepairError::Quarantine(why)) if why.kind() == io::ErrorKind::StorageFull),
+            "{done:?}"
+        );
+        let told = copy_store(&store, &MemoryStore::new(), |_, _| {}).await;
+        assert_eq!(told, Err(CopyError::HalfCopied));
     });
 }
 

@@ -170,8 +170,7 @@ async fn a_call_is_new_input_too_and_its_caller_hears_that_there_is_no_room() {
 
 #[tokio::test]
 async fn who_reaches_a_soft_limit_is_warned_of_once_and_takes_input() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::begin();
     let runtime = House::new().open().await;
     let limits = StorageLimits { soft: Some(20_000), session_soft: Some(8_000), ..StorageLimits::default() };
     let spec = AgentSpec::new("scripted", "a").unwrap().storing(limits);

@@ -86,8 +86,7 @@ async fn two_runs(years: &Years) -> (AgentId, RunId, RunId) {
 #[tokio::test]
 async fn a_run_whose_acceptance_or_end_is_not_recognised_is_not_swept_and_that_is_told() {
     for is_end in [false, true] {
-        let warnings = Warnings::default();
-        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let warnings = Warnings::begin();
         let years = Years::over(Arc::new(MapStore::new()));
         let (_, run, whole) = two_runs(&years).await;
         let all = entries(years.house.store.as_ref(), &keys::run_log(&run)).await;
@@ -114,8 +113,7 @@ async fn a_run_whose_acceptance_or_end_is_not_recognised_is_not_swept_and_that_i
 
 #[tokio::test]
 async fn what_falls_due_and_says_something_else_than_its_path_is_kept() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::begin();
     let years = Years::over(Arc::new(MapStore::new()));
     let (agent, run, whole) = two_runs(&years).await;
     let store = Arc::clone(&years.house.store);

@@ -53,8 +53,7 @@ fn rate() -> Option<ScrubRate> {
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_is_made_once_a_day_at_the_pace_that_was_set_and_its_findings_are_shown() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::begin();
     let house = House::new().by_executor();
     let reader = Arc::new(Reader { values: 64 * 60, ..Reader::default() });
     let builder = house.builder().configure(|config| config.scrub = rate());

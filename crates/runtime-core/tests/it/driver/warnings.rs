@@ -3,15 +3,37 @@
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Remembers what was warned of on the thread of a test.
-#[derive(Clone, Default)]
-pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
+static SAID: Mutex<Vec<(ThreadId, String)>> = Mutex::new(Vec::new());
+
+/// What is warned of on the thread of a test from now on.
+pub(crate) struct Warnings {
+    from: usize,
+}
+
+impl Warnings {
+    /// All threads have one subscriber: of two, the second would not hear what the first one's thread was asked about.
+    pub(crate) fn begin() -> Self {
+        // Somebody was first.
+        let _ = tracing::subscriber::set_global_default(Listener);
+        Self { from: SAID.lock().unwrap().len() }
+    }
+
+    /// Those with these words, each as its fields.
+    pub(crate) fn about(&self, words: &str) -> Vec<String> {
+        let (said, here) = (SAID.lock().unwrap(), thread::current().id());
+        let mine = said[self.from..].iter().filter(|(thread, said)| *thread == here && said.contains(words));
+        mine.map(|(_, said)| said.clone()).collect()
+    }
+}
+
+struct Listener;
 
 struct Reader<'a>(&'a mut String);
 
@@ -21,7 +43,7 @@ impl Visit for Reader<'_> {
     }
 }
 
-impl Subscriber for Warnings {
+impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::WARN
     }
@@ -37,18 +59,10 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut said = String::new();
         event.record(&mut Reader(&mut said));
-        self.0.lock().unwrap().push(said);
+        SAID.lock().unwrap().push((thread::current().id(), said));
     }
 
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
-}
-
-impl Warnings {
-    /// Those with these words, each as its fields.
-    pub(crate) fn about(&self, words: &str) -> Vec<String> {
-        let said = self.0.lock().unwrap();
-        said.iter().filter(|said| said.contains(words)).cloned().collect()
-    }
 }
