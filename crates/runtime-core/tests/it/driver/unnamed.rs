@@ -14,12 +14,13 @@ use runtime_testkit::fakes::ReadFault;
 use runtime_testkit::recount::cells;
 use runtime_traits::content::Digest;
 use runtime_traits::partition::Partition;
-use runtime_traits::runtime::{AgentRef, ForkRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, ForkRequest, Runtime, RuntimeError};
 use runtime_traits::snapshot::{Retention, SnapshotFile};
+use runtime_traits::store::Then;
 use runtime_traits::{AgentId, Tenant, UnixMillis};
 use tokio::sync::oneshot;
 
-use super::house::{output, submit};
+use super::house::{meddle, output, submit};
 use super::restoring::Held;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -59,8 +60,17 @@ impl Held {
     }
 }
 
+/// What becomes of a call within a minute.
+async fn in_time<T>(call: impl Future<Output = Result<T, RuntimeError>>) -> &'static str {
+    match tokio::time::timeout(Duration::from_secs(60), call).await {
+        Ok(Ok(_)) => "done",
+        Ok(Err(error)) => error.code(),
+        Err(_) => "still at it",
+    }
+}
+
 /// The begin of a snapshot file, for a partition. It ends there, once the other end of the channel is gone.
-fn slow_file(partition: Partition, ended: oneshot::Receiver<()>) -> SnapshotFile {
+pub(crate) fn slow_file(partition: Partition, ended: oneshot::Receiver<()>) -> SnapshotFile {
     let manifest = Manifest {
         agent: AgentId::from_parts(partition, uuid::Uuid::nil()),
         revision: 1,
@@ -150,18 +160,23 @@ async fn whoever_has_names_in_hand_waits_for_who_looks_for_them() {
 
     let (_end, ended) = oneshot::channel();
     let mut told = vec![
-        ("save", runtime.save_state(agent).await.map(drop)),
-        ("fork", runtime.fork(&run, ForkRequest::default()).await.map(drop)),
-        ("restore", runtime.restore_agent(&state).await.map(drop)),
-        ("delete_snapshot", runtime.delete_snapshot(&state).await),
-        ("retain", runtime.retain_snapshots(&a, Retention::default()).await.map(drop)),
-        ("import", runtime.import_snapshot(slow_file(partition, ended)).await.map(drop)),
+        ("save", in_time(runtime.save_state(agent)).await),
+        ("fork", in_time(runtime.fork(&run, ForkRequest::default())).await),
+        ("restore", in_time(runtime.restore_agent(&state)).await),
+        ("delete_snapshot", in_time(runtime.delete_snapshot(&state)).await),
+        ("retain", in_time(runtime.retain_snapshots(&a, Retention::default())).await),
+        ("import", in_time(runtime.import_snapshot(slow_file(partition, ended))).await),
     ];
     runtime.stop_agent(agent).await.unwrap();
-    told.push(("restore_in_place", runtime.restore_in_place(&state, &a).await));
-    told.push(("unregister", runtime.unregister(&a).await));
+    told.push(("restore_in_place", in_time(runtime.restore_in_place(&state, &a)).await));
+    told.push(("unregister", in_time(runtime.unregister(&a)).await));
+    // A crash may have left something of putting it back.
+    let left = keys::restoring(&agent);
+    meddle(held.house.store.as_ref(), 1, Then::Put(left.clone(), "half".into())).await;
+    told.push(("start", in_time(runtime.start_agent(agent)).await));
+    meddle(held.house.store.as_ref(), 2, Then::Delete(left)).await;
     for (what, told) in told {
-        assert_eq!(told.map_err(|error| error.code()), Err("busy"), "{what}");
+        assert_eq!(told, "busy", "{what}");
     }
     // Whatever names contents anew needs not wait.
     held.agent(&runtime, "third").await;
@@ -213,4 +228,29 @@ async fn no_log_is_let_go_while_names_are_looked_for() {
     held.let_go();
     held.pass(Duration::ZERO).await;
     assert!(is_swept().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_run_is_let_go_for_its_number_while_names_are_looked_for() {
+    let held = Held::new();
+    let runtime = held.house.builder().configure(|config| config.max_ended = Some(3)).open().await.unwrap();
+    let agent = held.agent(&runtime, "a").await;
+    runtime.run_agent(agent, "big:50000").await.unwrap();
+    let ended = async || {
+        let under = keys::ended_all(&Tenant::default(), &agent);
+        held.house.store.scan(&under, None, 2_000).await.unwrap().len()
+    };
+    held.clock.advance(2 * DAY);
+    held.hold_scans(keys::marks_all(agent.partition(), &Tenant::default()));
+    held.store.until_read_held().await;
+
+    for _ in 0..1_030 {
+        runtime.run_agent(agent, "x").await.unwrap();
+    }
+    held.pass(Duration::ZERO).await;
+    assert_eq!(ended().await, 1_031);
+
+    held.let_go();
+    held.pass(Duration::ZERO).await;
+    assert!(ended().await < 100);
 }
