@@ -116,6 +116,17 @@ pub enum CliError {
     /// A store was not copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// The disk of a store that is to be written is full.
+    #[error(
+        "`{store}` has no room for what `{from}` holds: make room, delete what was begun of it, and begin again. `{from}` \
+         is as it was"
+    )]
+    NoRoom {
+        /// The store that is to be written.
+        store: String,
+        /// The store that is read.
+        from: String,
+    },
     /// A store was not repaired.
     #[error(transparent)]
     Repair(#[from] RepairError),
@@ -327,7 +338,10 @@ impl CliError {
             | Self::Repair(RepairError::Copy(error)) => of_copy(error),
             Self::Rekey(RekeyError::Open(error)) => of_open(error),
             Self::Rekey(RekeyError::Keys { source, .. }) => of_keys(source),
-            Self::Rekey(RekeyError::Swap { .. } | RekeyError::Unsynced { .. })
+            Self::Rekey(
+                RekeyError::Swap { .. } | RekeyError::Unsynced { .. } | RekeyError::NoRoom { .. },
+            )
+            | Self::NoRoom { .. }
             | Self::Verify(_)
             | Self::Repair(_)
             | Self::Export(_)
@@ -362,6 +376,7 @@ impl CliError {
             Self::Served { .. } => "already-served",
             Self::NoStore { .. } => "no-store",
             Self::Copy(_) => "not-copied",
+            Self::NoRoom { .. } | Self::Rekey(RekeyError::NoRoom { .. }) => "no-room",
             Self::NoKeys { .. } => "no-keys",
             Self::Rekey(_) | Self::NotRekeyed { .. } | Self::RekeyWhere { .. } => "not-rekeyed",
             Self::Verify(_) => "not-verified",

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
+use runtime_traits::store::StateError;
 use thiserror::Error;
 
 use crate::group_commit::files::{of_io, sync_folder_of};
@@ -30,6 +31,16 @@ pub enum RekeyError {
     /// The contents cannot be rewritten.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// There is no room for a second copy.
+    #[error(
+        "there is no room for `{}`, which gets as large as the store: make room, and rewrite it again. The store is as it \
+         was",
+        path.display()
+    )]
+    NoRoom {
+        /// The new file, which is gone again.
+        path: PathBuf,
+    },
     /// The new file is in the place of the old one, and the system does not say that the folder is on the disk.
     #[error(
         "`{}` is rewritten, but the system does not say that its folder is on the disk: \
@@ -63,7 +74,7 @@ pub enum RekeyError {
 /// Numbers of entries are used once, so no entry can be rewritten where it is. So the store is copied (see
 /// [`copy_store`]) into the file `PATH.rekey` beside it, which then takes its place. The store is locked all the time. A
 /// crash at any point leaves either the old store or the new one, whole; what is left of `PATH.rekey` is deleted when it
-/// is done again. It needs the room for a second copy.
+/// is done again. It needs the room for a second copy; what an error leaves of that is removed.
 ///
 /// The blocks of the old file are freed, not wiped.
 ///
@@ -87,10 +98,14 @@ pub async fn rekey(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(swap(error)),
         _ => {}
     }
-    let to = EncryptedStore::open(RedbStore::open(&aside)?, ring.clone()).await.map_err(keys)?;
-    let copied = copy_store(&from, &to, progress).await?;
-    // Closed before others can find it under its new name.
-    drop(to);
+    let copied = match copied_into(&aside, &from, ring, progress).await {
+        Ok(copied) => copied,
+        Err(error) => {
+            // Whoever has no room needs that of half a copy. What cannot be removed is removed the next time.
+            drop(fs::remove_file(&aside));
+            return Err(error.of_new_file(aside));
+        }
+    };
     give_away(&aside, &before).map_err(swap)?;
     fs::rename(&aside, &path).map_err(swap)?;
     let synced = sync_folder_of(&path);
@@ -98,6 +113,30 @@ pub async fn rekey(
     // Held until here: nobody wrote to it meanwhile.
     drop(from);
     Ok(copied)
+}
+
+/// Makes the new file. It is closed before others can find it under its new name.
+async fn copied_into(
+    aside: &Path,
+    from: &EncryptedStore<RedbStore>,
+    ring: &KeyRing,
+    progress: impl FnMut(CopyStep, &Copied),
+) -> Result<Copied, RekeyError> {
+    let keys = |source| RekeyError::Keys { path: aside.to_owned(), source };
+    let to = EncryptedStore::open(RedbStore::open(aside)?, ring.clone()).await.map_err(keys)?;
+    Ok(copy_store(from, &to, progress).await?)
+}
+
+impl RekeyError {
+    /// The same error, of the new file: whose disk is full is the same whatever was about to be written.
+    fn of_new_file(self, path: PathBuf) -> Self {
+        match self {
+            Self::Open(OpenError::NoSpace { .. })
+            | Self::Keys { source: EncryptionError::Store(StateError::NoSpace), .. }
+            | Self::Copy(CopyError::To(StateError::NoSpace)) => Self::NoRoom { path },
+            other => other,
+        }
+    }
 }
 
 /// Gives a new file the owner, the group and the permissions of another one.

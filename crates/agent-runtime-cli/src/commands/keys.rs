@@ -7,7 +7,7 @@ use agent_runtime::stores::{
 };
 use serde_json::json;
 
-use super::stores::{amount, doing, existing, opened};
+use super::stores::{amount, doing, existing, not_copied, opened};
 use crate::args::Global;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -129,5 +129,5 @@ async fn copied_into(screen: &Screen, from: &StoreUri, to: &StoreUri) -> Result<
     let bar = Progress::begin(screen, &format!("rewriting {from}"));
     let copied = copy_store(&*source, &*target, |step, done| bar.note(&doing(step, done))).await;
     bar.end();
-    Ok(copied?)
+    copied.map_err(|error| not_copied(error, from, to))
 }

@@ -14,7 +14,7 @@ use agent_runtime::stores::{
 use agent_runtime::{Clock, SystemClock};
 use serde_json::json;
 
-use super::stores::{amount, left_of, opened};
+use super::stores::{amount, left_of, not_copied, opened};
 use crate::args::{Global, RepairArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -37,7 +37,8 @@ pub(super) async fn repair(screen: &Screen, global: &Global, args: &RepairArgs) 
     let to = opened(screen, into).await?;
     let mut lines = Lines::create(&aside)?;
     let bar = Progress::begin(screen, &format!("repairing {uri}"));
-    let mut keep = |value: Quarantined| lines.write(&value);
+    // Written at once: the new store does not count as whole before all that it lacks is kept.
+    let mut keep = |value: Quarantined| lines.write(&value).and_then(|()| lines.flush());
     let mut note = |step: RepairStep, cells: u64| bar.note(&doing(step, cells));
     let done = repair_store(&*from, &*to, SystemClock::default().now(), &mut keep, &mut note).await;
     bar.end();
@@ -48,12 +49,16 @@ pub(super) async fn repair(screen: &Screen, global: &Global, args: &RepairArgs) 
             drop(to);
             if matches!(error, RepairError::Whole | RepairError::Newer { .. }) {
                 // Nothing was written: what was made for it goes. That it cannot be removed adds nothing.
-                made.into_iter().chain([aside]).for_each(|file| drop(fs::remove_file(file)));
+                made.into_iter().chain([aside.clone()]).for_each(|file| drop(fs::remove_file(file)));
             }
             if let RepairError::Whole = error {
                 return whole(screen, uri);
             }
-            return Err(error.into());
+            return Err(match error {
+                RepairError::Copy(error) => not_copied(error, uri, into),
+                RepairError::Quarantine(source) => CliError::Unwritable { path: aside, source },
+                error => error.into(),
+            });
         }
     };
     written.map_err(|source| CliError::Unwritable { path: aside.clone(), source })?;
@@ -180,6 +185,10 @@ impl Lines {
     fn write<T: serde::Serialize>(&mut self, line: &T) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, line)?;
         self.0.write_all(b"\n")
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 
     fn end(self) -> io::Result<()> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use agent_runtime::OpenError;
 use agent_runtime::fleet::StoreUri;
-use agent_runtime::store::StateStore;
-use agent_runtime::stores::{AgentLeft, Copied, CopyStep, Verified, check_pages, copy_store, verify_store};
+use agent_runtime::store::{StateError, StateStore};
+use agent_runtime::stores::{
+    AgentLeft, Copied, CopyError, CopyStep, Verified, check_pages, copy_store, verify_store,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -64,7 +66,7 @@ async fn copy(screen: &Screen, global: &Global, from: &StoreUri, to: &StoreUri) 
     let bar = Progress::begin(screen, &format!("copying {from}"));
     let copied = copy_store(&*source, &*target, |step, done| bar.note(&doing(step, done))).await;
     bar.end();
-    let copied = copied?;
+    let copied = copied.map_err(|error| not_copied(error, from, to))?;
     if screen.json {
         screen.json(&json!({ "from": from.to_string(), "to": to.to_string(), "copied": copied }))?;
     } else {
@@ -225,6 +227,16 @@ async fn opened_for(
             let store = uri.path().unwrap_or(Path::new("")).to_owned();
             Err(CliError::Served { store, socket: socket.shown().to_owned() })
         }
+    }
+}
+
+/// Why a store was not copied, with its name where only that can help.
+pub(super) fn not_copied(error: CopyError, from: &StoreUri, to: &StoreUri) -> CliError {
+    match error {
+        CopyError::To(StateError::NoSpace) => {
+            CliError::NoRoom { store: to.to_string(), from: from.to_string() }
+        }
+        error => error.into(),
     }
 }
 

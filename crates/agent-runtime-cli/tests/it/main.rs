@@ -5,6 +5,7 @@ mod chat;
 mod clerk;
 mod decisions;
 mod events;
+mod full;
 mod home;
 mod hosted;
 mod living;

@@ -149,13 +149,19 @@ fn the_keys_that_a_store_needs_are_listed_until_the_old_one_can_go() {
 fn a_store_on_a_redis_server_is_taken_by_a_command_only_where_somebody_says_that_nobody_serves_it() {
     let home = home();
     const REDIS: &str = "redis://:secret@127.0.0.1:1/0";
-    let refused: [&[&str]; 6] = [
+    let sealed = format!("encrypted:file:store.keys,{REDIS}");
+    let refused: [&[&str]; 11] = [
         &["--store", REDIS, "runs"],
         &["--store", REDIS, "run", "librarian", "lease"],
         &["state", "copy", REDIS, "redb:store/copied.redb"],
         &["state", "copy", PLAIN, REDIS],
         &["state", "repair", REDIS, "redb:store/repaired.redb"],
+        &["state", "repair", PLAIN, REDIS, "--quarantine", "aside"],
         &["state", "export", REDIS, "-"],
+        &["state", "rekey", SEALED, "--into", REDIS],
+        &["state", "rekey", &sealed, "--into", "redb:store/rewritten.redb"],
+        &["--store", &sealed, "runs"],
+        &["agents", "stop", "librarian", "--store", REDIS],
     ];
     for args in refused {
         let done = home.run(args);

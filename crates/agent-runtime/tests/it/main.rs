@@ -13,6 +13,7 @@ mod interleavings;
 mod migrations;
 #[cfg(feature = "service")]
 mod remote_runtime;
+mod scrubbing;
 mod snapshots;
 mod thinking;
 mod usage;

@@ -1,17 +1,17 @@
 //! The counters of an agent's bytes: made where there were none, and kept few.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use runtime_codec::{ContentMark, SweptRun, decode, decode_entry};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::EntryKind;
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::runtime::RuntimeError;
-use runtime_traits::store::{Key, Log, Seq, StateError, Then, When};
+use runtime_traits::store::{Cell, Key, Log, Seq, StateError, Then, When};
 
 use super::inner::Inner;
 use super::load::PAGE;
-use super::size::OldDay;
+use super::size::{OldDay, number};
 use crate::engine::batches::Writes;
 use crate::engine::keys;
 
@@ -25,11 +25,16 @@ const GROUP: usize = 200;
 /// Bytes by conversation.
 pub(super) type Bytes = BTreeMap<SessionName, i64>;
 
+/// Whether the cell of the days before says that all of an agent is counted.
+fn is_counted(before: &Option<Cell>) -> bool {
+    before.as_ref().is_some_and(|cell| number(cell).is_some())
+}
+
 impl Inner {
     /// Sees that all of an agent is counted, also what was written before anybody counted.
     pub(super) async fn see_to_count(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
         let before = keys::size(tenant, agent, keys::DAYS_BEFORE);
-        if self.store.get(&[before]).await?.iter().all(Option::is_some) {
+        if is_counted(&self.store.get(&[before]).await?[0]) {
             return Ok(());
         }
         self.count_anew(tenant, agent).await.map(|_| ())
@@ -53,7 +58,7 @@ impl Inner {
     }
 
     /// What holds as long as nothing is written of an agent, for every such write is counted today. `None`: it is being
-    /// deleted, or was counted by now.
+    /// deleted, or was counted by now. A count that cannot be read is none.
     async fn nothing_changes(
         &self,
         tenant: &Tenant,
@@ -67,7 +72,7 @@ impl Inner {
             keys::size(tenant, agent, today + 1),
         ];
         let found = self.store.get(&keys).await?;
-        if found[0].is_none() || found[1].is_some() {
+        if found[0].is_none() || is_counted(&found[1]) {
             return Ok(None);
         }
         let conditions = keys.into_iter().zip(found).map(|(key, cell)| match cell {
@@ -86,14 +91,22 @@ impl Inner {
         there: &Bytes,
     ) -> Result<(), RuntimeError> {
         let mut wrong = there.clone();
+        // Nothing can be added to what is no number: it is replaced. What was counted on a day that cannot be read is among
+        // the days before, too.
+        let mut unreadable = HashSet::new();
         let mut after: Option<Key> = None;
         loop {
             let under = keys::session_sizes_all(tenant, agent);
             let page = self.store.scan(&under, after.as_ref(), PAGE).await?;
             for (key, cell) in &page {
-                let counted = std::str::from_utf8(&cell.value).ok().and_then(|text| text.parse::<i64>().ok());
-                if let (Some((session, _)), Some(counted)) = (keys::of_session_size(key), counted) {
-                    *wrong.entry(session).or_default() -= counted;
+                let Some((session, day)) = keys::of_session_size(key) else { continue };
+                match number(cell) {
+                    Some(counted) => *wrong.entry(session).or_default() -= counted,
+                    None if day == keys::DAYS_BEFORE => {
+                        wrong.entry(session).or_default();
+                        unreadable.insert(key.clone());
+                    }
+                    None => {}
                 }
             }
             match page.into_iter().next_back() {
@@ -102,14 +115,22 @@ impl Inner {
             }
         }
         let all = there.values().sum::<i64>() - self.sum_under(&keys::sizes(tenant, agent)).await?.all;
+        let own = keys::size(tenant, agent, keys::DAYS_BEFORE);
+        if self.store.get(std::slice::from_ref(&own)).await?[0].is_some() {
+            tracing::warn!(%agent, "the count of its stored bytes could not be read; they are counted anew");
+            unreadable.insert(own.clone());
+        }
+        let write = |key: Key, by: i64| match unreadable.contains(&key) {
+            true => Then::Put(key, by.to_string().into()),
+            false => Then::Add(key, by),
+        };
         let mut then: Vec<Then> = wrong
             .into_iter()
-            .filter(|(_, by)| *by != 0)
-            .map(|(session, by)| {
-                Then::Add(keys::session_size(tenant, agent, &session, keys::DAYS_BEFORE), by)
-            })
+            .map(|(session, by)| (keys::session_size(tenant, agent, &session, keys::DAYS_BEFORE), by))
+            .filter(|(key, by)| *by != 0 || unreadable.contains(key))
+            .map(|(key, by)| write(key, by))
             .collect();
-        then.push(Then::Add(keys::size(tenant, agent, keys::DAYS_BEFORE), all));
+        then.push(write(own, all));
         for group in then.chunks(GROUP) {
             self.commit_now(agent.partition(), Writes::of(still.to_vec(), group.to_vec())).await?;
         }

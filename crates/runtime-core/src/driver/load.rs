@@ -76,7 +76,7 @@ impl Inner {
         let entries = self.entries(run, Seq::FIRST).await?;
         match RunView::of(*run, &entries) {
             Some(view) => Ok((entries, view)),
-            None => Err(self.without_log(run).await?),
+            None => Err(self.without_log(run, !entries.is_empty()).await?),
         }
     }
 

@@ -260,7 +260,8 @@ impl Sum {
     }
 }
 
-fn number(cell: &Cell) -> Option<i64> {
+/// What a counter says.
+pub(super) fn number(cell: &Cell) -> Option<i64> {
     std::str::from_utf8(&cell.value).ok()?.parse().ok()
 }
 

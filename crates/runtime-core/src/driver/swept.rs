@@ -37,10 +37,15 @@ impl Inner {
         let mut is_half = false;
         if self.record::<SweptRun>(&stub).await?.is_none() {
             match self.run_log(run).await {
-                Ok((_, view)) => match stub_of(place, &view, self.clock.now()) {
+                Ok((entries, view)) => match stub_of(place, &view, self.clock.now()) {
                     Some(swept) => writes.then.push(Then::Put(stub, encode(&swept))),
                     // It is open: its end leaves another cell.
                     None if self.is_open(run).await? => return Ok(ended(due, revision)),
+                    // Its end may be what is not recognised: no copy that was cut off is over.
+                    None if has_unrecognised(&entries) || self.is_over(place).await? => {
+                        let what = format!("the end of `{run}` in `{log}`");
+                        return Err(RuntimeError::Damaged { what });
+                    }
                     // A copy that was never complete leaves nothing.
                     None => is_half = true,
                 },
@@ -101,9 +106,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Why there is no log of a run: there is no such run, or it was let go.
-    pub(super) async fn without_log(&self, run: &RunId) -> Result<RuntimeError, RuntimeError> {
+    /// Why there is no log of a run: there is no such run, it was let go, or the entries that were `found` are not the begin
+    /// of one.
+    pub(super) async fn without_log(&self, run: &RunId, found: bool) -> Result<RuntimeError, RuntimeError> {
         let Some(stub) = self.record::<SweptRun>(&keys::swept(run)).await? else {
+            let log = keys::run_log(run);
+            // Somebody may have let it go meanwhile.
+            if found && !self.store.read(&log, Seq::FIRST, 1).await?.entries.is_empty() {
+                return Ok(RuntimeError::Damaged { what: format!("the acceptance of `{run}` in `{log}`") });
+            }
             return Ok(RuntimeError::UnknownRun { run: *run });
         };
         let SweptRun { agent, session, ended_at: ended, swept_at: swept, .. } = stub;
@@ -146,6 +157,11 @@ impl Inner {
         Ok(open.is_some() || self.run_slot(run).is_some())
     }
 
+    async fn is_over(&self, place: &Place) -> Result<bool, RuntimeError> {
+        let ended = keys::ended(&place.tenant, &place.agent, &place.run);
+        Ok(self.store.get(&[ended]).await?.iter().any(Option::is_some))
+    }
+
     /// Whether the tenant has the agent.
     pub(super) async fn has_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<bool, RuntimeError> {
         Ok(self.store.get(&[keys::spec(tenant, agent)]).await?.iter().all(Option::is_some))
@@ -155,6 +171,10 @@ impl Inner {
 /// The end of a cell that fell due and has nothing more to do.
 fn ended(due: &Key, revision: Revision) -> Writes {
     Writes::of(vec![When::Revision(due.clone(), revision)], vec![Then::Delete(due.clone())])
+}
+
+fn has_unrecognised(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| matches!(entry.kind, EntryKind::Unrecognised { .. }))
 }
 
 /// What is kept of a run; `None`: it is not over.

@@ -14,6 +14,7 @@ use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::finish::accepted_of;
 use super::inner::Inner;
@@ -224,7 +225,13 @@ impl Inner {
         let mut without_keys = Vec::new();
         let mut writes =
             Writes::of(vec![When::Revision(key.clone(), cell.revision)], vec![Then::Delete(key.clone())]);
-        match read::<Due>(key, cell)? {
+        let due = read::<Due>(key, cell)?;
+        if !is_of(key, &due) {
+            return Err(RuntimeError::Damaged {
+                what: format!("`{key}` (it says something else than its path)"),
+            });
+        }
+        match due {
             Due::Wake { run } => {
                 // The cell goes in the batch of the wait's end; until then the timer in memory sees to it.
                 if self.run_slot(&run).is_some() {
@@ -287,6 +294,25 @@ impl Inner {
     }
 }
 
+/// Whether it is what its path says. Damage may leave a record of something else, with which nothing would be found to do.
+fn is_of(key: &Key, due: &Due) -> bool {
+    let path = std::str::from_utf8(key.path.as_bytes()).unwrap_or_default();
+    let mut parts = path.split('/').skip(2);
+    let (sort, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is = |it: &str, unique: Uuid| sort == it && *of == *unique.simple().to_string();
+    match due {
+        Due::Wake { run } => is("wake", run.unique()),
+        Due::ForgetKey { cell } => {
+            let cell = Key::new(key.partition, cell.clone());
+            sort == "key" && cell.is_ok_and(|cell| keys::of_idem(&cell).is_some())
+        }
+        Due::Unnamed { agent, .. } => is("unnamed", agent.unique()),
+        Due::Restore { agent, .. } => is("restore", agent.unique()),
+        Due::Sweep { run, .. } => is("sweep", run.unique()),
+        Due::SweepContents { tenant } => sort == "contents" && of == tenant.as_str(),
+    }
+}
+
 /// What comes of cells that fell due.
 #[derive(Default)]
 struct Effects {
@@ -327,7 +353,7 @@ pub(super) fn other_version(needed: u32, here: u32) -> String {
 pub(super) fn reason(log: &[Entry]) -> String {
     let Some(Entry { kind: EntryKind::Accepted(accepted), .. }) = log.first() else { return String::new() };
     // The id does not matter to the fold.
-    let run = RunId::from_parts(accepted.agent.partition(), uuid::Uuid::nil());
+    let run = RunId::from_parts(accepted.agent.partition(), Uuid::nil());
     let waits = RunView::of(run, log).map(|view| view.waits).unwrap_or_default();
     match waits.first().map(|wait| &wait.on) {
         None => "its next attempt".to_owned(),

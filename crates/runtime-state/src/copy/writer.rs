@@ -115,7 +115,18 @@ impl<'a> Writer<'a> {
             Ok(_) => Ok(()),
             // The place was free when the copy began: somebody else writes there.
             Err(StateError::Conflict { .. }) => Err(CopyError::Differs { place: self.partition.to_string() }),
-            Err(error) => Err(CopyError::To(error)),
+            Err(error) => Err(CopyError::To(told(error))),
         }
+    }
+}
+
+/// What the target's error is to whoever copies. A full disk stops a store that holds commits which were not synced: here
+/// these are the copy's, which is begun anew, and what has to be done is to make room.
+fn told(error: StateError) -> StateError {
+    match error {
+        StateError::Poisoned { cause } if cause.to_string().starts_with(&StateError::NoSpace.to_string()) => {
+            StateError::NoSpace
+        }
+        error => error,
     }
 }

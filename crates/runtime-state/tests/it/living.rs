@@ -7,6 +7,7 @@ use runtime_state::{Live, LiveSort, check_live};
 use runtime_testkit::block_on;
 use runtime_traits::agent::{Agent, AgentKind, AgentSpec, SpecError};
 use runtime_traits::content::{Content, Payload};
+use runtime_traits::error::Cause;
 use runtime_traits::name::Name;
 use runtime_traits::schema::Schema;
 use serde_json::json;
@@ -19,6 +20,8 @@ struct Writers {
     name: &'static str,
     version: u32,
     schemas: Vec<Schema>,
+    /// Whether it takes no declaration of before.
+    refuses: bool,
 }
 
 impl AgentKind for Writers {
@@ -34,8 +37,10 @@ impl AgentKind for Writers {
         self.schemas.clone()
     }
 
-    fn check(&self, _spec: &AgentSpec) -> Result<(), SpecError> {
-        Ok(())
+    fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
+        let refusal =
+            || SpecError::Config { agent: spec.name.to_string(), cause: Cause::says("say `config.tone`") };
+        if self.refuses { Err(refusal()) } else { Ok(()) }
     }
 
     fn build(&self, _spec: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
@@ -44,7 +49,7 @@ impl AgentKind for Writers {
 }
 
 fn writers(version: u32, schemas: &[Schema]) -> Writers {
-    Writers { name: "writer", version, schemas: schemas.to_vec() }
+    Writers { name: "writer", version, schemas: schemas.to_vec(), refuses: false }
 }
 
 async fn look(lived: &Lived, kind: Writers) -> Live {
@@ -93,6 +98,13 @@ fn what_it_does_not_know_is_told_by_agent_session_and_run() {
             only(&look(&lived, writers(7, &[])).await, LiveSort::KindVersion, "began with version 1");
         assert_eq!(problem.whose.run, Some(lived.open));
 
+        let refusing = Writers { refuses: true, ..writers(1, &[]) };
+        let problem = only(&look(&lived, refusing).await, LiveSort::Declaration, "config.tone");
+        assert_eq!(problem.whose.agent, Some(lived.agent));
+
+        // What was written before there was a schema needs a way, too.
+        let gap = Schema::new("mood", 3).migrates(2, Ok);
+        only(&look(&lived, writers(1, &[gap])).await, LiveSort::Schema, ".migrates(1, …)");
         keep(&lived, Schema::new("mood", 1).wrap(&json!({ "mood": "good" })).unwrap()).await;
         let gap = Schema::new("mood", 3).migrates(1, Ok);
         let problem = only(&look(&lived, writers(1, &[gap])).await, LiveSort::Schema, ".migrates(2, …)");
@@ -115,6 +127,10 @@ fn what_it_does_not_know_is_told_by_agent_session_and_run() {
         };
         lived.put(lived.head(), newer(&head)).await;
         let problem = only(&look(&lived, writers(1, &[])).await, LiveSort::Newer, "newer runtime");
+        assert_eq!(problem.whose.session.as_ref(), Some(&lived.session));
+
+        lived.put(lived.head(), "no record").await;
+        let problem = only(&look(&lived, writers(1, &[])).await, LiveSort::Damaged, "");
         assert_eq!(problem.whose.session.as_ref(), Some(&lived.session));
     });
 }

@@ -1,12 +1,15 @@
 //! Whatever is damaged: the repaired store is whole, and everything that it lacks is told.
 
+use std::io;
 use std::sync::Arc;
 
-use runtime_codec::{decode, decode_entry, keys};
+use runtime_codec::{StateRecord, decode, decode_entry, encode, keys};
 use runtime_state::{
-    ChangeSort, MemoryStore, Quarantined, RepairError, Repaired, repair_store, verify_store,
+    ChangeSort, CopyError, MemoryStore, Quarantined, RepairError, Repaired, copy_store, repair_store,
+    verify_store,
 };
 use runtime_testkit::block_on;
+use runtime_traits::content::{Digest, Media, Payload};
 use runtime_traits::log::{EntryKind, FailureKind, Head, Message, Outcome};
 use runtime_traits::store::{Key, Log, Seq, StateStore, Then};
 
@@ -108,6 +111,15 @@ fn whatever_cell_is_damaged_the_rest_is_kept_and_the_store_is_whole() {
                     Err(error) => unreachable!("{key} {harm:?}: {error}"),
                 };
                 assert!(done.repaired.changed > 0, "{key} {harm:?}: nothing is said");
+                let aside = |value: &&Quarantined| value.place.path() == Some(&key.path);
+                let aside = done.quarantine.iter().find(aside);
+                let has_bytes = aside.is_some_and(|value| value.bytes.is_some());
+                match harm {
+                    Harm::Cut => assert!(has_bytes, "{key}: its bytes are not kept"),
+                    Harm::Unreadable => assert!(aside.is_some() && !has_bytes, "{key}: it is not named"),
+                    Harm::Missing => {}
+                }
+                assert_eq!(done.quarantine.len() as u64, done.repaired.quarantined, "{key} {harm:?}");
                 let left = cells(&done.store).await;
                 for (other, value) in &all {
                     let kept = left.iter().find(|(key, _)| key == other).map(|(_, value)| value);
@@ -233,7 +245,42 @@ fn a_declaration_comes_back_from_an_older_one_or_from_a_snapshot() {
         let left: Vec<String> =
             cells(&done.store).await.into_iter().map(|(key, _)| key.path.to_string()).collect();
         assert!(!left.iter().any(|path| path.contains("/a/") || path.contains("/name/")), "{left:?}");
-        assert!(done.quarantine.iter().any(|value| value.why.contains("nothing declares")));
+        let want = keys::want(&lived.tenant, &lived.agent);
+        let aside = done.quarantine.iter().find(|value| value.place.path() == Some(&want.path)).unwrap();
+        assert!(aside.why.contains("nothing declares") && aside.bytes.is_some(), "{aside:?}");
+    });
+}
+
+#[test]
+fn a_value_that_lacks_what_it_names_is_kept_aside_with_its_bytes() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let state = keys::state(&lived.tenant, &lived.agent, &lived.session);
+        let gone = Payload::Blob { hash: Digest::of(b"gone"), len: 9_000, media: Media::Text };
+        let record = encode(&StateRecord { value: gone });
+        lived.put(state.clone(), record.clone()).await;
+        let done = repair(&*lived.store).await.unwrap();
+        assert_eq!(done.store.get(std::slice::from_ref(&state)).await.unwrap(), [None]);
+        let aside = done.quarantine.iter().find(|value| value.place.path() == Some(&state.path)).unwrap();
+        assert_eq!(aside.bytes.as_ref(), Some(&record));
+    });
+}
+
+#[test]
+fn what_cannot_be_kept_aside_ends_the_repair_and_leaves_a_store_that_nobody_opens() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.entries.insert((lived.messages(), Seq(2)), Harm::Cut);
+        let store = MemoryStore::new();
+        let mut full = |_: Quarantined| Err(io::ErrorKind::StorageFull.into());
+        let done = repair_store(&harmed, &store, at(100), &mut full, &mut |_, _| {}).await;
+        assert!(
+            matches!(&done, Err(RepairError::Quarantine(why)) if why.kind() == io::ErrorKind::StorageFull),
+            "{done:?}"
+        );
+        let told = copy_store(&store, &MemoryStore::new(), |_, _| {}).await;
+        assert_eq!(told, Err(CopyError::HalfCopied));
     });
 }
 
@@ -268,7 +315,7 @@ fn a_run_whose_log_was_let_go_keeps_its_stub_and_the_cell_by_which_that_goes() {
         let lived = Lived::in_memory().await;
         let run = lived.ended[0];
         let (stub, ended) = (keys::swept(&run), keys::ended(&lived.tenant, &lived.agent, &run));
-        lived.put(stub.clone(), runtime_codec::encode(&lived.stub())).await;
+        lived.put(stub.clone(), encode(&lived.stub())).await;
         lived.write(HERE, vec![Then::Trim(keys::run_log(&run), Seq(3))]).await;
         let both = [stub, ended.clone()];
         // Something else is damaged: what is whole is not repaired.

@@ -14,7 +14,7 @@ use runtime_traits::store::{Seq, StateStore, Then};
 use uuid::Uuid;
 
 use crate::harmed::{Harm, Harmed};
-use crate::lived::{HERE, Lived};
+use crate::lived::{HERE, Lived, newer};
 
 #[derive(Default)]
 struct Counted(AtomicU64);
@@ -56,6 +56,29 @@ fn what_is_damaged_is_told_by_agent_and_session_and_every_value_is_paid_for() {
         assert_eq!(found.len() as u64, count.damaged);
         let told = found.iter().find(|finding| finding.place.contains("entry 2 of log t/")).unwrap();
         assert_eq!((told.agent, told.session.as_ref()), (Some(lived.agent), Some(&lived.session)));
+    });
+}
+
+#[test]
+fn what_is_found_last_is_told_and_what_is_newer_is_no_damage() {
+    block_on(async {
+        let lived = Lived::in_memory().await;
+        let head = runtime_traits::log::Head {
+            last: Seq(6),
+            messages: 6,
+            run: lived.ended[2],
+            at: crate::lived::at(3),
+        };
+        lived.put(lived.head(), newer(&head)).await;
+        let (count, found) = pass(Arc::clone(&lived.store), Arc::new(Counted::default())).await;
+        assert_eq!((count.damaged, found), (0, vec![]));
+
+        // The log of the open run is the last one that is read.
+        lived.delete(lived.head()).await;
+        lived.write(HERE, vec![Then::Drop(lived.messages()), Then::Delete(keys::open(&lived.open))]).await;
+        let (count, found) = pass(Arc::clone(&lived.store), Arc::new(Counted::default())).await;
+        assert!(found.iter().any(|finding| finding.run == Some(lived.open)), "{found:?}");
+        assert_eq!(found.len() as u64, count.damaged);
     });
 }
 

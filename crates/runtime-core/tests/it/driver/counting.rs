@@ -2,22 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::ManualClock;
+use runtime_core::engine::keys;
+use runtime_testkit::fakes::{Fault, FaultyStore, ManualClock, MapStore, ReadFault};
 use runtime_testkit::recount::{cells, counted, recount};
 use runtime_traits::agent::StorageLimits;
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime, RuntimeError, Stored};
 use runtime_traits::store::{Batch, BatchId, Durability, Key, StateStore, Then};
-use runtime_traits::{AgentId, AgentSpec, SessionName};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use runtime_traits::{AgentId, AgentSpec, SessionName, Tenant};
 
-use super::house::{House, output, submit};
+use super::house::{House, meddle, output, submit};
+use super::warnings::Warnings;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONG: Duration = Duration::from_secs(20);
@@ -118,6 +117,43 @@ async fn days_are_added_up_when_there_are_many_and_the_sum_and_what_grew_lately_
 }
 
 #[tokio::test]
+async fn a_count_that_cannot_be_read_is_made_once_and_then_remembered() {
+    let below = Arc::new(MapStore::new());
+    let store = Arc::new(FaultyStore::new(Arc::clone(&below) as _, |_| Fault::Pass));
+    let house = House::over(Arc::clone(&store) as Arc<dyn StateStore>);
+    let (runtime, agent) = house.with_agent().await;
+    let a = AgentRef::Id(agent);
+    for (name, script) in [("one", "state:x keep:9000"), ("two", "pure:y big:20000")] {
+        runtime.run(&a, in_session(name, script)).await.unwrap();
+    }
+    let before = stored(&runtime, agent).await.bytes;
+    let (tenant, session) = (Tenant::default(), SessionName::new("two").unwrap());
+    let of_session = keys::session_size(&tenant, &agent, &session, keys::DAYS_BEFORE);
+    for (key, nth) in [keys::size(&tenant, &agent, keys::DAYS_BEFORE), of_session].into_iter().zip(1..) {
+        meddle(below.as_ref(), nth, Then::Put(key, "no number".into())).await;
+    }
+    let read = Arc::new(AtomicUsize::new(0));
+    let reads = Arc::clone(&read);
+    store.decide_reads_by(move |log| {
+        reads.fetch_add(usize::from(log.path.to_string().contains("/msg/")), Ordering::SeqCst);
+        ReadFault::Pass
+    });
+
+    assert_eq!(stored(&runtime, agent).await.bytes, before);
+    assert!(read.swap(0, Ordering::SeqCst) > 0, "it has all of it read");
+    for _ in 0..3 {
+        assert_eq!(stored(&runtime, agent).await.bytes, before);
+        assert_eq!(runtime.sessions(&a, None, 0).await.unwrap().items.len(), 2);
+    }
+    assert_eq!(read.load(Ordering::SeqCst), 0, "and remembers what it comes to");
+
+    // What is written later is counted on top of it.
+    runtime.run(&a, in_session("two", "more")).await.unwrap();
+    runtime.shutdown(LONG).await.unwrap();
+    assert_eq!(counted(below.as_ref()).await, recount(below.as_ref()).await);
+}
+
+#[tokio::test]
 async fn a_call_is_new_input_too_and_its_caller_hears_that_there_is_no_room() {
     let house = House::new();
     let (runtime, a) = house.with_agent().await;
@@ -132,46 +168,9 @@ async fn a_call_is_new_input_too_and_its_caller_hears_that_there_is_no_room() {
     assert!(output(&runtime, refused).await.contains("its hard limit is 1000"));
 }
 
-/// Remembers what was warned of.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Reader<'a>(&'a mut String);
-
-impl Visit for Reader<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        *self.0 += &format!("{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut said = String::new();
-        event.record(&mut Reader(&mut said));
-        self.0.lock().unwrap().push(said);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn who_reaches_a_soft_limit_is_warned_of_once_and_takes_input() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::begin();
     let runtime = House::new().open().await;
     let limits = StorageLimits { soft: Some(20_000), session_soft: Some(8_000), ..StorageLimits::default() };
     let spec = AgentSpec::new("scripted", "a").unwrap().storing(limits);
@@ -179,9 +178,7 @@ async fn who_reaches_a_soft_limit_is_warned_of_once_and_takes_input() {
     runtime.start_agent(agent).await.unwrap();
     let run = async |session: &str| {
         runtime.run(&AgentRef::Id(agent), in_session(session, "keep:5000")).await.unwrap();
-        let said = warnings.0.lock().unwrap();
-        let of_limits = said.iter().filter(|said| said.contains("soft limit")).cloned();
-        of_limits.collect::<Vec<_>>()
+        warnings.about("soft limit")
     };
 
     assert_eq!(run("one").await.len(), 0);

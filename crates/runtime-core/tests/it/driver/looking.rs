@@ -11,10 +11,11 @@ use runtime_traits::scrub::{Finding, Heard, Pace, Scrub, ScrubCount};
 use runtime_traits::store::StateError;
 
 use super::house::House;
+use super::warnings::Warnings;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Reads so many values, one by one, and finds the last one damaged.
+/// Finds damage, and reads so many values more, one by one.
 #[derive(Debug, Default)]
 struct Reader {
     values: u64,
@@ -34,13 +35,13 @@ impl Scrub for Reader {
             return Err(StateError::NoSpace);
         }
         let mut count = ScrubCount::default();
+        heard.found(finding());
         for _ in 0..self.values {
             pace.read(1).await;
             count.cells += 1;
             self.read.fetch_add(1, Ordering::Relaxed);
             heard.read(count);
         }
-        heard.found(finding());
         pace.read(1).await;
         Ok(ScrubCount { damaged: 1, ..count })
     }
@@ -52,6 +53,7 @@ fn rate() -> Option<ScrubRate> {
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_is_made_once_a_day_at_the_pace_that_was_set_and_its_findings_are_shown() {
+    let warnings = Warnings::begin();
     let house = House::new().by_executor();
     let reader = Arc::new(Reader { values: 64 * 60, ..Reader::default() });
     let builder = house.builder().configure(|config| config.scrub = rate());
@@ -67,6 +69,9 @@ async fn a_pass_is_made_once_a_day_at_the_pace_that_was_set_and_its_findings_are
     let half = reader.read.load(Ordering::Relaxed);
     assert!((64 * 25..64 * 35).contains(&half), "{half}");
     assert!(status().await.running.is_some_and(|running| running.count.cells > 0));
+    assert_eq!(status().await.findings, vec![finding()], "what was found is shown before the pass is over");
+    let told = warnings.about("the store is damaged");
+    assert!(told.len() == 1 && told[0].contains("cell x") && told[0].contains("it is bad"), "{told:?}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     let done = status().await;
     assert_eq!((done.running, done.findings), (None, vec![finding()]));

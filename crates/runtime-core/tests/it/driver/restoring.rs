@@ -5,36 +5,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use runtime_codec::file::FileWriter;
-use runtime_codec::{ContentRef, Kept, Manifest, encode};
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Fault, FaultyStore, ManualClock, MapSnapshots, MapStore, ReadFault};
 use runtime_testkit::recount::cells;
 use runtime_traits::agent::{Agent, AgentKind, SpecError};
-use runtime_traits::content::Digest;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime, RuntimeError};
 use runtime_traits::store::StateStore;
-use runtime_traits::{AgentId, AgentSpec, Name, SessionName, StateId, Tenant, UnixMillis};
+use runtime_traits::{AgentId, AgentSpec, Name, SessionName, StateId, Tenant};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::house::{House, Scripted, World, output, submit};
+use super::unnamed::slow_file;
 
 const LONG: Duration = Duration::from_secs(10);
 const MINUTES: Duration = Duration::from_secs(400);
 
 /// A house whose reads a test holds, and whose time it turns on.
-struct Held {
-    store: Arc<FaultyStore>,
-    clock: Arc<ManualClock>,
+pub(crate) struct Held {
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) clock: Arc<ManualClock>,
     snapshots: Arc<MapSnapshots>,
-    house: House,
+    pub(crate) house: House,
 }
 
 impl Held {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let below = Arc::new(MapStore::new()) as Arc<dyn StateStore>;
         let store = Arc::new(FaultyStore::new(below, |_| Fault::Pass));
         let clock = Arc::new(ManualClock::default());
@@ -44,11 +42,11 @@ impl Held {
         Self { store, clock, snapshots, house }
     }
 
-    async fn open(&self) -> RuntimeManager {
+    pub(crate) async fn open(&self) -> RuntimeManager {
         self.house.builder().snapshots(Arc::clone(&self.snapshots) as _).open().await.unwrap()
     }
 
-    async fn agent(&self, runtime: &RuntimeManager, name: &str) -> AgentId {
+    pub(crate) async fn agent(&self, runtime: &RuntimeManager, name: &str) -> AgentId {
         let agent = runtime.register_spec(AgentSpec::new("scripted", name).unwrap()).await.unwrap();
         runtime.start_agent(agent).await.unwrap();
         agent
@@ -72,7 +70,7 @@ impl Held {
     }
 
     /// Lets time pass, and what falls due then be done.
-    async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         tokio::time::sleep(Duration::from_secs(65)).await;
     }
@@ -220,23 +218,10 @@ async fn a_file_that_comes_slowly_keeps_contents_from_being_looked_for_nowhere_e
     };
     assert!(has_contents().await);
     let elsewhere = Partition { index: (partition.index + 1) % Partition::COUNT, ..partition };
-    let manifest = Manifest {
-        agent: AgentId::from_parts(elsewhere, uuid::Uuid::nil()),
-        revision: 1,
-        spec: String::new(),
-        kind_version: 1,
-        at: UnixMillis(1),
-        sessions: 0,
-        messages: 0,
-        bytes: 0,
-        kept: Kept::List(ContentRef { hash: Digest::of(b""), len: 0 }),
-    };
-    let (mut writer, head) = FileWriter::new();
-    let begin = [head, writer.manifest(&encode(&manifest))];
-    let file = stream::iter(begin.map(Ok)).chain(stream::pending());
+    let (_end, ended) = oneshot::channel();
 
     tokio::select! {
-        imported = runtime.import_snapshot(Box::pin(file)) => unreachable!("it never ends: {imported:?}"),
+        imported = runtime.import_snapshot(slow_file(elsewhere, ended)) => unreachable!("it never ends: {imported:?}"),
         () = async { for _ in 0..3 { held.pass(Duration::from_secs(24 * 60 * 60)).await } } => {}
     }
 
