@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use runtime_state::{
-    CopyError, EncryptedStore, KeyRing, OpenError, RedbStore, RekeyError, RepairError, copy_store, open,
-    rekey, repair_store,
+    CopyError, EncryptedStore, KeyRing, OpenError, RedbStore, RekeyError, RepairError, Verified, copy_store,
+    open, rekey, repair_store, verify_store,
 };
 use runtime_testkit::block_on;
 use runtime_traits::store::{Batch, Key, Seq, StateError, StateStore, Then};
