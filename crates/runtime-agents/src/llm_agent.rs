@@ -72,6 +72,10 @@ impl Agent for LlmAgent {
         self.mind.window
     }
 
+    fn least_call(&self) -> Option<(String, Usage)> {
+        Some(self.mind.least_call())
+    }
+
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {
         self.mind.work(&ctx, &input).await
     }

@@ -18,7 +18,7 @@ use runtime_traits::resource::{
 };
 
 use crate::budgets::Budgets;
-use crate::ledger::{Answer, Claim, Ledger};
+use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
 use book::{Blocked, Books, Scope, claim_of};
 pub use quota::QuotaRule;
@@ -121,6 +121,10 @@ impl ResourceGovernor for ResourceManager {
             }
         }
         Ok(())
+    }
+
+    fn limits_tenant(&self, tenant: &Tenant) -> bool {
+        self.books().limits_tenant(tenant)
     }
 
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {

@@ -20,6 +20,7 @@ use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
 use super::finish::accepted_of;
+use super::govern::Admitting;
 use super::inner::Inner;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
@@ -53,6 +54,8 @@ struct Attempt {
     commit: Option<Commit>,
     /// Agents that steps call are looked up.
     finding: FuturesUnordered<BoxFuture<'static, Found>>,
+    /// Steps ask to be let through.
+    admitting: Admitting,
     sleep: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
     /// Since when nothing moved, and how long the log was then.
     still: Option<(UnixMillis, usize)>,
@@ -135,6 +138,8 @@ impl Inner {
         };
         let entries = log.len() as u64;
         let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
+        let most_steps = self.in_agent(place, |agent| agent.limits.as_ref().and_then(|limits| limits.max_steps_per_run));
+        machine.govern(self.governing.is_some(), most_steps.flatten());
         machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
@@ -143,12 +148,14 @@ impl Inner {
         // is changed, so that no change is missed and none is undone.
         self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot), clock, entropy };
+        let (machine_of, slot_of, inner) = (Arc::clone(&machine), Arc::clone(slot), Arc::clone(self));
+        let port = Port { facts, machine: machine_of, slot: slot_of, clock, entropy, inner };
         let ctx = Ctx::new(Arc::new(port));
         let agent = Some(isolated(agent, ctx, input));
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
-        Ok(Attempt { inner, slot, machine, agent, commit: None, finding, sleep: None, still: None })
+        let admitting = Admitting::default();
+        Ok(Attempt { inner, slot, machine, agent, commit: None, finding, admitting, sleep: None, still: None })
     }
 }
 
@@ -173,7 +180,8 @@ impl Attempt {
         loop {
             let now = self.inner.clock.now();
             self.poll_agent(now, cx);
-            let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx);
+            let admitted = self.admitting.poll(&self.inner, &self.slot, &self.machine, now, cx);
+            let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx) | admitted;
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
@@ -298,7 +306,8 @@ impl Attempt {
             }
             return Poll::Ready(());
         }
-        let Some(next) = wake_at.into_iter().chain(still).min() else {
+        let asks = self.admitting.wake_at(self.inner.config.park_after);
+        let Some(next) = wake_at.into_iter().chain(still).chain(asks).min() else {
             self.sleep = None;
             return Poll::Pending;
         };

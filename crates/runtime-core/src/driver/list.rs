@@ -216,6 +216,8 @@ impl Inner {
             name: spec.name,
             kind: spec.kind,
             description: spec.description,
+            limits: spec.limits,
+            usage: self.usage_of(tenant, id).await?,
             want: want.want,
             hosted,
             revision: record.revision,

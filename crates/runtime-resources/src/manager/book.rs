@@ -108,6 +108,10 @@ impl Books {
         self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
     }
 
+    pub(super) fn limits_tenant(&self, tenant: &Tenant) -> bool {
+        self.tenants.contains_key(tenant)
+    }
+
     pub(super) fn declare(&mut self, rule: QuotaRule) {
         self.quotas.push(Quota::new(rule));
     }

@@ -82,6 +82,10 @@ impl Turn for Place {
         let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
         self.manager.books().queues.waiting(self.id).unwrap_or(nothing)
     }
+
+    fn until(&self) -> Option<UnixMillis> {
+        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.until)
+    }
 }
 
 impl Drop for Place {

@@ -64,6 +64,9 @@ pub trait Turn: Send {
 
     /// What it waits for.
     fn waiting(&self) -> Waiting;
+
+    /// When it wants to look again, beside being woken.
+    fn until(&self) -> Option<UnixMillis>;
 }
 
 /// What a call waits for.

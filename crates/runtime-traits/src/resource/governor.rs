@@ -91,6 +91,9 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// of which model, as far as the agent's kind knows.
     fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused>;
 
+    /// Whether anybody limits what the agents of a tenant take together.
+    fn limits_tenant(&self, tenant: &Tenant) -> bool;
+
     /// Tells what an agent may use from now on. Whether its use before is known.
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known;
 
