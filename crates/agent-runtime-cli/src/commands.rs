@@ -1,6 +1,7 @@
 //! The commands, each against any [`Runtime`](agent_runtime::Runtime).
 
 pub(crate) mod agents;
+mod limits;
 pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod check;

@@ -4,7 +4,7 @@ mod builder;
 mod error;
 
 use async_trait::async_trait;
-use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx};
+use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx, Usage};
 
 use crate::thinking::Mind;
 

@@ -35,6 +35,7 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::AnswerWithKey => 422,
         RuntimeError::Busy { .. } | RuntimeError::AtLimit { .. } => 429,
         RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Deadline => 504,
+        RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Limit => 429,
         RuntimeError::RunFailed { .. } | RuntimeError::Damaged { .. } | RuntimeError::Newer { .. } => 500,
         RuntimeError::NoSnapshots => 501,
         RuntimeError::Unreachable { .. } => 502,

@@ -1,6 +1,7 @@
 //! Asking the model, as a step.
 
 use runtime_traits::agent::StepError;
+use runtime_traits::log::StepFailureKind;
 use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOptions, StepSort, Usage};
 use serde::Serialize;
 
@@ -64,6 +65,9 @@ impl Mind {
         });
         replied.await.map_err(|error| match error {
             // The model's own sentence is the one to read.
+            StepError::Failed { failure, .. } if failure.kind == StepFailureKind::Limit => {
+                AgentError::at_limit(failure.message)
+            }
             StepError::Failed { failure, .. } => AgentError::says(failure.message),
             other => AgentError::from(other),
         })

@@ -165,7 +165,10 @@ fn isolated(agent: Arc<dyn Agent>, ctx: Ctx, input: Content) -> Work {
     let work = std::panic::AssertUnwindSafe(work).catch_unwind();
     Box::pin(work.map(|result| match result {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(RunFailure { kind: FailureKind::Agent, message: error.message().to_owned() }),
+        Ok(Err(error)) => {
+            let kind = if error.is_at_limit() { FailureKind::Limit } else { FailureKind::Agent };
+            Err(RunFailure { kind, message: error.message().to_owned() })
+        }
         Err(panic) => {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

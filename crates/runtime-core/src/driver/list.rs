@@ -118,6 +118,7 @@ impl Inner {
                 wait.note = self.held_up(run).await?;
             }
         }
+        view.room = self.waits_for_room(&view.run);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod edges;
 mod forks;
 mod house;
 mod lifecycle;
+mod limits;
 mod looking;
 mod overdue;
 mod previews;

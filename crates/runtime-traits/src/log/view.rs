@@ -14,6 +14,7 @@ use crate::log::step::{Effect, StepKey, UnknownCause, Verdict};
 use crate::log::usage::{Price, Usage};
 use crate::log::wait::{WaitId, WaitOn};
 use crate::name::SessionName;
+use crate::resource::Waiting;
 
 /// What a log says of its run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct RunView {
     /// What that cost.
     #[serde(default)]
     pub price: Price,
+    /// What it waits for under a limit, where the runtime that answers knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Waiting>,
     #[serde(skip)]
     index: HashMap<StepKey, usize>,
 }
@@ -169,6 +173,7 @@ impl RunView {
             swept_at: None,
             usage: Usage::default(),
             price: Price::default(),
+            room: None,
             index: HashMap::new(),
         }
     }

@@ -246,7 +246,7 @@ impl RunPort for Port {
     }
 
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
-        lock(&self.machine).settle(slot, result);
+        lock(&self.machine).settle(slot, result, runtime_traits::log::Price::default());
     }
 
     fn give_up(&self, slot: Slot) {
