@@ -151,6 +151,8 @@ async fn what_was_used_before_a_restart_is_told_with_what_was_under_way() {
 
     let second = Turnstile::default();
     let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    // The step of the process that is gone waits there as well.
+    house.world.open("100/50");
     house.world.open("100/50");
     assert_eq!(output(&runtime, open).await, "20 used 50 used");
 
@@ -229,6 +231,7 @@ async fn a_run_has_no_more_steps_than_it_may_also_over_a_restart() {
     house.world.began("d").await;
     drop(runtime);
     let (runtime, _) = governed(&house, &turnstile, limits).await;
+    house.world.open("d");
     house.world.open("d");
 
     let (kind, message) = failure(&runtime, beyond).await;
