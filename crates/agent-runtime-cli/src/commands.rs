@@ -1,7 +1,6 @@
 //! The commands, each against any [`Runtime`](agent_runtime::Runtime).
 
 pub(crate) mod agents;
-mod limits;
 pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod check;
@@ -9,6 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod events;
 pub(crate) mod fork;
 mod keys;
+mod limits;
 pub(crate) mod log;
 pub(crate) mod messages;
 mod repairs;

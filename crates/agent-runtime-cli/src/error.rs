@@ -43,7 +43,9 @@ pub enum CliError {
         topics: String,
     },
     /// A change of a limit that is none.
-    #[error("`{given}` changes no limit: {why}; as in max_tokens_per_minute=10000, max_cost_per_day=2.50 or on_limit=refuse")]
+    #[error(
+        "`{given}` changes no limit: {why}; as in max_tokens_per_minute=10000, max_cost_per_day=2.50 or on_limit=refuse"
+    )]
     Limit {
         /// What was given.
         given: String,

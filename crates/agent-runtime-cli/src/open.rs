@@ -120,7 +120,8 @@ pub(crate) async fn runtime(
         screen.say(screen.paint_err().dim(note));
     }
     let durability = self::durability(&store, durability);
-    let builder = RuntimeManager::builder(store).bus(bus).durability(durability).governor(Arc::new(resources));
+    let builder =
+        RuntimeManager::builder(store).bus(bus).durability(durability).governor(Arc::new(resources));
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -80,7 +80,10 @@ impl RuntimeManager {
     ///
     /// # Errors
     /// [`RuntimeError::UnknownAgent`].
-    pub async fn get_resource_usage(&self, agent: impl Into<AgentRef>) -> Result<ResourceUsage, RuntimeError> {
+    pub async fn get_resource_usage(
+        &self,
+        agent: impl Into<AgentRef>,
+    ) -> Result<ResourceUsage, RuntimeError> {
         Ok(self.core.agent(&agent.into()).await?.usage)
     }
 

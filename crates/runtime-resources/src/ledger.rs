@@ -6,9 +6,9 @@ use runtime_traits::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::budgets::{Budgets, COUNTED};
-use runtime_traits::resource::{Limit, Used};
 use crate::meter::Meter;
 use crate::window::Slot;
+use runtime_traits::resource::{Limit, Used};
 
 /// What a call takes at most, or took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,5 +20,7 @@ pub use ledger::{Answer, Claim, Ledger, Settled};
 pub use manager::{QuotaRule, ResourceManager};
 pub use meter::Span;
 pub use price::{ModelPrice, PriceError, PriceTable};
-pub use runtime_traits::resource::{Limit, LimitsError, Money, MoneyError, OnLimit, ResourceGovernor, ResourceLimits, ResourceUsage, Used};
+pub use runtime_traits::resource::{
+    Limit, LimitsError, Money, MoneyError, OnLimit, ResourceGovernor, ResourceLimits, ResourceUsage, Used,
+};
 pub use window::{Slot, Window};

@@ -36,9 +36,10 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
         let value = match value {
             "" => Value::Null,
             value if text => Value::String(value.to_owned()),
-            value => value.parse::<u64>().map(Value::from).map_err(|_| {
-                refused(format!("`{value}` is no whole number"))
-            })?,
+            value => value
+                .parse::<u64>()
+                .map(Value::from)
+                .map_err(|_| refused(format!("`{value}` is no whole number")))?,
         };
         if value.is_null() {
             all.remove(name);
@@ -72,7 +73,11 @@ pub(super) fn shown(agent: &AgentStatus) -> String {
     let one = |limit: Limit| {
         let max = agent.limits.of(limit)?;
         let value = |value: u64| {
-            if limit.to_string().contains("cost") { Money::from_micros(value).to_string() } else { value.to_string() }
+            if limit.to_string().contains("cost") {
+                Money::from_micros(value).to_string()
+            } else {
+                value.to_string()
+            }
         };
         let used = agent.usage.limits.iter().find(|used| used.limit == limit);
         let used = used.map(|used| format!("{} of ", value(used.used))).unwrap_or_default();
@@ -96,7 +101,8 @@ mod tests {
 
     #[test]
     fn each_change_is_one_and_the_others_stay() {
-        let limits = change(&["max_tokens_per_minute=100", "max_cost_per_day=2.50", "on_limit=refuse"]).unwrap();
+        let limits =
+            change(&["max_tokens_per_minute=100", "max_cost_per_day=2.50", "on_limit=refuse"]).unwrap();
         let expected = ResourceLimits {
             max_queued: Some(7),
             max_tokens_per_minute: Some(100),
@@ -110,7 +116,14 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_named() {
-        for bad in ["max_tokens", "max_tokens=1", "max_queued=-1", "max_queued=1.5", "max_cost_per_day=x", "on_limit=stop"] {
+        for bad in [
+            "max_tokens",
+            "max_tokens=1",
+            "max_queued=-1",
+            "max_queued=1.5",
+            "max_cost_per_day=x",
+            "on_limit=stop",
+        ] {
             assert!(change(&[bad]).unwrap_err().contains(bad), "{bad}");
         }
     }

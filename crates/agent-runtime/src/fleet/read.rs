@@ -18,9 +18,8 @@ use super::read_limits::OF_ALL;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 10] = [
-    "store", "durability", "keep_runs", "listen", "scrub", "events", "limits", "prices", "quotas", "agents",
-];
+const TOP: [&str; 10] =
+    ["store", "durability", "keep_runs", "listen", "scrub", "events", "limits", "prices", "quotas", "agents"];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 

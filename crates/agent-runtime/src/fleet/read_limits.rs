@@ -51,7 +51,8 @@ impl Reader<'_> {
                     cost if cost.contains("cost") => MONEY,
                     _ => NUMBER,
                 };
-                self.fault(&value.span(), format!("`{name}` is {}", shown(&json.to_string())), remedy);
+                let given = json.as_str().map_or_else(|| json.to_string(), |text| format!("`{text}`"));
+                self.fault(&value.span(), format!("`{name}` is {}", shown(&given)), remedy);
                 continue;
             }
             all.insert(name.to_owned(), json);
@@ -73,7 +74,7 @@ impl Reader<'_> {
         for (key, value) in table {
             let model = key.get_ref().as_ref();
             let Some(of) = self.table(&format!("prices.{}", shown(model)), value, remedy) else { continue };
-            let mut both = Map::new();
+            let (mut both, mut faulty) = (Map::new(), false);
             for (key, value) in of {
                 let name = key.get_ref().as_ref();
                 if !PRICE.contains(&name) {
@@ -86,20 +87,27 @@ impl Reader<'_> {
                     Some((Ok(_), money)) => {
                         both.insert(name.to_owned(), Json::String(money));
                     }
-                    Some((Err(error), _)) => self.fault(&value.span(), error.to_string(), MONEY),
-                    None => {}
+                    Some((Err(error), _)) => {
+                        faulty = true;
+                        let text = error.to_string();
+                        let (what, remedy) = text.split_once(": ").unwrap_or((&text, MONEY));
+                        self.fault(&value.span(), what, remedy);
+                    }
+                    None => faulty = true,
                 }
             }
             match serde_json::from_value::<ModelPrice>(Json::Object(both)) {
                 Ok(price) => {
                     if let Err(error) = PriceTable::new(BTreeMap::from([(model.to_owned(), price)])) {
                         let text = error.to_string();
-                        let (what, remedy) = text.split_once(": ").unwrap_or((&text, "write `provider/model`"));
+                        let (what, remedy) =
+                            text.split_once(": ").unwrap_or((&text, "write `provider/model`"));
                         self.fault(&key.span(), what, remedy);
                     } else {
                         prices.insert(model.to_owned(), price);
                     }
                 }
+                Err(_) if faulty => {}
                 Err(_) => {
                     let what = format!("the price of `{}` is not whole", shown(model));
                     self.fault(&value.span(), what, "give `input` and `output`, each of a million tokens");
@@ -119,11 +127,8 @@ impl Reader<'_> {
         for (key, value) in tables {
             let models = key.get_ref().as_ref();
             let Some(of) = self.table(&format!("quotas.{}", shown(models)), value, remedy) else { continue };
-            let mut rule = QuotaRule {
-                models: models.to_owned(),
-                requests_per_minute: None,
-                tokens_per_minute: None,
-            };
+            let mut rule =
+                QuotaRule { models: models.to_owned(), requests_per_minute: None, tokens_per_minute: None };
             for (key, value) in of {
                 let most = match key.get_ref().as_ref() {
                     "requests_per_minute" => &mut rule.requests_per_minute,
@@ -136,7 +141,9 @@ impl Reader<'_> {
                 };
                 match self.json(value).and_then(|json| json.as_u64()).filter(|most| *most > 0) {
                     Some(number) => *most = Some(number),
-                    None => self.fault(&value.span(), format!("`{}` is no number of them", key.get_ref()), NUMBER),
+                    None => {
+                        self.fault(&value.span(), format!("`{}` is no number of them", key.get_ref()), NUMBER)
+                    }
                 }
             }
             rules.push(rule);

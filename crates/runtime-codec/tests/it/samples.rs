@@ -234,8 +234,13 @@ fn steps() -> Vec<Sample> {
     samples.push(Sample::entry("step-settled.full", EntryKind::StepSettled(full)));
     let estimated = StepSettled { usage: Usage { estimated_tokens: 40, ..usage() }, ..settled.clone() };
     samples.push(Sample::entry("step-settled.estimated", EntryKind::StepSettled(estimated)));
-    let failures =
-        [StepFailureKind::Work, StepFailureKind::TimedOut, StepFailureKind::Decided, StepFailureKind::Denied, StepFailureKind::Limit];
+    let failures = [
+        StepFailureKind::Work,
+        StepFailureKind::TimedOut,
+        StepFailureKind::Decided,
+        StepFailureKind::Denied,
+        StepFailureKind::Limit,
+    ];
     for (name, kind) in ["work", "timed-out", "decided", "denied", "limit"].into_iter().zip(failures) {
         let result = Err(StepFailure { kind, message: "no luck".to_owned() });
         let kind = EntryKind::StepSettled(StepSettled { result, ..settled.clone() });

@@ -138,7 +138,8 @@ impl Inner {
         };
         let entries = log.len() as u64;
         let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
-        let most_steps = self.in_agent(place, |agent| agent.limits.as_ref().and_then(|limits| limits.max_steps_per_run));
+        let most_steps =
+            self.in_agent(place, |agent| agent.limits.as_ref().and_then(|limits| limits.max_steps_per_run));
         machine.govern(self.governing.is_some(), most_steps.flatten());
         machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
@@ -155,7 +156,17 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
-        Ok(Attempt { inner, slot, machine, agent, commit: None, finding, admitting, sleep: None, still: None })
+        Ok(Attempt {
+            inner,
+            slot,
+            machine,
+            agent,
+            commit: None,
+            finding,
+            admitting,
+            sleep: None,
+            still: None,
+        })
     }
 }
 

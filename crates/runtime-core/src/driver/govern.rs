@@ -13,8 +13,8 @@ use runtime_traits::log::{Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits,
-    ResourceUsage, Turn, Waiting,
+    Admission, Call, CallId, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits, ResourceUsage,
+    Turn, Waiting,
 };
 use runtime_traits::runtime::{AgentRef, RuntimeError};
 use runtime_traits::store::{Key, StateError, Then};
@@ -145,7 +145,14 @@ impl Admitting {
         moved
     }
 
-    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, asking: Asking, now: UnixMillis, deadline: Option<UnixMillis>) {
+    fn ask(
+        &mut self,
+        inner: &Arc<Inner>,
+        run: &RunSlot,
+        asking: Asking,
+        now: UnixMillis,
+        deadline: Option<UnixMillis>,
+    ) {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
@@ -269,8 +276,9 @@ impl Inner {
         let mine = |place: &Place| place.agent == *agent;
         for (run, used) in self.open_use(agent.partition(), mine).await? {
             with_open(&mut past, &used, now);
-            let (tokens, micros) =
-                used.iter().fold((0, 0), |(tokens, micros), used| (tokens + used.tokens, micros + used.micros));
+            let (tokens, micros) = used
+                .iter()
+                .fold((0, 0), |(tokens, micros), used| (tokens + used.tokens, micros + used.micros));
             past.open.push(OpenUse { run, tokens, micros });
         }
         Ok(past)
@@ -320,7 +328,8 @@ impl Inner {
                 None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
             };
             // The end of a run that ended meanwhile is in the cells, or comes with the next look.
-            let over = log.last().is_some_and(|entry| matches!(entry.kind, runtime_traits::EntryKind::Ended(_)));
+            let over =
+                log.last().is_some_and(|entry| matches!(entry.kind, runtime_traits::EntryKind::Ended(_)));
             let used = spent_so_far(&log);
             if !used.is_empty() && !over {
                 open.push((slot.place.run, used));

@@ -5,8 +5,8 @@
 //! result is given. So `join!` and `select!` see in a replay what they saw before. What the agent asks for beyond the
 //! recorded log waits until all of it has been given out, and only then appends.
 
-pub mod asks;
 pub mod admit;
+pub mod asks;
 mod give;
 pub mod outside;
 mod reading;

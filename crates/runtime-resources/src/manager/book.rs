@@ -187,10 +187,9 @@ impl Books {
 
     /// What is held for a call already.
     pub(super) fn held(&self, id: CallId) -> Option<Admission> {
-        self.held.get(&id).map(|held| Admission::Held {
-            most: held.most,
-            price: held.claim.micros.map(Money::from_micros),
-        })
+        self.held
+            .get(&id)
+            .map(|held| Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
     }
 
     fn quota_of(&self, call: &Call) -> Option<usize> {
@@ -229,7 +228,9 @@ impl Books {
     ) -> Result<(), Blocked> {
         let answer = match scope {
             Scope::Run(run) => self.run(run, &call.agent).look(now, claim),
-            Scope::Agent(agent) => self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim),
+            Scope::Agent(agent) => {
+                self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim)
+            }
             Scope::Tenant(tenant) => self.tenant(tenant).look(now, claim),
             Scope::Quota(at) => self.quotas[*at].look(now, claim),
         };
@@ -251,7 +252,8 @@ impl Books {
 
     fn run(&mut self, run: &RunId, agent: &AgentId) -> &mut Ledger {
         let limits = self.agents.get(agent).map(|book| Budgets::of_run(&book.limits)).unwrap_or_default();
-        let book = self.runs.entry(*run).or_insert_with(|| RunBook { agent: *agent, ledger: Ledger::new(limits) });
+        let book =
+            self.runs.entry(*run).or_insert_with(|| RunBook { agent: *agent, ledger: Ledger::new(limits) });
         &mut book.ledger
     }
 
@@ -324,14 +326,15 @@ impl Books {
         let least = Claim { requests: 1, tokens: 1, micros: 0 };
         let agent = self.agents.get_mut(agent).map(|book| &mut book.ledger);
         let ledgers = agent.into_iter().chain(self.tenants.get_mut(tenant));
-        ledgers.filter_map(|ledger| match ledger.look(now, least) {
-            Answer::Held => None,
-            Answer::Wait { limit, until } => {
-                Some(Refused::Reached { limit, retry_after: until.map(|until| until.since(now)) })
-            }
-            Answer::Never { limit, needs, max } => Some(Refused::Never { limit, needs, max }),
-        })
-        .next()
+        ledgers
+            .filter_map(|ledger| match ledger.look(now, least) {
+                Answer::Held => None,
+                Answer::Wait { limit, until } => {
+                    Some(Refused::Reached { limit, retry_after: until.map(|until| until.since(now)) })
+                }
+                Answer::Never { limit, needs, max } => Some(Refused::Never { limit, needs, max }),
+            })
+            .next()
     }
 
     pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {

@@ -109,7 +109,8 @@ impl AgentError {
 impl<E: Error + 'static> From<E> for AgentError {
     fn from(error: E) -> Self {
         let step = (&error as &(dyn Error + 'static)).downcast_ref::<StepError>();
-        let at_limit = matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
+        let at_limit =
+            matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
         Self { message: Cause::of(&error).to_string(), at_limit }
     }
 }

@@ -285,7 +285,8 @@ impl RunView {
         let before = std::mem::replace(&mut step.usage, usage);
         self.usage = self.usage.minus(before).plus(usage);
         let held = || Price { micros: Some(step.reserved_micros).filter(|held| *held > 0), wasted_micros: 0 };
-        let price = price.unwrap_or_else(|| if usage == before { step.price } else { step.price.plus(held()) });
+        let price =
+            price.unwrap_or_else(|| if usage == before { step.price } else { step.price.plus(held()) });
         let before = std::mem::replace(&mut step.price, price);
         self.price = self.price.minus(before).plus(price);
     }

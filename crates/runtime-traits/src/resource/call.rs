@@ -97,7 +97,9 @@ pub enum Refused {
         retry_after: Option<Duration>,
     },
     /// A limit is lower than what this one call may take.
-    #[error("`{limit}` is {max}, and one call may take {needs}; raise it, or let the agent ask for less (`max_tokens`)")]
+    #[error(
+        "`{limit}` is {max}, and one call may take {needs}; raise it, or let the agent ask for less (`max_tokens`)"
+    )]
     Never {
         /// Which.
         limit: Limit,

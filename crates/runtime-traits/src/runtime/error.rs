@@ -10,8 +10,8 @@ use crate::clock::UnixMillis;
 use crate::error::Cause;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunFailure, StepKey};
-use crate::resource::Refused;
 use crate::name::{NameError, SessionName};
+use crate::resource::Refused;
 use crate::runtime::status::Want;
 use crate::store::StateError;
 

@@ -76,10 +76,7 @@ fn errors() -> Vec<RuntimeError> {
             swept: UnixMillis(1),
         })),
         RuntimeError::Busy { what: text("the backlog"), limit: 10, retry_after: Duration::from_millis(300) },
-        RuntimeError::AtLimit {
-            agent: text("poet"),
-            refused: Refused::Unpriced { model: text("a/b") },
-        },
+        RuntimeError::AtLimit { agent: text("poet"), refused: Refused::Unpriced { model: text("a/b") } },
         RuntimeError::SessionBusy { session: text("default"), run: run(), waits_for: None },
         RuntimeError::SessionBusy {
             session: text("default"),

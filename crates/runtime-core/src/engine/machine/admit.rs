@@ -171,7 +171,8 @@ impl RunMachine {
     pub(super) fn is_one_too_many(&self) -> bool {
         let begun = self.recorded.len() + self.slots.iter().filter(|slot| slot.has_begun()).count();
         // Those of earlier attempts are counted once, by what the log knows of them.
-        let again = self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
+        let again =
+            self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
         self.most_steps.is_some_and(|most| begun - again.count() >= most as usize)
     }
 

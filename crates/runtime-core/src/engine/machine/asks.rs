@@ -44,19 +44,8 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask {
-            key,
-            sort,
-            effect,
-            request,
-            within,
-            reserves,
-            model,
-            says,
-            approval,
-            reconciles,
-            outside,
-        } = ask;
+        let Ask { key, sort, effect, request, within, reserves, model, says, approval, reconciles, outside } =
+            ask;
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {

@@ -4,8 +4,8 @@ use runtime_traits::agent::{Given, Outside, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Effect, EntryKind, Price, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown, UnknownCause,
-    Usage, Verdict, WaitId, WaitOn, WaitOpened,
+    Effect, EntryKind, Price, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown,
+    UnknownCause, Usage, Verdict, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::tool::Reconciled;
 

@@ -5,8 +5,8 @@ use runtime_traits::agent::{CallRequest, Outside, Slot};
 use runtime_traits::content::Content;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
-    DecidedBy, EntryKind, StepDecided, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled,
-    Usage, Verdict, WaitId, WaitOn, WaitOpened,
+    DecidedBy, EntryKind, StepDecided, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, Usage,
+    Verdict, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::runtime::Reply;
 use runtime_traits::tool::Reconciled;
@@ -195,7 +195,12 @@ impl RunMachine {
         self.settle_by_key(&key, result, usage);
     }
 
-    pub(super) fn settle_by_key(&mut self, key: &StepKey, result: Result<Content, StepFailure>, usage: Usage) {
+    pub(super) fn settle_by_key(
+        &mut self,
+        key: &StepKey,
+        result: Result<Content, StepFailure>,
+        usage: Usage,
+    ) {
         let result = result.map(|content| self.keep(&content));
         let Some(recorded) = self.recorded.get_mut(key) else { return };
         recorded.closed = true;

@@ -187,7 +187,10 @@ async fn a_call_that_is_given_up_is_told_over() {
 
     let settled = turnstile.settled();
     assert_eq!(settled.len(), 1, "nothing stays held");
-    assert_eq!(settled[0].1.output_tokens, 100, "nobody knows what it took: it counts with all that it could");
+    assert_eq!(
+        settled[0].1.output_tokens, 100,
+        "nobody knows what it took: it counts with all that it could"
+    );
     assert_eq!(runtime.run_status(&run).await.unwrap().price.micros, Some(100));
 }
 
