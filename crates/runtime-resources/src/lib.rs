@@ -9,7 +9,9 @@ mod ledger;
 mod limits;
 mod meter;
 mod money;
+mod permits;
 mod price;
+mod sync;
 mod window;
 
 pub use budgets::Budgets;
@@ -21,5 +23,6 @@ pub use ledger::{Answer, Claim, Ledger, Settled, Used};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
 pub use meter::Span;
 pub use money::{Money, MoneyError};
+pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use window::{Slot, Window};
