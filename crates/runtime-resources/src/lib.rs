@@ -8,7 +8,9 @@ mod heap;
 mod ledger;
 mod manager;
 mod meter;
+mod permits;
 mod price;
+mod sync;
 mod window;
 
 pub use budgets::Budgets;
@@ -19,6 +21,7 @@ pub use heap::{Charged, Heap, HeapError, MeteredAlloc};
 pub use ledger::{Answer, Claim, Ledger, Settled};
 pub use manager::{QuotaRule, ResourceManager};
 pub use meter::Span;
+pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use runtime_traits::resource::{
     Limit, LimitsError, Money, MoneyError, OnLimit, ResourceGovernor, ResourceLimits, ResourceUsage, Used,

@@ -1,6 +1,7 @@
 //! [`ResourceManager`]: holds agents to their limits.
 
 mod book;
+mod entering;
 mod queues;
 mod quota;
 mod turn;
@@ -8,12 +9,13 @@ mod turn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
+    Admission, Call, CallId, Inside, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
     ResourceUsage, Waiting,
 };
 
@@ -21,6 +23,7 @@ use crate::budgets::Budgets;
 use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
 use book::{Blocked, Books, Scope, claim_of};
+use entering::Entering;
 pub use quota::QuotaRule;
 use turn::{Place, Waiter};
 
@@ -167,6 +170,11 @@ impl ResourceGovernor for ResourceManager {
             Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
             None => Admission::Refused(Refused::Crowded { limit }),
         }
+    }
+
+    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let acquire = self.books().permits(agent).acquire();
+        Box::pin(Entering { manager: self.clone(), agent: *agent, run: *run, acquire })
     }
 
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {

@@ -7,7 +7,7 @@ mod money;
 mod usage;
 
 pub use call::{Admission, Call, CallId, Refused, Turn, Waiting};
-pub use governor::{Hour, Known, Minute, OpenUse, Past, ResourceGovernor};
+pub use governor::{Hour, Inside, Known, Minute, OpenUse, Past, ResourceGovernor};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
 pub use money::{Money, MoneyError};
 pub use usage::{ResourceUsage, Used};

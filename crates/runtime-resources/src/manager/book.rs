@@ -8,7 +8,7 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used,
+    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used, Waiting,
 };
 
 use super::queues::Queues;
@@ -16,7 +16,11 @@ use super::quota::{Quota, QuotaRule};
 use crate::budgets::Budgets;
 use crate::estimate::Estimator;
 use crate::ledger::{Answer, Claim, Ledger};
+use crate::permits::Permits;
 use crate::price::PriceTable;
+
+/// The most runs of one agent that wait to be worked: all that a runtime has open.
+const MOST_ENTERING: usize = 100_000;
 
 /// All books.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(super) struct Books {
     pub(super) quotas: Vec<Quota>,
     estimator: Estimator,
     held: HashMap<CallId, Held>,
+    /// Runs that wait to be worked, with how many are before them.
+    entering: HashMap<RunId, (AgentId, usize)>,
     pub(super) queues: Queues,
 }
 
@@ -35,6 +41,7 @@ struct AgentBook {
     limits: ResourceLimits,
     ledger: Ledger,
     known: bool,
+    permits: Permits,
 }
 
 #[derive(Debug)]
@@ -99,7 +106,12 @@ impl Priced {
 
 impl AgentBook {
     fn new() -> Self {
-        Self { limits: ResourceLimits::default(), ledger: Ledger::new(Budgets::default()), known: false }
+        Self {
+            limits: ResourceLimits::default(),
+            ledger: Ledger::new(Budgets::default()),
+            known: false,
+            permits: Permits::with_waiting(None, MOST_ENTERING),
+        }
     }
 }
 
@@ -128,6 +140,7 @@ impl Books {
         if book.limits != *limits {
             book.limits = *limits;
             book.ledger.set_budgets(Budgets::of_agent(limits));
+            book.permits.set_max(limits.max_concurrent_requests);
             let of_run = Budgets::of_run(limits);
             let runs: Vec<RunId> = self
                 .runs
@@ -318,6 +331,26 @@ impl Books {
         }
     }
 
+    /// How many runs of an agent may be worked at once.
+    pub(super) fn permits(&mut self, agent: &AgentId) -> Permits {
+        self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
+    }
+
+    pub(super) fn is_entering(&mut self, run: RunId, agent: AgentId, ahead: usize) {
+        self.entering.insert(run, (agent, ahead));
+    }
+
+    pub(super) fn entered(&mut self, run: &RunId) {
+        self.entering.remove(run);
+    }
+
+    /// What a run waits for that is not worked yet.
+    pub(super) fn entering_of(&self, run: &RunId) -> Option<Waiting> {
+        let (_, ahead) = self.entering.get(run)?;
+        let place = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
+        Some(Waiting { limit: Limit::MaxConcurrentRequests, place, until: None })
+    }
+
     pub(super) fn run_over(&mut self, run: &RunId) {
         self.runs.remove(run);
     }
@@ -340,6 +373,11 @@ impl Books {
     pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {
         let waiting = self.queues.waiting_for(agent);
         let Some(book) = self.agents.get_mut(agent) else { return ResourceUsage::default() };
+        let at_once = book.permits.max().map(|max| Used {
+            limit: Limit::MaxConcurrentRequests,
+            used: u64::from(book.permits.held()),
+            max: Some(u64::from(max)),
+        });
         let used = book.ledger.used(now);
         let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
         ResourceUsage {
@@ -347,7 +385,7 @@ impl Books {
             tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
             requests_last_minute: of(Limit::MaxRequestsPerMinute),
             tokens_total: of(Limit::MaxTokensTotal),
-            limits: used.into_iter().filter(|used: &Used| used.max.is_some()).collect(),
+            limits: used.into_iter().filter(|used: &Used| used.max.is_some()).chain(at_once).collect(),
             waiting,
         }
     }

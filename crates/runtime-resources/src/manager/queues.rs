@@ -179,7 +179,9 @@ impl Books {
 
     pub(super) fn waiting_of(&self, run: &RunId) -> Option<Waiting> {
         let waiting = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.run == *run);
-        let first = waiting.map(|(id, _)| *id).min()?;
-        self.queues.waiting(first)
+        match waiting.map(|(id, _)| *id).min() {
+            Some(first) => self.queues.waiting(first),
+            None => self.entering_of(run),
+        }
     }
 }

@@ -5,17 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Turn, Waiting,
+    Admission, Call, CallId, Inside, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Turn,
+    Waiting,
 };
 use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
+use tokio::sync::Semaphore;
 
 /// A governor that lets calls through while it is open, keeps them waiting while it is shut, and remembers what it was told. It
 /// counts nothing: for tests of whoever asks one.
-#[derive(Clone, Debug, Default)]
-pub struct Turnstile(Arc<Mutex<Inside>>);
+#[derive(Clone, Debug)]
+pub struct Turnstile {
+    inner: Arc<Mutex<Inner>>,
+    door: Arc<Semaphore>,
+}
 
 /// What a [`Turnstile`] does with a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +36,7 @@ pub enum Lets {
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Inner {
     lets: Lets,
     asked: Vec<Call>,
     settled: Vec<(CallId, Usage)>,
@@ -40,11 +46,18 @@ struct Inside {
     throttled: Vec<(String, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
     limits_tenant: bool,
+    entered: Vec<RunId>,
 }
 
 struct Before {
     turnstile: Turnstile,
     call: Call,
+}
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self { inner: Arc::default(), door: Arc::new(Semaphore::new(0)) }
+    }
 }
 
 impl Turnstile {
@@ -102,8 +115,18 @@ impl Turnstile {
         self.inside().waiting.len()
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The runs that asked to be worked.
+    pub fn entered(&self) -> Vec<RunId> {
+        self.inside().entered.clone()
+    }
+
+    /// How many may be worked at once besides those that are.
+    pub fn at_once(&self, more: usize) {
+        self.door.add_permits(more);
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,6 +174,16 @@ impl ResourceGovernor for Turnstile {
                 Admission::Waits(Box::new(Before { turnstile: self.clone(), call }))
             }
         }
+    }
+
+    fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let (turnstile, run) = (self.clone(), *run);
+        turnstile.inside().entered.push(run);
+        let door = turnstile.door.clone();
+        Box::pin(async move {
+            let permit = door.acquire_owned().await.expect("nobody closes the door");
+            Ok(Box::new(permit) as Inside)
+        })
     }
 
     /// A token costs a millionth of a dollar.

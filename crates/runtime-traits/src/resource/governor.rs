@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
+
 use crate::clock::UnixMillis;
 use crate::id::{AgentId, RunId};
 use crate::log::{Price, Usage};
@@ -61,6 +63,9 @@ pub struct OpenUse {
     pub micros: u64,
 }
 
+/// That a run is worked; it is not any more when this is dropped.
+pub type Inside = Box<dyn Send>;
+
 /// Whether somebody told the governor what an agent used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -82,6 +87,7 @@ pub enum Known {
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
 /// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
+/// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Whether these limits can be kept here.
@@ -105,6 +111,10 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
 
     /// Asks for a call.
     fn admit(&self, call: Call, now: UnixMillis) -> Admission;
+
+    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, in the order of asking.
+    /// Whoever drops the future asks no longer; whoever drops what it gives has left.
+    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>>;
 
     /// Tells what a call took, also when nobody can say how it ended; what that cost.
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;

@@ -161,6 +161,29 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(governor.usage(&agent(), NOW).tokens_total, 0, "of an agent that is deleted nothing is known");
 }
 
+/// `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
+pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
+    let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };
+    limit(&governor, at_once(1));
+    let run = |nth| call(0, nth, 0).run;
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth))).collect();
+    let Poll::Ready(Ok(first)) = asks[0].as_mut().poll(&mut cx) else { panic!("nobody is in") };
+    assert!(asks[1].as_mut().poll(&mut cx).is_pending(), "one is in");
+    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    let place = governor.waiting(&run(3)).map(|waiting| (waiting.limit, waiting.place));
+    assert_eq!(place, Some((Limit::MaxConcurrentRequests, 2)), "another one comes before");
+    // The one before it goes away.
+    drop(asks.remove(1));
+    drop(first);
+    let Poll::Ready(Ok(third)) = asks[1].as_mut().poll(&mut cx) else { panic!("it is its turn") };
+    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    limit(&governor, at_once(2));
+    let Poll::Ready(Ok(fourth)) = asks[2].as_mut().poll(&mut cx) else { panic!("two may be in") };
+    drop((third, fourth));
+    assert_eq!(governor.waiting(&run(4)), None, "nobody waits");
+}
+
 /// `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
     let unpriced = |id, run| Call { model: Some(UNPRICED.to_owned()), ..call(id, run, 10) };
