@@ -14,8 +14,9 @@ use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure};
+use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure, Stopped};
 use runtime_traits::model::Spoken;
+use runtime_traits::resource::{Inside, Refused};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
@@ -51,6 +52,10 @@ struct Attempt {
     slot: Arc<RunSlot>,
     machine: Arc<Mutex<RunMachine>>,
     agent: Option<Work>,
+    /// It asks to be worked. Until it may, its agent is not polled.
+    entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
+    #[expect(dead_code, reason = "it is dropped with the attempt, which is what it is for")]
+    inside: Option<Inside>,
     commit: Option<Commit>,
     /// Agents that steps call are looked up.
     finding: FuturesUnordered<BoxFuture<'static, Found>>,
@@ -156,11 +161,14 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
+        let entering = inner.entering(&slot.place);
         Ok(Attempt {
             inner,
             slot,
             machine,
             agent,
+            entering,
+            inside: None,
             commit: None,
             finding,
             admitting,
@@ -193,6 +201,7 @@ impl Attempt {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StateError>> {
         loop {
             let now = self.inner.clock.now();
+            self.poll_entering(cx);
             self.poll_agent(now, cx);
             let admitted = self.admitting.poll(&self.inner, &self.slot, &self.machine, now, cx);
             let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx) | admitted;
@@ -235,9 +244,30 @@ impl Attempt {
         found
     }
 
+    /// Asks that the run be worked. One that is to end before it may has nothing to end.
+    fn poll_entering(&mut self, cx: &mut Context<'_>) {
+        let Some(entering) = &mut self.entering else { return };
+        let entered = entering.as_mut().poll(cx);
+        let mut machine = lock(&self.machine);
+        match entered {
+            Poll::Ready(Ok(inside)) => self.inside = Some(inside),
+            Poll::Ready(Err(refused)) => {
+                machine.pass(self.inner.clock.now());
+                let (kind, message) = (FailureKind::Limit, refused.to_string());
+                machine.finish(Err(RunFailure { kind, message }));
+            }
+            Poll::Pending if machine.is_to_end() => machine.stop_cancelled(Stopped::Complete),
+            Poll::Pending if self.inner.is_draining() => machine.end_attempt(AttemptEnding::Drained),
+            Poll::Pending => return,
+        }
+        drop(machine);
+        self.entering = None;
+    }
+
     fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {
         loop {
-            if let Some(agent) = &mut self.agent
+            if self.entering.is_none()
+                && let Some(agent) = &mut self.agent
                 && let Poll::Ready(result) = agent.as_mut().poll(cx)
             {
                 // Its futures end before its result is taken, so that what it left open is recorded first.
@@ -260,7 +290,7 @@ impl Attempt {
             if over != Over::No {
                 self.drop_agent();
             }
-            if !again || self.agent.is_none() {
+            if !again || self.agent.is_none() || self.entering.is_some() {
                 return;
             }
         }

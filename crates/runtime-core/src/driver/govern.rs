@@ -13,8 +13,8 @@ use runtime_traits::log::{Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits, ResourceUsage,
-    Turn, Waiting,
+    Admission, Call, CallId, Inside, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits,
+    ResourceUsage, Turn, Waiting,
 };
 use runtime_traits::runtime::{AgentRef, RuntimeError};
 use runtime_traits::store::{Key, StateError, Then};
@@ -380,6 +380,15 @@ impl Inner {
                 return Err(error);
             }
         }
+    }
+
+    /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.
+    pub(super) fn entering(&self, place: &Place) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
+        let governing = self.governing.as_ref()?;
+        let limits = self.in_agent(place, |agent| agent.limits.as_deref().copied()).flatten()?;
+        limits.max_concurrent_requests?;
+        governing.governor.limit(&place.tenant, &place.agent, &limits);
+        Some(governing.governor.enter(&place.agent, &place.run))
     }
 
     /// What one call costs, and that it is over.

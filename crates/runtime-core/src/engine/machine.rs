@@ -425,6 +425,11 @@ impl RunMachine {
         }
     }
 
+    /// Whether somebody wants the run to end.
+    pub fn is_to_end(&self) -> bool {
+        self.cancel_by.is_some()
+    }
+
     /// Holds back all steps that have not begun, or lets them begin.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;

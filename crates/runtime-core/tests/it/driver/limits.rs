@@ -275,6 +275,38 @@ async fn no_more_runs_of_an_agent_queue_than_may() {
 }
 
 #[tokio::test]
+async fn no_more_runs_are_worked_at_once_than_may_and_those_that_wait_can_be_cancelled() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_concurrent_requests: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let in_session = |script: &str, session: &str| {
+        RunRequest::new(script).in_session(runtime_traits::SessionName::new(session).unwrap())
+    };
+    let agent = AgentRef::Id(agent);
+    let mut runs = Vec::new();
+    for session in ["one", "two", "three"] {
+        let request = in_session(&format!("held:{session}"), session);
+        let run = runtime.submit(&agent, request).await.unwrap().run;
+        while turnstile.entered().last() != Some(&run) {
+            tokio::task::yield_now().await;
+        }
+        runs.push(run);
+    }
+    turnstile.at_once(1);
+    house.world.began("one").await;
+
+    runtime.cancel(&runs[1], "enough", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(house.world.times("two") + house.world.times("three"), 0, "one is worked");
+    house.world.open("one");
+    assert_eq!(output(&runtime, runs[0]).await, "one!");
+    house.world.began("three").await;
+    house.world.open("three");
+    assert_eq!(output(&runtime, runs[2]).await, "three!");
+    assert_eq!(house.world.times("two"), 0);
+    assert_eq!(turnstile.entered(), runs);
+}
+
+#[tokio::test]
 async fn limits_that_nobody_holds_or_that_contradict_each_other_are_refused_at_registration() {
     let house = House::new();
     let limited = |limits| AgentSpec::new("scripted", "a").unwrap().limited(limits);
