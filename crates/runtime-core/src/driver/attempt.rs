@@ -54,7 +54,7 @@ struct Attempt {
     agent: Option<Work>,
     /// It asks to be worked. Until it may, its agent is not polled.
     entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
-    #[expect(dead_code, reason = "it is dropped with the attempt, which is what it is for")]
+    /// That it is worked, as long as the attempt is there.
     inside: Option<Inside>,
     commit: Option<Commit>,
     /// Agents that steps call are looked up.
