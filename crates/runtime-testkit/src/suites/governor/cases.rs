@@ -140,6 +140,11 @@ pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
         matches!(refused, Admission::Refused(Refused::Reached { limit: Limit::MaxTokensTotal, .. })),
         "who does not wait is refused, and told by what"
     );
+    let late = turn(governor.admit(call(7, 7, 500), NOW));
+    governor.settle(CallId(5), used(0), NOW);
+    // It has room by now, and goes away without having looked.
+    drop(late);
+    assert!(is_held(&governor, call(8, 8, 900)), "what it was given is given back");
 }
 
 /// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
