@@ -247,8 +247,20 @@ pub(crate) enum AgentsCommand {
     Pause(AgentArg),
     /// End a pause
     Resume(AgentArg),
+    /// Change what it may use, from its next call on
+    Limit(LimitArgs),
     /// Delete a stopped agent with its runs and conversations; its snapshots stay
     Delete(AgentArg),
+}
+
+/// `agents limit`.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// The agent: its name or its id
+    pub(crate) agent: AgentRef,
+    /// Limits, as in a fleet file: max_tokens_per_minute=10000, max_cost_per_day=2.50, on_limit=refuse; `NAME=` lifts one
+    #[arg(value_name = "LIMIT=VALUE", required = true)]
+    pub(crate) limits: Vec<String>,
 }
 
 /// An agent.

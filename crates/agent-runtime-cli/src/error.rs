@@ -42,6 +42,16 @@ pub enum CliError {
         /// The topics.
         topics: String,
     },
+    /// A change of a limit that is none.
+    #[error(
+        "`{given}` changes no limit: {why}; as in max_tokens_per_minute=10000, max_cost_per_day=2.50 or on_limit=refuse"
+    )]
+    Limit {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no fleet file and no store was named.
     #[error(
         "there is no fleet file `{}`: write one (docs/fleet-file.md says how), or name yours with --fleet",
@@ -310,6 +320,7 @@ impl CliError {
             Self::Runtime(error) => Exit::of(error),
             Self::Bus(error) => Exit::of_bus(error),
             Self::NoFleet { .. }
+            | Self::Limit { .. }
             | Self::Unreadable { .. }
             | Self::Faulty { .. }
             | Self::OneTopic { .. }
@@ -366,6 +377,7 @@ impl CliError {
             Self::NothingToHear { .. } => "no-server",
             Self::OneTopic { .. } => "one-topic",
             Self::NoFleet { .. } => "no-fleet-file",
+            Self::Limit { .. } => "bad-limit",
             Self::Unreadable { .. } => "unreadable-fleet-file",
             Self::Faulty { .. } => "faulty-fleet-file",
             Self::Open(_) => "store-not-opened",

@@ -61,6 +61,7 @@ impl Exit {
             | E::WrongState { .. }
             | E::NameTaken { .. }
             | E::Busy { .. }
+            | E::AtLimit { .. }
             | E::SessionBusy { .. }
             | E::KeyReused { .. }
             | E::NothingToDecide { .. }

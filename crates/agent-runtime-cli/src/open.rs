@@ -7,7 +7,7 @@ use agent_runtime::events::Bus;
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::{TracedStore, open_to_salvage};
-use agent_runtime::{AgentKind, Builder, OpenError, RuntimeManager, ScrubRate, open_store};
+use agent_runtime::{AgentKind, Builder, OpenError, ResourceManager, RuntimeManager, ScrubRate, open_store};
 
 use tokio::time::sleep;
 
@@ -96,6 +96,8 @@ pub(crate) struct How {
     pub(crate) durability: Option<Durability>,
     pub(crate) keep_runs: Option<KeepRuns>,
     pub(crate) scrub: Option<ScrubRate>,
+    /// Who holds agents to their limits.
+    pub(crate) resources: ResourceManager,
     /// It goes on with no run.
     pub(crate) at_rest: bool,
 }
@@ -108,7 +110,7 @@ pub(crate) async fn runtime(
     how: How,
     screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
-    let How { durability, keep_runs, scrub, at_rest } = how;
+    let How { durability, keep_runs, scrub, resources, at_rest } = how;
     let best = store.profile().best;
     if let Some(asked) = durability.filter(|asked| *asked > best) {
         let (asked, best) = (of(asked), of(best));
@@ -118,7 +120,8 @@ pub(crate) async fn runtime(
         screen.say(screen.paint_err().dim(note));
     }
     let durability = self::durability(&store, durability);
-    let builder = RuntimeManager::builder(store).bus(bus).durability(durability);
+    let builder =
+        RuntimeManager::builder(store).bus(bus).durability(durability).governor(Arc::new(resources));
     let builder = builder.configure(|config| {
         config.at_rest = at_rest;
         match keep_runs {

@@ -8,7 +8,7 @@ use agent_runtime::fleet::{Fleet, FleetBus, KeepRuns};
 use agent_runtime::log::Phase;
 use agent_runtime::runtime::{AgentStatus, RunFilter, Want};
 use agent_runtime::service::RemoteRuntime;
-use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager};
+use agent_runtime::{AgentId, RunView, Runtime, RuntimeManager, Tenant};
 
 use crate::commands::{agents, all_runs};
 use crate::error::CliError;
@@ -54,7 +54,8 @@ impl Reached {
         let of_file = if at_rest { FleetBus::default() } else { of_file };
         let bus = of_file.open(Arc::clone(&store), open::durability(&store, durability)).await?;
         // A command is over before a pass would begin.
-        let how = How { durability, keep_runs, scrub: None, at_rest };
+        let resources = fleet.as_ref().map(|fleet| fleet.resources(&Tenant::default())).unwrap_or_default();
+        let how = How { durability, keep_runs, scrub: None, resources, at_rest };
         let runtime = open::runtime(store, bus, kinds, how, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await

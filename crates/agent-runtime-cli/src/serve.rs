@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent_runtime::fleet::{Applied, AppliedAgent, BusPlace, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
-use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager, SystemClock};
+use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager, SystemClock, Tenant};
 use serde::{Serialize, Serializer};
 
 use crate::error::CliError;
@@ -116,6 +116,7 @@ impl Server {
             durability: self.fleet.durability,
             keep_runs: self.fleet.keep_runs,
             scrub: self.fleet.scrub,
+            resources: self.fleet.resources(&Tenant::default()),
             at_rest: false,
         };
         let runtime = open::runtime(self.store, Arc::clone(&bus), self.kinds, how, screen).await?;

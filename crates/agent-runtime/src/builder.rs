@@ -5,6 +5,7 @@ use std::sync::Arc;
 use runtime_core::Config;
 use runtime_events::catalogue::Announcements;
 use runtime_events::{EventBusBuilder, InProcessBus, Retention};
+use runtime_resources::ResourceManager;
 use runtime_state::{Scrubber, StateManager};
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Bus, BusError, Pattern};
@@ -12,7 +13,7 @@ use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
-use runtime_traits::{Pool, RuntimeError, Tenant};
+use runtime_traits::{Pool, ResourceGovernor, RuntimeError, Tenant};
 
 /// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, and a bus over the same store.
 ///
@@ -42,6 +43,7 @@ pub struct Builder {
     bus: WhichBus,
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Arc<dyn Entropy>>,
+    governor: Arc<dyn ResourceGovernor>,
 }
 
 /// Where the events of a runtime go.
@@ -63,7 +65,8 @@ impl Builder {
             core = core.scrub(Arc::new(Scrubber::new(Arc::clone(&store))));
         }
         let bus = WhichBus::Own(EventBusBuilder::default());
-        Self { core, store, durability: best, bus, clock: None, entropy: None }
+        let governor = Arc::new(ResourceManager::default());
+        Self { core, store, durability: best, bus, clock: None, entropy: None, governor }
     }
 
     /// Keeps the events of these topics in the runtime's store, for durable subscriptions. Of several rules about a topic the
@@ -95,6 +98,14 @@ impl Builder {
     #[must_use]
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
         self.bus = WhichBus::Given(bus);
+        self
+    }
+
+    /// Holds agents to their limits with this: a [`ResourceManager`] that knows prices, say. Without it there is one that knows
+    /// none.
+    #[must_use]
+    pub fn governor(mut self, governor: Arc<dyn ResourceGovernor>) -> Self {
+        self.governor = governor;
         self
     }
 
@@ -170,7 +181,7 @@ impl Builder {
                 Arc::new(bus)
             }
         };
-        self.core.bus(bus, Arc::new(Announcements::default())).open().await
+        self.core.governor(self.governor).bus(bus, Arc::new(Announcements::default())).open().await
     }
 
     fn with(mut self, change: impl FnOnce(runtime_core::Builder) -> runtime_core::Builder) -> Self {

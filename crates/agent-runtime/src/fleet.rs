@@ -32,6 +32,7 @@ mod fault;
 mod measure;
 mod read;
 mod read_bus;
+mod read_limits;
 mod scrub;
 mod store_uri;
 mod suggest;
@@ -43,8 +44,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_core::ScrubRate;
-use runtime_traits::AgentSpec;
+use runtime_resources::{Budgets, PriceTable, QuotaRule, ResourceManager};
 use runtime_traits::store::Durability;
+use runtime_traits::{AgentSpec, ResourceLimits, Tenant};
 
 pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
@@ -68,6 +70,12 @@ pub struct Fleet {
     pub scrub: Option<ScrubRate>,
     /// The bus.
     pub bus: FleetBus,
+    /// What all agents may use together.
+    pub limits: ResourceLimits,
+    /// What models cost.
+    pub prices: PriceTable,
+    /// What providers let through.
+    pub quotas: Vec<QuotaRule>,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
 }
@@ -95,6 +103,18 @@ pub struct FleetAgent {
 }
 
 impl Fleet {
+    /// Who holds the agents of this file to their limits.
+    pub fn resources(&self, tenant: &Tenant) -> ResourceManager {
+        let manager = ResourceManager::new(self.prices.clone());
+        if !self.limits.is_none() {
+            manager.limit_tenant(tenant, Budgets::of_agent(&self.limits));
+        }
+        for rule in &self.quotas {
+            manager.declare_quota(rule.clone());
+        }
+        manager
+    }
+
     /// Reads the text of a fleet file.
     ///
     /// # Errors
@@ -114,6 +134,9 @@ impl Default for Fleet {
             http: None,
             scrub: Some(ScrubRate::default()),
             bus: FleetBus::default(),
+            limits: ResourceLimits::default(),
+            prices: PriceTable::default(),
+            quotas: Vec::new(),
             agents: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use runtime_events::{EventBus, EventBusBuilder};
 use runtime_state::{MemoryStore, OpenError};
 use runtime_traits::bus::{Bus, Who};
-use runtime_traits::{Runtime, RuntimeError, StateStore};
+use runtime_traits::{AgentRef, ResourceUsage, Runtime, RuntimeError, StateStore};
 use thiserror::Error;
 
 use crate::builder::Builder;
@@ -74,6 +74,17 @@ impl RuntimeManager {
     /// ```
     pub fn bus(&self) -> EventBus {
         EventBus::over(Arc::clone(&self.bus), Who::tenant(self.core.tenant().clone()))
+    }
+
+    /// What an agent uses: measured figures, each beside its limit where it has one.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    pub async fn get_resource_usage(
+        &self,
+        agent: impl Into<AgentRef>,
+    ) -> Result<ResourceUsage, RuntimeError> {
+        Ok(self.core.agent(&agent.into()).await?.usage)
     }
 
     /// The runtime, as everything takes it that knows the contract only.

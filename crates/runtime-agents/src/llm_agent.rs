@@ -4,7 +4,7 @@ mod builder;
 mod error;
 
 use async_trait::async_trait;
-use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx};
+use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx, Usage};
 
 use crate::thinking::Mind;
 
@@ -70,6 +70,10 @@ impl Agent for LlmAgent {
 
     fn remembers(&self) -> usize {
         self.mind.window
+    }
+
+    fn least_call(&self) -> Option<(String, Usage)> {
+        Some(self.mind.least_call())
     }
 
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {

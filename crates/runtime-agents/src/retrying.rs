@@ -114,6 +114,9 @@ impl<M: Model> Model for Retrying<M> {
                 Err(error) => error,
             };
             failed += 1;
+            if let ModelError::RateLimited { retry_after, .. } = &error {
+                deltas.throttled(*retry_after);
+            }
             let Some(pause) = self.pause(failed, &error) else {
                 return Err(error);
             };
@@ -147,5 +150,9 @@ impl Deltas for Watched<'_> {
     fn retract(&self) {
         self.shown.store(false, Ordering::Relaxed);
         self.deltas.retract();
+    }
+
+    fn throttled(&self, retry_after: Option<Duration>) {
+        self.deltas.throttled(retry_after);
     }
 }

@@ -16,7 +16,8 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        ACCEPTED | OPENED | SETTLED | UNKNOWN | ENDED => 2,
+        SETTLED | ENDED => 3,
+        ACCEPTED | OPENED | UNKNOWN => 2,
         _ => 1,
     }
 }
@@ -26,7 +27,7 @@ const ACCEPTED: u16 = 1;
 /// Version 2: a reservation in tokens, and what a try of unknown end is booked with.
 const OPENED: u16 = 3;
 const UNKNOWN: u16 = 6;
-/// Version 2: tokens may be estimated.
+/// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
 

@@ -228,6 +228,11 @@ pub fn usage(tenant: &Tenant, agent: &AgentId, what: &str) -> Key {
     key(agent.partition(), &["t/", tenant.as_str(), "/a/", Hex::of(agent.unique()).as_str(), "/usage/", what])
 }
 
+/// What the agents of a tenant used together, summed over the runs of this partition that are over; kept where that is limited.
+pub fn used(partition: Partition, tenant: &Tenant, what: &str) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/used/", what])
+}
+
 /// The day that stands for all days before those that have cells of their own. An agent's cell of it says that nothing was
 /// written before it was counted.
 pub const DAYS_BEFORE: u64 = 0;

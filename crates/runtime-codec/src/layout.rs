@@ -143,6 +143,7 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["t", _, "a", _, "want"] => of_agent(CellSort::Want)?,
         ["t", _, "a", _, "ended", _] => of_agent(CellSort::Ended).filter(|_| whose.run.is_some())?,
         ["t", _, "a", _, "usage", _] => of_agent(CellSort::Usage)?,
+        ["t", _, "used", _] => whose.tenant.as_ref().map(|_| CellSort::Usage)?,
         ["t", _, "size", _, "all", _] => of_agent(CellSort::Size)?,
         ["t", _, "size", _, "s", _, _] => of_session(CellSort::Size)?,
         ["t", _, "mark", hash] => {

@@ -10,6 +10,7 @@
 //! - [`batches`] puts entries together with the cells that ride in their batch;
 //! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
+//! - [`spent`] says what a run used, and which cells keep it;
 //! - [`keys`] is the keyspace.
 
 pub mod announced;
@@ -22,5 +23,6 @@ pub mod machine;
 pub mod mail;
 pub mod scrub;
 pub mod session;
+pub mod spent;
 
 pub use runtime_codec::keys;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use runtime_traits::resource::{Limit, Money, ResourceLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Claim;
-use crate::limits::Limit;
 use crate::meter::Span;
-use crate::money::Money;
 
 /// What the calls of somebody may take: of a run, an agent, a tenant, or a key at a provider. `None` means without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +70,28 @@ impl Counted {
 }
 
 impl Budgets {
+    /// What the calls of an agent may take together.
+    pub fn of_agent(limits: &ResourceLimits) -> Self {
+        Self {
+            requests_per_minute: limits.max_requests_per_minute,
+            tokens_per_minute: limits.max_tokens_per_minute,
+            tokens_total: limits.max_tokens_total,
+            cost_per_hour: limits.max_cost_per_hour,
+            cost_per_day: limits.max_cost_per_day,
+            cost_per_month: limits.max_cost_per_month,
+            cost_total: limits.max_cost_total,
+        }
+    }
+
+    /// What the calls of one run may take.
+    pub fn of_run(limits: &ResourceLimits) -> Self {
+        Self {
+            tokens_total: limits.max_tokens_per_run,
+            cost_total: limits.max_cost_per_run,
+            ..Self::default()
+        }
+    }
+
     /// What a limit is: calls, tokens, or millionths of a dollar. `None`: there is none, or it is not about calls.
     pub fn of(&self, limit: Limit) -> Option<u64> {
         let money = |money: Option<Money>| money.map(Money::micros);

@@ -29,14 +29,26 @@ const TELLING: u64 = 256;
 impl Estimator {
     /// How many tokens a request of so many bytes has at most, as far as is known.
     pub fn input(&self, model: &str, bytes: u64) -> u64 {
-        let factor = self.factors.get(model).copied().unwrap_or(1.0);
-        // Within 2^53, where each count is exact; beyond it no model reads.
-        (plain(bytes) as f64 * factor).ceil() as u64
+        self.corrected(model, plain(bytes))
+    }
+
+    /// A plain estimate in tokens, corrected by what the model has billed.
+    pub fn corrected(&self, model: &str, estimated: u64) -> u64 {
+        match self.factors.get(model) {
+            // Within 2^53, where each count is exact; beyond it no model reads.
+            Some(factor) => (estimated as f64 * factor).ceil() as u64,
+            None => estimated,
+        }
     }
 
     /// Takes note of what a model billed for a request of so many bytes.
     pub fn learn(&mut self, model: &str, bytes: u64, billed: u64) {
-        let estimated = plain(bytes.max(TELLING));
+        self.learn_of(model, plain(bytes), billed);
+    }
+
+    /// Takes note of what a model billed for a request that was plainly estimated as so many tokens.
+    pub fn learn_of(&mut self, model: &str, estimated: u64, billed: u64) {
+        let estimated = estimated.max(plain(TELLING));
         let factor = billed as f64 / estimated as f64;
         if factor > self.factors.get(model).copied().unwrap_or(1.0) {
             self.factors.insert(model.to_owned(), factor);

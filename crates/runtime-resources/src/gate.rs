@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::Limit;
+use runtime_traits::resource::Limit;
 
 /// Counts who is in, up to a limit, and how many it refused.
 ///
@@ -110,7 +110,7 @@ mod tests {
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
     use super::{Entry, Gate, Left, Refusal};
-    use crate::limits::Limit;
+    use runtime_traits::resource::Limit;
 
     #[derive(Clone, Debug)]
     enum Act {

@@ -6,9 +6,9 @@ use runtime_traits::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::budgets::{Budgets, COUNTED};
-use crate::limits::Limit;
 use crate::meter::Meter;
 use crate::window::Slot;
+use runtime_traits::resource::{Limit, Used};
 
 /// What a call takes at most, or took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,17 +94,6 @@ pub enum Settled {
     NotHeld,
 }
 
-/// What was used of a limit, and what there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
-    /// Which limit.
-    pub limit: Limit,
-    /// What was used, with what is held.
-    pub used: u64,
-    /// What may be used; `None`: as much as there is.
-    pub max: Option<u64>,
-}
-
 impl Ledger {
     /// A ledger in which nothing is used. It counts over all spans, whether they are limited or not.
     pub fn new(budgets: Budgets) -> Self {
@@ -121,6 +110,15 @@ impl Ledger {
         if self.held.contains_key(&id) {
             return Answer::Held;
         }
+        let answer = self.look(now, most);
+        if answer == Answer::Held {
+            self.hold(id, now, most);
+        }
+        answer
+    }
+
+    /// Whether a call could be held now: what [`reserve`](Self::reserve) would answer, and nothing is held.
+    pub fn look(&mut self, now: UnixMillis, most: Claim) -> Answer {
         let now = self.seen(now);
         let mut wait: Option<(Limit, Option<UnixMillis>)> = None;
         for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
@@ -142,11 +140,10 @@ impl Ledger {
                 wait = Some((counted.limit, until));
             }
         }
-        if let Some((limit, until)) = wait {
-            return Answer::Wait { limit, until };
+        match wait {
+            Some((limit, until)) => Answer::Wait { limit, until },
+            None => Answer::Held,
         }
-        self.hold(id, now, most);
-        Answer::Held
     }
 
     /// Charges what a call takes at most, whether there is room or not: it was sent already.
@@ -156,6 +153,15 @@ impl Ledger {
         }
         let slots = self.charge(now, most);
         self.held.insert(id, Held { claim: most, slots });
+    }
+
+    /// Charges what is counted over one span alone: for what was kept by minutes, by hours, and as a sum.
+    pub fn record_of(&mut self, limit: Limit, at: UnixMillis, amount: u64) {
+        for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
+            if counted.limit == limit {
+                meter.charge(at, amount);
+            }
+        }
     }
 
     /// Charges what was used at a moment, whether there is room or not.

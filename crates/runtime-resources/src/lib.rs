@@ -6,10 +6,11 @@ mod fair;
 mod gate;
 mod heap;
 mod ledger;
-mod limits;
+mod manager;
 mod meter;
-mod money;
+mod permits;
 mod price;
+mod sync;
 mod window;
 
 pub use budgets::Budgets;
@@ -17,9 +18,12 @@ pub use estimate::Estimator;
 pub use fair::{FairQueue, Party, Waiting};
 pub use gate::{Entry, Gate, Left, Refusal};
 pub use heap::{Charged, Heap, HeapError, MeteredAlloc};
-pub use ledger::{Answer, Claim, Ledger, Settled, Used};
-pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
+pub use ledger::{Answer, Claim, Ledger, Settled};
+pub use manager::{QuotaRule, ResourceManager};
 pub use meter::Span;
-pub use money::{Money, MoneyError};
+pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
+pub use runtime_traits::resource::{
+    Limit, LimitsError, Money, MoneyError, OnLimit, ResourceGovernor, ResourceLimits, ResourceUsage, Used,
+};
 pub use window::{Slot, Window};

@@ -6,7 +6,7 @@ use runtime_traits::Usage;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::money::Money;
+use runtime_traits::resource::Money;
 
 /// What a model costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use runtime_traits::runtime::Joined;
 use runtime_traits::{AgentRef, RunId, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +88,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Overview => get(node::overview),
         Operation::Register => post(agents::register),
         Operation::Unregister => delete(agents::unregister),
+        Operation::SetLimits => put(agents::set_limits),
         Operation::Start => post(agents::start),
         Operation::Stop => post(agents::stop),
         Operation::Pause => post(agents::pause),

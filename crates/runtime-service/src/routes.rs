@@ -43,6 +43,8 @@ pub enum Operation {
     Register,
     /// `Runtime::unregister`.
     Unregister,
+    /// `Runtime::set_limits`.
+    SetLimits,
     /// `Runtime::start`.
     Start,
     /// `Runtime::stop`.
@@ -123,6 +125,7 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
     sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
+    sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
     sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
     sockets("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
     sockets("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
@@ -166,6 +169,7 @@ impl Operation {
             Self::Overview => "`status`, `agents`",
             Self::Register => "`register`",
             Self::Unregister => "`unregister`",
+            Self::SetLimits => "`set_limits`",
             Self::Start => "`start`",
             Self::Stop => "`stop`",
             Self::Pause => "`pause`",

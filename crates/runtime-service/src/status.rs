@@ -33,8 +33,9 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::EmptyInput
         | RuntimeError::BadSnapshotFile { .. }
         | RuntimeError::AnswerWithKey => 422,
-        RuntimeError::Busy { .. } => 429,
+        RuntimeError::Busy { .. } | RuntimeError::AtLimit { .. } => 429,
         RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Deadline => 504,
+        RuntimeError::RunFailed { failure, .. } if failure.kind == FailureKind::Limit => 429,
         RuntimeError::RunFailed { .. } | RuntimeError::Damaged { .. } | RuntimeError::Newer { .. } => 500,
         RuntimeError::NoSnapshots => 501,
         RuntimeError::Unreachable { .. } => 502,
@@ -78,6 +79,7 @@ pub(crate) fn retry_after(error: &RuntimeError) -> Option<Duration> {
     const SOON: Duration = Duration::from_secs(1);
     match error {
         RuntimeError::Busy { retry_after, .. } => Some(*retry_after),
+        RuntimeError::AtLimit { refused, .. } => refused.retry_after(),
         RuntimeError::ShuttingDown => Some(SOON),
         RuntimeError::Store(StateError::Unavailable { retry_after, .. }) => Some(retry_after.unwrap_or(SOON)),
         _ => None,

@@ -1,6 +1,7 @@
 //! One conformance suite per contract: each clause is one case of the same name.
 
 pub mod bus;
+pub mod governor;
 pub mod model;
 pub mod runtime;
 pub mod snapshots;

@@ -13,6 +13,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::content::Content;
+use crate::log::Usage;
 
 pub use context::Ctx;
 pub use error::{AgentError, SetStateError, StepError};
@@ -41,6 +42,12 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// How many messages of its conversation a run is shown with [`Ctx::history`]: the last ones before its input.
     fn remembers(&self) -> usize {
         0
+    }
+
+    /// What one call of it takes at least to begin with, and of which model (`provider/name`), as far as it knows: a limit that
+    /// lets no such call through is refused when the agent is registered.
+    fn least_call(&self) -> Option<(String, Usage)> {
+        None
     }
 
     /// Works one input to its output.

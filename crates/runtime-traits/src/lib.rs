@@ -17,6 +17,7 @@ pub mod log;
 pub mod model;
 pub mod name;
 pub mod partition;
+pub mod resource;
 pub mod runtime;
 pub mod schema;
 pub mod scrub;
@@ -36,6 +37,7 @@ pub use log::{Effect, Entry, EntryKind, Outcome, RunFailure, RunView, StepKey, S
 pub use model::{Deltas, Model, ModelError, ModelReply, ModelRequest};
 pub use name::{IdempotencyKey, Name, NameError, SessionName, Tenant};
 pub use partition::{Partition, Pool};
+pub use resource::{ResourceGovernor, ResourceLimits, ResourceUsage};
 pub use runtime::{AgentRef, RunRequest, Runtime, RuntimeError};
 pub use schema::{HasSchema, Schema, SchemaError};
 pub use scrub::Scrub;

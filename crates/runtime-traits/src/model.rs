@@ -7,6 +7,7 @@ mod transcript;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -54,6 +55,11 @@ pub trait Deltas: Send + Sync {
 
     /// Takes back all pieces so far: the call is made once more.
     fn retract(&self);
+
+    /// The provider takes no more calls for now. Nobody has to listen.
+    fn throttled(&self, retry_after: Option<Duration>) {
+        let _ = retry_after;
+    }
 }
 
 /// Shows nothing to anybody.

@@ -4,6 +4,7 @@ use agent_runtime::runtime::{AgentStatus, Want};
 use agent_runtime::{AgentRef, Runtime};
 use serde_json::json;
 
+use super::limits;
 use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
@@ -20,6 +21,7 @@ pub(crate) async fn agents(
         None | Some(AgentsCommand::List) => return list(desk, runtime).await,
         Some(AgentsCommand::Show(arg)) => return show(desk, runtime, &arg.agent).await,
         Some(AgentsCommand::Delete(arg)) => return delete(desk, runtime, &arg.agent).await,
+        Some(AgentsCommand::Limit(args)) => return limits::limit(desk, runtime, args).await,
         Some(AgentsCommand::Start(arg)) => {
             runtime.start(&arg.agent).await?;
             now(desk, runtime, &arg.agent).await
@@ -102,6 +104,8 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("running", agent.running.to_string()),
         ("queued", agent.queued.to_string()),
         ("stored", size::stored(&agent.stored)),
+        ("tokens", limits::tokens(&agent)),
+        ("limits", limits::shown(&agent)),
         ("fleet", in_fleet(desk, &agent).0),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use runtime_traits::agent::StorageLimits;
+use runtime_traits::resource::{Limit, ResourceLimits};
 use runtime_traits::store::Durability;
 use runtime_traits::{AgentSpec, Name};
 use toml::Spanned;
@@ -13,10 +14,12 @@ use toml::de::{DeTable, DeValue};
 use super::address::loopback;
 use super::fault::Fault;
 use super::measure::{size, span};
+use super::read_limits::OF_ALL;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 7] = ["store", "durability", "keep_runs", "listen", "scrub", "events", "agents"];
+const TOP: [&str; 10] =
+    ["store", "durability", "keep_runs", "listen", "scrub", "events", "limits", "prices", "quotas", "agents"];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
@@ -74,6 +77,9 @@ impl Reader<'_> {
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
                 "events" => fleet.bus = self.bus(value),
+                "limits" => fleet.limits = self.limits(value, &OF_ALL),
+                "prices" => fleet.prices = self.prices(value),
+                "quotas" => fleet.quotas = self.quotas(value),
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
@@ -219,6 +225,7 @@ impl Reader<'_> {
         let mut description = String::new();
         let mut start = true;
         let mut storage = StorageLimits::default();
+        let mut limits = ResourceLimits::default();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -232,6 +239,7 @@ impl Reader<'_> {
                     description = self.text("description", value, remedy).unwrap_or_default();
                 }
                 "storage" => storage = self.storage(value),
+                "limits" => limits = self.limits(value, &Limit::ALL),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -254,7 +262,7 @@ impl Reader<'_> {
         let (kind, named) = (kind??, named.ok()?);
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
-        let spec = spec.configured(&config).ok()?;
+        let spec = spec.limited(limits).configured(&config).ok()?;
         Some(FleetAgent { spec, start, at: at.clone(), settings })
     }
 
@@ -268,7 +276,7 @@ impl Reader<'_> {
     }
 
     /// The JSON of a setting that its kind will read.
-    fn json(&mut self, value: &Value<'_>) -> Option<serde_json::Value> {
+    pub(super) fn json(&mut self, value: &Value<'_>) -> Option<serde_json::Value> {
         let number = |text: &str| serde_json::from_str::<serde_json::Number>(text).ok();
         let json = match value.get_ref() {
             DeValue::String(text) => serde_json::Value::from(text.as_ref()),

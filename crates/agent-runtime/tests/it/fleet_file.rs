@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agent_runtime::fleet::{Faults, Fleet, KeepRuns, StoreUri};
 use runtime_traits::error::Cause;
+use runtime_traits::resource::{Money, OnLimit};
 use runtime_traits::store::Durability;
 use runtime_traits::{Agent, AgentKind, AgentSpec, Name, SpecError};
 
@@ -310,6 +311,70 @@ fn how_long_and_how_much_is_kept_is_read_and_faults_are_told() {
         "`hard` is no size: much",
         "no setting `sof`; did you mean `soft`",
         "`storage.soft` is above `storage.hard`",
+    ] {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
+}
+
+#[test]
+fn limits_prices_and_quotas_are_read_and_faults_are_told() {
+    let fleet = Fleet::parse(
+        r#"
+        limits = { max_cost_per_day = "20.00" }
+        [prices]
+        "openai/gpt-4o" = { input = "2.50", output = "10" }
+        [quotas]
+        "openai/*" = { requests_per_minute = 600, tokens_per_minute = 100000 }
+        [agents.a]
+        kind = "shelf"
+        limits = { max_tokens_per_minute = 1000, max_cost_per_run = "0.25", on_limit = "refuse" }
+        "#,
+    );
+    let fleet = fleet.expect("a good file");
+    let limits = fleet.agents[0].spec.limits;
+    assert_eq!((limits.max_tokens_per_minute, limits.on_limit), (Some(1_000), OnLimit::Refuse));
+    assert_eq!(limits.max_cost_per_run, Some(Money::from_micros(250_000)));
+    assert_eq!(fleet.limits.max_cost_per_day, Some(Money::from_micros(20_000_000)));
+    assert_eq!(
+        fleet.prices.of("openai/gpt-4o").map(|price| price.input),
+        Some(Money::from_micros(2_500_000))
+    );
+    assert_eq!(fleet.quotas[0].requests_per_minute, Some(600));
+
+    let wrong = r#"
+        limits = { max_memory_mb = 5 }
+        [prices]
+        "gpt-4o" = { input = "2.50", output = "10" }
+        "a/b" = { input = 2.5, output = "x", inputs = "1" }
+        "a/c" = { input = "1" }
+        [quotas]
+        "a/*" = { requests_per_minute = 0, request_per_minute = 1 }
+        [agents.a]
+        kind = "shelf"
+        limits = { max_tokens_per_minut = 1, max_queued = -1, max_cost_per_day = 5, on_limit = "stop" }
+        [agents.b]
+        kind = "shelf"
+        limits = { max_tokens_total = 0 }
+        [agents.c]
+        kind = "shelf"
+        limits = { max_tokens_per_run = 9, max_tokens_total = 8 }
+        "#;
+    let said = told(&Fleet::parse(wrong).expect_err("it has faults")).join("\n");
+    for part in [
+        "`limits` has no setting `max_memory_mb`",
+        "`gpt-4o` is no name of a model",
+        "`input` is a float; write US dollars in quotation marks",
+        "`x` is no amount of US dollars",
+        "a price has no setting `inputs`; did you mean `input`?",
+        "the price of `a/c` is not whole",
+        "`requests_per_minute` is no number of them",
+        "a quota has no setting `request_per_minute`; did you mean `requests_per_minute`?",
+        "`limits` has no setting `max_tokens_per_minut`; did you mean `max_tokens_per_minute`?",
+        "`max_queued` is -1; write a whole number",
+        "`max_cost_per_day` is 5; write US dollars",
+        "`on_limit` is `stop`; write \"wait\" or \"refuse\"",
+        "`max_tokens_total` is 0",
+        "`max_tokens_per_run` is more than `max_tokens_total`",
     ] {
         assert!(said.contains(part), "`{part}` is missing in:\n{said}");
     }

@@ -10,6 +10,7 @@ mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
 mod interleavings;
+mod limits;
 mod migrations;
 #[cfg(feature = "service")]
 mod remote_runtime;

@@ -63,6 +63,7 @@ pub(super) fn unsaid(error: StepError) -> Result<String, AgentError> {
             StepFailureKind::Decided => {
                 format!("somebody decided that the call has failed ({})", failure.message)
             }
+            StepFailureKind::Limit => format!("the call was not made: {}", failure.message),
             StepFailureKind::Work => failure.message,
         }),
         StepError::Name(_) | StepError::Json { .. } | StepError::TooLarge { .. } => Ok(error.to_string()),

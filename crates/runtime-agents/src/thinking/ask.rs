@@ -1,7 +1,8 @@
 //! Asking the model, as a step.
 
 use runtime_traits::agent::StepError;
-use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOptions, StepSort};
+use runtime_traits::log::StepFailureKind;
+use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOptions, StepSort, Usage};
 use serde::Serialize;
 
 use super::Mind;
@@ -21,6 +22,18 @@ struct Asked<'a> {
 }
 
 impl Mind {
+    /// What its first call takes at least: its instructions, its tools, and the longest reply.
+    pub(crate) fn least_call(&self) -> (String, Usage) {
+        let request = ModelRequest {
+            system: self.system.clone(),
+            tools: self.hands.specs(),
+            output: self.limits.output.as_ref().map(|shape| shape.schema.clone()),
+            max_tokens: self.limits.max_tokens,
+            ..ModelRequest::default()
+        };
+        (self.model.name().to_owned(), Reservation::of(&request).booked())
+    }
+
     pub(super) async fn ask(&self, ctx: &Ctx, thought: &Thought) -> Result<ModelReply, AgentError> {
         let turn = thought.turn() + 1;
         let request = ModelRequest {
@@ -41,6 +54,7 @@ impl Mind {
         let options = StepOptions::new("model", Effect::Repeatable)
             .calls(StepSort::Model)
             .reserving(reservation.booked())
+            .of_model(self.model.name())
             .said();
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {
@@ -51,6 +65,9 @@ impl Mind {
         });
         replied.await.map_err(|error| match error {
             // The model's own sentence is the one to read.
+            StepError::Failed { failure, .. } if failure.kind == StepFailureKind::Limit => {
+                AgentError::at_limit(failure.message)
+            }
             StepError::Failed { failure, .. } => AgentError::says(failure.message),
             other => AgentError::from(other),
         })

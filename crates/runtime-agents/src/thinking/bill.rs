@@ -1,6 +1,7 @@
 //! What a call of a model is booked with.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use runtime_traits::model::{ChatMessage, Deltas, TokenUsage};
 use runtime_traits::{ModelError, ModelReply, ModelRequest, StepCall, Usage};
@@ -83,5 +84,9 @@ impl Deltas for Booking<'_> {
         if self.shows.swap(false, Ordering::Relaxed) {
             self.step.retract();
         }
+    }
+
+    fn throttled(&self, retry_after: Option<Duration>) {
+        self.step.throttled(retry_after);
     }
 }

@@ -137,6 +137,8 @@ impl RunPort for Port {
 
     fn continue_as(&self, _: Content) {}
 
+    fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
+
     fn retract(&self, _: Slot) {}
 
     fn preview(&self, _: Option<Slot>, text: &str) {

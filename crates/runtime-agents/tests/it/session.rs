@@ -347,6 +347,8 @@ impl RunPort for Port {
         self.session.0.lock().unwrap().previews.push(text.to_owned());
     }
 
+    fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
+
     fn retract(&self, _: Slot) {
         let mut state = self.session.0.lock().unwrap();
         state.previews.clear();

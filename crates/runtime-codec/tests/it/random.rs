@@ -138,7 +138,8 @@ fn settled() -> impl Strategy<Value = EntryKind> {
     let failure = prop_oneof![
         Just(StepFailureKind::Work),
         Just(StepFailureKind::TimedOut),
-        Just(StepFailureKind::Decided)
+        Just(StepFailureKind::Decided),
+        Just(StepFailureKind::Limit)
     ];
     let failure = (failure, ".{0,40}").prop_map(|(kind, message)| StepFailure { kind, message });
     let result = prop_oneof![payload().prop_map(Ok), failure.prop_map(Err)];
@@ -210,6 +211,7 @@ fn ends() -> impl Strategy<Value = EntryKind> {
         Just(FailureKind::Deadline),
         Just(FailureKind::LogFull),
         Just(FailureKind::Decided),
+        Just(FailureKind::Limit),
     ];
     let stopped = prop_oneof![Just(Stopped::Complete), Just(Stopped::Dropped), Just(Stopped::Abandoned)];
     let outcome = prop_oneof![

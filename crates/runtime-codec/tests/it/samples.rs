@@ -234,9 +234,14 @@ fn steps() -> Vec<Sample> {
     samples.push(Sample::entry("step-settled.full", EntryKind::StepSettled(full)));
     let estimated = StepSettled { usage: Usage { estimated_tokens: 40, ..usage() }, ..settled.clone() };
     samples.push(Sample::entry("step-settled.estimated", EntryKind::StepSettled(estimated)));
-    let failures =
-        [StepFailureKind::Work, StepFailureKind::TimedOut, StepFailureKind::Decided, StepFailureKind::Denied];
-    for (name, kind) in ["work", "timed-out", "decided", "denied"].into_iter().zip(failures) {
+    let failures = [
+        StepFailureKind::Work,
+        StepFailureKind::TimedOut,
+        StepFailureKind::Decided,
+        StepFailureKind::Denied,
+        StepFailureKind::Limit,
+    ];
+    for (name, kind) in ["work", "timed-out", "decided", "denied", "limit"].into_iter().zip(failures) {
         let result = Err(StepFailure { kind, message: "no luck".to_owned() });
         let kind = EntryKind::StepSettled(StepSettled { result, ..settled.clone() });
         samples.push(Sample::entry(format!("step-settled.{name}"), kind));
@@ -318,6 +323,7 @@ fn ends() -> Vec<Sample> {
         ("deadline", FailureKind::Deadline),
         ("log-full", FailureKind::LogFull),
         ("decided", FailureKind::Decided),
+        ("limit", FailureKind::Limit),
     ];
     for (name, kind) in failures {
         let failure = RunFailure { kind, message: "no luck".to_owned() };

@@ -26,6 +26,7 @@ use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
+use crate::engine::session::Session;
 
 /// Where a run comes from, if it is not simply a caller's.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +81,7 @@ impl Inner {
                 return Ok((run, true));
             }
             Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
+            Box::pin(self.check_limits(tenant, agent, &id)).await?;
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
@@ -113,6 +115,7 @@ impl Inner {
         self.check(&request)?;
         let id = self.find(tenant, agent).await?;
         Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
+        Box::pin(self.check_limits(tenant, agent, &id)).await?;
         let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
         let slot = Arc::clone(&reserved.slot);
         self.spawn_work(Arc::clone(self).accept(reserved));
@@ -252,6 +255,10 @@ impl Inner {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
                 admit(found, runs, request, max_queued)?;
+                if let Some(seconds) = found.limits.as_ref().and_then(|limits| limits.max_run_seconds) {
+                    let last = now.after(Duration::from_secs(seconds));
+                    accepted.deadline = Some(accepted.deadline.map_or(last, |deadline| deadline.min(last)));
+                }
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
@@ -379,6 +386,18 @@ fn admit(
     request: &RunRequest,
     max_queued: usize,
 ) -> Result<(), RuntimeError> {
+    let most = agent.limits.as_ref().and_then(|limits| limits.max_queued);
+    if let Some(most) = most {
+        let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
+        let begins = agent.session(&request.session).is_idle();
+        if !begins && queued >= most as usize {
+            return Err(RuntimeError::Busy {
+                what: "the agent's queue (`max_queued`)".to_owned(),
+                limit: u64::from(most),
+                retry_after: Duration::from_secs(1),
+            });
+        }
+    }
     let session = agent.session(&request.session);
     let Some(run) = session.busy_with() else { return Ok(()) };
     let waits_for = runs.get(&run).and_then(|slot| waits_for(slot));

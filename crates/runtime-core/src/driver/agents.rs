@@ -81,13 +81,14 @@ impl Inner {
         if let Some(announcing) = self.announcing.as_deref().filter(|announcing| announcing.is_interested()) {
             announcing.note_name(*agent, &declared.name);
         }
-        let storage = declared.storage;
+        let (storage, limits) = (declared.storage, declared.limits);
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,
             revision: spec.revision,
             kind_version,
             storage: (!storage.is_none()).then(|| Box::new(storage)),
+            limits: (!limits.is_default()).then(|| Box::new(limits)),
             agent: hosted,
             used_at: self.clock.now(),
             sessions: None,

@@ -14,12 +14,14 @@ use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure};
+use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure, Stopped};
 use runtime_traits::model::Spoken;
+use runtime_traits::resource::{Inside, Refused};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
 use super::finish::accepted_of;
+use super::govern::Admitting;
 use super::inner::Inner;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
@@ -50,9 +52,15 @@ struct Attempt {
     slot: Arc<RunSlot>,
     machine: Arc<Mutex<RunMachine>>,
     agent: Option<Work>,
+    /// It asks to be worked. Until it may, its agent is not polled.
+    entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
+    /// That it is worked, as long as the attempt is there.
+    inside: Option<Inside>,
     commit: Option<Commit>,
     /// Agents that steps call are looked up.
     finding: FuturesUnordered<BoxFuture<'static, Found>>,
+    /// Steps ask to be let through.
+    admitting: Admitting,
     sleep: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
     /// Since when nothing moved, and how long the log was then.
     still: Option<(UnixMillis, usize)>,
@@ -135,6 +143,9 @@ impl Inner {
         };
         let entries = log.len() as u64;
         let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
+        let most_steps =
+            self.in_agent(place, |agent| agent.limits.as_ref().and_then(|limits| limits.max_steps_per_run));
+        machine.govern(self.governing.is_some(), most_steps.flatten());
         machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
@@ -143,12 +154,27 @@ impl Inner {
         // is changed, so that no change is missed and none is undone.
         self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let port = Port { facts, machine: Arc::clone(&machine), slot: Arc::clone(slot), clock, entropy };
+        let (machine_of, slot_of, inner) = (Arc::clone(&machine), Arc::clone(slot), Arc::clone(self));
+        let port = Port { facts, machine: machine_of, slot: slot_of, clock, entropy, inner };
         let ctx = Ctx::new(Arc::new(port));
         let agent = Some(isolated(agent, ctx, input));
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
-        Ok(Attempt { inner, slot, machine, agent, commit: None, finding, sleep: None, still: None })
+        let admitting = Admitting::default();
+        let entering = inner.entering(&slot.place);
+        Ok(Attempt {
+            inner,
+            slot,
+            machine,
+            agent,
+            entering,
+            inside: None,
+            commit: None,
+            finding,
+            admitting,
+            sleep: None,
+            still: None,
+        })
     }
 }
 
@@ -158,7 +184,10 @@ fn isolated(agent: Arc<dyn Agent>, ctx: Ctx, input: Content) -> Work {
     let work = std::panic::AssertUnwindSafe(work).catch_unwind();
     Box::pin(work.map(|result| match result {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(RunFailure { kind: FailureKind::Agent, message: error.message().to_owned() }),
+        Ok(Err(error)) => {
+            let kind = if error.is_at_limit() { FailureKind::Limit } else { FailureKind::Agent };
+            Err(RunFailure { kind, message: error.message().to_owned() })
+        }
         Err(panic) => {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -172,8 +201,10 @@ impl Attempt {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StateError>> {
         loop {
             let now = self.inner.clock.now();
+            self.poll_entering(cx);
             self.poll_agent(now, cx);
-            let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx);
+            let admitted = self.admitting.poll(&self.inner, &self.slot, &self.machine, now, cx);
+            let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx) | admitted;
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
@@ -213,9 +244,30 @@ impl Attempt {
         found
     }
 
+    /// Asks that the run be worked. One that is to end before it may has nothing to end.
+    fn poll_entering(&mut self, cx: &mut Context<'_>) {
+        let Some(entering) = &mut self.entering else { return };
+        let entered = entering.as_mut().poll(cx);
+        let mut machine = lock(&self.machine);
+        match entered {
+            Poll::Ready(Ok(inside)) => self.inside = Some(inside),
+            Poll::Ready(Err(refused)) => {
+                machine.pass(self.inner.clock.now());
+                let (kind, message) = (FailureKind::Limit, refused.to_string());
+                machine.finish(Err(RunFailure { kind, message }));
+            }
+            Poll::Pending if machine.is_to_end() => machine.stop_cancelled(Stopped::Complete),
+            Poll::Pending if self.inner.is_draining() => machine.end_attempt(AttemptEnding::Drained),
+            Poll::Pending => return,
+        }
+        drop(machine);
+        self.entering = None;
+    }
+
     fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {
         loop {
-            if let Some(agent) = &mut self.agent
+            if self.entering.is_none()
+                && let Some(agent) = &mut self.agent
                 && let Poll::Ready(result) = agent.as_mut().poll(cx)
             {
                 // Its futures end before its result is taken, so that what it left open is recorded first.
@@ -238,7 +290,7 @@ impl Attempt {
             if over != Over::No {
                 self.drop_agent();
             }
-            if !again || self.agent.is_none() {
+            if !again || self.agent.is_none() || self.entering.is_some() {
                 return;
             }
         }
@@ -298,7 +350,8 @@ impl Attempt {
             }
             return Poll::Ready(());
         }
-        let Some(next) = wake_at.into_iter().chain(still).min() else {
+        let asks = self.admitting.wake_at(self.inner.config.park_after);
+        let Some(next) = wake_at.into_iter().chain(still).chain(asks).min() else {
             self.sleep = None;
             return Poll::Pending;
         };

@@ -8,6 +8,7 @@ use runtime_traits::bus::{Announcer, Bus};
 use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
+use runtime_traits::resource::ResourceGovernor;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
@@ -65,6 +66,7 @@ pub struct Builder {
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) scrub: Option<Arc<dyn Scrub>>,
     pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
+    pub(super) governor: Option<Arc<dyn ResourceGovernor>>,
 }
 
 impl Default for Config {
@@ -108,6 +110,7 @@ impl Builder {
             snapshots: None,
             scrub: None,
             bus: None,
+            governor: None,
         }
     }
 
@@ -137,6 +140,14 @@ impl Builder {
     #[must_use]
     pub fn bus(mut self, bus: Arc<dyn Bus>, announcer: Arc<dyn Announcer>) -> Self {
         self.bus = Some((bus, announcer));
+        self
+    }
+
+    /// Holds agents to their limits with this. Without it nothing is counted, and an agent with limits on what its calls take
+    /// is not registered.
+    #[must_use]
+    pub fn governor(mut self, governor: Arc<dyn ResourceGovernor>) -> Self {
+        self.governor = Some(governor);
         self
     }
 

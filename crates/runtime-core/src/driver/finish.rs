@@ -97,6 +97,7 @@ impl Inner {
             Outcome::RolledBack => before.state,
             _ => end.state.clone().or(before.state),
         };
+        self.keep_use(writes, place, end.log);
         let (accepted, at) = (end.accepted, end.at);
         let after = writes.end(place, end, Some(before.conversation));
         let conversation = after.unwrap_or(before.conversation);
@@ -167,6 +168,9 @@ impl Inner {
         };
         if !self.leave(slot, stage) {
             return;
+        }
+        if let Some(governing) = &self.governing {
+            governing.governor().run_over(&place.run);
         }
         // A run with a key is kept as long as its key, and may be let go when that is forgotten.
         if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {

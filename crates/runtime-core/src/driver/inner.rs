@@ -15,6 +15,7 @@ use runtime_traits::id::{AgentId, NodeId, RunId};
 use runtime_traits::log::{Entry, EntryKind, Started};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::Want;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, Seq, StateStore, Token};
@@ -29,6 +30,7 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
+use super::govern::Governing;
 use super::id_map::IdMap;
 use super::post::Post;
 use super::run_slot::RunSlot;
@@ -82,6 +84,7 @@ pub(super) struct Inner {
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
     pub(super) announcing: Option<Arc<Announcing>>,
+    pub(super) governing: Option<Governing>,
 }
 
 /// A partition and what is in memory of it.
@@ -124,6 +127,8 @@ pub(super) struct AgentSlot {
     pub(super) kind_version: u32,
     /// How much may be stored of it, where that is limited.
     pub(super) storage: Option<Box<StorageLimits>>,
+    /// What it may use, where that is limited.
+    pub(super) limits: Option<Box<ResourceLimits>>,
     /// What runs it here; `None`: its kind is not hosted.
     pub(super) agent: Option<Arc<dyn Agent>>,
     pub(super) used_at: UnixMillis,

@@ -118,6 +118,7 @@ impl Inner {
                 wait.note = self.held_up(run).await?;
             }
         }
+        view.room = self.waits_for_room(&view.run);
         Ok(())
     }
 
@@ -216,6 +217,8 @@ impl Inner {
             name: spec.name,
             kind: spec.kind,
             description: spec.description,
+            limits: spec.limits,
+            usage: self.usage_of(tenant, id).await?,
             want: want.want,
             hosted,
             revision: record.revision,

@@ -22,6 +22,7 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
+use super::govern::Governing;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
@@ -60,7 +61,8 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus } = builder;
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus, governor } =
+            builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);
@@ -103,6 +105,7 @@ impl RuntimeManager {
                 .filter(|_| !config.at_rest)
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             announcing: announcing.map(Arc::new),
+            governing: governor.map(Governing::new),
             store,
             clock,
             entropy,

@@ -13,6 +13,7 @@ use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
 use runtime_traits::tool::Reconciled;
 
+use super::inner::Inner;
 use super::run_slot::{RunSlot, lock};
 use crate::engine::machine::RunMachine;
 
@@ -23,6 +24,7 @@ pub(super) struct Port {
     pub(super) slot: Arc<RunSlot>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl RunPort for Port {
@@ -53,9 +55,10 @@ impl RunPort for Port {
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
         // The agent may have worked for long since it was polled.
         let now = self.clock.now();
+        let price = self.inner.settle_call(&self.machine, slot, now);
         let mut machine = lock(&self.machine);
         machine.pass(now);
-        machine.settle(slot, result);
+        machine.settle(slot, result, price);
     }
 
     fn give_up(&self, slot: Slot) {
@@ -108,6 +111,13 @@ impl RunPort for Port {
         // What a replay says again has been said.
         if machine.is_live() {
             self.slot.show(slot.map(|slot| machine.key(slot).clone()), text);
+        }
+    }
+
+    fn throttled(&self, slot: Slot, retry_after: Option<Duration>) {
+        let model = lock(&self.machine).model_of(slot);
+        if let (Some(governing), Some(model)) = (&self.inner.governing, model) {
+            governing.governor().throttled(&model, retry_after, self.clock.now());
         }
     }
 

@@ -12,7 +12,8 @@ use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, StateId};
 use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
-use runtime_traits::runtime::{RuntimeError, Want};
+use runtime_traits::resource::ResourceLimits;
+use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Revision, StateError, Then, When};
 
 use super::commit::Patience;
@@ -53,6 +54,7 @@ impl Inner {
             let (agent, cause) = (spec.name.to_string(), Cause::says(fault));
             return Err(SpecError::Config { agent, cause }.into());
         }
+        self.check_spec_limits(spec, value.as_deref())?;
         let agent = loop {
             if let Some(agent) = self.named(tenant, &spec.name).await? {
                 match self.redeclare(tenant, &agent, spec).await {
@@ -72,8 +74,64 @@ impl Inner {
             lock(&self.attached).insert(agent, value);
         }
         self.reload_agent(tenant, &agent).await?;
+        if let Some(governing) = &self.governing {
+            governing.governor().limit(tenant, &agent, &spec.limits);
+            self.look_again(&agent);
+        }
         self.begin_all(tenant, &agent).await?;
         Ok(agent)
+    }
+
+    /// Whether what an agent may use can be kept here, and lets anything through.
+    fn check_spec_limits(&self, spec: &AgentSpec, value: Option<&dyn Agent>) -> Result<(), RuntimeError> {
+        let limits = &spec.limits;
+        let refused = |cause: Cause| SpecError::Config { agent: spec.name.to_string(), cause };
+        limits.check().map_err(|error| refused(Cause::of(&error)))?;
+        if limits.is_none() {
+            return Ok(());
+        }
+        let Some(governing) = &self.governing else {
+            let says = "`limits`: nobody holds agents to limits here; give the runtime a governor, or leave `limits` out";
+            return Err(refused(Cause::says(says)).into());
+        };
+        let least = match value {
+            Some(value) => value.least_call(),
+            None => match self.kind(&spec.kind) {
+                Some(kind) => kind.build(spec)?.least_call(),
+                None => None,
+            },
+        };
+        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        governing.governor().check(limits, least).map_err(|error| refused(Cause::of(&error)))?;
+        Ok(())
+    }
+
+    /// Changes what an agent may use, from its next call on.
+    pub(super) async fn set_limits(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        called: &AgentRef,
+        limits: ResourceLimits,
+    ) -> Result<(), RuntimeError> {
+        let agent = self.find(tenant, called).await?;
+        loop {
+            let record = self.record::<SpecRecord>(&keys::spec(tenant, &agent)).await?;
+            let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: called.to_string() })?;
+            let spec = parse_spec(&record)?.limited(limits);
+            let value = lock(&self.attached).get(&agent).cloned();
+            self.check_spec_limits(&spec, value.as_deref())?;
+            match self.redeclare(tenant, &agent, &spec).await {
+                // Somebody else declared it meanwhile: look again.
+                Err(RuntimeError::Store(StateError::Conflict { .. })) => {}
+                other => break other?,
+            }
+        }
+        self.reload_agent(tenant, &agent).await?;
+        if let Some(governing) = &self.governing {
+            governing.governor().limit(tenant, &agent, &limits);
+        }
+        self.look_again(&agent);
+        Ok(())
     }
 
     /// Which agent has the name.

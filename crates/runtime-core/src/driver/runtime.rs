@@ -8,6 +8,7 @@ use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
     RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -172,6 +173,11 @@ impl Runtime for RuntimeManager {
 
     async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
         self.inner.run_status(&self.tenant, run).await
+    }
+
+    async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
+        let agent = agent.clone();
+        self.whole(|inner, tenant| async move { inner.set_limits(&tenant, &agent, limits).await }).await
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {

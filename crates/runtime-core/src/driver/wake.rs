@@ -124,6 +124,8 @@ impl Inner {
         } else {
             let next = match after_park(&view, &log) {
                 Next::Wait { until: Some(at) } if at <= self.clock.now() => Next::Start,
+                // There may be room now, or another limit.
+                Next::Wait { .. } if waits_for_room(&view) => Next::Start,
                 next => next,
             };
             self.go_on(&slot, log, &view, Vec::new(), next).await
@@ -157,6 +159,7 @@ impl Inner {
 
     async fn do_due_in(self: &Arc<Self>, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
         // Some of it takes names of contents away. Where these are looked for, it waits for the next round.
+        self.let_use_go(partition, now).await?;
         let Ok(_names) = self.home(partition).names.try_read() else { return Ok(()) };
         let mut after = None;
         loop {
@@ -332,6 +335,10 @@ impl From<Writes> for Effects {
     fn from(writes: Writes) -> Self {
         Self { writes, without_keys: Vec::new() }
     }
+}
+
+fn waits_for_room(view: &RunView) -> bool {
+    view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
 }
 
 /// Whether it is the store, which takes nothing else either.

@@ -5,6 +5,7 @@
 //! result is given. So `join!` and `select!` see in a replay what they saw before. What the agent asks for beyond the
 //! recorded log waits until all of it has been given out, and only then appends.
 
+pub mod admit;
 pub mod asks;
 mod give;
 pub mod outside;
@@ -35,9 +36,10 @@ use super::claim::unknown_steps;
 use super::mail::drop_children;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
+use admit::EndedCall;
 use asks::MAX_CONTENT;
 use outside::Calling;
-use reading::{is_urgent, payload_digest, plus};
+use reading::{is_urgent, payload_digest};
 use said::{Said, said_in};
 use slot::{Phase, Recorded, SlotState};
 
@@ -75,6 +77,14 @@ pub struct RunMachine {
     history_of_session: Arc<[Spoken]>,
     /// Steps whose agents are to be looked up.
     seeking: Vec<usize>,
+    /// Steps that wait to be let through, since somebody asked last.
+    admitting: Vec<usize>,
+    /// Calls that are over, and what they took.
+    over_calls: Vec<EndedCall>,
+    /// Whether somebody holds agents to limits.
+    governed: bool,
+    /// The most steps of the run.
+    most_steps: Option<u32>,
     /// Calls whose steps are not committed yet.
     calling: Vec<Calling>,
     continuing: Option<(RunId, Content)>,
@@ -158,6 +168,10 @@ impl RunMachine {
             said,
             history_of_session: Arc::default(),
             seeking: Vec::new(),
+            admitting: Vec::new(),
+            over_calls: Vec::new(),
+            governed: false,
+            most_steps: None,
             calling: Vec::new(),
             continuing: None,
             hurry: false,
@@ -220,15 +234,14 @@ impl RunMachine {
                     }
                 }
                 EntryKind::StepSettled(settled) => {
-                    self.price = plus(self.price, settled.price);
                     self.recorded
                         .entry(settled.key.clone())
                         .or_insert_with(|| Recorded::pure(settled.digest, entry.at))
-                        .end(&mut self.usage, settled.usage);
+                        .end(&mut self.usage, &mut self.price, settled.usage, settled.price);
                 }
                 EntryKind::StepUnknown(StepUnknown { key, cause, usage, .. }) => {
                     if let Some(recorded) = self.recorded.get_mut(key) {
-                        recorded.book(&mut self.usage, *usage);
+                        recorded.unknown(&mut self.usage, &mut self.price, *usage);
                         recorded.closed |= *cause != UnknownCause::Crash;
                     }
                 }
@@ -250,7 +263,10 @@ impl RunMachine {
                     }
                 }
                 EntryKind::WaitOpened(WaitOpened { wait, on, .. })
-                    if matches!(on, WaitOn::Approval(_) | WaitOn::Answer(_) | WaitOn::Child { .. }) =>
+                    if matches!(
+                        on,
+                        WaitOn::Approval(_) | WaitOn::Answer(_) | WaitOn::Child { .. } | WaitOn::Budget(_)
+                    ) =>
                 {
                     let key = on.step().cloned();
                     if let Some(key) = key
@@ -286,6 +302,11 @@ impl RunMachine {
     /// The log of an attempt that is over.
     pub fn take_log(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.log)
+    }
+
+    /// When the run has to be over.
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        self.deadline
     }
 
     /// How many entries are committed.
@@ -402,6 +423,11 @@ impl RunMachine {
             let unknown = view.as_ref().map(unknown_steps).unwrap_or_default();
             self.end(Outcome::Cancelled(Receipt { stopped, unknown }));
         }
+    }
+
+    /// Whether somebody wants the run to end.
+    pub fn is_to_end(&self) -> bool {
+        self.cancel_by.is_some()
     }
 
     /// Holds back all steps that have not begun, or lets them begin.
@@ -547,7 +573,7 @@ impl RunMachine {
     fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
             if let Some(try_no) = self.slots[at].dispatched_try() {
-                let usage = self.book(at, self.slots[at].given_up());
+                let usage = self.book_given_up(at, try_no);
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;
                 self.slots[at].wake();
@@ -558,8 +584,7 @@ impl RunMachine {
 
     fn log_full(&mut self) {
         let message = format!("the run's log is full: {MAX_ENTRIES} entries");
-        self.give_up_steps(UnknownCause::Cancelled);
-        self.end(Outcome::Failed(RunFailure { kind: FailureKind::LogFull, message }));
+        self.end_for(FailureKind::LogFull, message);
     }
 
     fn end(&mut self, outcome: Outcome) {

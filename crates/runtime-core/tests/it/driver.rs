@@ -10,6 +10,7 @@ mod forks;
 mod house;
 mod kept;
 mod lifecycle;
+mod limits;
 mod looking;
 mod overdue;
 mod previews;

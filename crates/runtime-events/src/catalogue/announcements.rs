@@ -170,6 +170,7 @@ const fn kind_of(kind: FailureKind) -> &'static str {
         FailureKind::Deadline => "deadline",
         FailureKind::LogFull => "log_full",
         FailureKind::Decided => "decided",
+        FailureKind::Limit => "limit",
     }
 }
 

@@ -6,8 +6,8 @@ use proptest::test_runner::Config;
 use runtime_traits::UnixMillis;
 
 use super::{Answer, Budgets, Claim, Ledger, Settled};
-use crate::limits::Limit;
-use crate::money::Money;
+use runtime_traits::resource::Limit;
+use runtime_traits::resource::Money;
 
 #[derive(Clone, Debug)]
 enum Act {

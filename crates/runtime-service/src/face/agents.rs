@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use runtime_traits::runtime::{AgentStatus, Page, Said, SessionStatus};
-use runtime_traits::{AgentRef, AgentSpec};
+use runtime_traits::{AgentRef, AgentSpec, ResourceLimits};
 
 use crate::extract::{Asked, Named, Sent};
 use crate::face::Face;
@@ -28,6 +28,15 @@ pub(super) async fn unregister(
     Named(agent): Named<AgentRef>,
 ) -> Result<StatusCode, Problem> {
     face.runtime.unregister(&agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn set_limits(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+    Sent(limits): Sent<ResourceLimits>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.set_limits(&agent, limits).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

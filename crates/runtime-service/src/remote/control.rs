@@ -13,8 +13,8 @@ use runtime_traits::runtime::{
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
-    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
-    StateId,
+    AgentId, AgentRef, AgentSpec, Name, ResourceLimits, RunId, RunRequest, RunView, Runtime, RuntimeError,
+    SessionName, StateId,
 };
 use tokio::time::sleep;
 
@@ -43,6 +43,11 @@ impl Runtime for RemoteRuntime {
 
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
         let request = self.request(Method::DELETE, &["v1", "agents", &agent.to_string()]);
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
+        let request = self.sending(Method::PUT, &["v1", "agents", &agent.to_string(), "limits"], &limits)?;
         self.tell(request, Duration::ZERO).await
     }
 

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::{
     CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
 };
@@ -49,6 +50,8 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
 
     assert_eq!(remote.register(spec).await, Ok(samples.agent));
     assert_eq!(remote.unregister(&by_id).await, Ok(()));
+    let limits = ResourceLimits { max_queued: Some(3), ..ResourceLimits::default() };
+    assert_eq!(remote.set_limits(&agent, limits).await, Ok(()));
     assert_eq!(remote.start(&agent).await, Ok(()));
     assert_eq!(remote.stop(&agent).await, Ok(()));
     assert_eq!(remote.pause(&agent).await, Ok(()));
@@ -100,6 +103,7 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     vec![
         Call::Register(as_sent),
         Call::Unregister(by_id),
+        Call::SetLimits(agent.clone(), limits),
         Call::Start(agent.clone()),
         Call::Stop(agent.clone()),
         Call::Pause(agent.clone()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
+use runtime_traits::resource::{Limit, Refused};
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
@@ -67,6 +68,17 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
             },
             429,
         ),
+        (
+            RuntimeError::AtLimit {
+                agent: named("scribe"),
+                refused: Refused::Reached {
+                    limit: Limit::MaxTokensPerMinute,
+                    retry_after: Some(Duration::from_secs(12)),
+                },
+            },
+            429,
+        ),
+        (run_failed(FailureKind::Limit), 429),
         (session_busy(None), 409),
         (session_busy(Some(named("a decision on `fetch#2`"))), 409),
         (RuntimeError::KeyReused { key: named("k-1"), run }, 409),

@@ -6,7 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::error::Cause;
-use crate::log::StepFailure;
+use crate::log::{StepFailure, StepFailureKind};
 use crate::name::NameError;
 use crate::schema::SchemaError;
 
@@ -16,6 +16,7 @@ use crate::schema::SchemaError;
 /// makes that conversion possible.
 pub struct AgentError {
     message: String,
+    at_limit: bool,
 }
 
 /// Why a step gave its agent no value.
@@ -86,7 +87,17 @@ pub enum SetStateError {
 impl AgentError {
     /// Says why.
     pub fn says(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), at_limit: false }
+    }
+
+    /// Says that a limit is why.
+    pub fn at_limit(message: impl Into<String>) -> Self {
+        Self { message: message.into(), at_limit: true }
+    }
+
+    /// Whether a limit is why.
+    pub fn is_at_limit(&self) -> bool {
+        self.at_limit
     }
 
     /// The sentence.
@@ -97,7 +108,10 @@ impl AgentError {
 
 impl<E: Error + 'static> From<E> for AgentError {
     fn from(error: E) -> Self {
-        Self { message: Cause::of(&error).to_string() }
+        let step = (&error as &(dyn Error + 'static)).downcast_ref::<StepError>();
+        let at_limit =
+            matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
+        Self { message: Cause::of(&error).to_string(), at_limit }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Ask {
     pub within: Option<Duration>,
     /// What each dispatch is booked with as long as nobody says what it used.
     pub reserves: Usage,
+    /// The model that it calls: `provider/name`.
+    pub model: Option<String>,
     /// Whether its result is a message of the session.
     pub says: bool,
     /// Whether somebody has to consent before it begins.
@@ -151,6 +153,9 @@ pub trait RunPort: Send + Sync {
 
     /// Shows a piece of the output, or of a step's value, before it is recorded. May get lost.
     fn preview(&self, slot: Option<Slot>, text: &str);
+
+    /// Reports that a model's provider takes no more calls for now.
+    fn throttled(&self, slot: Slot, retry_after: Option<Duration>);
 
     /// Takes back what was shown of a step's value.
     fn retract(&self, slot: Slot);

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::error::Cause;
 use crate::name::{Name, NameError};
+use crate::resource::ResourceLimits;
 
 /// The serialisable declaration of an agent. Only this travels between nodes and into snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct AgentSpec {
     /// How much may be stored of it.
     #[serde(default, skip_serializing_if = "StorageLimits::is_none")]
     pub storage: StorageLimits,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "ResourceLimits::is_default")]
+    pub limits: ResourceLimits,
     /// The kind's own settings, as JSON.
     #[serde(default = "no_config")]
     pub config: Box<RawValue>,
@@ -85,6 +89,7 @@ impl AgentSpec {
             name: Name::new(name)?,
             description: String::new(),
             storage: StorageLimits::default(),
+            limits: ResourceLimits::default(),
             config: no_config(),
         })
     }
@@ -103,6 +108,13 @@ impl AgentSpec {
         self
     }
 
+    /// Sets what it may use.
+    #[must_use]
+    pub fn limited(mut self, limits: ResourceLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Sets the kind's own settings.
     ///
     /// # Errors
@@ -118,6 +130,7 @@ impl AgentSpec {
             && self.name == other.name
             && self.description == other.description
             && self.storage == other.storage
+            && self.limits == other.limits
             && self.config.get() == other.config.get()
     }
 }

@@ -24,6 +24,7 @@ pub struct StepOptions {
     pub(crate) sort: StepSort,
     pub(crate) within: Option<Duration>,
     pub(crate) reserves: Usage,
+    pub(crate) model: Option<String>,
     pub(crate) says: bool,
     pub(crate) approval: bool,
 }
@@ -45,6 +46,7 @@ impl StepOptions {
             sort: StepSort::Custom,
             within: None,
             reserves: Usage::default(),
+            model: None,
             says: false,
             approval: false,
         }
@@ -69,6 +71,13 @@ impl StepOptions {
     #[must_use]
     pub fn reserving(mut self, usage: Usage) -> Self {
         self.reserves = usage;
+        self
+    }
+
+    /// Says which model it calls (`provider/name`): by that its price and the quota at its provider are known.
+    #[must_use]
+    pub fn of_model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
         self
     }
 
@@ -134,6 +143,12 @@ impl Deltas for StepCall {
     fn retract(&self) {
         if let Some((port, slot)) = &self.step {
             port.retract(*slot);
+        }
+    }
+
+    fn throttled(&self, retry_after: Option<Duration>) {
+        if let Some((port, slot)) = &self.step {
+            port.throttled(*slot, retry_after);
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum FailureKind {
     LogFull,
     /// Somebody decided so.
     Decided,
+    /// A limit is reached.
+    Limit,
 }
 
 /// What a cancelled run left behind.

@@ -91,6 +91,8 @@ pub enum StepFailureKind {
     Decided,
     /// Somebody did not consent to it.
     Denied,
+    /// A limit is reached, or too low.
+    Limit,
 }
 
 /// What becomes of a step that nobody knows the end of.

@@ -27,7 +27,36 @@ pub struct Price {
     pub wasted_micros: u64,
 }
 
+impl Price {
+    /// The sum of two prices; what nobody knows adds nothing.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let micros = match (self.micros, other.micros) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+        };
+        Self { micros, wasted_micros: self.wasted_micros.saturating_add(other.wasted_micros) }
+    }
+
+    /// What is left of a price without a part of it; saturates.
+    #[must_use]
+    pub fn minus(self, part: Self) -> Self {
+        let micros = self.micros.map(|micros| micros.saturating_sub(part.micros.unwrap_or(0)));
+        Self { micros, wasted_micros: self.wasted_micros.saturating_sub(part.wasted_micros) }
+    }
+}
+
 impl Usage {
+    /// Whether nothing was used.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Tokens, read and written.
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
     /// What is left of a usage without a part of it; saturates.
     #[must_use]
     pub fn minus(self, part: Self) -> Self {

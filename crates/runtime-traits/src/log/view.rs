@@ -11,9 +11,10 @@ use crate::log::bodies::{Accepted, CancelRequested, WaitOpened};
 use crate::log::entry::{Entry, EntryKind};
 use crate::log::outcome::Outcome;
 use crate::log::step::{Effect, StepKey, UnknownCause, Verdict};
-use crate::log::usage::Usage;
+use crate::log::usage::{Price, Usage};
 use crate::log::wait::{WaitId, WaitOn};
 use crate::name::SessionName;
+use crate::resource::Waiting;
 
 /// What a log says of its run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,12 @@ pub struct RunView {
     pub swept_at: Option<UnixMillis>,
     /// What its steps used. Of a call that broke off nobody may know: it is booked at its reservation.
     pub usage: Usage,
+    /// What that cost.
+    #[serde(default)]
+    pub price: Price,
+    /// What it waits for under a limit, where the runtime that answers knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Waiting>,
     #[serde(skip)]
     index: HashMap<StepKey, usize>,
 }
@@ -87,9 +94,15 @@ pub struct StepView {
     /// What a try is booked with as long as nobody says what it used.
     #[serde(default)]
     pub reserved: Usage,
+    /// What that costs at most, in millionths of a US dollar; 0 where nobody knows.
+    #[serde(default)]
+    pub reserved_micros: u64,
     /// What its tries used, those under way apart.
     #[serde(default)]
     pub usage: Usage,
+    /// What that cost.
+    #[serde(default)]
+    pub price: Price,
 }
 
 /// Where a step is.
@@ -159,6 +172,8 @@ impl RunView {
             outcome: None,
             swept_at: None,
             usage: Usage::default(),
+            price: Price::default(),
+            room: None,
             index: HashMap::new(),
         }
     }
@@ -197,7 +212,9 @@ impl RunView {
                     opened_at: entry.at,
                     phase,
                     reserved: opened.reserved_usage,
+                    reserved_micros: opened.reserved,
                     usage: Usage::default(),
+                    price: Price::default(),
                 });
             }
             EntryKind::StepDispatched(dispatched) => self.change(&dispatched.key, |step| {
@@ -214,14 +231,16 @@ impl RunView {
                         opened_at: entry.at,
                         phase: StepPhase::Settled,
                         reserved: Usage::default(),
+                        reserved_micros: 0,
                         usage: Usage::default(),
+                        price: Price::default(),
                     });
                 }
-                self.book(&settled.key, settled.usage);
+                self.book(&settled.key, settled.usage, Some(settled.price));
                 self.change(&settled.key, |step| step.phase = StepPhase::Settled);
             }
             EntryKind::StepUnknown(unknown) => {
-                self.book(&unknown.key, unknown.usage);
+                self.book(&unknown.key, unknown.usage, None);
                 self.change(&unknown.key, |step| step.phase = StepPhase::Unknown(unknown.cause));
             }
             EntryKind::StepDecided(decided) => {
@@ -258,11 +277,18 @@ impl RunView {
         });
     }
 
-    /// What is said of a step's usage is said of all its tries.
-    fn book(&mut self, key: &StepKey, usage: Usage) {
+    /// What is said of a step's usage is said of all its tries. A try that nobody can say the price of costs what was held
+    /// for it.
+    fn book(&mut self, key: &StepKey, usage: Usage, price: Option<Price>) {
         let Some(at) = self.index.get(key) else { return };
-        let before = std::mem::replace(&mut self.steps[*at].usage, usage);
+        let step = &mut self.steps[*at];
+        let before = std::mem::replace(&mut step.usage, usage);
         self.usage = self.usage.minus(before).plus(usage);
+        let held = || Price { micros: Some(step.reserved_micros).filter(|held| *held > 0), wasted_micros: 0 };
+        let price =
+            price.unwrap_or_else(|| if usage == before { step.price } else { step.price.plus(held()) });
+        let before = std::mem::replace(&mut step.price, price);
+        self.price = self.price.minus(before).plus(price);
     }
 
     fn put(&mut self, step: StepView) {

@@ -11,6 +11,7 @@ use crate::error::Cause;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunFailure, StepKey};
 use crate::name::{NameError, SessionName};
+use crate::resource::Refused;
 use crate::runtime::status::Want;
 use crate::store::StateError;
 
@@ -117,6 +118,15 @@ pub enum RuntimeError {
         limit: u64,
         /// When to try again.
         retry_after: Duration,
+    },
+    /// A limit of the agent is reached, and its runs do not wait for room.
+    #[error("agent `{agent}` takes no run now: {refused}")]
+    AtLimit {
+        /// The agent, as it was called.
+        agent: String,
+        /// Which limit, and when there will be room.
+        #[source]
+        refused: Refused,
     },
     /// The session works on another run, and the caller wanted to be refused then.
     #[error("session `{session}` is busy with `{run}`{}", .waits_for.as_ref().map(|w| format!(", which waits for {w}")).unwrap_or_default())]
@@ -291,6 +301,7 @@ impl RuntimeError {
             Self::StorageFull { .. } => "storage-full",
             Self::AnswerWithKey => "answer-with-key",
             Self::Busy { .. } => "busy",
+            Self::AtLimit { .. } => "at-limit",
             Self::SessionBusy { .. } => "session-busy",
             Self::KeyReused { .. } => "key-reused",
             Self::NothingToDecide { .. } => "nothing-to-decide",

@@ -7,6 +7,7 @@ use crate::content::Content;
 use crate::id::{AgentId, NodeId, RunId};
 use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
 use crate::name::{Name, SessionName};
+use crate::resource::{ResourceLimits, ResourceUsage};
 use crate::runtime::error::RuntimeError;
 use crate::scrub::ScrubStatus;
 use crate::store::{Seq, StoreProfile};
@@ -47,6 +48,12 @@ pub struct AgentStatus {
     /// How many bytes are stored of it.
     #[serde(default)]
     pub stored: Stored,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "ResourceLimits::is_default")]
+    pub limits: ResourceLimits,
+    /// What it uses.
+    #[serde(default)]
+    pub usage: ResourceUsage,
 }
 
 /// How many bytes are stored of an agent, or of one of its conversations: its messages, its state, and the logs of its

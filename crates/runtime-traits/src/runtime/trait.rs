@@ -9,6 +9,7 @@ use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
+use crate::resource::ResourceLimits;
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
@@ -63,6 +64,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::WrongState`] unless it is stopped and has no open run.
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
+
+    /// Changes what an agent may use: from its next call on, for runs under way and runs that wait as well. A change is the
+    /// next revision of its declaration.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Spec`] for limits that contradict each other, or let nothing through.
+    async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError>;
 
     /// Lets an agent take runs.
     ///

@@ -131,6 +131,8 @@ impl RunPort for Engine {
 
     fn preview(&self, _slot: Option<Slot>, _text: &str) {}
 
+    fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
+
     fn retract(&self, _slot: Slot) {}
 
     fn poll_cancelled(&self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -44,7 +44,8 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask { key, sort, effect, request, within, reserves, says, approval, reconciles, outside } = ask;
+        let Ask { key, sort, effect, request, within, reserves, model, says, approval, reconciles, outside } =
+            ask;
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {
@@ -68,7 +69,19 @@ impl RunMachine {
         if let Some(Some(difference)) = recorded {
             self.diverged(format!("step `{key}`"), format!("`{key}` with {difference}"));
         }
-        let step = AskedStep { sort, effect, request, within, reserves, says, approval, reconciles, outside };
+        let step = AskedStep {
+            sort,
+            effect,
+            request,
+            within,
+            reserves,
+            model,
+            micros: None,
+            says,
+            approval,
+            reconciles,
+            outside,
+        };
         Ok(self.put(SlotState::new(key, What::Step(Box::new(step)), digest, phase)))
     }
 
@@ -157,8 +170,8 @@ impl RunMachine {
         }
     }
 
-    /// Records what a step's work came to.
-    pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>) {
+    /// Records what a step's work came to, and what this try of it cost.
+    pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>, cost: Price) {
         let Phase::Executing { try_no, .. } = self.slots[slot.0].phase else {
             return;
         };
@@ -182,6 +195,7 @@ impl RunMachine {
             Err(failure) => (Err(failure), None),
         };
         let usage = self.book(slot.0, self.slots[slot.0].used);
+        let price = self.book_price(slot.0, cost);
         self.slots[slot.0].phase = Phase::Settling;
         let settled = StepSettled {
             key: self.slots[slot.0].key.clone(),
@@ -189,7 +203,7 @@ impl RunMachine {
             result,
             digest: self.slots[slot.0].digest,
             usage,
-            price: Price::default(),
+            price,
             messages,
         };
         self.append(EntryKind::StepSettled(settled));
@@ -211,7 +225,8 @@ impl RunMachine {
             | Phase::Deciding
             | Phase::Waiting
             | Phase::Reconcile { .. }
-            | Phase::Reconciling { .. } => {
+            | Phase::Reconciling { .. }
+            | Phase::Admitting { .. } => {
                 if let Some(tries) = open.map(|recorded| recorded.tries) {
                     self.drop_step(at, tries, Usage::default());
                 }
@@ -219,6 +234,7 @@ impl RunMachine {
             Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.slots[at].is_pure() =>
             {
+                self.price_given_up(at, try_no, used);
                 self.drop_step(at, try_no, used);
             }
             // If the recorded log has the end of the wait, the replay comes to it.

@@ -4,8 +4,8 @@ use runtime_traits::agent::{Given, Outside, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Effect, EntryKind, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown, UnknownCause,
-    Usage, Verdict, WaitId, WaitOn, WaitOpened,
+    Effect, EntryKind, Price, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown,
+    UnknownCause, Usage, Verdict, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::tool::Reconciled;
 
@@ -62,6 +62,8 @@ impl RunMachine {
             match slot.phase {
                 Phase::Asked => matches!(slot.what, What::Step(_)),
                 Phase::Finding => true,
+                // In the log it may be that it waits, or not at all.
+                Phase::Admitting { .. } => recorded.is_none_or(|recorded| !recorded.closed),
                 Phase::Recorded
                 | Phase::Again { .. }
                 | Phase::Deciding
@@ -231,6 +233,7 @@ impl RunMachine {
             // The commit took longer than the other side remembers the key. Nobody has begun it; now nobody does.
             let (key, cause) = (state.key.clone(), UnknownCause::Crash);
             let usage = self.book(slot, Usage::default());
+            self.call_over(slot, try_no, Usage::default());
             self.slots[slot].phase = Phase::Recorded;
             self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
             return Step::Passed;
@@ -315,6 +318,10 @@ impl RunMachine {
                 self.seeking.push(slot);
                 false
             }
+            What::Step(_) if self.is_one_too_many() => {
+                self.too_many_steps();
+                false
+            }
             What::Step(step) if step.approval || step.outside.is_some() => {
                 let answer = matches!(step.outside, Some(Outside::Answer));
                 let on = if answer { WaitOn::Answer(key) } else { WaitOn::Approval(key) };
@@ -325,6 +332,10 @@ impl RunMachine {
                 self.slots[slot].phase = Phase::Execute { try_no: 1 };
                 self.slots[slot].wake();
                 true
+            }
+            What::Step(_) if self.has_to_be_admitted(slot) => {
+                self.ask_to_be_admitted(slot, 1, None);
+                false
             }
             What::Step(_) => {
                 self.open_step(slot, true);
@@ -347,8 +358,13 @@ impl RunMachine {
         if self.cancel_by.is_some() {
             return false;
         }
-        if recorded.waiting.is_some() {
-            state.phase = Phase::Waiting;
+        if let Some(wait) = recorded.waiting {
+            let try_no = recorded.tries + 1;
+            if self.waits_for_room(wait) && !self.paused {
+                self.ask_to_be_admitted(slot, try_no, Some(wait));
+            } else if !self.waits_for_room(wait) {
+                self.slots[slot].phase = Phase::Waiting;
+            }
             return false;
         }
         if recorded.tries == 0 && state.step().is_some_and(|step| step.outside.is_some()) {
@@ -400,11 +416,23 @@ impl RunMachine {
             state.phase = Phase::Again { not_before };
             return false;
         }
+        let try_no = recorded.tries + 1;
+        if self.has_to_be_admitted(slot) {
+            self.ask_to_be_admitted(slot, try_no, None);
+            return false;
+        }
+        self.dispatch_again(slot);
+        false
+    }
+
+    /// Records a further dispatch.
+    pub(super) fn dispatch_again(&mut self, slot: usize) {
+        let state = &mut self.slots[slot];
+        let Some(recorded) = self.recorded.get_mut(&state.key) else { return };
         recorded.dispatched(recorded.tries + 1, self.now);
         let (key, try_no) = (state.key.clone(), recorded.tries);
         state.phase = Phase::Opening { try_no };
         self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));
-        false
     }
 
     /// Lets timers run out and ends steps whose deadline has passed, in the order of their moments.
@@ -429,7 +457,7 @@ impl RunMachine {
                 Phase::Executing { .. } if state.is_pure() => {
                     // Nothing in the log has opened it: its result is its only entry.
                     state.wake();
-                    self.settle(Slot(slot), Err(timed_out()));
+                    self.settle(Slot(slot), Err(timed_out()), Price::default());
                     fired = true;
                 }
                 Phase::Reconciling { .. } => {
@@ -438,10 +466,11 @@ impl RunMachine {
                     fired = true;
                 }
                 Phase::Executing { try_no, .. } => {
-                    let used = state.given_up();
+                    let usage = self.book_given_up(slot, try_no);
+                    let state = &mut self.slots[slot];
                     state.phase = Phase::TimingOut;
                     state.wake();
-                    let (cause, usage) = (UnknownCause::TimedOut, self.book(slot, used));
+                    let cause = UnknownCause::TimedOut;
                     self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
                     fired = true;
                 }

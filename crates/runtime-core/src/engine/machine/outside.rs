@@ -5,8 +5,8 @@ use runtime_traits::agent::{CallRequest, Outside, Slot};
 use runtime_traits::content::Content;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
-    DecidedBy, EntryKind, Price, StepDecided, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled,
-    Usage, Verdict, WaitId, WaitOn, WaitOpened,
+    DecidedBy, EntryKind, StepDecided, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, Usage,
+    Verdict, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::runtime::Reply;
 use runtime_traits::tool::Reconciled;
@@ -110,7 +110,7 @@ impl RunMachine {
         true
     }
 
-    fn opened_wait(&self, wait: WaitId) -> Option<&WaitOpened> {
+    pub(super) fn opened_wait(&self, wait: WaitId) -> Option<&WaitOpened> {
         match self.log.get(wait.0 as usize - 1).map(|entry| &entry.kind) {
             Some(EntryKind::WaitOpened(opened)) => Some(opened),
             _ => None,
@@ -160,7 +160,7 @@ impl RunMachine {
             effect: step.effect,
             request: step.request.clone(),
             digest: state.digest,
-            reserved: 0,
+            reserved: step.micros.unwrap_or(0),
             reserved_usage: step.reserves,
             dispatched,
         };
@@ -195,17 +195,22 @@ impl RunMachine {
         self.settle_by_key(&key, result, usage);
     }
 
-    fn settle_by_key(&mut self, key: &StepKey, result: Result<Content, StepFailure>, usage: Usage) {
+    pub(super) fn settle_by_key(
+        &mut self,
+        key: &StepKey,
+        result: Result<Content, StepFailure>,
+        usage: Usage,
+    ) {
         let result = result.map(|content| self.keep(&content));
         let Some(recorded) = self.recorded.get_mut(key) else { return };
         recorded.closed = true;
         recorded.usage = recorded.usage.plus(usage);
-        let (digest, try_no, all) = (recorded.digest, recorded.tries, recorded.usage);
+        let (digest, try_no, all, price) = (recorded.digest, recorded.tries, recorded.usage, recorded.price);
         if let Some(slot) = self.by_key.get(key) {
             self.slots[*slot].phase = Phase::Settling;
         }
         self.usage = self.usage.plus(usage);
-        let (price, messages, key) = (Price::default(), None, key.clone());
+        let (messages, key) = (None, key.clone());
         self.append(EntryKind::StepSettled(StepSettled {
             key,
             try_no,

@@ -4,20 +4,12 @@ use std::collections::HashSet;
 
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{
-    DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, StepDecided, StepUnknown,
+    DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome, RunFailure, StepDecided, StepUnknown,
     UnknownCause, Verdict, WaitClosed, WaitOn, WaitOpened,
 };
 
 /// The most bytes of a failure or a reason in words.
 const MAX_MESSAGE: usize = 4 * 1024;
-
-pub(super) fn plus(a: Price, b: Price) -> Price {
-    let micros = match (a.micros, b.micros) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
-    };
-    Price { micros, wasted_micros: a.wasted_micros.saturating_add(b.wasted_micros) }
-}
 
 /// What somebody said, cut to a length that the log takes.
 pub fn shortened(mut message: String) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::log::{Effect, StepKey, StepOpened, StepSort, Usage, WaitId};
+use runtime_traits::log::{Effect, Price, StepKey, StepOpened, StepSort, Usage, WaitId};
 
 /// A step or timer that the agent asked for in this attempt.
 #[derive(Debug)]
@@ -35,6 +35,9 @@ pub(super) struct AskedStep {
     pub(super) request: Payload,
     pub(super) within: Option<Duration>,
     pub(super) reserves: Usage,
+    pub(super) model: Option<String>,
+    /// What `reserves` costs.
+    pub(super) micros: Option<u64>,
     pub(super) says: bool,
     pub(super) approval: bool,
     pub(super) reconciles: bool,
@@ -50,6 +53,8 @@ pub(super) enum Phase {
     Recorded,
     /// It is being found out which agent it calls.
     Finding,
+    /// It waits to be let through under limits; a wait that is in the log may let its run park.
+    Admitting { try_no: u32, wait: Option<WaitId>, parks: bool },
     /// Somebody outside has to answer or consent, or another run to end.
     Waiting,
     /// The other side may be asked what became of a dispatch.
@@ -91,6 +96,10 @@ pub(super) struct Recorded {
     pub(super) tries: u32,
     /// What its tries used that are over.
     pub(super) usage: Usage,
+    /// What that cost.
+    pub(super) price: Price,
+    /// What is held for a try, in tokens and in money.
+    pub(super) reserves: (Usage, u64),
     /// It has an end in the log: a result, a verdict that stands for one, a time-out, or it was dropped.
     pub(super) closed: bool,
     /// A verdict says that it is dispatched again.
@@ -124,6 +133,17 @@ impl SlotState {
         if let What::Step(step) = &self.what { Some(step) } else { None }
     }
 
+    pub(super) fn step_mut(&mut self) -> Option<&mut AskedStep> {
+        if let What::Step(step) = &mut self.what { Some(step) } else { None }
+    }
+
+    /// Whether it is a step that has begun in this attempt.
+    pub(super) fn has_begun(&self) -> bool {
+        let waits =
+            matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Finding | Phase::Admitting { .. });
+        !waits && self.step().is_some()
+    }
+
     pub(super) fn effect(&self) -> Option<Effect> {
         self.step().map(|step| step.effect)
     }
@@ -135,12 +155,18 @@ impl SlotState {
 
     /// Whether it waits for what ends a wait in the log.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.phase, Phase::Deciding | Phase::Waiting | Phase::Running { .. })
+        matches!(
+            self.phase,
+            Phase::Deciding
+                | Phase::Waiting
+                | Phase::Running { .. }
+                | Phase::Admitting { wait: Some(_), parks: true, .. }
+        )
     }
 
     /// Whether it has not begun, or not again, so that a pause holds it.
     pub(super) fn is_to_begin(&self) -> bool {
-        matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Again { .. })
+        matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Again { .. } | Phase::Admitting { .. })
     }
 
     /// The try that is on its way out or under way, if it is recorded as such.
@@ -181,6 +207,7 @@ impl Recorded {
             opened: Some((opened.sort, opened.effect)),
             tries: u32::from(opened.dispatched),
             closed: false,
+            reserves: (opened.reserved_usage, opened.reserved),
             ..Self::pure(opened.digest, at)
         }
     }
@@ -200,10 +227,22 @@ impl Recorded {
         self.usage = usage;
     }
 
-    /// The log has its result, and what all its tries used.
-    pub(super) fn end(&mut self, run: &mut Usage, usage: Usage) {
+    /// The log has its result, and what all its tries used and cost.
+    pub(super) fn end(&mut self, run: &mut Usage, cost: &mut Price, usage: Usage, price: Price) {
         self.book(run, usage);
+        *cost = cost.minus(self.price).plus(price);
+        self.price = price;
         self.closed = true;
+    }
+
+    /// The log says that nobody knows how a try ended: what was booked for it cost what was held for it.
+    pub(super) fn unknown(&mut self, run: &mut Usage, cost: &mut Price, usage: Usage) {
+        if usage != self.usage {
+            let held = Price { micros: Some(self.reserves.1).filter(|held| *held > 0), wasted_micros: 0 };
+            *cost = cost.plus(held);
+            self.price = self.price.plus(held);
+        }
+        self.book(run, usage);
     }
 
     pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {
@@ -214,6 +253,8 @@ impl Recorded {
             dispatched_at: at,
             tries: 1,
             usage: Usage::default(),
+            price: Price::default(),
+            reserves: (Usage::default(), 0),
             closed: true,
             repeat: false,
             deciding: None,

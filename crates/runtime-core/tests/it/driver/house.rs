@@ -187,6 +187,25 @@ impl Agent for Scripted {
                     })
                     .await?;
                 }
+                // `costs:100/30` may take 100 tokens, and takes 30; `costs-held` waits in between.
+                "costs" | "costs-held" => {
+                    let (most, takes) = what.split_once('/').unwrap_or((what, what));
+                    let (most, takes): (u64, u64) = (most.parse()?, takes.parse()?);
+                    let usage = |tokens| Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
+                    let options = StepOptions::new("model", Effect::Repeatable)
+                        .reserving(usage(most))
+                        .of_model("test/priced");
+                    let world = &self.world;
+                    let step = ctx.step_with(options, what, |call| async move {
+                        world.begin(what);
+                        if verb == "costs-held" {
+                            world.pass(what).await;
+                        }
+                        call.used(usage(takes));
+                        Ok(format!("{takes} used"))
+                    });
+                    said.push(step.await?);
+                }
                 "dropped" => {
                     let reserved = Usage { input_tokens: what.parse()?, ..Usage::default() };
                     let options = StepOptions::new("dropped", Effect::Repeatable).reserving(reserved);

@@ -246,7 +246,7 @@ impl RunPort for Port {
     }
 
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
-        lock(&self.machine).settle(slot, result);
+        lock(&self.machine).settle(slot, result, runtime_traits::log::Price::default());
     }
 
     fn give_up(&self, slot: Slot) {
@@ -304,6 +304,8 @@ impl RunPort for Port {
     }
 
     fn preview(&self, _slot: Option<Slot>, _text: &str) {}
+
+    fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
 
     fn retract(&self, _slot: Slot) {}
 

@@ -53,7 +53,9 @@ impl Case<'_> {
                                 work.fails && failure.message == format!("{} fails", work.key)
                             }
                             StepFailureKind::TimedOut => work.within.is_some(),
-                            StepFailureKind::Decided | StepFailureKind::Denied => false,
+                            StepFailureKind::Decided | StepFailureKind::Denied | StepFailureKind::Limit => {
+                                false
+                            }
                         },
                     });
                     self.hold(Law::Output, right, || {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter, SnapshotFilter};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
@@ -15,6 +16,7 @@ pub enum Call {
     /// With the declaration as JSON.
     Register(String),
     Unregister(AgentRef),
+    SetLimits(AgentRef, ResourceLimits),
     Start(AgentRef),
     Stop(AgentRef),
     Pause(AgentRef),

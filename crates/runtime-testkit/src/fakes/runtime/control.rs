@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionStatus, SnapshotFilter, Submitted,
@@ -30,6 +31,10 @@ impl Runtime for FakeRuntime {
 
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
         self.done(Call::Unregister(agent.clone())).await
+    }
+
+    async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
+        self.done(Call::SetLimits(agent.clone(), limits)).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use runtime_traits::log::{Accepted, Author, Ended, Started};
+use runtime_traits::resource::{ResourceLimits, ResourceUsage};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -193,6 +194,8 @@ impl Samples {
             running: 0,
             queued: 0,
             stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
+            limits: ResourceLimits { max_tokens_per_minute: Some(9_000), ..ResourceLimits::default() },
+            usage: ResourceUsage { tokens_used_last_minute: 700, ..ResourceUsage::default() },
         }
     }
 

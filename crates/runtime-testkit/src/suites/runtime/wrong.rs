@@ -15,8 +15,8 @@ use runtime_traits::runtime::{
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
-    AgentId, AgentRef, AgentSpec, Name, RunId, RunRequest, RunView, Runtime, RuntimeError, SessionName,
-    StateId,
+    AgentId, AgentRef, AgentSpec, Name, ResourceLimits, RunId, RunRequest, RunView, Runtime, RuntimeError,
+    SessionName, StateId,
 };
 
 /// What a [`WrongRuntime`] does wrong.
@@ -179,6 +179,10 @@ impl Runtime for WrongRuntime {
 
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
         self.right.unregister(agent).await
+    }
+
+    async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
+        self.right.set_limits(agent, limits).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

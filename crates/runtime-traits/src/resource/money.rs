@@ -10,12 +10,12 @@ use thiserror::Error;
 ///
 /// # Examples
 /// ```
-/// use runtime_resources::Money;
+/// use runtime_traits::resource::Money;
 ///
 /// let daily: Money = "12.50".parse()?;
 /// assert_eq!(daily, Money::from_micros(12_500_000));
 /// assert_eq!(daily.to_string(), "12.50");
-/// # Ok::<(), runtime_resources::MoneyError>(())
+/// # Ok::<(), runtime_traits::resource::MoneyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(u64);

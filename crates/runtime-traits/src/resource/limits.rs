@@ -5,8 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::budgets::Budgets;
-use crate::money::Money;
+use crate::resource::Money;
 
 /// What an agent may use. `None` means without a limit.
 ///
@@ -15,36 +14,52 @@ use crate::money::Money;
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceLimits {
     /// Heap in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_memory_mb: Option<u64>,
     /// Tokens, read and written, in any 60 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_minute: Option<u64>,
-    /// Runs that are worked on at the same time; held by a [`Gate`](crate::Gate).
+    /// Runs that are worked on at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_requests: Option<u32>,
-    /// Accepted runs that have not begun; 0 for no queue. Held by a [`Gate`](crate::Gate).
+    /// Accepted runs that have not begun; 0 for no queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queued: Option<u32>,
     /// Calls of models in any 60 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests_per_minute: Option<u64>,
     /// Tokens of one run, read and written.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_run: Option<u64>,
     /// Tokens in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_total: Option<u64>,
     /// Money of one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_run: Option<Money>,
     /// Money in any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_hour: Option<Money>,
     /// Money in any 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_day: Option<Money>,
     /// Money in a calendar month, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_month: Option<Money>,
     /// Money in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_total: Option<Money>,
     /// Seconds from a run's acceptance to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_run_seconds: Option<u64>,
     /// Steps of one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps_per_run: Option<u32>,
     /// Share of one processor over the last minute, in percent: an agent beyond it is polled later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cpu_percent: Option<u32>,
     /// What a call does that reaches a limit.
+    #[serde(skip_serializing_if = "OnLimit::is_wait")]
     pub on_limit: OnLimit,
 }
 
@@ -116,6 +131,12 @@ pub enum LimitsError {
     },
 }
 
+impl OnLimit {
+    fn is_wait(&self) -> bool {
+        *self == Self::Wait
+    }
+}
+
 impl ResourceLimits {
     /// Checks that something can run under these limits, and that each can be reached.
     ///
@@ -124,7 +145,7 @@ impl ResourceLimits {
     ///
     /// # Examples
     /// ```
-    /// use runtime_resources::{Limit, LimitsError, ResourceLimits};
+    /// use runtime_traits::resource::{Limit, LimitsError, ResourceLimits};
     ///
     /// let none = ResourceLimits { max_memory_mb: Some(0), ..ResourceLimits::default() };
     /// assert_eq!(none.check(), Err(LimitsError::Zero { limit: Limit::MaxMemoryMb }));
@@ -167,26 +188,26 @@ impl ResourceLimits {
         }
     }
 
-    /// What the calls of an agent may take together.
-    pub fn of_agent(&self) -> Budgets {
-        Budgets {
-            requests_per_minute: self.max_requests_per_minute,
-            tokens_per_minute: self.max_tokens_per_minute,
-            tokens_total: self.max_tokens_total,
-            cost_per_hour: self.max_cost_per_hour,
-            cost_per_day: self.max_cost_per_day,
-            cost_per_month: self.max_cost_per_month,
-            cost_total: self.max_cost_total,
-        }
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        Limit::ALL.into_iter().all(|limit| self.of(limit).is_none())
     }
 
-    /// What the calls of one run may take.
-    pub fn of_run(&self) -> Budgets {
-        Budgets {
-            tokens_total: self.max_tokens_per_run,
-            cost_total: self.max_cost_per_run,
-            ..Budgets::default()
-        }
+    /// Whether money is limited: then each model has to have a price.
+    pub fn limit_money(&self) -> bool {
+        let money = [
+            self.max_cost_per_run,
+            self.max_cost_per_hour,
+            self.max_cost_per_day,
+            self.max_cost_per_month,
+            self.max_cost_total,
+        ];
+        money.iter().any(Option::is_some)
+    }
+
+    /// Whether it says nothing at all.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

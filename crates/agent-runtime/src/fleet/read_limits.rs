@@ -1,0 +1,153 @@
+//! `limits`, `[prices]` and `[quotas]`.
+
+use std::collections::BTreeMap;
+
+use runtime_resources::{ModelPrice, PriceTable, QuotaRule};
+use runtime_traits::resource::{Limit, ResourceLimits};
+use serde_json::{Map, Value as Json};
+
+use super::read::{Reader, Value};
+use super::shown;
+use super::suggest::instead;
+
+/// What all agents may use together.
+pub(super) const OF_ALL: [Limit; 7] = [
+    Limit::MaxRequestsPerMinute,
+    Limit::MaxTokensPerMinute,
+    Limit::MaxTokensTotal,
+    Limit::MaxCostPerHour,
+    Limit::MaxCostPerDay,
+    Limit::MaxCostPerMonth,
+    Limit::MaxCostTotal,
+];
+const PRICE: [&str; 2] = ["input", "output"];
+const QUOTA: [&str; 2] = ["requests_per_minute", "tokens_per_minute"];
+const MONEY: &str = "write US dollars in quotation marks, as in \"0.25\"";
+const NUMBER: &str = "write a whole number above 0";
+
+impl Reader<'_> {
+    /// What may be used, of these limits.
+    pub(super) fn limits(&mut self, value: &Value<'_>, known: &[Limit]) -> ResourceLimits {
+        let remedy = "write a table, as in { max_tokens_per_minute = 10000, max_cost_per_day = \"5.00\" }";
+        let Some(table) = self.table("limits", value, remedy) else { return ResourceLimits::default() };
+        let mut names: Vec<String> = known.iter().map(Limit::to_string).collect();
+        if known.len() == Limit::ALL.len() {
+            names.push("on_limit".to_owned());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut all = Map::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if !names.contains(&name) {
+                let what = format!("`limits` has no setting `{}`", shown(name));
+                self.fault(&key.span(), what, instead(name, &names));
+                continue;
+            }
+            let Some(json) = self.json(value) else { continue };
+            let one = Map::from_iter([(name.to_owned(), json.clone())]);
+            if serde_json::from_value::<ResourceLimits>(Json::Object(one)).is_err() {
+                let remedy = match name {
+                    "on_limit" => "write \"wait\" or \"refuse\"",
+                    cost if cost.contains("cost") => MONEY,
+                    _ => NUMBER,
+                };
+                let given = json.as_str().map_or_else(|| json.to_string(), |text| format!("`{text}`"));
+                self.fault(&value.span(), format!("`{name}` is {}", shown(&given)), remedy);
+                continue;
+            }
+            all.insert(name.to_owned(), json);
+        }
+        let limits: ResourceLimits = serde_json::from_value(Json::Object(all)).unwrap_or_default();
+        if let Err(error) = limits.check() {
+            let text = error.to_string();
+            let (what, remedy) = text.split_once("; ").unwrap_or((&text, "change it"));
+            self.fault(&value.span(), what, remedy);
+        }
+        limits
+    }
+
+    /// What models cost.
+    pub(super) fn prices(&mut self, value: &Value<'_>) -> PriceTable {
+        let remedy = "write a table: [prices] with \"openai/gpt-4o\" = { input = \"2.50\", output = \"10\" }";
+        let Some(table) = self.table("prices", value, remedy) else { return PriceTable::default() };
+        let mut prices = BTreeMap::new();
+        for (key, value) in table {
+            let model = key.get_ref().as_ref();
+            let Some(of) = self.table(&format!("prices.{}", shown(model)), value, remedy) else { continue };
+            let (mut both, mut faulty) = (Map::new(), false);
+            for (key, value) in of {
+                let name = key.get_ref().as_ref();
+                if !PRICE.contains(&name) {
+                    let what = format!("a price has no setting `{}`", shown(name));
+                    self.fault(&key.span(), what, instead(name, &PRICE));
+                    continue;
+                }
+                let money = self.text(name, value, MONEY);
+                match money.map(|money| (money.parse::<runtime_resources::Money>(), money)) {
+                    Some((Ok(_), money)) => {
+                        both.insert(name.to_owned(), Json::String(money));
+                    }
+                    Some((Err(error), _)) => {
+                        faulty = true;
+                        let text = error.to_string();
+                        let (what, remedy) = text.split_once(": ").unwrap_or((&text, MONEY));
+                        self.fault(&value.span(), what, remedy);
+                    }
+                    None => faulty = true,
+                }
+            }
+            match serde_json::from_value::<ModelPrice>(Json::Object(both)) {
+                Ok(price) => {
+                    if let Err(error) = PriceTable::new(BTreeMap::from([(model.to_owned(), price)])) {
+                        let text = error.to_string();
+                        let (what, remedy) =
+                            text.split_once(": ").unwrap_or((&text, "write `provider/model`"));
+                        self.fault(&key.span(), what, remedy);
+                    } else {
+                        prices.insert(model.to_owned(), price);
+                    }
+                }
+                Err(_) if faulty => {}
+                Err(_) => {
+                    let what = format!("the price of `{}` is not whole", shown(model));
+                    self.fault(&value.span(), what, "give `input` and `output`, each of a million tokens");
+                }
+            }
+        }
+        PriceTable::new(prices).unwrap_or_default()
+    }
+
+    /// What providers let through.
+    pub(super) fn quotas(&mut self, value: &Value<'_>) -> Vec<QuotaRule> {
+        let remedy = "write a table: [quotas] with \"openai/*\" = { requests_per_minute = 500, tokens_per_minute = 30000 }";
+        let Some(table) = self.table("quotas", value, remedy) else { return Vec::new() };
+        let mut tables: Vec<_> = table.iter().collect();
+        tables.sort_by_key(|(key, _)| key.span().start);
+        let mut rules = Vec::new();
+        for (key, value) in tables {
+            let models = key.get_ref().as_ref();
+            let Some(of) = self.table(&format!("quotas.{}", shown(models)), value, remedy) else { continue };
+            let mut rule =
+                QuotaRule { models: models.to_owned(), requests_per_minute: None, tokens_per_minute: None };
+            for (key, value) in of {
+                let most = match key.get_ref().as_ref() {
+                    "requests_per_minute" => &mut rule.requests_per_minute,
+                    "tokens_per_minute" => &mut rule.tokens_per_minute,
+                    other => {
+                        let what = format!("a quota has no setting `{}`", shown(other));
+                        self.fault(&key.span(), what, instead(other, &QUOTA));
+                        continue;
+                    }
+                };
+                match self.json(value).and_then(|json| json.as_u64()).filter(|most| *most > 0) {
+                    Some(number) => *most = Some(number),
+                    None => {
+                        self.fault(&value.span(), format!("`{}` is no number of them", key.get_ref()), NUMBER)
+                    }
+                }
+            }
+            rules.push(rule);
+        }
+        rules
+    }
+}

@@ -1,0 +1,181 @@
+//! Limits hold against a server of models that counts what it is asked.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runtime::clock::Clock;
+use agent_runtime::prelude::*;
+use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
+use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
+use agent_runtime::runtime::Joined;
+use agent_runtime::{MemoryStore, Outcome, Tenant};
+use futures_util::StreamExt;
+use runtime_testkit::peers::Aimock;
+use serde_json::{Value, json};
+
+const AGENTS: usize = 50;
+const RUNS: usize = 1_000;
+const MAX_TOKENS: u32 = 40;
+/// What the server bills for each question, read and written; each is less than what is held for it.
+const BILLED: [(u64, u64); 3] = [(9, 40), (5, 25), (8, 33)];
+
+/// A server that answers one of three questions, each at its price in tokens.
+fn server() -> Aimock {
+    let fixtures = BILLED.iter().enumerate().map(|(nth, (read, written))| {
+        json!({"match": {"userMessage": format!("question {nth}")},
+               "response": {"content": "It is 42.", "usage": {
+                   "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}}})
+    });
+    Aimock::start(&Value::Array(fixtures.collect()))
+}
+
+/// What the server billed in all.
+async fn billed(server: &Aimock) -> u64 {
+    let journal = server.journal().await;
+    let tokens = journal.iter().map(|entry| {
+        assert_eq!(entry["response"]["status"], 200, "{entry}");
+        let asked = entry["body"]["messages"].to_string();
+        let nth = (0..3).find(|nth| asked.contains(&format!("question {nth}"))).expect("one of three");
+        BILLED[nth].0 + BILLED[nth].1
+    });
+    tokens.sum()
+}
+
+/// A runtime with so many agents, held to limits by `manager`.
+async fn fleet(
+    server: &Aimock,
+    manager: &ResourceManager,
+    agents: usize,
+    limits: ResourceLimits,
+) -> (RuntimeManager, Vec<AgentId>) {
+    let mut key = tempfile::NamedTempFile::new().unwrap();
+    key.write_all(b"sk-nobody").unwrap();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(manager.clone()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let mut ids = Vec::new();
+    for nth in 0..agents {
+        let model = GenaiModel::named("openai/gpt-4o")
+            .key(format!("file:{}", key.path().display()))
+            .base_url(format!("{}/v1", server.url()))
+            .build()
+            .unwrap();
+        let agent = LlmAgent::new(format!("agent-{nth}"), model).max_tokens(MAX_TOKENS).build().unwrap();
+        let agent = runtime.register_agent(agent).await.unwrap();
+        runtime.set_limits(&agent.into(), limits).await.unwrap();
+        runtime.start_agent(agent).await.unwrap();
+        ids.push(agent);
+    }
+    (runtime, ids)
+}
+
+/// Runs an agent once, in a session of its own. Whether it completed; otherwise it failed for a limit.
+async fn run(runtime: &RuntimeManager, agent: AgentId, nth: usize) -> bool {
+    let request = RunRequest::new(format!("question {}", nth % 3));
+    let request = request.in_session(SessionName::new(format!("session-{nth}")).unwrap());
+    let run = match runtime.submit(&agent.into(), request).await {
+        Ok(submitted) => submitted.run,
+        Err(RuntimeError::AtLimit { .. }) => return false,
+        Err(error) => panic!("{error}"),
+    };
+    match runtime.join(&run, Duration::from_secs(60)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            Outcome::Completed(_) => true,
+            Outcome::Failed(failure) => {
+                assert!(failure.message.contains("`max_tokens_total` is reached"), "{failure}");
+                false
+            }
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("still open: {view:?}"),
+    }
+}
+
+fn tokens(total: u64) -> Budgets {
+    Budgets { tokens_total: Some(total), ..Budgets::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_runs_of_fifty_agents_take_no_more_than_their_tenants_budget() {
+    const BUDGET: u64 = 15_000;
+    let (server, manager) = (server(), ResourceManager::default());
+    manager.limit_tenant(&Tenant::default(), tokens(BUDGET));
+    let refuse = ResourceLimits { on_limit: OnLimit::Refuse, ..ResourceLimits::default() };
+    let (runtime, agents) = fleet(&server, &manager, AGENTS, refuse).await;
+
+    let runs = (0..RUNS).map(|nth| run(&runtime, agents[nth % AGENTS], nth));
+    let completed = futures_util::stream::iter(runs).buffer_unordered(RUNS).collect::<Vec<_>>().await;
+    let completed = completed.into_iter().filter(|completed| *completed).count();
+
+    let billed = billed(&server).await;
+    assert!(billed <= BUDGET, "{billed} tokens were billed of {BUDGET}");
+    let used = manager.tenant_usage(&Tenant::default(), agent_runtime::SystemClock::default().now());
+    let used = used.iter().find(|used| used.limit == Limit::MaxTokensTotal).unwrap().used;
+    assert_eq!(used, billed, "the books say what the bill says, and nothing stays held");
+    assert!(completed < RUNS && completed > 300, "{completed} of {RUNS} runs found room");
+    assert_eq!(server.journal().await.len(), completed, "who was refused has sent nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_wait_go_on_when_the_budget_is_raised() {
+    let (server, manager) = (server(), ResourceManager::default());
+    manager.limit_tenant(&Tenant::default(), tokens(600));
+    let (runtime, agents) = fleet(&server, &manager, 4, ResourceLimits::default()).await;
+    let first = run(&runtime, agents[0], 0).await;
+    assert!(first, "there is room for the first");
+    let runs = (1..40).map(|nth| {
+        let (runtime, agent) = (runtime.clone(), agents[nth % 4]);
+        tokio::spawn(async move { run(&runtime, agent, nth).await })
+    });
+    let runs: Vec<_> = runs.collect();
+    loop {
+        let waiting: u32 = {
+            let mut waiting = 0;
+            for agent in &agents {
+                waiting += runtime.get_resource_usage(*agent).await.unwrap().waiting;
+            }
+            waiting
+        };
+        if waiting > 0 && billed(&server).await > 400 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(billed(&server).await <= 600);
+
+    manager.limit_tenant(&Tenant::default(), tokens(100_000));
+
+    for run in runs {
+        assert!(run.await.unwrap(), "all of them go on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_limited_only_where_prices_are_known_and_what_a_run_cost_is_told() {
+    let server = server();
+    let money = |micros| ResourceLimits {
+        max_cost_per_run: Some(Money::from_micros(micros)),
+        on_limit: OnLimit::Refuse,
+        ..ResourceLimits::default()
+    };
+    let nobody = ResourceManager::default();
+    let (runtime, agents) = fleet(&server, &nobody, 1, ResourceLimits::default()).await;
+    let refused = runtime.set_limits(&agents[0].into(), money(1_000)).await.unwrap_err();
+    assert!(refused.to_string().contains("nobody knows what `openai/gpt-4o` costs"), "{refused}");
+
+    let prices = r#"{ "openai/*": { "input": "2.50", "output": "10" } }"#;
+    let manager = ResourceManager::new(serde_json::from_str::<PriceTable>(prices).unwrap());
+    let (runtime, agents) = fleet(&server, &manager, 1, money(1_000)).await;
+    let low = runtime.set_limits(&agents[0].into(), money(300)).await.unwrap_err();
+    assert!(low.to_string().contains("`max_cost_per_run` is 300, and one call may take 4"), "{low}");
+    let run = runtime.submit(&agents[0].into(), "question 0".into()).await.unwrap().run;
+    runtime.join(&run, Duration::from_secs(20)).await.unwrap();
+
+    let view = runtime.run_status(&run).await.unwrap();
+    // 9 tokens at 2.50 and 40 at 10 dollars a million, rounded up.
+    assert_eq!(view.price.micros, Some(423), "{view:?}");
+    let usage = runtime.get_resource_usage(agents[0]).await.unwrap();
+    assert_eq!((usage.tokens_total, usage.tokens_used_last_minute, usage.requests_last_minute), (49, 49, 1));
+}

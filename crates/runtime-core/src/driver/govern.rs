@@ -1,0 +1,458 @@
+//! Holding agents to their limits: what is used is told to whoever counts it, and kept.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use runtime_traits::agent::Slot;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Entry, Price, Usage};
+use runtime_traits::name::Tenant;
+use runtime_traits::partition::Partition;
+use runtime_traits::resource::{
+    Admission, Call, CallId, Inside, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits,
+    ResourceUsage, Turn, Waiting,
+};
+use runtime_traits::runtime::{AgentRef, RuntimeError};
+use runtime_traits::store::{Key, StateError, Then};
+
+use super::inner::Inner;
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::batches::{Place, Writes};
+use crate::engine::keys;
+use crate::engine::machine::RunMachine;
+use crate::engine::machine::admit::Asking;
+use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, sums, with_open};
+
+/// Writes in one batch of cells that nobody needs any more.
+const GROUP: usize = 200;
+/// How long to wait before what was used is read again that could not be read.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What the driver keeps about limits.
+#[derive(Debug)]
+pub(super) struct Governing {
+    governor: Arc<dyn ResourceGovernor>,
+    /// Cells of minutes and hours, by when nobody needs them any more.
+    stale: Mutex<BTreeSet<(UnixMillis, Key)>>,
+    /// Tenants whose use before this process was told.
+    told: tokio::sync::Mutex<BTreeSet<Tenant>>,
+}
+
+/// A step that asks to be let through.
+struct Asked {
+    slot: Slot,
+    id: CallId,
+    /// What was used before is being read first.
+    call: Option<BoxFuture<'static, Admission>>,
+    turn: Option<Box<dyn Turn>>,
+    since: UnixMillis,
+}
+
+/// The steps of an attempt that ask to be let through.
+#[derive(Default)]
+pub(super) struct Admitting(Vec<Asked>);
+
+impl Governing {
+    pub(super) fn new(governor: Arc<dyn ResourceGovernor>) -> Self {
+        Self { governor, stale: Mutex::default(), told: tokio::sync::Mutex::default() }
+    }
+
+    pub(super) fn governor(&self) -> &Arc<dyn ResourceGovernor> {
+        &self.governor
+    }
+
+    /// A cell is of no use from a moment on.
+    fn keep_until(&self, until: UnixMillis, cell: Key) {
+        lock(&self.stale).insert((until, cell));
+    }
+
+    /// Takes some of the cells of a partition that nobody needs any more.
+    fn take_stale(&self, partition: Partition, now: UnixMillis) -> Vec<(UnixMillis, Key)> {
+        let mut stale = lock(&self.stale);
+        let of = stale.iter().take_while(|(until, _)| *until <= now);
+        let taken: Vec<_> = of.filter(|(_, key)| key.partition == partition).take(GROUP).cloned().collect();
+        for cell in &taken {
+            stale.remove(cell);
+        }
+        taken
+    }
+}
+
+impl Admitting {
+    /// Asks for the steps that ask, and looks after those that wait. Whether one of them moved.
+    pub(super) fn poll(
+        &mut self,
+        inner: &Arc<Inner>,
+        run: &RunSlot,
+        machine: &Mutex<RunMachine>,
+        now: UnixMillis,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some(governing) = &inner.governing else { return false };
+        let (asking, over, deadline) = {
+            let mut machine = lock(machine);
+            (machine.take_asking(), machine.take_over_calls(), machine.deadline())
+        };
+        for call in over {
+            governing.governor.settle(call.id, call.took, now);
+        }
+        for asking in asking {
+            self.ask(inner, run, asking, now, deadline);
+        }
+        let mut moved = false;
+        self.0.retain_mut(|asked| {
+            if !lock(machine).is_asking(asked.slot) {
+                return false;
+            }
+            let Poll::Ready(admission) = asked.poll(now, cx) else {
+                if now >= asked.since.after(inner.config.park_after)
+                    && let Some(turn) = &asked.turn
+                {
+                    asked.since = UnixMillis(u64::MAX);
+                    let waiting = turn.waiting();
+                    let mut machine = lock(machine);
+                    machine.pass(now);
+                    machine.waits_long(asked.slot, waiting);
+                    moved = true;
+                }
+                return true;
+            };
+            moved = true;
+            let mut machine = lock(machine);
+            machine.pass(now);
+            match admission {
+                Admission::Held { most, price } => {
+                    if !machine.admitted(asked.slot, most, price) {
+                        drop(machine);
+                        governing.governor.settle(asked.id, Usage::default(), now);
+                    }
+                    false
+                }
+                Admission::Refused(refused) => {
+                    machine.not_admitted(asked.slot, &refused);
+                    false
+                }
+                Admission::Waits(turn) => {
+                    asked.turn = Some(turn);
+                    true
+                }
+            }
+        });
+        moved
+    }
+
+    fn ask(
+        &mut self,
+        inner: &Arc<Inner>,
+        run: &RunSlot,
+        asking: Asking,
+        now: UnixMillis,
+        deadline: Option<UnixMillis>,
+    ) {
+        let Asking { slot, id, model, most } = asking;
+        let place = run.place.clone();
+        let inner = Arc::clone(inner);
+        let call = Box::pin(async move {
+            let limits = inner.see_to_book(&place).await;
+            let Some(governing) = &inner.governing else {
+                return Admission::Held { most, price: None };
+            };
+            let call = Call {
+                id,
+                tenant: place.tenant,
+                agent: place.agent,
+                run: place.run,
+                model,
+                most,
+                on_limit: limits.on_limit,
+                priority: 0,
+                deadline,
+            };
+            governing.governor.admit(call, inner.clock.now())
+        });
+        self.0.push(Asked { slot, id, call: Some(call), turn: None, since: now });
+    }
+
+    /// When one of them is to be looked at again.
+    pub(super) fn wake_at(&self, park_after: Duration) -> Option<UnixMillis> {
+        let turns = self.0.iter().filter_map(|asked| asked.turn.as_ref().map(|turn| (turn, asked.since)));
+        turns
+            .flat_map(|(turn, since)| {
+                let long = (since.0 < u64::MAX).then(|| since.after(park_after));
+                turn.until().into_iter().chain(long)
+            })
+            .min()
+    }
+}
+
+impl Asked {
+    fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission> {
+        if let Some(call) = &mut self.call {
+            match std::task::ready!(call.as_mut().poll(cx)) {
+                Admission::Waits(turn) => {
+                    self.call = None;
+                    self.turn = Some(turn);
+                }
+                admission => return Poll::Ready(admission),
+            }
+        }
+        match &mut self.turn {
+            Some(turn) => turn.poll(now, cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Inner {
+    /// Sees that whoever counts what an agent uses knows what it used before. What it may use.
+    async fn see_to_book(&self, place: &Place) -> ResourceLimits {
+        let Some(governing) = &self.governing else { return ResourceLimits::default() };
+        loop {
+            match self.recall(governing, &place.tenant, &place.agent).await {
+                Ok(limits) => return limits,
+                Err(error) => {
+                    tracing::warn!(agent = %place.agent, %error, "what the agent used cannot be read yet; it is read again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn recall(
+        &self,
+        governing: &Governing,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<ResourceLimits, RuntimeError> {
+        let limits = self.limits_of(tenant, agent).await?;
+        if governing.governor.limits_tenant(tenant) {
+            let mut told = governing.told.lock().await;
+            if !told.contains(tenant) {
+                let past = self.past_of_tenant(tenant).await?;
+                governing.governor.recall_tenant(tenant, &past, self.clock.now());
+                told.insert(tenant.clone());
+            }
+        }
+        if governing.governor.limit(tenant, agent, &limits) == Known::No {
+            // One of those who read tells it; what the others read is dropped.
+            let past = self.past_of(governing, tenant, agent).await?;
+            governing.governor.recall(agent, &past, self.clock.now());
+        }
+        Ok(limits)
+    }
+
+    /// What an agent may use.
+    pub(super) async fn limits_of(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<ResourceLimits, RuntimeError> {
+        let limits = self.with_agent(tenant, agent, |slot, _| slot.limits.as_deref().copied()).await?;
+        Ok(limits.unwrap_or_default())
+    }
+
+    /// What an agent used, as the store has it: in cells what runs used that are over, in their logs what open ones did.
+    async fn past_of(
+        &self,
+        governing: &Governing,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<Past, RuntimeError> {
+        let now = self.clock.now();
+        let cells = self.cells(&keys::usage(tenant, agent, "")).await?;
+        let mut sums = Vec::with_capacity(cells.len());
+        for (key, cell) in &cells {
+            let what = keys::last_part(key).unwrap_or_default();
+            if let Some(until) = kept_until(what) {
+                governing.keep_until(until, key.clone());
+            }
+            sums.push((what, number(&cell.value)));
+        }
+        let mut past = past(sums, now);
+        let mine = |place: &Place| place.agent == *agent;
+        for (run, used) in self.open_use(agent.partition(), mine).await? {
+            with_open(&mut past, &used, now);
+            let (tokens, micros) = used
+                .iter()
+                .fold((0, 0), |(tokens, micros), used| (tokens + used.tokens, micros + used.micros));
+            past.open.push(OpenUse { run, tokens, micros });
+        }
+        Ok(past)
+    }
+
+    async fn past_of_tenant(&self, tenant: &Tenant) -> Result<Past, RuntimeError> {
+        let now = self.clock.now();
+        let mut sums: Vec<(String, u64)> = Vec::new();
+        let mut open = Vec::new();
+        for partition in self.store.partitions().await? {
+            if !self.checked(partition) {
+                continue;
+            }
+            for (key, cell) in self.cells(&keys::used(partition, tenant, "")).await? {
+                let what = keys::last_part(&key).unwrap_or_default();
+                if let (Some(until), Some(governing)) = (kept_until(what), &self.governing) {
+                    governing.keep_until(until, key.clone());
+                }
+                sums.push((what.to_owned(), number(&cell.value)));
+            }
+            open.extend(self.open_use(partition, |place| place.tenant == *tenant).await?);
+        }
+        let mut past = past(sums.iter().map(|(what, sum)| (what.as_str(), *sum)), now);
+        for (_, used) in open {
+            with_open(&mut past, &used, now);
+        }
+        Ok(past)
+    }
+
+    /// What open runs used that were here before anybody counted.
+    async fn open_use(
+        &self,
+        partition: Partition,
+        wanted: impl Fn(&Place) -> bool,
+    ) -> Result<Vec<(RunId, Vec<Spent>)>, RuntimeError> {
+        let slots: Vec<Arc<RunSlot>> = {
+            let state = lock(&self.home(partition).state);
+            state.runs.values().filter(|slot| wanted(&slot.place)).cloned().collect()
+        };
+        let mut open = Vec::new();
+        for slot in slots {
+            if matches!(slot.stage(), Stage::Accepting) {
+                continue;
+            }
+            let log = match slot.machine() {
+                Some(machine) => lock(&machine).log().to_vec(),
+                None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
+            };
+            // The end of a run that ended meanwhile is in the cells, or comes with the next look.
+            let over =
+                log.last().is_some_and(|entry| matches!(entry.kind, runtime_traits::EntryKind::Ended(_)));
+            let used = spent_so_far(&log);
+            if !used.is_empty() && !over {
+                open.push((slot.place.run, used));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Adds to the batch of a run's end what the run used, by minutes, hours and months.
+    pub(super) fn keep_use(&self, writes: &mut Writes, place: &Place, log: &[Entry]) {
+        let used = spent(log);
+        if used.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let of_tenant = self.governing.as_ref().is_some_and(|g| g.governor.limits_tenant(&place.tenant));
+        let tokens: u64 = used.iter().map(|used| used.tokens).sum();
+        let add = |writes: &mut Writes, key: Key, by: u64, until: Option<UnixMillis>| {
+            if let (Some(governing), Some(until)) = (&self.governing, until) {
+                governing.keep_until(until, key.clone());
+            }
+            writes.then.push(Then::Add(key, i64::try_from(by).unwrap_or(i64::MAX)));
+        };
+        for sum in sums(&used, now) {
+            let key = keys::usage(&place.tenant, &place.agent, &sum.what);
+            add(writes, key, sum.by, sum.until);
+            if of_tenant {
+                let key = keys::used(place.run.partition(), &place.tenant, &sum.what);
+                add(writes, key, sum.by, sum.until);
+            }
+        }
+        if of_tenant && tokens > 0 {
+            add(writes, keys::used(place.run.partition(), &place.tenant, "tokens"), tokens, None);
+        }
+    }
+
+    /// Lets cells go of minutes and hours that nobody needs any more.
+    pub(super) async fn let_use_go(&self, partition: Partition, now: UnixMillis) -> Result<(), StateError> {
+        let Some(governing) = &self.governing else { return Ok(()) };
+        loop {
+            let taken = governing.take_stale(partition, now);
+            if taken.is_empty() {
+                return Ok(());
+            }
+            let then = taken.iter().map(|(_, key)| Then::Delete(key.clone())).collect();
+            if let Err(error) = self.commit(partition, Writes::of(Vec::new(), then)).await {
+                lock(&governing.stale).extend(taken);
+                return Err(error);
+            }
+        }
+    }
+
+    /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.
+    pub(super) fn entering(&self, place: &Place) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
+        let governing = self.governing.as_ref()?;
+        let limits = self.in_agent(place, |agent| agent.limits.as_deref().copied()).flatten()?;
+        limits.max_concurrent_requests?;
+        governing.governor.limit(&place.tenant, &place.agent, &limits);
+        Some(governing.governor.enter(&place.agent, &place.run))
+    }
+
+    /// What one call costs, and that it is over.
+    pub(super) fn settle_call(&self, machine: &Mutex<RunMachine>, slot: Slot, now: UnixMillis) -> Price {
+        let Some(governing) = &self.governing else { return Price::default() };
+        let call = lock(machine).call_under_way(slot);
+        call.map_or_else(Price::default, |call| governing.governor.settle(call.id, call.took, now))
+    }
+
+    /// What a run waits for under a limit.
+    pub(super) fn waits_for_room(&self, run: &RunId) -> Option<Waiting> {
+        self.governing.as_ref()?.governor.waiting(run)
+    }
+
+    /// Refuses a run of an agent that does not wait, when nothing more would be let through for it.
+    pub(super) async fn check_limits(
+        &self,
+        tenant: &Tenant,
+        called: &AgentRef,
+        agent: &AgentId,
+    ) -> Result<(), RuntimeError> {
+        let Some(governing) = &self.governing else { return Ok(()) };
+        let limits = self.limits_of(tenant, agent).await?;
+        if limits.on_limit != runtime_traits::resource::OnLimit::Refuse {
+            return Ok(());
+        }
+        self.recall(governing, tenant, agent).await?;
+        match governing.governor.exhausted(tenant, agent, self.clock.now()) {
+            Some(refused) => Err(at_limit(&called.to_string(), refused)),
+            None => Ok(()),
+        }
+    }
+
+    /// What an agent uses.
+    pub(super) async fn usage_of(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<ResourceUsage, RuntimeError> {
+        let Some(governing) = &self.governing else { return Ok(ResourceUsage::default()) };
+        self.recall(governing, tenant, agent).await?;
+        Ok(governing.governor.usage(agent, self.clock.now()))
+    }
+
+    /// Lets the runs of an agent that wait for room look again.
+    pub(super) fn look_again(&self, agent: &AgentId) {
+        let state = lock(&self.home(agent.partition()).state);
+        for slot in state.runs.values().filter(|slot| slot.place.agent == *agent) {
+            match slot.stage() {
+                Stage::Parked(_) => self.timers.add(self.clock.now(), slot.place.run),
+                Stage::Working(_) => slot.signal.raise(),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A run that is not taken because of a limit.
+pub(super) fn at_limit(agent: &str, refused: Refused) -> RuntimeError {
+    RuntimeError::AtLimit { agent: agent.to_owned(), refused }
+}
+
+/// What a cell says that numbers are added to.
+fn number(value: &[u8]) -> u64 {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.parse::<i64>().ok()).and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0)
+}

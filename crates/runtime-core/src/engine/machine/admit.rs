@@ -1,0 +1,248 @@
+//! Limits: a step that takes something is let through before it is recorded, and told over when it is.
+
+use runtime_traits::agent::Slot;
+use runtime_traits::log::{
+    EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
+    WaitOn, WaitOpened,
+};
+use runtime_traits::resource::{CallId, Money, Refused, Waiting};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::slot::Phase;
+use super::{Over, RunMachine};
+
+/// A step that asks to be let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asking {
+    /// Which step.
+    pub slot: Slot,
+    /// Which call.
+    pub id: CallId,
+    /// The model that it calls.
+    pub model: Option<String>,
+    /// What it takes at most.
+    pub most: Usage,
+}
+
+/// A call that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedCall {
+    /// Which call.
+    pub id: CallId,
+    /// What it took, as far as anybody knows.
+    pub took: Usage,
+}
+
+/// Why a wait for room ended.
+const ROOM: &str = "room";
+const NO_ROOM: &str = "refused";
+const STILL: &str = "still";
+
+/// A wait that ends by itself later than this lets its run park.
+const LONG_MILLIS: u64 = 120_000;
+
+impl RunMachine {
+    /// Lets each step that takes something ask before it begins, and bounds the run's steps.
+    pub fn govern(&mut self, governed: bool, most_steps: Option<u32>) {
+        (self.governed, self.most_steps) = (governed, most_steps);
+    }
+
+    /// The steps that ask to be let through, each once.
+    pub fn take_asking(&mut self) -> Vec<Asking> {
+        let asking = std::mem::take(&mut self.admitting);
+        let asks = |slot: usize| {
+            let Phase::Admitting { try_no, .. } = self.slots[slot].phase else { return None };
+            let step = self.slots[slot].step()?;
+            let id = self.call_id(&self.slots[slot].key, try_no);
+            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.reserves })
+        };
+        asking.into_iter().filter_map(asks).collect()
+    }
+
+    /// The calls that ended since somebody asked last, and what they took.
+    pub fn take_over_calls(&mut self) -> Vec<EndedCall> {
+        std::mem::take(&mut self.over_calls)
+    }
+
+    /// Whether a step still asks to be let through.
+    pub fn is_asking(&self, slot: Slot) -> bool {
+        self.over == Over::No && matches!(self.slots[slot.0].phase, Phase::Admitting { .. })
+    }
+
+    /// A step is let through: this is held for it. `false`: it does not begin now, and nothing is to be held.
+    pub fn admitted(&mut self, slot: Slot, most: Usage, price: Option<Money>) -> bool {
+        let at = slot.0;
+        if !self.is_asking(slot) {
+            return false;
+        }
+        let Phase::Admitting { try_no, wait, .. } = self.slots[at].phase else { return false };
+        if self.paused || self.cancel_by.is_some() {
+            let in_log = self.recorded.contains_key(&self.slots[at].key);
+            self.slots[at].phase = if in_log { Phase::Recorded } else { Phase::Asked };
+            return false;
+        }
+        if let Some(step) = self.slots[at].step_mut() {
+            step.reserves = most;
+            step.micros = price.map(Money::micros);
+        }
+        self.end_room_wait(at, wait, ROOM);
+        if self.recorded.contains_key(&self.slots[at].key) {
+            self.dispatch_again(at);
+        } else {
+            self.open_step(at, true);
+            self.slots[at].phase = Phase::Opening { try_no };
+        }
+        true
+    }
+
+    /// A step is not let through: it has failed.
+    pub fn not_admitted(&mut self, slot: Slot, refused: &Refused) {
+        let at = slot.0;
+        if !self.is_asking(slot) {
+            return;
+        }
+        let Phase::Admitting { wait, .. } = self.slots[at].phase else { return };
+        self.end_room_wait(at, wait, NO_ROOM);
+        if !self.recorded.contains_key(&self.slots[at].key) {
+            self.open_step(at, false);
+        }
+        let failure = StepFailure { kind: StepFailureKind::Limit, message: refused.to_string() };
+        self.settle_outside(at, Err(failure), Usage::default());
+    }
+
+    /// A step has waited for room for a while: the log says so from here on, and for which moment.
+    pub fn waits_long(&mut self, slot: Slot, waiting: Waiting) {
+        let at = slot.0;
+        if !self.is_asking(slot) || self.paused || self.cancel_by.is_some() {
+            return;
+        }
+        let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
+        if let Some(before) = before {
+            let ends = self.opened_wait(before).and_then(|opened| opened.wake_at);
+            if ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some() {
+                let parks = self.parks(ends);
+                self.slots[at].phase = Phase::Admitting { try_no, wait: Some(before), parks };
+                return;
+            }
+            self.end_room_wait(at, Some(before), STILL);
+        }
+        if !self.recorded.contains_key(&self.slots[at].key) {
+            self.open_step(at, false);
+        }
+        let wait = WaitId(self.next_seq().0);
+        let (key, digest) = (self.slots[at].key.clone(), self.slots[at].digest);
+        if let Some(recorded) = self.recorded.get_mut(&key) {
+            recorded.waiting = Some(wait);
+        }
+        let parks = self.parks(waiting.until);
+        self.slots[at].phase = Phase::Admitting { try_no, wait: Some(wait), parks };
+        let on = WaitOn::Budget(key);
+        let wake_at = waiting.until;
+        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
+    }
+
+    fn parks(&self, until: Option<runtime_traits::clock::UnixMillis>) -> bool {
+        until.is_none_or(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
+    }
+
+    fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {
+        let Some(wait) = wait else { return };
+        if let Some(recorded) = self.recorded.get_mut(&self.slots[slot].key) {
+            recorded.waiting = None;
+        }
+        self.close(wait, answer);
+    }
+
+    /// Whether a wait is one for room under a limit.
+    pub(super) fn waits_for_room(&self, wait: WaitId) -> bool {
+        matches!(self.opened_wait(wait), Some(WaitOpened { on: WaitOn::Budget(_), .. }))
+    }
+
+    pub(super) fn has_to_be_admitted(&self, slot: usize) -> bool {
+        self.governed && self.slots[slot].step().is_some_and(|step| !step.reserves.is_none())
+    }
+
+    pub(super) fn ask_to_be_admitted(&mut self, slot: usize, try_no: u32, wait: Option<WaitId>) {
+        self.slots[slot].phase = Phase::Admitting { try_no, wait, parks: false };
+        self.admitting.push(slot);
+    }
+
+    /// Whether the run has had as many steps as it may.
+    pub(super) fn is_one_too_many(&self) -> bool {
+        let begun = self.recorded.len() + self.slots.iter().filter(|slot| slot.has_begun()).count();
+        // Those of earlier attempts are counted once, by what the log knows of them.
+        let again =
+            self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
+        self.most_steps.is_some_and(|most| begun - again.count() >= most as usize)
+    }
+
+    pub(super) fn too_many_steps(&mut self) {
+        let most = self.most_steps.unwrap_or(0);
+        let message = format!(
+            "`max_steps_per_run` is {most} and reached; raise it, or let the agent do with fewer steps"
+        );
+        self.end_for(FailureKind::Limit, message);
+    }
+
+    pub(super) fn end_for(&mut self, kind: FailureKind, message: String) {
+        self.give_up_steps(runtime_traits::log::UnknownCause::Cancelled);
+        self.end(Outcome::Failed(RunFailure { kind, message }));
+    }
+
+    /// Which call a try of a step is, and what it used, while it is under way.
+    pub fn call_under_way(&self, slot: Slot) -> Option<EndedCall> {
+        let state = &self.slots[slot.0];
+        let Phase::Executing { try_no, .. } = state.phase else { return None };
+        self.has_to_be_admitted(slot.0)
+            .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
+    }
+
+    /// The model that a step calls.
+    pub fn model_of(&self, slot: Slot) -> Option<String> {
+        self.slots[slot.0].step().and_then(|step| step.model.clone())
+    }
+
+    /// A try is over, and took this.
+    pub(super) fn call_over(&mut self, slot: usize, try_no: u32, took: Usage) {
+        if self.has_to_be_admitted(slot) {
+            let id = self.call_id(&self.slots[slot].key, try_no);
+            self.over_calls.push(EndedCall { id, took });
+        }
+    }
+
+    /// Books what is known of a try that is given up.
+    pub(super) fn book_given_up(&mut self, slot: usize, try_no: u32) -> Usage {
+        let used = self.slots[slot].given_up();
+        self.price_given_up(slot, try_no, used);
+        self.book(slot, used)
+    }
+
+    /// A try that is given up costs what was held for it, if it had begun.
+    pub(super) fn price_given_up(&mut self, slot: usize, try_no: u32, used: Usage) {
+        self.call_over(slot, try_no, used);
+        if !used.is_none() {
+            let micros = self.slots[slot].step().and_then(|step| step.micros);
+            self.book_price(slot, Price { micros, wasted_micros: 0 });
+        }
+    }
+
+    /// Adds what the last try of a step cost to what those before it did, and to the run's sum. What all of them cost.
+    pub(super) fn book_price(&mut self, slot: usize, cost: Price) -> Price {
+        self.price = self.price.plus(cost);
+        match self.recorded.get_mut(&self.slots[slot].key) {
+            Some(recorded) => {
+                recorded.price = recorded.price.plus(cost);
+                recorded.price
+            }
+            None => cost,
+        }
+    }
+
+    fn call_id(&self, key: &StepKey, try_no: u32) -> CallId {
+        let mut hasher = Xxh3::new();
+        hasher.update(self.facts.run.unique().as_bytes());
+        hasher.update(key.to_string().as_bytes());
+        hasher.update(&try_no.to_le_bytes());
+        CallId(hasher.digest128())
+    }
+}

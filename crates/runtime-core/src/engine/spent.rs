@@ -1,0 +1,248 @@
+//! What runs used, moment by moment, and the cells that keep it by minutes, hours and months.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::log::{Entry, EntryKind, Price, StepKey, Usage, WaitOn, WaitOpened};
+use runtime_traits::resource::{Hour, Minute, Past};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+/// For how long after its end a minute's cell is needed: the longest limit that is counted by minutes is about an hour.
+const MINUTES_KEPT: u64 = HOUR + 2 * MINUTE;
+/// The same of an hour's, for a day.
+const HOURS_KEPT: u64 = 25 * HOUR;
+/// As many cells of a run ride in the batch of its end; what is older than they are is counted with the oldest of them.
+const MOST_MINUTES: usize = 8;
+const MOST_HOURS: usize = 3;
+
+/// What was used at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// When it was booked.
+    pub at: UnixMillis,
+    /// Calls of models.
+    pub requests: u64,
+    /// Tokens, read and written.
+    pub tokens: u64,
+    /// Millionths of a US dollar, as far as anybody knew.
+    pub micros: u64,
+}
+
+/// A number that is added to a cell, and when the cell is of no use any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// The last part of the cell's path.
+    pub what: String,
+    /// What is added.
+    pub by: u64,
+    /// From when on nobody needs the cell.
+    pub until: Option<UnixMillis>,
+}
+
+/// What a run used by itself, without the runs that it asked for, in the order of its log. Steps that have begun and not ended
+/// count with what is held for them: whoever made them is gone.
+pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
+    let mut all = spent(log);
+    let mut open: HashMap<&StepKey, (UnixMillis, Spent)> = HashMap::new();
+    let mut held: HashMap<&StepKey, Spent> = HashMap::new();
+    for entry in log {
+        match &entry.kind {
+            EntryKind::StepOpened(opened) => {
+                let (usage, micros) = (opened.reserved_usage, opened.reserved);
+                let requests = u64::from(usage.model_calls);
+                let most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                held.insert(&opened.key, most);
+                if opened.dispatched {
+                    open.insert(&opened.key, (entry.at, most));
+                }
+            }
+            EntryKind::StepDispatched(dispatched) => {
+                if let Some(most) = held.get(&dispatched.key) {
+                    open.insert(&dispatched.key, (entry.at, *most));
+                }
+            }
+            EntryKind::StepSettled(settled) => {
+                open.remove(&settled.key);
+            }
+            EntryKind::StepUnknown(unknown) => {
+                open.remove(&unknown.key);
+            }
+            _ => {}
+        }
+    }
+    let under_way = open.into_values().map(|(at, most)| Spent { at, ..most });
+    all.extend(under_way.filter(|most| most.tokens > 0 || most.requests > 0));
+    all
+}
+
+/// What a run used by itself, without the runs that it asked for, in the order of its log.
+pub fn spent(log: &[Entry]) -> Vec<Spent> {
+    let mut children: HashSet<&StepKey> = HashSet::new();
+    let mut held: HashMap<&StepKey, u64> = HashMap::new();
+    let mut booked: HashMap<&StepKey, (Usage, Price)> = HashMap::new();
+    let mut all = Vec::new();
+    for entry in log {
+        let (key, usage, price) = match &entry.kind {
+            EntryKind::WaitOpened(WaitOpened { on: WaitOn::Child { step, .. }, .. }) => {
+                children.insert(step);
+                continue;
+            }
+            EntryKind::StepOpened(opened) => {
+                held.insert(&opened.key, opened.reserved);
+                continue;
+            }
+            EntryKind::StepSettled(settled) => (&settled.key, settled.usage, Some(settled.price)),
+            EntryKind::StepUnknown(unknown) => (&unknown.key, unknown.usage, None),
+            _ => continue,
+        };
+        if children.contains(key) {
+            continue;
+        }
+        let before = booked.get(key).copied().unwrap_or_default();
+        let price = price.unwrap_or_else(|| {
+            let held = held.get(key).copied().filter(|held| *held > 0 && usage != before.0);
+            before.1.plus(Price { micros: held, wasted_micros: 0 })
+        });
+        let (used, cost) = (usage.minus(before.0), price.minus(before.1));
+        let spent = Spent {
+            at: entry.at,
+            requests: u64::from(used.model_calls),
+            tokens: used.tokens(),
+            micros: cost.micros.unwrap_or(0),
+        };
+        booked.insert(key, (usage, price));
+        if (Spent { at: entry.at, ..Spent::default() }) != spent {
+            all.push(spent);
+        }
+    }
+    all
+}
+
+/// What is added to which cells when a run ends that used this; by `now` only the last hour matters by minutes.
+pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
+    let mut sums = Vec::new();
+    let mut add = |what: String, by: u64, until| {
+        if by > 0 {
+            sums.push(Sum { what, by, until });
+        }
+    };
+    for (minute, used) in grouped(spent, now, MINUTE, MINUTES_KEPT, MOST_MINUTES) {
+        let until = Some(UnixMillis((minute + 1) * MINUTE + MINUTES_KEPT));
+        add(format!("m-{minute:010}-requests"), used.requests, until);
+        add(format!("m-{minute:010}-tokens"), used.tokens, until);
+        add(format!("m-{minute:010}-micros"), used.micros, until);
+    }
+    for (hour, used) in grouped(spent, now, HOUR, HOURS_KEPT, MOST_HOURS) {
+        add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
+    }
+    let month = month_of(now);
+    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros).sum();
+    add(format!("y-{month}-micros"), of_month, None);
+    add("micros".to_owned(), spent.iter().map(|spent| spent.micros).sum(), None);
+    sums
+}
+
+/// Sums by spans of time that are of use yet: at most so many, and what is older is counted with the oldest of them.
+fn grouped(spent: &[Spent], now: UnixMillis, span: u64, kept: u64, most: usize) -> BTreeMap<u64, Spent> {
+    let mut groups: BTreeMap<u64, Spent> = BTreeMap::new();
+    for used in spent.iter().filter(|used| used.at.0 + kept > now.0) {
+        let group = groups.entry(used.at.0 / span).or_default();
+        group.requests += used.requests;
+        group.tokens += used.tokens;
+        group.micros += used.micros;
+    }
+    while groups.len() > most
+        && let Some((_, oldest)) = groups.pop_first()
+        && let Some(mut next) = groups.first_entry()
+    {
+        let next = next.get_mut();
+        next.requests += oldest.requests;
+        next.tokens += oldest.tokens;
+        next.micros += oldest.micros;
+    }
+    groups
+}
+
+/// When a cell of this name is of no use any more; `None`: never, or it is no such cell.
+pub fn kept_until(what: &str) -> Option<UnixMillis> {
+    let (sort, at, _) = dated(what)?;
+    Some(UnixMillis(match sort {
+        "m" => (at + 1) * MINUTE + MINUTES_KEPT,
+        _ => (at + 1) * HOUR + HOURS_KEPT,
+    }))
+}
+
+fn dated(what: &str) -> Option<(&str, u64, &str)> {
+    let mut parts = what.splitn(3, '-');
+    let (sort, at, unit) = (parts.next()?, parts.next()?, parts.next()?);
+    if !matches!(sort, "m" | "h") {
+        return None;
+    }
+    Some((sort, at.parse().ok()?, unit))
+}
+
+/// What cells say that was used before, each by the last part of its path.
+pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis) -> Past {
+    let mut past = Past::default();
+    let (mut minutes, mut hours) = (BTreeMap::<u64, Minute>::new(), BTreeMap::<u64, Hour>::new());
+    let this_month = format!("y-{}-micros", month_of(now));
+    for (what, sum) in cells {
+        match dated(what) {
+            Some(("m", at, unit)) => {
+                let minute = minutes.entry(at).or_default();
+                minute.at = UnixMillis((at + 1) * MINUTE - 1);
+                match unit {
+                    "requests" => minute.requests += sum,
+                    "tokens" => minute.tokens += sum,
+                    "micros" => minute.micros += sum,
+                    _ => {}
+                }
+            }
+            Some((_, at, "micros")) => {
+                let hour = hours.entry(at).or_default();
+                hour.at = UnixMillis((at + 1) * HOUR - 1);
+                hour.micros += sum;
+            }
+            _ => match what {
+                "input-tokens" | "output-tokens" | "tokens" => past.tokens += sum,
+                "micros" => past.micros += sum,
+                what if what == this_month => past.month_micros += sum,
+                _ => {}
+            },
+        }
+    }
+    past.minutes = minutes.into_values().collect();
+    past.hours = hours.into_values().collect();
+    past
+}
+
+/// Adds what a run used that is not over, which no cell has yet.
+pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
+    for used in spent {
+        past.tokens += used.tokens;
+        past.micros += used.micros;
+        if month_of(used.at) == month_of(now) {
+            past.month_micros += used.micros;
+        }
+        if used.at.0 + MINUTES_KEPT > now.0 {
+            let Spent { at, requests, tokens, micros } = *used;
+            past.minutes.push(Minute { at, requests, tokens, micros });
+        }
+        if used.at.0 + HOURS_KEPT > now.0 {
+            past.hours.push(Hour { at: used.at, micros: used.micros });
+        }
+    }
+    past.minutes.sort_by_key(|minute| minute.at);
+    past.hours.sort_by_key(|hour| hour.at);
+}
+
+/// Year and month of a moment, in UTC: `2026-11`.
+fn month_of(at: UnixMillis) -> String {
+    let mut date = at.date();
+    date.truncate(date.rfind('-').unwrap_or(date.len()));
+    date
+}
+
+#[cfg(test)]
+mod tests;

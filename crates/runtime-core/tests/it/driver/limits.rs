@@ -1,0 +1,345 @@
+//! Agents are held to limits: who holds them is asked before each call, and told what it took.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_core::RuntimeManager;
+use runtime_testkit::fakes::{Lets, Turnstile};
+use runtime_traits::id::AgentId;
+use runtime_traits::log::{FailureKind, Phase, WaitOn};
+use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
+use runtime_traits::runtime::{AgentRef, Joined, RunRequest, Runtime};
+use runtime_traits::{AgentSpec, RunId, RuntimeError, UnixMillis};
+
+use super::house::{House, output, submit, until_phase};
+
+const FULL: Lets = Lets::Wait(None);
+
+fn refusal() -> Refused {
+    Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: Some(Duration::from_secs(7)) }
+}
+
+/// A runtime whose agent `a` is held to limits.
+async fn governed(house: &House, turnstile: &Turnstile, limits: ResourceLimits) -> (RuntimeManager, AgentId) {
+    let runtime = house.builder().governor(Arc::new(turnstile.clone())).open().await.unwrap();
+    let spec = AgentSpec::new("scripted", "a").unwrap().limited(limits);
+    let agent = runtime.register_spec(spec).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    (runtime, agent)
+}
+
+async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) {
+    match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => {
+            let failure = finished.failure().expect("it fails").clone();
+            (failure.kind, failure.message)
+        }
+        Joined::Open(view) => panic!("still open: {view:?}"),
+    }
+}
+
+/// Waits until so many calls wait for room.
+async fn until_waiting(runtime: &RuntimeManager, run: RunId) {
+    loop {
+        if runtime.run_status(&run).await.unwrap().room.is_some() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_let_through_before_it_is_made_and_told_over_with_what_it_took() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+
+    let run = submit(&runtime, agent, "once:free costs:100/30").await;
+
+    assert_eq!(output(&runtime, run).await, "free! 30 used");
+    let asked = turnstile.asked();
+    assert_eq!(asked.len(), 1, "what takes nothing is not asked about");
+    assert_eq!((asked[0].run, asked[0].most.output_tokens), (run, 100));
+    assert_eq!(asked[0].model.as_deref(), Some("test/priced"));
+    let settled = turnstile.settled();
+    assert_eq!(settled.len(), 1);
+    assert_eq!((settled[0].0, settled[0].1.output_tokens), (asked[0].id, 30));
+    let view = runtime.run_status(&run).await.unwrap();
+    assert_eq!(view.price.micros, Some(30), "what the call cost is in the log");
+    assert_eq!(view.steps[1].reserved_micros, 100, "and what it could have cost");
+    assert_eq!(turnstile.over(), [run]);
+}
+
+#[tokio::test]
+async fn a_run_waits_for_room_visibly_and_goes_on_when_there_is_some() {
+    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Waiting).await;
+
+    let view = runtime.run_status(&run).await.unwrap();
+    assert!(matches!(&view.waits[0].on, WaitOn::Budget(step) if step.name.as_str() == "model"), "{view:?}");
+    let room = view.room.expect("it is known what it waits for");
+    assert_eq!((room.limit, room.place), (Limit::MaxTokensTotal, 1));
+    assert_eq!(house.world.times("100/30"), 0, "nothing was sent");
+    turnstile.set(Lets::Through);
+
+    assert_eq!(output(&runtime, run).await, "30 used");
+    assert_eq!(house.world.times("100/30"), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_waits_long_parks_and_another_limit_lets_it_go_on_at_once() {
+    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    assert_eq!(turnstile.waiting(), 0, "a parked run has no place");
+
+    turnstile.set(Lets::Through);
+    let more = ResourceLimits { max_tokens_total: Some(9), ..ResourceLimits::default() };
+    runtime.set_limits(&AgentRef::Id(agent), more).await.unwrap();
+
+    assert_eq!(output(&runtime, run).await, "30 used");
+    assert_eq!(turnstile.limits().last(), Some(&more));
+    assert_eq!(runtime.agent(&AgentRef::Id(agent)).await.unwrap().revision, 2, "a change is a revision");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_moment_looks_again_then() {
+    let house = House::new();
+    let soon = UnixMillis(u64::MAX / 2);
+    let turnstile = Turnstile::that(Lets::Wait(Some(soon)));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+
+    let view = runtime.run_status(&run).await.unwrap();
+
+    assert_eq!(view.waits[0].wake_at, Some(soon), "the log says for which moment it waits");
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_fails_its_run_for_a_limit_and_is_not_made() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { on_limit: OnLimit::Refuse, ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let run = submit(&runtime, agent, "held:first costs:100/30").await;
+    house.world.began("first").await;
+    turnstile.set(Lets::Refuse(refusal()));
+    house.world.open("first");
+
+    let (kind, message) = failure(&runtime, run).await;
+
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains("`max_tokens_total` is reached, for 7 s more"), "{message}");
+    assert_eq!(house.world.times("100/30"), 0);
+    assert_eq!(turnstile.asked()[0].on_limit, OnLimit::Refuse);
+    let refused = runtime.submit(&AgentRef::Id(agent), RunRequest::new("more")).await.unwrap_err();
+    assert_eq!(refused, RuntimeError::AtLimit { agent: agent.to_string(), refused: refusal() });
+}
+
+#[tokio::test]
+async fn what_was_used_before_a_restart_is_told_with_what_was_under_way() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    let over = submit(&runtime, agent, "costs:100/30").await;
+    output(&runtime, over).await;
+    let open = submit(&runtime, agent, "costs:100/20 costs-held:100/50").await;
+    house.world.began("100/50").await;
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    // The step of the process that is gone waits there as well.
+    house.world.open("100/50");
+    house.world.open("100/50");
+    assert_eq!(output(&runtime, open).await, "20 used 50 used");
+
+    let told = second.told(&agent).expect("it is told before the first call");
+    assert_eq!(told.tokens, 30 + 20 + 100, "the call under way counts with what was held for it");
+    assert_eq!(told.micros, 150);
+    assert_eq!(told.minutes.iter().map(|minute| minute.tokens).sum::<u64>(), 150);
+    assert_eq!(told.minutes.iter().map(|minute| minute.requests).sum::<u64>(), 3);
+    assert_eq!(told.open.iter().map(|open| (open.run, open.tokens)).collect::<Vec<_>>(), [(open, 120)]);
+    assert_eq!(second.asked().len(), 1, "a settled call is not asked for again");
+
+    // A third process finds all of it in cells.
+    drop(runtime);
+    let third = Turnstile::default();
+    let (runtime, agent) = governed(&house, &third, ResourceLimits::default()).await;
+    runtime.agent(&AgentRef::Id(agent)).await.unwrap();
+    let told = third.told(&agent).expect("whoever asks for the status is told the truth");
+    assert_eq!((told.tokens, told.micros, told.open.len()), (30 + 20 + 100 + 50, 200, 0));
+    assert_eq!(told.minutes.iter().map(|minute| minute.tokens).sum::<u64>(), 200);
+    assert_eq!(told.hours.iter().map(|hour| hour.micros).sum::<u64>(), 200);
+    assert_eq!(told.month_micros, 200);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_told_over() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs-held:100/30").await;
+    house.world.began("100/30").await;
+
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+
+    let settled = turnstile.settled();
+    assert_eq!(settled.len(), 1, "nothing stays held");
+    assert_eq!(
+        settled[0].1.output_tokens, 100,
+        "nobody knows what it took: it counts with all that it could"
+    );
+    assert_eq!(runtime.run_status(&run).await.unwrap().price.micros, Some(100));
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_it_waits_leaves_no_place_behind() {
+    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_waiting(&runtime, run).await;
+
+    runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+
+    assert_eq!(turnstile.waiting(), 0);
+    assert_eq!(house.world.times("100/30"), 0);
+}
+
+#[tokio::test]
+async fn a_run_that_waited_when_its_process_died_asks_anew() {
+    let (house, first) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Waiting).await;
+    drop(runtime);
+
+    let (runtime, _) = governed(&house, &Turnstile::default(), ResourceLimits::default()).await;
+
+    assert_eq!(output(&runtime, run).await, "30 used");
+    let entries = runtime.run_status(&run).await.unwrap();
+    assert!(entries.waits.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_has_no_more_steps_than_it_may_also_over_a_restart() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_steps_per_run: Some(2), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let within = submit(&runtime, agent, "pure:a once:b").await;
+    assert_eq!(output(&runtime, within).await, "a! b!");
+
+    let beyond = submit(&runtime, agent, "once:c held:d once:e").await;
+    house.world.began("d").await;
+    drop(runtime);
+    let (runtime, _) = governed(&house, &turnstile, limits).await;
+    house.world.open("d");
+    house.world.open("d");
+
+    let (kind, message) = failure(&runtime, beyond).await;
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains("`max_steps_per_run` is 2"), "{message}");
+    assert_eq!(house.world.times("e"), 0);
+}
+
+#[tokio::test]
+async fn a_run_is_over_in_the_time_that_it_may_take() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_run_seconds: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+
+    let run = submit(&runtime, agent, "forever").await;
+
+    assert_eq!(failure(&runtime, run).await.0, FailureKind::Deadline);
+}
+
+#[tokio::test]
+async fn no_more_runs_of_an_agent_queue_than_may() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_queued: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let at_work = submit(&runtime, agent, "held:x").await;
+    house.world.began("x").await;
+    let queued = submit(&runtime, agent, "y").await;
+
+    let refused = runtime.submit(&AgentRef::Id(agent), RunRequest::new("z")).await.unwrap_err();
+
+    assert!(matches!(&refused, RuntimeError::Busy { limit: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains("max_queued"), "{refused}");
+    house.world.open("x");
+    assert_eq!(output(&runtime, at_work).await, "x!");
+    assert_eq!(output(&runtime, queued).await, "y");
+    let again = submit(&runtime, agent, "z").await;
+    assert_eq!(output(&runtime, again).await, "z");
+}
+
+#[tokio::test]
+async fn no_more_runs_are_worked_at_once_than_may_and_those_that_wait_can_be_cancelled() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_concurrent_requests: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let in_session = |script: &str, session: &str| {
+        RunRequest::new(script).in_session(runtime_traits::SessionName::new(session).unwrap())
+    };
+    let agent = AgentRef::Id(agent);
+    let mut runs = Vec::new();
+    for session in ["one", "two", "three"] {
+        let request = in_session(&format!("held:{session}"), session);
+        let run = runtime.submit(&agent, request).await.unwrap().run;
+        while turnstile.entered().last() != Some(&run) {
+            tokio::task::yield_now().await;
+        }
+        runs.push(run);
+    }
+    turnstile.at_once(1);
+    house.world.began("one").await;
+
+    runtime.cancel(&runs[1], "enough", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(house.world.times("two") + house.world.times("three"), 0, "one is worked");
+    house.world.open("one");
+    assert_eq!(output(&runtime, runs[0]).await, "one!");
+    house.world.began("three").await;
+    house.world.open("three");
+    assert_eq!(output(&runtime, runs[2]).await, "three!");
+    assert_eq!(house.world.times("two"), 0);
+    assert_eq!(turnstile.entered(), runs);
+}
+
+#[tokio::test]
+async fn limits_that_nobody_holds_or_that_contradict_each_other_are_refused_at_registration() {
+    let house = House::new();
+    let limited = |limits| AgentSpec::new("scripted", "a").unwrap().limited(limits);
+    let some = ResourceLimits { max_tokens_total: Some(5), ..ResourceLimits::default() };
+    let nobody = house.open().await.register_spec(limited(some)).await.unwrap_err();
+    assert!(nobody.to_string().contains("nobody holds agents to limits here"), "{nobody}");
+
+    let (runtime, agent) = governed(&house, &Turnstile::default(), some).await;
+    let zero = ResourceLimits { max_tokens_total: Some(0), ..ResourceLimits::default() };
+    let refused = runtime.set_limits(&AgentRef::Id(agent), zero).await.unwrap_err();
+    assert!(refused.to_string().contains("`max_tokens_total` is 0"), "{refused}");
+    assert_eq!(runtime.agent(&AgentRef::Id(agent)).await.unwrap().limits, some, "what was set stays");
+}
+
+#[tokio::test]
+async fn use_is_kept_by_the_minute_as_long_as_it_is_needed() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    turnstile.limit_tenants();
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    output(&runtime, run).await;
+
+    let log = runtime.run_status(&run).await.unwrap();
+    assert_eq!(log.usage.output_tokens, 30);
+    drop(runtime);
+    let next = Turnstile::default();
+    next.limit_tenants();
+    let (runtime, agent) = governed(&house, &next, ResourceLimits::default()).await;
+    runtime.agent(&AgentRef::Id(agent)).await.unwrap();
+    let nobody = AgentId::from_parts(
+        runtime_traits::Partition { pool: runtime_traits::Pool::MAIN, index: 0 },
+        uuid::Uuid::nil(),
+    );
+    let of_tenant = next.told(&nobody).expect("a tenant's use is told once");
+    assert_eq!((of_tenant.tokens, of_tenant.micros, of_tenant.month_micros), (30, 30, 30));
+}

@@ -1,0 +1,223 @@
+//! [`ResourceManager`]: holds agents to their limits.
+
+mod book;
+mod entering;
+mod queues;
+mod quota;
+mod turn;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Price, Usage};
+use runtime_traits::name::Tenant;
+use runtime_traits::resource::{
+    Admission, Call, CallId, Inside, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
+    ResourceUsage, Waiting,
+};
+
+use crate::budgets::Budgets;
+use crate::ledger::{Answer, Ledger};
+use crate::price::PriceTable;
+use book::{Blocked, Books, Scope, claim_of};
+use entering::Entering;
+pub use quota::QuotaRule;
+use turn::{Place, Waiter};
+
+/// The most calls that wait for room at once.
+const MOST_WAITING: usize = 100_000;
+
+/// Holds agents to their limits: before each call it holds what the call takes at most, under the limits of its run, its agent
+/// and its tenant and under the quota at its provider; after the call it charges what the call took.
+///
+/// Whoever finds no room waits in a fair queue of the limit that keeps it. A cheap handle: clones share their books.
+///
+/// ```
+/// use runtime_resources::{ResourceGovernor, ResourceLimits, ResourceManager};
+/// use runtime_traits::resource::{Admission, Call, CallId, OnLimit};
+/// use runtime_traits::{AgentId, Partition, Pool, RunId, Tenant, UnixMillis, Usage};
+///
+/// let manager = ResourceManager::default();
+/// let (tenant, partition) = (Tenant::default(), Partition { pool: Pool::MAIN, index: 0 });
+/// let agent = AgentId::from_parts(partition, uuid::Uuid::from_u128(1));
+/// let limits = ResourceLimits { max_tokens_per_minute: Some(1_000), ..ResourceLimits::default() };
+/// manager.limit(&tenant, &agent, &limits);
+///
+/// let call = |id| Call {
+///     id: CallId(id),
+///     tenant: tenant.clone(),
+///     agent,
+///     run: RunId::from_parts(partition, uuid::Uuid::from_u128(2)),
+///     model: None,
+///     most: Usage { output_tokens: 600, model_calls: 1, ..Usage::default() },
+///     on_limit: OnLimit::Refuse,
+///     priority: 0,
+///     deadline: None,
+/// };
+/// let now = UnixMillis(1_800_000_000_000);
+/// assert!(matches!(manager.admit(call(1), now), Admission::Held { .. }));
+/// assert!(matches!(manager.admit(call(2), now), Admission::Refused(_)));
+/// manager.settle(CallId(1), Usage { output_tokens: 50, ..Usage::default() }, now);
+/// assert!(matches!(manager.admit(call(2), now), Admission::Held { .. }));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ResourceManager {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    prices: PriceTable,
+    books: Mutex<Books>,
+}
+
+impl ResourceManager {
+    /// A manager that knows these prices.
+    pub fn new(prices: PriceTable) -> Self {
+        Self { shared: Arc::new(Shared { prices, books: Mutex::default() }) }
+    }
+
+    /// Limits what the agents of a tenant take together.
+    pub fn limit_tenant(&self, tenant: &Tenant, budgets: Budgets) {
+        let books = &mut *self.books();
+        books.tenant(tenant).set_budgets(budgets);
+        books.pump(&Scope::Tenant(tenant.clone()), UnixMillis(0));
+    }
+
+    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
+    pub fn declare_quota(&self, rule: QuotaRule) {
+        self.books().declare(rule);
+    }
+
+    /// Tells that a provider refused a call of a model for now: nobody calls it before that time has passed, and then a little
+    /// less is let through than was.
+    pub fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
+        self.books().throttled(model, retry_after, now);
+    }
+
+    /// What was used of the limits of a tenant.
+    pub fn tenant_usage(&self, tenant: &Tenant, now: UnixMillis) -> Vec<runtime_traits::resource::Used> {
+        self.books().tenant(tenant).used(now)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // A holder that panicked left the books as they were between two changes of single numbers.
+        self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResourceGovernor for ResourceManager {
+    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused> {
+        let Some((model, most)) = least else { return Ok(()) };
+        let claim = claim_of(&self.shared.prices, Some(model), &most);
+        if claim.micros.is_none() && limits.limit_money() {
+            return Err(Refused::Unpriced { model: model.to_owned() });
+        }
+        for budgets in [Budgets::of_agent(limits), Budgets::of_run(limits)] {
+            if let Answer::Never { limit, needs, max } =
+                Ledger::new(budgets).look(UnixMillis(0), claim.known())
+            {
+                return Err(Refused::Never { limit: of_run(limit, limits, max), needs, max });
+            }
+        }
+        Ok(())
+    }
+
+    fn limits_tenant(&self, tenant: &Tenant) -> bool {
+        self.books().limits_tenant(tenant)
+    }
+
+    fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {
+        self.books().limit(tenant, agent, limits)
+    }
+
+    fn recall(&self, agent: &AgentId, past: &Past, now: UnixMillis) {
+        self.books().recall(agent, past, now);
+    }
+
+    fn recall_tenant(&self, tenant: &Tenant, past: &Past, now: UnixMillis) {
+        self.books().recall_tenant(tenant, past, now);
+    }
+
+    fn admit(&self, call: Call, now: UnixMillis) -> Admission {
+        let books = &mut *self.books();
+        if let Some(held) = books.held(call.id) {
+            return held;
+        }
+        let most = books.corrected(&call);
+        let claim = claim_of(&self.shared.prices, call.model.as_deref(), &most);
+        if let (None, Some(model)) = (claim.micros, &call.model)
+            && books.limit_money(&call)
+        {
+            return Admission::Refused(Refused::Unpriced { model: model.clone() });
+        }
+        let blocked = match books.look(&call, claim.known(), now) {
+            Ok(()) => return books.hold(&call, most, claim, now),
+            Err(blocked) => blocked,
+        };
+        let (scope, limit, until) = match blocked {
+            Blocked::Never(refused) => return Admission::Refused(refused),
+            Blocked::Full { scope, limit, until } => (scope, limit, until),
+        };
+        if call.on_limit == OnLimit::Refuse {
+            let retry_after = until.map(|until| until.since(now));
+            return Admission::Refused(Refused::Reached { limit, retry_after });
+        }
+        match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING) {
+            Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
+            None => Admission::Refused(Refused::Crowded { limit }),
+        }
+    }
+
+    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let acquire = self.books().permits(agent).acquire();
+        Box::pin(Entering { manager: self.clone(), agent: *agent, run: *run, acquire })
+    }
+
+    fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {
+        self.books().settle(&self.shared.prices, call, took, now)
+    }
+
+    fn price(&self, model: &str, usage: &Usage) -> Price {
+        Price { micros: self.shared.prices.cost(model, usage).map(|cost| cost.micros()), wasted_micros: 0 }
+    }
+
+    fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
+        Self::throttled(self, model, retry_after, now);
+    }
+
+    fn run_over(&self, run: &RunId) {
+        self.books().run_over(run);
+    }
+
+    fn waiting(&self, run: &RunId) -> Option<Waiting> {
+        self.books().waiting_of(run)
+    }
+
+    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
+        self.books().exhausted(tenant, agent, now)
+    }
+
+    fn usage(&self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {
+        self.books().usage(agent, now)
+    }
+
+    fn forget(&self, agent: &AgentId) {
+        self.books().forget(agent);
+    }
+}
+
+/// The name of a limit as its owner knows it: a run's ledger counts its own tokens as all there are.
+fn of_run(limit: Limit, limits: &ResourceLimits, max: u64) -> Limit {
+    match limit {
+        Limit::MaxTokensTotal if limits.max_tokens_per_run == Some(max) => Limit::MaxTokensPerRun,
+        Limit::MaxCostTotal if limits.of(Limit::MaxCostPerRun) == Some(max) => Limit::MaxCostPerRun,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,413 @@
+//! What was used and what is held, by whom.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Price, Usage};
+use runtime_traits::name::Tenant;
+use runtime_traits::resource::{
+    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used, Waiting,
+};
+
+use super::queues::Queues;
+use super::quota::{Quota, QuotaRule};
+use crate::budgets::Budgets;
+use crate::estimate::Estimator;
+use crate::ledger::{Answer, Claim, Ledger};
+use crate::permits::Permits;
+use crate::price::PriceTable;
+
+/// The most runs of one agent that wait to be worked: all that a runtime has open.
+const MOST_ENTERING: usize = 100_000;
+
+/// All books.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    agents: HashMap<AgentId, AgentBook>,
+    runs: HashMap<RunId, RunBook>,
+    tenants: HashMap<Tenant, Ledger>,
+    pub(super) quotas: Vec<Quota>,
+    estimator: Estimator,
+    held: HashMap<CallId, Held>,
+    /// Runs that wait to be worked, with how many are before them.
+    entering: HashMap<RunId, (AgentId, usize)>,
+    pub(super) queues: Queues,
+}
+
+#[derive(Debug)]
+struct AgentBook {
+    limits: ResourceLimits,
+    ledger: Ledger,
+    known: bool,
+    permits: Permits,
+}
+
+#[derive(Debug)]
+struct RunBook {
+    agent: AgentId,
+    ledger: Ledger,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+struct Held {
+    call: Call,
+    most: Usage,
+    claim: Priced,
+    quota: Option<usize>,
+}
+
+/// What a call takes; its price may be unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Priced {
+    pub(super) requests: u64,
+    pub(super) tokens: u64,
+    pub(super) micros: Option<u64>,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Scope {
+    Run(RunId),
+    Agent(AgentId),
+    Tenant(Tenant),
+    Quota(usize),
+}
+
+/// Why a call cannot be held.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Blocked {
+    Full { scope: Scope, limit: Limit, until: Option<UnixMillis> },
+    Never(Refused),
+}
+
+/// What a use of a model takes.
+pub(super) fn claim_of(prices: &PriceTable, model: Option<&str>, usage: &Usage) -> Priced {
+    Priced {
+        requests: u64::from(usage.model_calls),
+        tokens: usage.input_tokens.saturating_add(usage.output_tokens),
+        micros: match model {
+            Some(model) => prices.cost(model, usage).map(Money::micros),
+            // What is no model costs nothing here.
+            None => Some(0),
+        },
+    }
+}
+
+impl Priced {
+    /// What can be counted of it.
+    pub(super) fn known(self) -> Claim {
+        let Self { requests, tokens, micros } = self;
+        Claim { requests, tokens, micros: micros.unwrap_or(0) }
+    }
+}
+
+impl AgentBook {
+    fn new() -> Self {
+        Self {
+            limits: ResourceLimits::default(),
+            ledger: Ledger::new(Budgets::default()),
+            known: false,
+            permits: Permits::with_waiting(None, MOST_ENTERING),
+        }
+    }
+}
+
+impl Books {
+    pub(super) fn tenant(&mut self, tenant: &Tenant) -> &mut Ledger {
+        self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
+    }
+
+    pub(super) fn limits_tenant(&self, tenant: &Tenant) -> bool {
+        self.tenants.contains_key(tenant)
+    }
+
+    pub(super) fn declare(&mut self, rule: QuotaRule) {
+        self.quotas.push(Quota::new(rule));
+    }
+
+    pub(super) fn throttled(&mut self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
+        if let Some(quota) = self.quotas.iter_mut().find(|quota| quota.is_of(model)) {
+            quota.throttled(retry_after, now);
+        }
+    }
+
+    pub(super) fn limit(&mut self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {
+        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        let known = if book.known { Known::Yes } else { Known::No };
+        if book.limits != *limits {
+            book.limits = *limits;
+            book.ledger.set_budgets(Budgets::of_agent(limits));
+            book.permits.set_max(limits.max_concurrent_requests);
+            let of_run = Budgets::of_run(limits);
+            let runs: Vec<RunId> = self
+                .runs
+                .iter_mut()
+                .filter(|(_, run)| run.agent == *agent)
+                .map(|(id, run)| {
+                    run.ledger.set_budgets(of_run);
+                    *id
+                })
+                .collect();
+            let scopes = runs.into_iter().map(Scope::Run);
+            for scope in scopes.chain([Scope::Agent(*agent), Scope::Tenant(tenant.clone())]) {
+                self.pump(&scope, UnixMillis(0));
+            }
+        }
+        known
+    }
+
+    pub(super) fn recall(&mut self, agent: &AgentId, past: &Past, now: UnixMillis) {
+        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        if std::mem::replace(&mut book.known, true) {
+            return;
+        }
+        recall(&mut book.ledger, past, now);
+        let limits = Budgets::of_run(&book.limits);
+        for open in &past.open {
+            let run = || RunBook { agent: *agent, ledger: Ledger::new(limits) };
+            let run = self.runs.entry(open.run).or_insert_with(run);
+            run.ledger.record(now, Claim { requests: 0, tokens: open.tokens, micros: open.micros });
+        }
+    }
+
+    /// Charges what a tenant used before this process, if anybody limits it.
+    pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
+        if let Some(ledger) = self.tenants.get_mut(tenant) {
+            recall(ledger, past, now);
+        }
+    }
+
+    /// What a call takes at most, as far as is known now.
+    pub(super) fn corrected(&self, call: &Call) -> Usage {
+        let Some(model) = &call.model else { return call.most };
+        let input = self.estimator.corrected(model, call.most.input_tokens).max(call.most.input_tokens);
+        let more = input - call.most.input_tokens;
+        Usage {
+            input_tokens: input,
+            estimated_tokens: call.most.estimated_tokens.saturating_add(more),
+            ..call.most
+        }
+    }
+
+    /// Whether money is limited for whoever makes the call.
+    pub(super) fn limit_money(&self, call: &Call) -> bool {
+        self.agents.get(&call.agent).is_some_and(|book| book.limits.limit_money())
+            || self.tenants.get(&call.tenant).is_some_and(|ledger| ledger.budgets().limit_money())
+    }
+
+    /// What is held for a call already.
+    pub(super) fn held(&self, id: CallId) -> Option<Admission> {
+        self.held
+            .get(&id)
+            .map(|held| Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
+    }
+
+    fn quota_of(&self, call: &Call) -> Option<usize> {
+        let model = call.model.as_deref()?;
+        self.quotas.iter().position(|quota| quota.is_of(model))
+    }
+
+    /// The scopes of a call, the narrowest first.
+    pub(super) fn scopes(&self, call: &Call) -> Vec<Scope> {
+        let mut scopes = vec![Scope::Run(call.run), Scope::Agent(call.agent)];
+        if self.tenants.contains_key(&call.tenant) {
+            scopes.push(Scope::Tenant(call.tenant.clone()));
+        }
+        scopes.extend(self.quota_of(call).map(Scope::Quota));
+        scopes
+    }
+
+    /// Whether a call can be held now, and whoever waits longer is not overtaken by it.
+    pub(super) fn look(&mut self, call: &Call, claim: Claim, now: UnixMillis) -> Result<(), Blocked> {
+        for scope in self.scopes(call) {
+            self.look_in(&scope, call, claim, now)?;
+            if let Some((limit, until)) = self.queues.line(&scope) {
+                return Err(Blocked::Full { scope, limit, until });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one scope has room for a call.
+    pub(super) fn look_in(
+        &mut self,
+        scope: &Scope,
+        call: &Call,
+        claim: Claim,
+        now: UnixMillis,
+    ) -> Result<(), Blocked> {
+        let answer = match scope {
+            Scope::Run(run) => self.run(run, &call.agent).look(now, claim),
+            Scope::Agent(agent) => {
+                self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim)
+            }
+            Scope::Tenant(tenant) => self.tenant(tenant).look(now, claim),
+            Scope::Quota(at) => self.quotas[*at].look(now, claim),
+        };
+        let named = |limit| match (scope, limit) {
+            (Scope::Run(_), Limit::MaxTokensTotal) => Limit::MaxTokensPerRun,
+            (Scope::Run(_), Limit::MaxCostTotal) => Limit::MaxCostPerRun,
+            (_, limit) => limit,
+        };
+        match answer {
+            Answer::Held => Ok(()),
+            Answer::Wait { limit, until } => {
+                Err(Blocked::Full { scope: scope.clone(), limit: named(limit), until })
+            }
+            Answer::Never { limit, needs, max } => {
+                Err(Blocked::Never(Refused::Never { limit: named(limit), needs, max }))
+            }
+        }
+    }
+
+    fn run(&mut self, run: &RunId, agent: &AgentId) -> &mut Ledger {
+        let limits = self.agents.get(agent).map(|book| Budgets::of_run(&book.limits)).unwrap_or_default();
+        let book =
+            self.runs.entry(*run).or_insert_with(|| RunBook { agent: *agent, ledger: Ledger::new(limits) });
+        &mut book.ledger
+    }
+
+    /// Holds a call everywhere.
+    pub(super) fn hold(&mut self, call: &Call, most: Usage, claim: Priced, now: UnixMillis) -> Admission {
+        let (id, known) = (call.id.0, claim.known());
+        for scope in self.scopes(call) {
+            match &scope {
+                Scope::Run(run) => self.run(run, &call.agent).hold(id, now, known),
+                Scope::Agent(agent) => {
+                    self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.hold(id, now, known);
+                }
+                Scope::Tenant(tenant) => self.tenant(tenant).hold(id, now, known),
+                Scope::Quota(at) => self.quotas[*at].hold(id, now, known),
+            }
+        }
+        let quota = self.quota_of(call);
+        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota });
+        Admission::Held { most, price: claim.micros.map(Money::from_micros) }
+    }
+
+    pub(super) fn settle(&mut self, prices: &PriceTable, id: CallId, took: Usage, now: UnixMillis) -> Price {
+        let Some(Held { call, quota, .. }) = self.held.remove(&id) else { return Price::default() };
+        let claim = claim_of(prices, call.model.as_deref(), &took);
+        let known = claim.known();
+        if let Some(model) = &call.model
+            && took.estimated_tokens == 0
+            && took.model_calls <= 1
+        {
+            let plain = call.most.input_tokens;
+            self.estimator.learn_of(model, plain, took.input_tokens);
+        }
+        self.correct(id, &call, quota, known);
+        for scope in self.scopes(&call) {
+            self.pump(&scope, now);
+        }
+        Price { micros: claim.micros, wasted_micros: 0 }
+    }
+
+    /// Gives back what was held for a call that was never sent.
+    pub(super) fn give_back(&mut self, id: CallId) {
+        if let Some(Held { call, quota, .. }) = self.held.remove(&id) {
+            self.correct(id, &call, quota, Claim::default());
+            for scope in self.scopes(&call) {
+                self.pump(&scope, UnixMillis(0));
+            }
+        }
+    }
+
+    fn correct(&mut self, id: CallId, call: &Call, quota: Option<usize>, known: Claim) {
+        if let Some(run) = self.runs.get_mut(&call.run) {
+            run.ledger.settle(id.0, known);
+        }
+        if let Some(agent) = self.agents.get_mut(&call.agent) {
+            agent.ledger.settle(id.0, known);
+        }
+        if let Some(tenant) = self.tenants.get_mut(&call.tenant) {
+            tenant.settle(id.0, known);
+        }
+        if let Some(quota) = quota {
+            self.quotas[quota].settle(id.0, known);
+        }
+    }
+
+    /// How many runs of an agent may be worked at once.
+    pub(super) fn permits(&mut self, agent: &AgentId) -> Permits {
+        self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
+    }
+
+    pub(super) fn is_entering(&mut self, run: RunId, agent: AgentId, ahead: usize) {
+        self.entering.insert(run, (agent, ahead));
+    }
+
+    pub(super) fn entered(&mut self, run: &RunId) {
+        self.entering.remove(run);
+    }
+
+    /// What a run waits for that is not worked yet.
+    pub(super) fn entering_of(&self, run: &RunId) -> Option<Waiting> {
+        let (_, ahead) = self.entering.get(run)?;
+        let place = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
+        Some(Waiting { limit: Limit::MaxConcurrentRequests, place, until: None })
+    }
+
+    pub(super) fn run_over(&mut self, run: &RunId) {
+        self.runs.remove(run);
+    }
+
+    pub(super) fn exhausted(&mut self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
+        let least = Claim { requests: 1, tokens: 1, micros: 0 };
+        let agent = self.agents.get_mut(agent).map(|book| &mut book.ledger);
+        let ledgers = agent.into_iter().chain(self.tenants.get_mut(tenant));
+        ledgers
+            .filter_map(|ledger| match ledger.look(now, least) {
+                Answer::Held => None,
+                Answer::Wait { limit, until } => {
+                    Some(Refused::Reached { limit, retry_after: until.map(|until| until.since(now)) })
+                }
+                Answer::Never { limit, needs, max } => Some(Refused::Never { limit, needs, max }),
+            })
+            .next()
+    }
+
+    pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {
+        let waiting = self.queues.waiting_for(agent);
+        let Some(book) = self.agents.get_mut(agent) else { return ResourceUsage::default() };
+        let at_once = book.permits.max().map(|max| Used {
+            limit: Limit::MaxConcurrentRequests,
+            used: u64::from(book.permits.held()),
+            max: Some(u64::from(max)),
+        });
+        let used = book.ledger.used(now);
+        let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
+        ResourceUsage {
+            memory_mb: None,
+            tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
+            requests_last_minute: of(Limit::MaxRequestsPerMinute),
+            tokens_total: of(Limit::MaxTokensTotal),
+            limits: used.into_iter().filter(|used: &Used| used.max.is_some()).chain(at_once).collect(),
+            waiting,
+        }
+    }
+
+    pub(super) fn forget(&mut self, agent: &AgentId) {
+        self.agents.remove(agent);
+        self.runs.retain(|_, run| run.agent != *agent);
+    }
+}
+
+/// Charges what was used before this process.
+fn recall(ledger: &mut Ledger, past: &Past, now: UnixMillis) {
+    for minute in &past.minutes {
+        let at = minute.at.min(now);
+        ledger.record_of(Limit::MaxRequestsPerMinute, at, minute.requests);
+        ledger.record_of(Limit::MaxTokensPerMinute, at, minute.tokens);
+        ledger.record_of(Limit::MaxCostPerHour, at, minute.micros);
+    }
+    for hour in &past.hours {
+        ledger.record_of(Limit::MaxCostPerDay, hour.at.min(now), hour.micros);
+    }
+    ledger.record_of(Limit::MaxCostPerMonth, now, past.month_micros);
+    ledger.record_of(Limit::MaxTokensTotal, now, past.tokens);
+    ledger.record_of(Limit::MaxCostTotal, now, past.micros);
+}

@@ -1,0 +1,187 @@
+//! Who waits for room, and whose turn it is.
+
+use std::collections::HashMap;
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::name::Tenant;
+use runtime_traits::resource::{Admission, Limit, Waiting};
+
+use super::book::{Blocked, Books, Scope};
+use super::turn::{Answered, Waiter};
+use crate::fair::{FairQueue, Party};
+
+/// All queues: one for each limit's owner that somebody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    lines: HashMap<Scope, FairQueue<Tenant, AgentId, u64>>,
+    waiters: HashMap<u64, Waiter>,
+    last: u64,
+}
+
+/// Whoever comes next is looked at by the time its limit says; the others now and then.
+const LOOK_AGAIN_MILLIS: u64 = 250;
+
+impl Queues {
+    /// What the first in line waits for, if somebody does.
+    pub(super) fn line(&self, scope: &Scope) -> Option<(Limit, Option<UnixMillis>)> {
+        let head = self.head(scope)?;
+        self.waiters.get(&head).map(|waiter| (waiter.limit, waiter.until))
+    }
+
+    fn head(&self, scope: &Scope) -> Option<u64> {
+        self.lines.get(scope)?.peek().map(|waiting| waiting.item)
+    }
+
+    fn push(&mut self, id: u64) -> bool {
+        let Some(waiter) = self.waiters.get(&id) else { return false };
+        let party = Party { tenant: waiter.call.tenant.clone(), agent: waiter.call.agent };
+        let waiting = crate::fair::Waiting { item: id, cost: waiter.claim.tokens.max(1), deadline: None };
+        let line = self.lines.entry(waiter.scope.clone()).or_insert_with(|| FairQueue::new(usize::MAX));
+        line.push(waiter.call.priority, party, waiting).is_ok()
+    }
+
+    /// Takes out whose turn it is.
+    fn pop(&mut self, scope: &Scope) {
+        if let Some(line) = self.lines.get_mut(scope) {
+            line.pop();
+            if line.is_empty() {
+                self.lines.remove(scope);
+            }
+        }
+    }
+
+    pub(super) fn waiter(&mut self, id: u64) -> Option<&mut Waiter> {
+        self.waiters.get_mut(&id)
+    }
+
+    /// Takes a waiter out, wherever it is.
+    fn remove(&mut self, id: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&id)?;
+        if let Some(line) = self.lines.get_mut(&waiter.scope) {
+            line.remove_if(|waiting| waiting.item == id);
+            if line.is_empty() {
+                self.lines.remove(&waiter.scope);
+            }
+        }
+        Some(waiter)
+    }
+
+    pub(super) fn waiting_for(&self, agent: &AgentId) -> u32 {
+        let of = self.waiters.values().filter(|waiter| waiter.call.agent == *agent);
+        u32::try_from(of.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What a waiter waits for, and at which place.
+    pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
+        let waiter = self.waiters.get(&id)?;
+        let line = self.lines.get(&waiter.scope)?;
+        let place = line.order().iter().position(|waiting| waiting.item == id)?;
+        let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
+        Some(Waiting { limit: waiter.limit, place, until: waiter.until })
+    }
+}
+
+impl Books {
+    /// Lets a call wait. `None`: too many do.
+    pub(super) fn enqueue(&mut self, waiter: Waiter, most: usize) -> Option<u64> {
+        let queues = &mut self.queues;
+        if queues.waiters.len() >= most {
+            return None;
+        }
+        queues.last += 1;
+        let id = queues.last;
+        queues.waiters.insert(id, waiter);
+        queues.push(id).then_some(id)
+    }
+
+    /// Lets those go on that wait for a limit and have room now, one after the other.
+    pub(super) fn pump(&mut self, scope: &Scope, now: UnixMillis) {
+        while let Some(id) = self.queues.head(scope) {
+            let Some(waiter) = self.queues.waiters.get(&id) else {
+                self.queues.pop(scope);
+                continue;
+            };
+            let (call, most, claim) = (waiter.call.clone(), waiter.most, waiter.claim);
+            let blocked = self.scopes(&call).into_iter().find_map(|other| {
+                if let Err(blocked) = self.look_in(&other, &call, claim.known(), now) {
+                    return Some(blocked);
+                }
+                let (limit, until) = self.queues.line(&other).filter(|_| other != *scope)?;
+                Some(Blocked::Full { scope: other, limit, until })
+            });
+            match blocked {
+                Some(Blocked::Full { scope: other, limit, until }) if other == *scope => {
+                    if let Some(waiter) = self.queues.waiter(id) {
+                        (waiter.limit, waiter.until) = (limit, until);
+                    }
+                    return;
+                }
+                Some(Blocked::Full { scope: other, limit, until }) => {
+                    self.queues.pop(scope);
+                    if let Some(waiter) = self.queues.waiter(id) {
+                        (waiter.scope, waiter.limit, waiter.until) = (other, limit, until);
+                    }
+                    self.queues.push(id);
+                }
+                Some(Blocked::Never(refused)) => {
+                    self.queues.pop(scope);
+                    self.answer(id, Answered::Refused(refused));
+                }
+                None => {
+                    self.queues.pop(scope);
+                    if let Admission::Held { most, price } = self.hold(&call, most, claim, now) {
+                        self.answer(id, Answered::Held { most, price });
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Answered) {
+        if let Some(waiter) = self.queues.waiter(id) {
+            waiter.answer = Some(answer);
+            if let Some(waker) = waiter.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// What a waiter is answered, if it is; then it waits no longer.
+    pub(super) fn answered(&mut self, id: u64, now: UnixMillis) -> Option<Answered> {
+        let scope = self.queues.waiter(id)?.scope.clone();
+        if self.queues.waiter(id)?.answer.is_none() {
+            self.pump(&scope, now);
+        }
+        let waiter = self.queues.waiter(id)?;
+        let answer = waiter.answer.take();
+        if answer.is_some() {
+            self.queues.waiters.remove(&id);
+        } else if waiter.until.is_none_or(|until| until <= now) && self.queues.head(&scope) != Some(id) {
+            let again = UnixMillis(now.0 + LOOK_AGAIN_MILLIS);
+            if let Some(waiter) = self.queues.waiter(id)
+                && waiter.until.is_some()
+            {
+                waiter.until = Some(again);
+            }
+        }
+        answer
+    }
+
+    /// A waiter gives up its place. What it was given and did not take is given back.
+    pub(super) fn give_up(&mut self, id: u64) {
+        let Some(waiter) = self.queues.remove(id) else { return };
+        if let Some(Answered::Held { .. }) = waiter.answer {
+            self.give_back(waiter.call.id);
+        }
+        self.pump(&waiter.scope, UnixMillis(0));
+    }
+
+    pub(super) fn waiting_of(&self, run: &RunId) -> Option<Waiting> {
+        let waiting = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.run == *run);
+        match waiting.map(|(id, _)| *id).min() {
+            Some(first) => self.queues.waiting(first),
+            None => self.entering_of(run),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A place in a queue.
+
+use std::task::{Context, Poll, Waker};
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::log::Usage;
+use runtime_traits::resource::{Admission, Call, Limit, Money, Refused, Turn, Waiting};
+
+use super::ResourceManager;
+use super::book::{Priced, Scope};
+
+/// Who waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) call: Call,
+    pub(super) most: Usage,
+    pub(super) claim: Priced,
+    /// In which queue.
+    pub(super) scope: Scope,
+    pub(super) limit: Limit,
+    pub(super) until: Option<UnixMillis>,
+    pub(super) answer: Option<Answered>,
+    pub(super) waker: Option<Waker>,
+}
+
+/// What came of waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    Held { most: Usage, price: Option<Money> },
+    Refused(Refused),
+}
+
+/// The place of a waiter; it is given up when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    manager: ResourceManager,
+    id: u64,
+    over: bool,
+}
+
+impl Waiter {
+    pub(super) fn new(
+        call: Call,
+        most: Usage,
+        claim: Priced,
+        scope: Scope,
+        limit: Limit,
+        until: Option<UnixMillis>,
+    ) -> Self {
+        Self { call, most, claim, scope, limit, until, answer: None, waker: None }
+    }
+}
+
+impl Place {
+    pub(super) fn new(manager: ResourceManager, id: u64) -> Self {
+        Self { manager, id, over: false }
+    }
+}
+
+impl Turn for Place {
+    fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission> {
+        let mut books = self.manager.books();
+        match books.answered(self.id, now) {
+            Some(answer) => {
+                drop(books);
+                self.over = true;
+                Poll::Ready(match answer {
+                    Answered::Held { most, price } => Admission::Held { most, price },
+                    Answered::Refused(refused) => Admission::Refused(refused),
+                })
+            }
+            None => {
+                if let Some(waiter) = books.queues.waiter(self.id) {
+                    waiter.waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
+        self.manager.books().queues.waiting(self.id).unwrap_or(nothing)
+    }
+
+    fn until(&self) -> Option<UnixMillis> {
+        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.until)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.over {
+            self.manager.books().give_up(self.id);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! [`Turnstile`]: a governor that a test opens and shuts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::{Price, Usage};
+use runtime_traits::resource::{
+    Admission, Call, CallId, Inside, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Turn,
+    Waiting,
+};
+use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
+use tokio::sync::Semaphore;
+
+/// A governor that lets calls through while it is open, keeps them waiting while it is shut, and remembers what it was told. It
+/// counts nothing: for tests of whoever asks one.
+#[derive(Clone, Debug)]
+pub struct Turnstile {
+    inner: Arc<Mutex<Inner>>,
+    door: Arc<Semaphore>,
+}
+
+/// What a [`Turnstile`] does with a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Lets {
+    /// Through.
+    #[default]
+    Through,
+    /// Wait, until it is opened; as far as it says, until that moment.
+    Wait(Option<UnixMillis>),
+    /// Not through.
+    Refuse(Refused),
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    lets: Lets,
+    asked: Vec<Call>,
+    settled: Vec<(CallId, Usage)>,
+    told: BTreeMap<AgentId, Past>,
+    limits: Vec<ResourceLimits>,
+    over: Vec<RunId>,
+    throttled: Vec<(String, Option<Duration>)>,
+    waiting: Vec<(CallId, RunId, Option<Waker>)>,
+    limits_tenant: bool,
+    entered: Vec<RunId>,
+}
+
+struct Before {
+    turnstile: Turnstile,
+    call: Call,
+}
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self { inner: Arc::default(), door: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Turnstile {
+    /// One that does this with calls.
+    pub fn that(lets: Lets) -> Self {
+        let turnstile = Self::default();
+        turnstile.set(lets);
+        turnstile
+    }
+
+    /// Does this with calls from now on, with those that wait as well.
+    pub fn set(&self, lets: Lets) {
+        let mut inside = self.inside();
+        inside.lets = lets;
+        inside.waiting.iter_mut().filter_map(|(_, _, waker)| waker.take()).for_each(Waker::wake);
+    }
+
+    /// Says that somebody limits what tenants take together.
+    pub fn limit_tenants(&self) {
+        self.inside().limits_tenant = true;
+    }
+
+    /// The calls that were asked for, those that wait among them.
+    pub fn asked(&self) -> Vec<Call> {
+        self.inside().asked.clone()
+    }
+
+    /// The calls that are over, and what they took.
+    pub fn settled(&self) -> Vec<(CallId, Usage)> {
+        self.inside().settled.clone()
+    }
+
+    /// What it was told of an agent's use before.
+    pub fn told(&self, agent: &AgentId) -> Option<Past> {
+        self.inside().told.get(agent).cloned()
+    }
+
+    /// All limits that it was told, in their order.
+    pub fn limits(&self) -> Vec<ResourceLimits> {
+        self.inside().limits.clone()
+    }
+
+    /// The runs that are over.
+    pub fn over(&self) -> Vec<RunId> {
+        self.inside().over.clone()
+    }
+
+    /// What it was told of providers that take no more calls.
+    pub fn throttlings(&self) -> Vec<(String, Option<Duration>)> {
+        self.inside().throttled.clone()
+    }
+
+    /// How many calls wait.
+    pub fn waiting(&self) -> usize {
+        self.inside().waiting.len()
+    }
+
+    /// The runs that asked to be worked.
+    pub fn entered(&self) -> Vec<RunId> {
+        self.inside().entered.clone()
+    }
+
+    /// How many may be worked at once besides those that are.
+    pub fn at_once(&self, more: usize) {
+        self.door.add_permits(more);
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn held(call: &Call) -> Admission {
+    Admission::Held { most: call.most, price: Some(Money::from_micros(call.most.tokens())) }
+}
+
+impl ResourceGovernor for Turnstile {
+    fn check(&self, _limits: &ResourceLimits, _least: Option<(&str, Usage)>) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn limits_tenant(&self, _tenant: &Tenant) -> bool {
+        self.inside().limits_tenant
+    }
+
+    fn limit(&self, _tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {
+        let mut inside = self.inside();
+        if inside.limits.last() != Some(limits) {
+            inside.limits.push(*limits);
+        }
+        if inside.told.contains_key(agent) { Known::Yes } else { Known::No }
+    }
+
+    fn recall(&self, agent: &AgentId, past: &Past, _now: UnixMillis) {
+        self.inside().told.entry(*agent).or_insert_with(|| past.clone());
+    }
+
+    fn recall_tenant(&self, _tenant: &Tenant, past: &Past, _now: UnixMillis) {
+        let nobody = AgentId::from_parts(
+            runtime_traits::Partition { pool: runtime_traits::Pool::MAIN, index: 0 },
+            uuid::Uuid::nil(),
+        );
+        self.inside().told.entry(nobody).or_insert_with(|| past.clone());
+    }
+
+    fn admit(&self, call: Call, _now: UnixMillis) -> Admission {
+        let mut inside = self.inside();
+        inside.asked.push(call.clone());
+        match inside.lets.clone() {
+            Lets::Through => held(&call),
+            Lets::Refuse(refused) => Admission::Refused(refused),
+            Lets::Wait(_) => {
+                inside.waiting.push((call.id, call.run, None));
+                Admission::Waits(Box::new(Before { turnstile: self.clone(), call }))
+            }
+        }
+    }
+
+    fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let (turnstile, run) = (self.clone(), *run);
+        turnstile.inside().entered.push(run);
+        let door = turnstile.door.clone();
+        Box::pin(async move {
+            let permit = door.acquire_owned().await.expect("nobody closes the door");
+            Ok(Box::new(permit) as Inside)
+        })
+    }
+
+    /// A token costs a millionth of a dollar.
+    fn settle(&self, call: CallId, took: Usage, _now: UnixMillis) -> Price {
+        self.inside().settled.push((call, took));
+        Price { micros: Some(took.tokens()), wasted_micros: 0 }
+    }
+
+    fn price(&self, _model: &str, usage: &Usage) -> Price {
+        Price { micros: Some(usage.tokens()), wasted_micros: 0 }
+    }
+
+    fn throttled(&self, model: &str, retry_after: Option<Duration>, _now: UnixMillis) {
+        self.inside().throttled.push((model.to_owned(), retry_after));
+    }
+
+    fn run_over(&self, run: &RunId) {
+        self.inside().over.push(*run);
+    }
+
+    fn waiting(&self, run: &RunId) -> Option<Waiting> {
+        let inside = self.inside();
+        let place = inside.waiting.iter().position(|(_, of, _)| of == run)?;
+        let until = if let Lets::Wait(until) = inside.lets { until } else { None };
+        Some(Waiting { limit: Limit::MaxTokensTotal, place: place as u32 + 1, until })
+    }
+
+    fn exhausted(&self, _tenant: &Tenant, _agent: &AgentId, _now: UnixMillis) -> Option<Refused> {
+        match &self.inside().lets {
+            Lets::Through => None,
+            Lets::Wait(_) => Some(Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: None }),
+            Lets::Refuse(refused) => Some(refused.clone()),
+        }
+    }
+
+    fn usage(&self, _agent: &AgentId, _now: UnixMillis) -> ResourceUsage {
+        ResourceUsage { waiting: self.inside().waiting.len() as u32, ..ResourceUsage::default() }
+    }
+
+    fn forget(&self, agent: &AgentId) {
+        self.inside().told.remove(agent);
+    }
+}
+
+impl Turn for Before {
+    fn poll(&mut self, _now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission> {
+        let mut inside = self.turnstile.inside();
+        match inside.lets.clone() {
+            Lets::Through => Poll::Ready(held(&self.call)),
+            Lets::Refuse(refused) => Poll::Ready(Admission::Refused(refused)),
+            Lets::Wait(_) => {
+                let own = inside.waiting.iter_mut().find(|(id, ..)| *id == self.call.id);
+                if let Some((_, _, waker)) = own {
+                    *waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let nothing = Waiting { limit: Limit::MaxTokensTotal, place: 1, until: None };
+        ResourceGovernor::waiting(&self.turnstile, &self.call.run).unwrap_or(nothing)
+    }
+
+    fn until(&self) -> Option<UnixMillis> {
+        if let Lets::Wait(until) = self.turnstile.inside().lets { until } else { None }
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        self.turnstile.inside().waiting.retain(|(id, ..)| *id != self.call.id);
+    }
+}

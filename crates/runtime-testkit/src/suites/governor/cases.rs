@@ -1,0 +1,209 @@
+//! The cases of the suite of governors.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::log::Usage;
+use runtime_traits::resource::{
+    Admission, Call, CallId, Known, Limit, Minute, Money, OnLimit, Past, Refused, ResourceLimits, Turn,
+};
+use runtime_traits::{Partition, Pool, ResourceGovernor, Tenant, UnixMillis};
+use uuid::Uuid;
+
+use super::{PRICED, UNPRICED};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 7 };
+
+fn agent() -> AgentId {
+    AgentId::from_parts(PARTITION, Uuid::from_u128(1))
+}
+
+/// A call of run `run`, of so many tokens at most.
+fn call(id: u128, run: u128, tokens: u64) -> Call {
+    Call {
+        id: CallId(id),
+        tenant: Tenant::default(),
+        agent: agent(),
+        run: RunId::from_parts(PARTITION, Uuid::from_u128(run)),
+        model: Some(PRICED.to_owned()),
+        most: Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() },
+        on_limit: OnLimit::Wait,
+        priority: 0,
+        deadline: None,
+    }
+}
+
+fn used(tokens: u64) -> Usage {
+    Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() }
+}
+
+fn in_all(tokens: u64) -> ResourceLimits {
+    ResourceLimits { max_tokens_total: Some(tokens), ..ResourceLimits::default() }
+}
+
+/// Limits an agent whose use before is nothing.
+fn limit(governor: &Arc<dyn ResourceGovernor>, limits: ResourceLimits) {
+    limits.check().expect("the limits of a case can be reached");
+    if governor.limit(&Tenant::default(), &agent(), &limits) == Known::No {
+        governor.recall(&agent(), &Past::default(), NOW);
+    }
+}
+
+fn is_held(governor: &Arc<dyn ResourceGovernor>, call: Call) -> bool {
+    matches!(governor.admit(call, NOW), Admission::Held { .. })
+}
+
+fn turn(admission: Admission) -> Box<dyn Turn> {
+    match admission {
+        Admission::Waits(turn) => turn,
+        other => panic!("there is no room, and it does not wait: {other:?}"),
+    }
+}
+
+fn poll(turn: &mut Box<dyn Turn>) -> Poll<Admission> {
+    turn.poll(NOW, &mut Context::from_waker(Waker::noop()))
+}
+
+/// `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
+pub fn held_before_sent(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    assert!(is_held(&governor, call(1, 1, 600)), "there is room");
+    assert!(!is_held(&governor, call(2, 2, 401)), "600 are held of 1,000");
+    assert!(is_held(&governor, call(3, 3, 400)), "400 are left");
+    assert_eq!(governor.usage(&agent(), NOW).tokens_total, 1_000, "what is held counts as used");
+    let of_run = ResourceLimits { max_tokens_per_run: Some(100), ..ResourceLimits::default() };
+    limit(&governor, of_run);
+    assert!(is_held(&governor, call(4, 4, 100)), "each run has its own");
+    assert!(!is_held(&governor, call(5, 4, 1)), "and no more");
+}
+
+/// `once-by-id`: a call that is asked for or settled again changes nothing.
+pub fn once_by_id(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    for _ in 0..3 {
+        assert!(is_held(&governor, call(1, 1, 600)), "it is the same call");
+    }
+    governor.settle(CallId(1), used(100), NOW);
+    governor.settle(CallId(1), used(900), NOW);
+    assert_eq!(governor.usage(&agent(), NOW).tokens_total, 100, "what was settled stays settled");
+}
+
+/// `settled-with-the-truth`: once it is settled, a call counts with what it took.
+pub fn settled_with_the_truth(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    assert!(is_held(&governor, call(1, 1, 600)), "there is room");
+    let price = governor.settle(CallId(1), used(10), NOW);
+    assert_eq!(price.micros, Some(10), "ten tokens cost ten millionths of a dollar");
+    assert!(is_held(&governor, call(2, 1, 990)), "it took 10");
+    // More than was held: somebody will bill it.
+    governor.settle(CallId(2), used(2_000), NOW);
+    assert_eq!(governor.usage(&agent(), NOW).tokens_total, 2_010, "the bill counts");
+}
+
+/// `recalled-counts`: what was used before a restart counts as what is used now.
+pub fn recalled_counts(governor: Arc<dyn ResourceGovernor>) {
+    let limits = ResourceLimits { max_tokens_per_minute: Some(500), ..in_all(1_000) };
+    assert_eq!(governor.limit(&Tenant::default(), &agent(), &limits), Known::No, "nobody told it");
+    let minute = Minute { at: NOW, requests: 1, tokens: 300, micros: 0 };
+    let past = Past { minutes: vec![minute], tokens: 900, ..Past::default() };
+    governor.recall(&agent(), &past, NOW);
+    governor.recall(&agent(), &past, NOW);
+    assert_eq!(governor.limit(&Tenant::default(), &agent(), &limits), Known::Yes, "it was told");
+    assert_eq!(governor.usage(&agent(), NOW).tokens_total, 900, "it is told once");
+    assert!(!is_held(&governor, call(1, 1, 101)), "900 of 1,000 were used");
+    limit(&governor, ResourceLimits { max_tokens_total: Some(10_000), ..limits });
+    assert!(!is_held(&governor, call(2, 2, 201)), "300 of 500 were used in this minute");
+    assert!(is_held(&governor, call(3, 3, 200)), "200 are left of this minute");
+}
+
+/// `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
+pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    assert!(is_held(&governor, call(1, 1, 900)), "there is room");
+    let mut first = turn(governor.admit(call(2, 2, 500), NOW));
+    let second = turn(governor.admit(call(3, 3, 500), NOW));
+    let waiting = first.waiting();
+    assert_eq!((waiting.limit, waiting.place), (Limit::MaxTokensTotal, 1), "it comes next");
+    let of_run = governor.waiting(&call(3, 3, 0).run).expect("the other waits as well");
+    assert_eq!(of_run.place, 2, "behind it");
+    assert!(poll(&mut first).is_pending(), "there is no room yet");
+    assert!(!is_held(&governor, call(4, 4, 50)), "who comes later does not overtake");
+    drop(second);
+    governor.settle(CallId(1), used(100), NOW);
+    assert!(matches!(poll(&mut first), Poll::Ready(Admission::Held { .. })), "now there is room");
+    governor.settle(CallId(2), used(0), NOW);
+    assert!(is_held(&governor, call(5, 5, 900)), "whoever left holds nothing");
+    let refused = governor.admit(Call { on_limit: OnLimit::Refuse, ..call(6, 6, 500) }, NOW);
+    assert!(
+        matches!(refused, Admission::Refused(Refused::Reached { limit: Limit::MaxTokensTotal, .. })),
+        "who does not wait is refused, and told by what"
+    );
+    let late = turn(governor.admit(call(7, 7, 500), NOW));
+    governor.settle(CallId(5), used(0), NOW);
+    // It has room by now, and goes away without having looked.
+    drop(late);
+    assert!(is_held(&governor, call(8, 8, 900)), "what it was given is given back");
+}
+
+/// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
+pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    assert!(is_held(&governor, call(1, 1, 900)), "there is room");
+    let mut waits = turn(governor.admit(call(2, 2, 500), NOW));
+    limit(&governor, in_all(2_000));
+    assert!(matches!(poll(&mut waits), Poll::Ready(Admission::Held { .. })), "the limit was raised");
+    limit(&governor, in_all(1_500));
+    assert!(!is_held(&governor, call(3, 3, 200)), "the limit was lowered");
+    assert!(
+        matches!(governor.admit(call(4, 4, 1_501), NOW), Admission::Refused(Refused::Never { .. })),
+        "what never fits does not wait"
+    );
+    assert!(governor.check(&in_all(99), Some((PRICED, used(100)))).is_err(), "no call would be let through");
+    assert!(governor.check(&in_all(100), Some((PRICED, used(100)))).is_ok(), "one would");
+    governor.forget(&agent());
+    assert_eq!(governor.usage(&agent(), NOW).tokens_total, 0, "of an agent that is deleted nothing is known");
+}
+
+/// `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
+pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
+    let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };
+    limit(&governor, at_once(1));
+    let run = |nth| call(0, nth, 0).run;
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth))).collect();
+    let Poll::Ready(Ok(first)) = asks[0].as_mut().poll(&mut cx) else { panic!("nobody is in") };
+    assert!(asks[1].as_mut().poll(&mut cx).is_pending(), "one is in");
+    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    let place = governor.waiting(&run(3)).map(|waiting| (waiting.limit, waiting.place));
+    assert_eq!(place, Some((Limit::MaxConcurrentRequests, 2)), "another one comes before");
+    // The one before it goes away.
+    drop(asks.remove(1));
+    drop(first);
+    let Poll::Ready(Ok(third)) = asks[1].as_mut().poll(&mut cx) else { panic!("it is its turn") };
+    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    limit(&governor, at_once(2));
+    let Poll::Ready(Ok(fourth)) = asks[2].as_mut().poll(&mut cx) else { panic!("two may be in") };
+    drop((third, fourth));
+    assert_eq!(governor.waiting(&run(4)), None, "nobody waits");
+}
+
+/// `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
+pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
+    let unpriced = |id, run| Call { model: Some(UNPRICED.to_owned()), ..call(id, run, 10) };
+    assert_eq!(governor.price(UNPRICED, &used(10)).micros, None, "nobody knows what it costs");
+    assert_eq!(governor.price(PRICED, &used(10)).micros, Some(10), "that is known");
+    limit(&governor, in_all(1_000));
+    assert!(is_held(&governor, unpriced(1, 1)), "money is not limited");
+    assert_eq!(governor.settle(CallId(1), used(10), NOW).micros, None, "unknown, which is not 0");
+    let money = ResourceLimits { max_cost_per_day: Some(Money::from_micros(100)), ..in_all(1_000) };
+    limit(&governor, money);
+    assert!(
+        matches!(governor.admit(unpriced(2, 2), NOW), Admission::Refused(Refused::Unpriced { .. })),
+        "money is limited"
+    );
+    assert!(governor.check(&money, Some((UNPRICED, used(10)))).is_err(), "that is told before");
+    assert!(is_held(&governor, call(3, 3, 100)), "the price is known, and there is room");
+    assert!(!is_held(&governor, call(4, 4, 1)), "the money is used up");
+}

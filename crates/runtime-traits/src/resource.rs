@@ -1,0 +1,13 @@
+//! What agents may use, and who sees to it that they use no more.
+
+mod call;
+mod governor;
+mod limits;
+mod money;
+mod usage;
+
+pub use call::{Admission, Call, CallId, Refused, Turn, Waiting};
+pub use governor::{Hour, Inside, Known, Minute, OpenUse, Past, ResourceGovernor};
+pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
+pub use money::{Money, MoneyError};
+pub use usage::{ResourceUsage, Used};

@@ -1,0 +1,149 @@
+//! Calls that take something, before they are sent.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::clock::UnixMillis;
+use crate::id::{AgentId, RunId};
+use crate::log::Usage;
+use crate::name::Tenant;
+use crate::resource::limits::{Limit, OnLimit};
+use crate::resource::money::Money;
+
+/// Which call: the same for the same try of the same step, and for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u128);
+
+/// A call before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which.
+    pub id: CallId,
+    /// Whose.
+    pub tenant: Tenant,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// For which run.
+    pub run: RunId,
+    /// The model that is called: `provider/name`. `None`: it is none.
+    pub model: Option<String>,
+    /// What it takes at most, as far as the caller knows.
+    pub most: Usage,
+    /// What becomes of it when there is no room.
+    pub on_limit: OnLimit,
+    /// Higher ones come first.
+    pub priority: u8,
+    /// When its run has to be over.
+    pub deadline: Option<UnixMillis>,
+}
+
+/// What became of the wish to make a call.
+#[must_use = "what is not held must not be sent"]
+pub enum Admission {
+    /// It may be sent: this is held for it.
+    Held {
+        /// What it takes at most, as far as is known now: at least what the caller said.
+        most: Usage,
+        /// What that costs at most; `None`: nobody knows.
+        price: Option<Money>,
+    },
+    /// There is no room now. Whoever drops this gives up its place.
+    Waits(Box<dyn Turn>),
+    /// It is not to be sent.
+    Refused(Refused),
+}
+
+/// A place among those that wait for room.
+pub trait Turn: Send {
+    /// Ready when there is room, or never will be. Looks again when it is woken, and at [`Waiting::until`].
+    fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission>;
+
+    /// What it waits for.
+    fn waiting(&self) -> Waiting;
+
+    /// When it wants to look again, beside being woken.
+    fn until(&self) -> Option<UnixMillis>;
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The limit that has least room.
+    pub limit: Limit,
+    /// Its place in the queue for it; 1 comes next.
+    pub place: u32,
+    /// When there will be room if nobody takes it before. `None`: when a call under way takes less than is held for it, or
+    /// the limit is raised.
+    pub until: Option<UnixMillis>,
+}
+
+/// Why a call is not to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// A limit is reached, and its agent does not wait.
+    #[error(
+        "`{limit}` is reached{}; raise it with `agent-runtime limits`, or set `on_limit` to \"wait\"",
+        after(.retry_after)
+    )]
+    Reached {
+        /// Which.
+        limit: Limit,
+        /// When there will be room if nobody takes it before.
+        retry_after: Option<Duration>,
+    },
+    /// A limit is lower than what this one call may take.
+    #[error(
+        "`{limit}` is {max}, and one call may take {needs}; raise it, or let the agent ask for less (`max_tokens`)"
+    )]
+    Never {
+        /// Which.
+        limit: Limit,
+        /// What the call may take, in the limit's unit; money in millionths of a dollar.
+        needs: u64,
+        /// What the limit is.
+        max: u64,
+    },
+    /// Money is limited, and nobody knows what the model costs.
+    #[error("nobody knows what `{model}` costs, and money is limited; give it a price in `[prices]`")]
+    Unpriced {
+        /// The model.
+        model: String,
+    },
+    /// As many wait as may.
+    #[error("too many calls wait for room under `{limit}`; try again later, or raise it")]
+    Crowded {
+        /// The limit.
+        limit: Limit,
+    },
+}
+
+impl Refused {
+    /// When to try again, as far as is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Reached { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { most, price } => {
+                f.debug_struct("Held").field("most", most).field("price", price).finish()
+            }
+            Self::Waits(turn) => f.debug_tuple("Waits").field(&turn.waiting()).finish(),
+            Self::Refused(refused) => f.debug_tuple("Refused").field(refused).finish(),
+        }
+    }
+}
+
+fn after(retry_after: &Option<Duration>) -> String {
+    retry_after.map(|after| format!(", for {} s more", after.as_secs().max(1))).unwrap_or_default()
+}

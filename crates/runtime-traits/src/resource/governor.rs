@@ -1,0 +1,142 @@
+//! The contract of whoever holds agents to their limits.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+
+use crate::clock::UnixMillis;
+use crate::id::{AgentId, RunId};
+use crate::log::{Price, Usage};
+use crate::name::Tenant;
+use crate::resource::call::{Admission, Call, CallId, Refused, Waiting};
+use crate::resource::limits::ResourceLimits;
+use crate::resource::usage::ResourceUsage;
+
+/// What was used before this process, as it was kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The last hour by minutes, oldest first.
+    pub minutes: Vec<Minute>,
+    /// The last day by hours, oldest first.
+    pub hours: Vec<Hour>,
+    /// What this month cost, in millionths of a US dollar.
+    pub month_micros: u64,
+    /// Tokens in all.
+    pub tokens: u64,
+    /// What all of it cost.
+    pub micros: u64,
+    /// What open runs used; it is in the sums above as well.
+    pub open: Vec<OpenUse>,
+}
+
+/// What was used in a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// Its last moment: what was used is counted as if it had been then.
+    pub at: UnixMillis,
+    /// Calls of models.
+    pub requests: u64,
+    /// Tokens, read and written.
+    pub tokens: u64,
+    /// What it cost, as far as anybody knew.
+    pub micros: u64,
+}
+
+/// What an hour cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hour {
+    /// Its last moment.
+    pub at: UnixMillis,
+    /// Millionths of a US dollar.
+    pub micros: u64,
+}
+
+/// What a run used that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenUse {
+    /// Which.
+    pub run: RunId,
+    /// Tokens, read and written.
+    pub tokens: u64,
+    /// What it cost, as far as anybody knew.
+    pub micros: u64,
+}
+
+/// That a run is worked; it is not any more when this is dropped.
+pub type Inside = Box<dyn Send>;
+
+/// Whether somebody told the governor what an agent used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It has been told.
+    Yes,
+    /// Nobody told it: [`ResourceGovernor::recall`] comes first.
+    No,
+}
+
+/// Holds agents to their limits: asked before each call that takes something, and told what it took.
+///
+/// It keeps what it counts in memory. The engine keeps it in the log and in cells, in the batches that dispatch and settle a
+/// step, and tells it again after a restart.
+///
+/// # Contract
+/// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
+/// - `once-by-id`: a call that is asked for or settled again changes nothing.
+/// - `settled-with-the-truth`: once it is settled, a call counts with what it took.
+/// - `recalled-counts`: what was used before a restart counts as what is used now.
+/// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
+/// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
+/// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
+/// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
+pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
+    /// Whether these limits can be kept here.
+    ///
+    /// # Errors
+    /// [`Refused`] when the least call of the agent would never be let through: `least` is what one call may take, and
+    /// of which model, as far as the agent's kind knows.
+    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused>;
+
+    /// Whether anybody limits what the agents of a tenant take together.
+    fn limits_tenant(&self, tenant: &Tenant) -> bool;
+
+    /// Tells what an agent may use from now on. Whether its use before is known.
+    fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known;
+
+    /// Tells what an agent used before this process; once for each agent.
+    fn recall(&self, agent: &AgentId, past: &Past, now: UnixMillis);
+
+    /// Tells what a tenant used before this process; once.
+    fn recall_tenant(&self, tenant: &Tenant, past: &Past, now: UnixMillis);
+
+    /// Asks for a call.
+    fn admit(&self, call: Call, now: UnixMillis) -> Admission;
+
+    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, in the order of asking.
+    /// Whoever drops the future asks no longer; whoever drops what it gives has left.
+    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>>;
+
+    /// Tells what a call took, also when nobody can say how it ended; what that cost.
+    fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;
+
+    /// What a use of a model costs.
+    fn price(&self, model: &str, usage: &Usage) -> Price;
+
+    /// Tells that a provider refused a call of a model for now.
+    fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis);
+
+    /// Tells that a run is over.
+    fn run_over(&self, run: &RunId);
+
+    /// What a run waits for, if it does.
+    fn waiting(&self, run: &RunId) -> Option<Waiting>;
+
+    /// Whether nothing more is let through for an agent now, and why.
+    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused>;
+
+    /// What an agent uses.
+    fn usage(&self, agent: &AgentId, now: UnixMillis) -> ResourceUsage;
+
+    /// Tells that an agent is deleted.
+    fn forget(&self, agent: &AgentId);
+}
