@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Ctx, Facts, FenceMark, Given, RunPort, SetStateError, Slot, StepError};
+use runtime_traits::agent::{
+    Ask, Blocking, Ctx, Facts, FenceMark, Given, RunPort, SetStateError, Slot, SpawnedTask, StepError,
+};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
@@ -132,6 +134,14 @@ impl RunPort for Engine {
     fn preview(&self, _slot: Option<Slot>, _text: &str) {}
 
     fn retract(&self, _slot: Slot) {}
+
+    fn spawn(&self, _: SpawnedTask) {
+        panic!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        panic!("it blocks no thread")
+    }
 
     fn poll_cancelled(&self, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
