@@ -9,6 +9,7 @@ mod ledger;
 mod limits;
 mod meter;
 mod money;
+mod polls;
 mod price;
 mod window;
 
@@ -21,5 +22,6 @@ pub use ledger::{Answer, Claim, Ledger, Settled, Used};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
 pub use meter::Span;
 pub use money::{Money, MoneyError};
+pub use polls::{AgentMeter, Stopwatch, SystemStopwatch};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use window::{Slot, Window};

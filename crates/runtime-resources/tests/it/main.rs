@@ -1,6 +1,7 @@
 //! What cannot be shown without the program's allocator.
 
 mod heap;
+mod polls;
 
 use runtime_resources::MeteredAlloc;
 
