@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Announcer, Bus};
 use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::meter::{NoMeter, PollMeter};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::runtime::RuntimeError;
@@ -47,6 +48,9 @@ pub struct Config {
     pub keep_messages: u64,
     /// How the store is looked over for damage while runs are worked. `None`: not at all.
     pub scrub: Option<ScrubRate>,
+    /// How long a poll of an agent may last before the agent is named as one that blocks its thread: in the runtime's log, as an
+    /// event, and in its status.
+    pub long_poll: Duration,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -65,6 +69,7 @@ pub struct Builder {
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) scrub: Option<Arc<dyn Scrub>>,
     pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
+    pub(super) meter: Arc<dyn PollMeter>,
 }
 
 impl Default for Config {
@@ -83,6 +88,7 @@ impl Default for Config {
             keep_runs: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             keep_messages: 256,
             scrub: Some(ScrubRate::default()),
+            long_poll: Duration::from_secs(1),
             at_rest: false,
         }
     }
@@ -108,6 +114,7 @@ impl Builder {
             snapshots: None,
             scrub: None,
             bus: None,
+            meter: Arc::new(NoMeter),
         }
     }
 
@@ -137,6 +144,13 @@ impl Builder {
     #[must_use]
     pub fn bus(mut self, bus: Arc<dyn Bus>, announcer: Arc<dyn Announcer>) -> Self {
         self.bus = Some((bus, announcer));
+        self
+    }
+
+    /// Measures with this what agents take of the process, and holds what is limited of it. Without it nothing is measured.
+    #[must_use]
+    pub fn meter(mut self, meter: Arc<dyn PollMeter>) -> Self {
+        self.meter = meter;
         self
     }
 

@@ -13,6 +13,7 @@ use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
 use runtime_traits::log::{Entry, EntryKind, Started};
+use runtime_traits::meter::PollMeter;
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::runtime::Want;
@@ -30,6 +31,7 @@ use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
 use super::id_map::IdMap;
+use super::polls::Polls;
 use super::post::Post;
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
@@ -82,6 +84,8 @@ pub(super) struct Inner {
     pub(super) warned: Mutex<HashSet<(AgentId, Option<SessionName>)>>,
     pub(super) scrub: Option<Arc<Scrubbing>>,
     pub(super) announcing: Option<Arc<Announcing>>,
+    pub(super) meter: Arc<dyn PollMeter>,
+    pub(super) polls: Polls,
 }
 
 /// A partition and what is in memory of it.

@@ -10,6 +10,7 @@ mod forks;
 mod house;
 mod lifecycle;
 mod looking;
+mod metered;
 mod overdue;
 mod previews;
 mod recovery;

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use runtime_core::engine::machine::{Over, RunMachine, blobs_of};
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
+use runtime_traits::agent::{
+    Ask, Blocking, Facts, FenceMark, Given, RunPort, SetStateError, Slot, SpawnedTask,
+};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{Entry, FailureKind, RunFailure, StepFailure, StepKey, Usage};
@@ -306,6 +308,14 @@ impl RunPort for Port {
     fn preview(&self, _slot: Option<Slot>, _text: &str) {}
 
     fn retract(&self, _slot: Slot) {}
+
+    fn spawn(&self, _: SpawnedTask) {
+        panic!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        panic!("it blocks no thread")
+    }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = lock(&self.machine).poll_cancelled(cx);
