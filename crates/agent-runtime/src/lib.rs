@@ -24,6 +24,8 @@ pub use runtime_agents::{Librarian, LibrarianKind};
 pub use runtime_core::{Config, ScrubRate, SystemClock, SystemEntropy};
 pub use runtime_events as events;
 pub use runtime_events::EventBus;
+pub use runtime_resources as resources;
+pub use runtime_resources::{AgentMeter, MeteredAlloc};
 pub use runtime_state as stores;
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;

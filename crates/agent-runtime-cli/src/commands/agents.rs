@@ -8,7 +8,7 @@ use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Tone, pairs, size, table, want};
+use crate::render::{Tone, pairs, process, size, table, want};
 
 /// Does what is asked with an agent, or lists them.
 pub(crate) async fn agents(
@@ -102,6 +102,7 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("running", agent.running.to_string()),
         ("queued", agent.queued.to_string()),
         ("stored", size::stored(&agent.stored)),
+        ("process", agent.process.as_ref().map_or("nothing".to_owned(), process::taken)),
         ("fleet", in_fleet(desk, &agent).0),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
