@@ -146,11 +146,11 @@ impl RunPort for Port {
     }
 
     fn spawn(&self, _: SpawnedTask) {
-        panic!("it begins no task")
+        unreachable!("it begins no task")
     }
 
     fn block(&self, _: Blocking) {
-        panic!("it blocks no thread")
+        unreachable!("it blocks no thread")
     }
 
     fn poll_cancelled(&self, _: &mut Context<'_>) -> Poll<()> {

@@ -1,5 +1,7 @@
 //! What agents take of their process is measured by who they are.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,8 +91,6 @@ impl Scale {
 fn polls_and_calls_that_block_are_charged_to_their_agents_wherever_memory_is_freed() {
     let scale = Scale::new();
     let (one, two) = (scale.attempt(1), scale.attempt(2));
-    let no_room = scale.held.lock().unwrap().capacity();
-    assert_eq!(no_room, 0);
     scale.held.lock().unwrap().reserve(8);
     scale.hold(one.as_ref(), 5 * MIB);
     scale.hold(two.as_ref(), MIB);

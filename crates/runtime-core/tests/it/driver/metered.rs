@@ -1,5 +1,8 @@
 //! What an agent takes is taken in its name: its polls, their end, its tasks, and the threads that it blocks.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
+
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -107,6 +110,11 @@ impl Drop for Noted {
     }
 }
 
+/// Panics, and tells nobody on the screen.
+fn panics(said: impl Any + Send) {
+    std::panic::resume_unwind(Box::new(said))
+}
+
 impl Busy {
     fn note(&self, what: &'static str) {
         self.named.lock().unwrap().insert(what, NAME.get());
@@ -166,9 +174,9 @@ impl Agent for Busy {
                 Content::text(said.join(" "))
             }
             "panics" => {
-                let task = ctx.spawn(async { std::panic::resume_unwind(Box::new("in a task")) });
-                let call = ctx.blocking(|| std::panic::resume_unwind(Box::new("in a thread".to_owned())));
-                let (task, call): (Result<(), _>, Result<(), _>) = (task.await, call.await);
+                let task = ctx.spawn(async { panics("in a task") });
+                let call = ctx.blocking(|| panics("in a thread".to_owned()));
+                let (task, call) = (task.await, call.await);
                 Content::text(format!("{} {}", task.unwrap_err(), call.unwrap_err()))
             }
             "leaves a call" => {
@@ -272,12 +280,9 @@ impl Shop {
 
     /// The steps of the one poll that lasts long.
     async fn blocked(&self) -> Option<(RunId, Vec<String>, u64)> {
-        let polls = self.runtime.status().await.unwrap().process.long_polls;
-        let said = polls.into_iter().map(|poll| {
-            assert_eq!(poll.agent, self.agent);
-            (poll.run, poll.steps.iter().map(ToString::to_string).collect(), poll.lasts_ms)
-        });
-        said.last()
+        let poll = self.runtime.status().await.unwrap().process.long_polls.pop()?;
+        assert_eq!(poll.agent, self.agent);
+        Some((poll.run, poll.steps.iter().map(ToString::to_string).collect(), poll.lasts_ms))
     }
 }
 
