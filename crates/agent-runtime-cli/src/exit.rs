@@ -53,6 +53,7 @@ impl Exit {
             | E::EmptyInput
             | E::AnswerWithKey
             | E::BadSnapshotFile { .. }
+            | E::Meter(_)
             | E::TooLarge { .. } => Self::BadInput,
             E::UnknownAgent { .. } | E::UnknownRun { .. } | E::RunSwept { .. } | E::UnknownState { .. } => {
                 Self::NotFound

@@ -8,6 +8,7 @@ mod entry;
 pub(crate) mod event;
 mod exact;
 mod fault;
+pub(crate) mod process;
 pub(crate) mod said;
 pub(crate) mod size;
 mod style;

@@ -6,16 +6,19 @@ use runtime_core::Config;
 use runtime_events::catalogue::Announcements;
 use runtime_events::{EventBusBuilder, InProcessBus, Retention};
 use runtime_resources::ResourceManager;
+use runtime_resources::AgentMeter;
 use runtime_state::{Scrubber, StateManager};
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Bus, BusError, Pattern};
 use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::meter::PollMeter;
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 use runtime_traits::{Pool, ResourceGovernor, RuntimeError, Tenant};
 
-/// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, and a bus over the same store.
+/// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, a bus over the same store, and a meter of
+/// what agents take of the process.
 ///
 /// # Examples
 /// ```
@@ -60,6 +63,7 @@ impl Builder {
         let best = store.profile().best;
         let snapshots = Arc::new(StateManager::new(Arc::clone(&store)));
         let mut core = runtime_core::RuntimeManager::builder(Arc::clone(&store)).snapshots(snapshots);
+        core = core.meter(Arc::new(AgentMeter::default()));
         // What is in memory has no disk under it.
         if best > Durability::Memory {
             core = core.scrub(Arc::new(Scrubber::new(Arc::clone(&store))));
@@ -125,6 +129,12 @@ impl Builder {
     #[must_use]
     pub fn scrub(self, scrub: Arc<dyn Scrub>) -> Self {
         self.with(|core| core.scrub(scrub))
+    }
+
+    /// Measures with this instead of [`AgentMeter`].
+    #[must_use]
+    pub fn meter(self, meter: Arc<dyn PollMeter>) -> Self {
+        self.with(|core| core.meter(meter))
     }
 
     /// Changes the settings.

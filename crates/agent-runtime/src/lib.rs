@@ -26,6 +26,7 @@ pub use runtime_events as events;
 pub use runtime_events::EventBus;
 pub use runtime_resources as resources;
 pub use runtime_resources::ResourceManager;
+pub use runtime_resources::{AgentMeter, MeteredAlloc};
 pub use runtime_state as stores;
 #[cfg(feature = "redb")]
 pub use runtime_state::RedbStore;

@@ -21,8 +21,8 @@ pub use agent::{
 pub use announcements::Announcements;
 pub use bus::{HandlerFailed, HandlerLost};
 pub use place::{
-    BudgetExhausted, HealthChanged, LimitReached, NodeFenced, NodeJoined, NodeLeft, PartitionReleased,
-    PartitionTaken, RecoveryBegan, RecoveryEnded,
+    BudgetExhausted, HealthChanged, LimitReached, MemoryExceeded, NodeFenced, NodeJoined, NodeLeft,
+    PartitionReleased, PartitionTaken, RecoveryBegan, RecoveryEnded, ThreadBlocked,
 };
 pub use run::{
     RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted, StepDecided,

@@ -9,6 +9,7 @@ mod ledger;
 mod manager;
 mod meter;
 mod permits;
+mod polls;
 mod price;
 mod sync;
 mod window;
@@ -22,6 +23,7 @@ pub use ledger::{Answer, Claim, Ledger, Settled};
 pub use manager::{QuotaRule, ResourceManager};
 pub use meter::Span;
 pub use permits::{Acquire, Permit, Permits, PermitsError};
+pub use polls::{AgentMeter, Stopwatch, SystemStopwatch};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use runtime_traits::resource::{
     Limit, LimitsError, Money, MoneyError, OnLimit, ResourceGovernor, ResourceLimits, ResourceUsage, Used,

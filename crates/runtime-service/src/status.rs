@@ -30,6 +30,7 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         RuntimeError::StorageFull { .. } => 507,
         RuntimeError::UnknownKind { .. }
         | RuntimeError::Spec(_)
+        | RuntimeError::Meter(_)
         | RuntimeError::EmptyInput
         | RuntimeError::BadSnapshotFile { .. }
         | RuntimeError::AnswerWithKey => 422,

@@ -7,6 +7,7 @@ mod outside;
 mod port;
 mod spec;
 mod step;
+mod task;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ pub use outside::{Call, CallRequest, Outside, WaitFor};
 pub use port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 pub use spec::{AgentSpec, SpecError, StorageLimits};
 pub use step::{StepCall, StepOptions};
+pub use task::{Blocking, SpawnedTask, Task, TaskError};
 
 /// A worker that the runtime keeps alive.
 ///
@@ -31,8 +33,8 @@ pub use step::{StepCall, StepOptions};
 /// # Contract
 /// - `deterministic-between-steps`: given the same results, `run` asks for the same steps with the same requests. Time
 ///   and chance come from the context; state from [`Ctx::state`]. What asks otherwise is stopped as diverged.
-/// - `one-task`: the futures of the context are awaited by the future of `run` itself (`join!`, `select!`), never
-///   from a task of their own.
+/// - `one-task`: the futures of the context are awaited by the future of `run` itself (`join!`, `select!`) or by tasks of
+///   [`Ctx::spawn`], which are polled with it, never from a task of their own.
 /// - `droppable`: the future of `run` may be dropped at any await, and is when its run parks, moves or is cancelled.
 #[async_trait]
 pub trait Agent: fmt::Debug + Send + Sync + 'static {

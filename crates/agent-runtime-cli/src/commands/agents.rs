@@ -9,7 +9,7 @@ use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{Tone, pairs, size, table, want};
+use crate::render::{Tone, pairs, process, size, table, want};
 
 /// Does what is asked with an agent, or lists them.
 pub(crate) async fn agents(
@@ -106,6 +106,7 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("stored", size::stored(&agent.stored)),
         ("tokens", limits::tokens(&agent)),
         ("limits", limits::shown(&agent)),
+        ("process", agent.process.as_ref().map_or("nothing".to_owned(), process::taken)),
         ("fleet", in_fleet(desk, &agent).0),
     ];
     screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;

@@ -7,7 +7,7 @@ use agent_runtime::{Runtime, UnixMillis};
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{counted, pairs, readiness, time};
+use crate::render::{counted, pairs, process, readiness, time};
 
 /// Shows store, readiness and open runs.
 pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
@@ -40,6 +40,10 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
             "damage",
             status.scrub.as_ref().map_or("nobody looks for it".to_owned(), |scrub| looked(scrub, now)),
         ),
+        (
+            "heap of no agent",
+            status.process.unattributed_mb.map_or("not metered".to_owned(), |mib| format!("{mib:.1} MiB")),
+        ),
         ("node", status.node.to_string()),
         ("build", status.build),
     ];
@@ -54,6 +58,9 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ];
         let whose: Vec<String> = whose.into_iter().flatten().collect();
         screen.line(format!("{} {}: {what} ({place})", screen.paint().bad("damaged"), whose.join(", ")))?;
+    }
+    for poll in &status.process.long_polls {
+        screen.line(format!("{} {}", screen.paint().bad("blocks its thread"), process::blocked(poll)))?;
     }
     Ok(Exit::Done)
 }

@@ -32,7 +32,7 @@ impl Reader<'_> {
         let Some(table) = self.table("limits", value, remedy) else { return ResourceLimits::default() };
         let mut names: Vec<String> = known.iter().map(Limit::to_string).collect();
         if known.len() == Limit::ALL.len() {
-            names.push("on_limit".to_owned());
+            names.extend(["on_limit".to_owned(), "cancel_over_memory".to_owned()]);
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut all = Map::new();
@@ -48,6 +48,7 @@ impl Reader<'_> {
             if serde_json::from_value::<ResourceLimits>(Json::Object(one)).is_err() {
                 let remedy = match name {
                     "on_limit" => "write \"wait\" or \"refuse\"",
+                    "cancel_over_memory" => "write true or false",
                     cost if cost.contains("cost") => MONEY,
                     _ => NUMBER,
                 };

@@ -12,6 +12,7 @@ mod fleet_file;
 mod interleavings;
 mod limits;
 mod migrations;
+mod process;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod scrubbing;
@@ -22,3 +23,7 @@ mod usage;
 mod web_tools;
 #[cfg(feature = "llm")]
 mod wire;
+
+/// What agents take of memory is known, as in the command.
+#[global_allocator]
+static ALLOC: agent_runtime::MeteredAlloc = agent_runtime::MeteredAlloc::system();

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
+use runtime_traits::agent::{
+    Ask, Blocking, Facts, FenceMark, Given, RunPort, SetStateError, Slot, SpawnedTask,
+};
 use runtime_traits::log::StepFailure;
 use runtime_traits::model::Spoken;
 use runtime_traits::tool::Reconciled;
@@ -143,6 +145,14 @@ impl RunPort for Port {
 
     fn preview(&self, _: Option<Slot>, text: &str) {
         self.attempt.lock().unwrap().previews.push(text.to_owned());
+    }
+
+    fn spawn(&self, _: SpawnedTask) {
+        unreachable!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        unreachable!("it blocks no thread")
     }
 
     fn poll_cancelled(&self, _: &mut Context<'_>) -> Poll<()> {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, Outside, RunPort, SetStateError, Slot};
+use runtime_traits::agent::{
+    Ask, Blocking, Facts, FenceMark, Given, Outside, RunPort, SetStateError, Slot, SpawnedTask,
+};
 use runtime_traits::log::{Author, StepFailure, StepFailureKind};
 use runtime_traits::model::Spoken;
 use runtime_traits::tool::Reconciled;
@@ -353,6 +355,14 @@ impl RunPort for Port {
         let mut state = self.session.0.lock().unwrap();
         state.previews.clear();
         state.retracted += 1;
+    }
+
+    fn spawn(&self, _: SpawnedTask) {
+        unreachable!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        unreachable!("it blocks no thread")
     }
 
     fn poll_cancelled(&self, _: &mut Context<'_>) -> Poll<()> {

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use runtime_codec::{SpecRecord, WantRecord, encode};
+use runtime_traits::meter::ProcessLimits;
 use runtime_traits::agent::{Agent, SpecError};
 use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
@@ -82,6 +83,12 @@ impl Inner {
             announcing.note_name(*agent, &declared.name);
         }
         let (storage, limits) = (declared.storage, declared.limits);
+        let of_process = ProcessLimits::from(&limits);
+        if of_process != ProcessLimits::default()
+            && let Err(error) = self.meter.set_limits(agent, of_process)
+        {
+            tracing::warn!(agent = %declared.name, %error, "a limit of the agent is not held here");
+        }
         Ok(AgentSlot {
             tenant: tenant.clone(),
             want: want.want,

@@ -191,6 +191,29 @@ impl Inner {
         Ok(Teller(name.map(|name| Known { announcing, tenant, id, name })))
     }
 
+    /// Tells what happened to an agent without a batch of its own: what the process that saw it does not live to tell was of that
+    /// process alone.
+    pub(super) async fn tell_at_once(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        what: &Happening<'_>,
+        run: Option<RunId>,
+    ) {
+        let teller = match self.teller(tenant, agent, Patience::OfCaller).await {
+            Ok(teller) => teller,
+            Err(error) => return tracing::warn!(%agent, %error, "an event of the agent was not told"),
+        };
+        let mut told = Told::default();
+        teller.tell(&mut told, what, run, self.clock.now());
+        let Some(announcing) = &self.announcing else { return };
+        for event in told.kept.into_iter().chain(told.heard) {
+            if announcing.heard.try_send(event).is_err() {
+                announcing.unheard.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// What an agent is called; `None`: there is no such agent.
     async fn read_name(
         &self,

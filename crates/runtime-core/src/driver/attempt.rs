@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,28 +11,34 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use runtime_traits::agent::{Agent, Ctx, Facts, FenceMark, Slot};
+use runtime_traits::agent::{Agent, AgentError, Ctx, Facts, FenceMark, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{AttemptEnding, Entry, FailureKind, RunFailure, Stopped};
+use runtime_traits::log::{AttemptEnding, DecidedBy, Entry, FailureKind, RunFailure, Stopped};
+use runtime_traits::meter::AttemptMeter;
 use runtime_traits::model::Spoken;
 use runtime_traits::resource::{Inside, Refused};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::beside::{Beside, WithTasks};
 use super::finish::accepted_of;
 use super::govern::Admitting;
 use super::inner::Inner;
+use super::polls::Watched;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::Conversation;
+use crate::engine::machine::asks::MAX_CONTENT;
 use crate::engine::machine::{Over, RunMachine};
 
 /// How long to wait before what could not be read is read again.
 pub(super) const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-type Work = Pin<Box<dyn Future<Output = Result<Content, RunFailure>> + Send>>;
+/// After how long it is looked again whether an agent still has to wait: its share may be another one.
+const HELD_AT_ONCE: Duration = Duration::from_secs(1);
+
 type Commit = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
 
 /// What an attempt needs beside the log.
@@ -51,11 +58,18 @@ struct Attempt {
     inner: Arc<Inner>,
     slot: Arc<RunSlot>,
     machine: Arc<Mutex<RunMachine>>,
-    agent: Option<Work>,
+    agent: Option<WithTasks>,
     /// It asks to be worked. Until it may, its agent is not polled.
     entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
     /// That it is worked, as long as the attempt is there.
     inside: Option<Inside>,
+    /// What the agent came to, as long as calls of its block threads.
+    ended: Option<Result<Content, RunFailure>>,
+    beside: Arc<Beside>,
+    meter: Arc<dyn AttemptMeter>,
+    watched: Arc<Watched>,
+    /// Until when the agent is not polled, because it used its share of a processor.
+    held: Option<Pin<Box<tokio::time::Sleep>>>,
     commit: Option<Commit>,
     /// Agents that steps call are looked up.
     finding: FuturesUnordered<BoxFuture<'static, Found>>,
@@ -154,10 +168,22 @@ impl Inner {
         // is changed, so that no change is missed and none is undone.
         self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let (machine_of, slot_of, inner) = (Arc::clone(&machine), Arc::clone(slot), Arc::clone(self));
-        let port = Port { facts, machine: machine_of, slot: slot_of, clock, entropy, inner };
+        let meter = self.meter.attempt(&place.tenant, &place.agent, &place.run);
+        let workers = self.control.workers().clone();
+        let beside = Beside::new(Arc::clone(slot), Arc::clone(&meter), self.tasks.clone(), workers);
+        let port = Port {
+            facts,
+            machine: Arc::clone(&machine),
+            slot: Arc::clone(slot),
+            clock,
+            entropy,
+            beside: Arc::clone(&beside),
+            inner: Arc::clone(self),
+        };
         let ctx = Ctx::new(Arc::new(port));
-        let agent = Some(isolated(agent, ctx, input));
+        let work = async move { agent.run(ctx, input).await };
+        let watched = Watched::new(Arc::clone(slot));
+        let agent = Some(WithTasks::new(work, Arc::clone(&beside)));
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
@@ -169,6 +195,11 @@ impl Inner {
             agent,
             entering,
             inside: None,
+            ended: None,
+            beside,
+            meter,
+            watched,
+            held: None,
             commit: None,
             finding,
             admitting,
@@ -178,11 +209,13 @@ impl Inner {
     }
 }
 
-/// The agent's work; its panic is a failure of its run and of nothing else.
-fn isolated(agent: Arc<dyn Agent>, ctx: Ctx, input: Content) -> Work {
-    let work = async move { agent.run(ctx, input).await };
-    let work = std::panic::AssertUnwindSafe(work).catch_unwind();
-    Box::pin(work.map(|result| match result {
+/// How an agent's end looks in the log; its panic is a failure of its run and of nothing else.
+fn ended(result: std::thread::Result<Result<Content, AgentError>>) -> Result<Content, RunFailure> {
+    match result {
+        Ok(Ok(output)) if output.bytes.len() > MAX_CONTENT => {
+            let message = format!("the output has {} bytes, too many", output.bytes.len());
+            Err(RunFailure { kind: FailureKind::Agent, message })
+        }
         Ok(Ok(output)) => Ok(output),
         Ok(Err(error)) => {
             let kind = if error.is_at_limit() { FailureKind::Limit } else { FailureKind::Agent };
@@ -193,7 +226,7 @@ fn isolated(agent: Arc<dyn Agent>, ctx: Ctx, input: Content) -> Work {
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             Err(RunFailure { kind: FailureKind::Panicked, message: format!("the agent panicked: {said}") })
         }
-    }))
+    }
 }
 
 impl Attempt {
@@ -202,7 +235,12 @@ impl Attempt {
         loop {
             let now = self.inner.clock.now();
             self.poll_entering(cx);
-            self.poll_agent(now, cx);
+            self.mind_memory(now);
+            if self.is_held(cx) {
+                self.tick(now);
+            } else {
+                self.poll_agent(now, cx);
+            }
             let admitted = self.admitting.poll(&self.inner, &self.slot, &self.machine, now, cx);
             let signalled = self.slot.signal.poll(cx) | self.poll_finding(cx) | admitted;
             match self.poll_commit(cx) {
@@ -264,42 +302,107 @@ impl Attempt {
         self.entering = None;
     }
 
+    /// Cancels the run of an agent that is above its memory, if the agent is to be held to it so.
+    fn mind_memory(&mut self, now: UnixMillis) {
+        let Some(excess) = self.meter.excess() else { return };
+        let (live, max) = (excess.live, excess.max);
+        let reason = format!("the agent has {live} bytes alive, and its memory is {max}");
+        let mut machine = lock(&self.machine);
+        machine.pass(now);
+        machine.cancel(DecidedBy::Policy, reason, Duration::ZERO);
+        drop(machine);
+        self.tick(now);
+    }
+
+    /// Tells the time to an agent that is not polled now.
+    fn tick(&mut self, now: UnixMillis) {
+        let mut machine = lock(&self.machine);
+        self.abandon(&mut machine, now);
+        machine.tick(now);
+        let over = machine.over();
+        drop(machine);
+        if over != Over::No {
+            self.drop_agent();
+        }
+    }
+
+    /// Ends a cancelled run whose time is up while a call of it blocks a thread: no future can be dropped to end that.
+    fn abandon(&self, machine: &mut RunMachine, now: UnixMillis) {
+        if machine.is_cancel_due(now) && self.beside.is_blocking() {
+            machine.stop_cancelled(Stopped::Abandoned);
+        }
+    }
+
+    /// Whether the agent's next poll has to wait. What somebody asked to end never waits.
+    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.agent.is_none() || lock(&self.machine).is_ending() {
+            self.held = None;
+            return false;
+        }
+        loop {
+            if let Some(held) = &mut self.held {
+                if held.as_mut().poll(cx).is_pending() {
+                    return true;
+                }
+                self.held = None;
+            }
+            let Some(wait) = self.meter.wait() else { return false };
+            let wait = wait.clamp(Duration::from_millis(1), HELD_AT_ONCE);
+            self.held = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+    }
+
+    /// Polls the agent and its tasks once, in the agent's name.
+    fn poll_once(&mut self, cx: &mut Context<'_>) {
+        let Some(agent) = &mut self.agent else { return };
+        let (mut polled, meter) = (Poll::Pending, &self.meter);
+        let poll = || meter.poll(&mut || polled = agent.poll_unpin(cx));
+        let (polls, now) = (&self.inner.polls, self.inner.clock.now());
+        let panic = catch_unwind(AssertUnwindSafe(|| polls.watch(&self.watched, now, poll))).err();
+        let result = match (panic, polled) {
+            (Some(panic), _) => Err(panic),
+            (None, Poll::Ready(result)) => Ok(result),
+            (None, Poll::Pending) => return,
+        };
+        // Its futures end before its result is taken, so that what it left open is recorded first.
+        self.drop_agent();
+        self.ended = Some(ended(result));
+    }
+
     fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {
         loop {
-            if self.entering.is_none()
-                && let Some(agent) = &mut self.agent
-                && let Poll::Ready(result) = agent.as_mut().poll(cx)
+            if self.entering.is_none() {
+                self.poll_once(cx);
+            }
+            // What blocks threads in its name ends before the run does.
+            if !self.beside.is_blocking()
+                && let Some(result) = self.ended.take()
             {
-                // Its futures end before its result is taken, so that what it left open is recorded first.
-                self.drop_agent();
-                let result = match result {
-                    Ok(output) if output.bytes.len() > crate::engine::machine::asks::MAX_CONTENT => {
-                        let message = format!("the output has {} bytes, too many", output.bytes.len());
-                        Err(RunFailure { kind: FailureKind::Agent, message })
-                    }
-                    result => result,
-                };
                 let mut machine = lock(&self.machine);
                 machine.pass(self.inner.clock.now());
                 machine.finish(result);
             }
             let (again, over) = {
                 let mut machine = lock(&self.machine);
+                self.abandon(&mut machine, now);
                 (machine.turn(now), machine.over())
             };
             if over != Over::No {
                 self.drop_agent();
             }
-            if !again || self.agent.is_none() || self.entering.is_some() {
+            if !again || self.agent.is_none() || self.entering.is_some() || self.is_held(cx) {
                 return;
             }
         }
     }
 
-    /// Ends the agent's futures. A panic in one of their destructors harms nothing else.
+    /// Ends the agent's futures, in its name. A panic in one of their destructors harms nothing else.
     fn drop_agent(&mut self) {
         let Some(agent) = self.agent.take() else { return };
-        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(agent)));
+        let (mut agent, meter) = (Some(agent), &self.meter);
+        let (polls, now) = (&self.inner.polls, self.inner.clock.now());
+        let dropping = || meter.poll(&mut || drop(agent.take()));
+        let dropped = catch_unwind(AssertUnwindSafe(|| polls.watch(&self.watched, now, dropping)));
         if dropped.is_err() {
             tracing::warn!(run = %self.slot.place.run, "a destructor of the agent panicked");
         }
@@ -322,15 +425,20 @@ impl Attempt {
     /// replay. Ready when it has come.
     fn poll_time(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<()> {
         let config = &self.inner.config;
+        // It does something, though its machine waits.
+        let busy = self.held.is_some() || self.beside.is_blocking();
         let (wake_at, still_for, length) = {
             let mut machine = lock(&self.machine);
             if self.inner.is_draining()
+                && !busy
                 && let Some(how) = machine.may_drain()
             {
                 machine.end_attempt(how);
                 return Poll::Ready(());
             }
-            let still_for = if machine.may_park() {
+            let still_for = if busy {
+                None
+            } else if machine.may_park() {
                 Some(config.park_after)
             } else if !machine.is_live() && self.commit.is_none() {
                 Some(config.replay_stall)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Announcer, Bus};
 use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::meter::{NoMeter, PollMeter};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::resource::ResourceGovernor;
@@ -48,6 +49,9 @@ pub struct Config {
     pub keep_messages: u64,
     /// How the store is looked over for damage while runs are worked. `None`: not at all.
     pub scrub: Option<ScrubRate>,
+    /// How long a poll of an agent may last before the agent is named as one that blocks its thread: in the runtime's log, as an
+    /// event, and in its status.
+    pub long_poll: Duration,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -67,6 +71,7 @@ pub struct Builder {
     pub(super) scrub: Option<Arc<dyn Scrub>>,
     pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
     pub(super) governor: Option<Arc<dyn ResourceGovernor>>,
+    pub(super) meter: Arc<dyn PollMeter>,
 }
 
 impl Default for Config {
@@ -85,6 +90,7 @@ impl Default for Config {
             keep_runs: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             keep_messages: 256,
             scrub: Some(ScrubRate::default()),
+            long_poll: Duration::from_secs(1),
             at_rest: false,
         }
     }
@@ -111,6 +117,7 @@ impl Builder {
             scrub: None,
             bus: None,
             governor: None,
+            meter: Arc::new(NoMeter),
         }
     }
 
@@ -148,6 +155,13 @@ impl Builder {
     #[must_use]
     pub fn governor(mut self, governor: Arc<dyn ResourceGovernor>) -> Self {
         self.governor = Some(governor);
+        self
+    }
+
+    /// Measures with this what agents take of the process, and holds what is limited of it. Without it nothing is measured.
+    #[must_use]
+    pub fn meter(mut self, meter: Arc<dyn PollMeter>) -> Self {
+        self.meter = meter;
         self
     }
 

@@ -13,6 +13,7 @@ use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::error::Cause;
 use runtime_traits::id::{AgentId, NodeId, RunId};
 use runtime_traits::log::{Entry, EntryKind, Started};
+use runtime_traits::meter::PollMeter;
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::resource::ResourceLimits;
@@ -32,6 +33,7 @@ use super::config::Config;
 use super::control::Control;
 use super::govern::Governing;
 use super::id_map::IdMap;
+use super::polls::Polls;
 use super::post::Post;
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
@@ -85,6 +87,8 @@ pub(super) struct Inner {
     pub(super) scrub: Option<Arc<Scrubbing>>,
     pub(super) announcing: Option<Arc<Announcing>>,
     pub(super) governing: Option<Governing>,
+    pub(super) meter: Arc<dyn PollMeter>,
+    pub(super) polls: Polls,
 }
 
 /// A partition and what is in memory of it.

@@ -9,6 +9,7 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, WaitOn};
+use runtime_traits::meter::{ProcessStatus, mib};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{
@@ -229,6 +230,7 @@ impl Inner {
                 hard: spec.storage.hard,
                 ..self.stored(tenant, id).await?
             },
+            process: self.meter.used(id),
         })
     }
 
@@ -308,8 +310,8 @@ impl Inner {
         Ok(runs)
     }
 
-    /// The runtime itself.
-    pub(super) fn node_status(&self) -> NodeStatus {
+    /// The runtime itself, as a tenant may see it.
+    pub(super) fn node_status(&self, tenant: &Tenant) -> NodeStatus {
         let readiness = match self.store_trouble() {
             Some(cause) => Readiness::StoreFailed(cause.to_string()),
             None if self.is_draining() => Readiness::Draining,
@@ -326,6 +328,10 @@ impl Inner {
             active_agents: self.partitions.iter().map(|home| lock(&home.state).agents.len() as u64).sum(),
             last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
             scrub: self.scrub.as_ref().map(|scrub| scrub.status()),
+            process: ProcessStatus {
+                unattributed_mb: self.meter.unattributed().map(mib),
+                long_polls: self.long_polls(tenant),
+            },
         }
     }
 

@@ -9,6 +9,7 @@ use runtime_traits::agent::{Agent, AgentKind, AgentSpec};
 use runtime_traits::bus::Bus;
 use runtime_traits::id::{AgentId, NodeId, StateId};
 use runtime_traits::log::AttemptEnding;
+use runtime_traits::meter::PollMeter;
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RunRequest, RunResult, Runtime, RuntimeError};
@@ -24,6 +25,7 @@ use super::config::Builder;
 use super::control::Control;
 use super::govern::Governing;
 use super::inner::{Inner, OwnedPartition, PartitionState};
+use super::polls::Polls;
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
@@ -61,7 +63,7 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus, governor } =
+        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus, governor, meter } =
             builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
@@ -106,6 +108,8 @@ impl RuntimeManager {
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             announcing: announcing.map(Arc::new),
             governing: governor.map(Governing::new),
+            meter,
+            polls: Polls::default(),
             store,
             clock,
             entropy,
@@ -120,6 +124,7 @@ impl RuntimeManager {
         inner.keep_going("waking runs", Inner::keep_time);
         inner.keep_going("doing what fell due", Inner::keep_due);
         inner.keep_going("letting ended runs go", Inner::keep_sweeping);
+        inner.keep_going("watching polls", Inner::keep_watch);
         if let Some(scrub) = inner.scrub.clone() {
             // Beside the runs, not on the control thread: it hashes what it reads.
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
@@ -149,6 +154,11 @@ impl RuntimeManager {
     /// The bus that the runtime was put together with. Whoever has it may act for anybody.
     pub fn bus(&self) -> Option<&Arc<dyn Bus>> {
         self.inner.announcing.as_ref().map(|announcing| &announcing.bus)
+    }
+
+    /// What measures the agents of this process, and holds what is limited of it.
+    pub fn meter(&self) -> &Arc<dyn PollMeter> {
+        &self.inner.meter
     }
 
     /// Hosts a kind from now on.

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Facts, Given, RunPort, SetStateError, Slot, StepError};
+use runtime_traits::agent::{
+    Ask, Blocking, Facts, Given, RunPort, SetStateError, Slot, SpawnedTask, StepError,
+};
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::content::Content;
 use runtime_traits::id::RunId;
@@ -14,6 +16,7 @@ use runtime_traits::name::Name;
 use runtime_traits::tool::Reconciled;
 
 use super::inner::Inner;
+use super::beside::Beside;
 use super::run_slot::{RunSlot, lock};
 use crate::engine::machine::RunMachine;
 
@@ -25,6 +28,7 @@ pub(super) struct Port {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) inner: Arc<Inner>,
+    pub(super) beside: Arc<Beside>,
 }
 
 impl RunPort for Port {
@@ -124,6 +128,14 @@ impl RunPort for Port {
     fn retract(&self, slot: Slot) {
         let machine = lock(&self.machine);
         self.slot.retract(machine.key(slot));
+    }
+
+    fn spawn(&self, task: SpawnedTask) {
+        self.beside.spawn(task);
+    }
+
+    fn block(&self, work: Blocking) {
+        self.beside.block(work);
     }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {

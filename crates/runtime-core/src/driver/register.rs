@@ -78,6 +78,7 @@ impl Inner {
             governing.governor().limit(tenant, &agent, &spec.limits);
             self.look_again(&agent);
         }
+        self.meter.set_limits(&agent, (&spec.limits).into())?;
         self.begin_all(tenant, &agent).await?;
         Ok(agent)
     }
@@ -87,6 +88,7 @@ impl Inner {
         let limits = &spec.limits;
         let refused = |cause: Cause| SpecError::Config { agent: spec.name.to_string(), cause };
         limits.check().map_err(|error| refused(Cause::of(&error)))?;
+        self.meter.check(limits.into())?;
         if limits.is_none() {
             return Ok(());
         }
@@ -130,6 +132,7 @@ impl Inner {
         if let Some(governing) = &self.governing {
             governing.governor().limit(tenant, &agent, &limits);
         }
+        self.meter.set_limits(&agent, (&limits).into())?;
         self.look_again(&agent);
         Ok(())
     }

@@ -181,7 +181,7 @@ impl Runtime for RuntimeManager {
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {
-        Ok(self.inner.node_status())
+        Ok(self.inner.node_status(&self.tenant))
     }
 
     async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError> {

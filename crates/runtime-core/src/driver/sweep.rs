@@ -173,6 +173,7 @@ impl Inner {
         self.withdraw(tenant, &id, agent, &name).await?;
         self.unname(tenant, &id, &name).await?;
         lock(&self.attached).remove(&id);
+        self.meter.forget(&id);
         self.purge(tenant, &id).await?;
         self.forget_withdrawal(&id).await
     }

@@ -12,6 +12,7 @@ mod kept;
 mod lifecycle;
 mod limits;
 mod looking;
+mod metered;
 mod overdue;
 mod previews;
 mod recovery;

@@ -9,9 +9,10 @@ use runtime_traits::name::SessionName;
 use runtime_traits::runtime::Want;
 
 use super::{
-    AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced, RunAccepted,
-    RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted, SnapshotRestored,
-    SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
+    AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced, MemoryExceeded,
+    RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted,
+    SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown, ThreadBlocked,
+    WaitClosed, WaitOpened,
 };
 
 /// How many characters of what somebody said go into an event.
@@ -51,6 +52,14 @@ impl Announcer for Announcements {
             Happening::Saved { state } => SnapshotSaved { agent, state_id: state.to_string() }.event(),
             Happening::Restored { state, in_place } => {
                 SnapshotRestored { agent, state_id: state.to_string(), in_place }.event()
+            }
+            Happening::Blocks { poll } => {
+                let steps = poll.steps.iter().map(StepKey::to_string).collect();
+                let (since, lasts_ms) = (poll.since.0, poll.lasts_ms);
+                ThreadBlocked { agent, run: poll.run.to_string(), steps, since, lasts_ms }.event()
+            }
+            Happening::OverMemory { excess } => {
+                MemoryExceeded { agent, bytes: excess.live, allowed: excess.max }.event()
             }
             Happening::Run { run, session, entry, ended_by } => {
                 Telling { agent, run, session }.entry(entry, ended_by)?

@@ -100,12 +100,34 @@ mod resource {
             /// How much it was, in its unit.
             allowed: u64,
         }
+        /// The agent blocks a thread: one poll of it lasts long. Said again at intervals that double.
+        ThreadBlocked "resource.thread_blocked" of agent {
+            /// The agent's name.
+            agent: String,
+            /// The run that is polled.
+            run: String,
+            /// The run's steps that are under way.
+            steps: Vec<String>,
+            /// When the poll began, in milliseconds since 1970.
+            since: u64,
+            /// How long it has lasted, in milliseconds.
+            lasts_ms: u64,
+        }
+        /// The agent came above its memory.
+        MemoryExceeded "resource.memory_exceeded" of agent {
+            /// The agent's name.
+            agent: String,
+            /// Bytes that are alive.
+            bytes: u64,
+            /// How many may be.
+            allowed: u64,
+        }
     }
 }
 
 pub use cluster::{NodeFenced, NodeJoined, NodeLeft, PartitionReleased, PartitionTaken};
 pub use health::{HealthChanged, RecoveryBegan, RecoveryEnded};
-pub use resource::{BudgetExhausted, LimitReached};
+pub use resource::{BudgetExhausted, LimitReached, MemoryExceeded, ThreadBlocked};
 
 pub(super) fn sorts() -> Vec<super::Sort> {
     let mut sorts = resource::sorts();

@@ -4,6 +4,7 @@ mod heap;
 mod manager;
 mod permits;
 mod schedules;
+mod polls;
 
 use runtime_resources::MeteredAlloc;
 

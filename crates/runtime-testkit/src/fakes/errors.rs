@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
 use runtime_traits::resource::{Limit, Refused};
+use runtime_traits::meter::MeterError;
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
@@ -94,6 +95,7 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::ShuttingDown, 503),
         (RuntimeError::BadSnapshotFile { reason: named("it is cut off after 3 bytes") }, 422),
         (RuntimeError::NoSnapshots, 501),
+        (RuntimeError::Meter(MeterError::MemoryNotMetered), 422),
         (RuntimeError::Damaged { what: named("the log") }, 500),
         (RuntimeError::Newer { what: named("the log") }, 500),
         (RuntimeError::Unreachable { at: named("unix:/run/x"), cause: Cause::says("no such file") }, 502),

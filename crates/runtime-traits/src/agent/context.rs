@@ -12,6 +12,7 @@ use crate::agent::error::{AgentError, SetStateError, StepError};
 use crate::agent::outside::{Call, Outside, WaitFor};
 use crate::agent::port::{Ask, Facts, FenceMark, Given, RunPort, Slot};
 use crate::agent::step::{StepCall, StepOptions};
+use crate::agent::task::{Task, blocking_call, task};
 use crate::clock::UnixMillis;
 use crate::content::{Content, Digest};
 use crate::error::Cause;
@@ -308,6 +309,37 @@ impl Ctx {
             let _held = Held { port: self.port.as_ref(), slot };
             poll_fn(|cx| self.port.poll_timer(slot, cx)).await;
         }
+    }
+
+    /// Begins `work` beside what the agent awaits: a task that goes on whether or not somebody awaits it. It is polled where
+    /// the agent is, so that its steps are replayed as those of `join!` are; it is charged to the agent; and it ends with the
+    /// agent's `run`, however that ends. What has to be done before that is awaited.
+    ///
+    /// A panic of it is its own [`TaskError`](crate::agent::TaskError) and does not end the run.
+    pub fn spawn<T, W>(&self, work: W) -> Task<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        let (spawned, task) = task(work);
+        self.port.spawn(spawned);
+        task
+    }
+
+    /// Calls `work` on a thread that it may block: for what computes long, or waits without `await`. It begins at once,
+    /// unless several of the run are under way. It is charged to the agent, the run neither parks nor completes before it is
+    /// over, and its value is recorded nowhere: a replay calls it again, so what it does to the outside belongs in a
+    /// [`Ctx::step`] around it.
+    ///
+    /// Nothing can stop it: a run that is cancelled meanwhile says in its receipt that a thread is still busy.
+    pub fn blocking<T, W>(&self, work: W) -> Task<T>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let (blocking, task) = blocking_call(work);
+        self.port.block(blocking);
+        task
     }
 
     /// The time of the last entry that this attempt has seen: the same when it is replayed.

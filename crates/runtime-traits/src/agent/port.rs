@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::agent::error::{SetStateError, StepError};
 use crate::agent::outside::Outside;
+use crate::agent::task::{Blocking, SpawnedTask};
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, RunId};
@@ -159,6 +160,13 @@ pub trait RunPort: Send + Sync {
 
     /// Takes back what was shown of a step's value.
     fn retract(&self, slot: Slot);
+
+    /// Polls a task along with the agent, until it ends or the agent's futures are dropped.
+    fn spawn(&self, task: SpawnedTask);
+
+    /// Calls this on a thread that may be blocked, and tells the attempt when that is over. Work whose turn has not come when
+    /// the agent's futures are dropped is dropped with them.
+    fn block(&self, work: Blocking);
 
     /// Ready when the log asks the run to end.
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()>;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Event, Pattern};
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{DecidedBy, Entry};
+use crate::meter::{LongPoll, MemoryExcess};
 use crate::name::{Name, SessionName};
 use crate::runtime::Want;
 
@@ -57,6 +58,16 @@ pub enum Happening<'a> {
         state: &'a StateId,
         /// Whether it was put back in its place.
         in_place: bool,
+    },
+    /// It blocks a thread.
+    Blocks {
+        /// Which poll, for how long, in which steps.
+        poll: &'a LongPoll,
+    },
+    /// It came above its memory.
+    OverMemory {
+        /// By how much.
+        excess: MemoryExcess,
     },
     /// An entry was appended to the log of one of its runs.
     Run {

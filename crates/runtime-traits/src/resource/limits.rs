@@ -58,6 +58,9 @@ pub struct ResourceLimits {
     /// Share of one processor over the last minute, in percent: an agent beyond it is polled later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cpu_percent: Option<u32>,
+    /// Whether a run of an agent that is above `max_memory_mb` is cancelled. Otherwise that is told, and nothing else.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cancel_over_memory: bool,
     /// What a call does that reaches a limit.
     #[serde(skip_serializing_if = "OnLimit::is_wait")]
     pub on_limit: OnLimit,
@@ -129,6 +132,10 @@ pub enum LimitsError {
         /// The one that is reached before.
         outer: Limit,
     },
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl OnLimit {

@@ -10,6 +10,7 @@ use crate::clock::UnixMillis;
 use crate::error::Cause;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunFailure, StepKey};
+use crate::meter::MeterError;
 use crate::name::{NameError, SessionName};
 use crate::resource::Refused;
 use crate::runtime::status::Want;
@@ -66,6 +67,9 @@ pub enum RuntimeError {
     /// The declaration cannot be built.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// A limit of what the agent may take of the process cannot be held here.
+    #[error(transparent)]
+    Meter(#[from] MeterError),
     /// A name does not follow its rule.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -294,6 +298,7 @@ impl RuntimeError {
             Self::WrongState { .. } => "wrong-state",
             Self::UnknownKind { .. } => "unknown-kind",
             Self::Spec(_) => "bad-spec",
+            Self::Meter(_) => "not-metered",
             Self::Name(_) => "bad-name",
             Self::NameTaken { .. } => "name-taken",
             Self::EmptyInput => "empty-input",

@@ -6,6 +6,7 @@ use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, NodeId, RunId};
 use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
+use crate::meter::{ProcessStatus, ProcessUsage};
 use crate::name::{Name, SessionName};
 use crate::resource::{ResourceLimits, ResourceUsage};
 use crate::runtime::error::RuntimeError;
@@ -54,6 +55,9 @@ pub struct AgentStatus {
     /// What it uses.
     #[serde(default)]
     pub usage: ResourceUsage,
+    /// What it takes of the process; `None`: nothing is measured of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessUsage>,
 }
 
 /// How many bytes are stored of an agent, or of one of its conversations: its messages, its state, and the logs of its
@@ -116,6 +120,9 @@ pub struct NodeStatus {
     /// How it stands with looking for damage; `None`: nobody looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<ScrubStatus>,
+    /// What the caller's agents do to threads and memory.
+    #[serde(default, skip_serializing_if = "ProcessStatus::is_empty")]
+    pub process: ProcessStatus,
 }
 
 /// Whether a runtime takes runs.

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use runtime_traits::agent::{Ask, Ctx, Facts, FenceMark, Given, RunPort, SetStateError, Slot, StepError};
+use runtime_traits::agent::{
+    Ask, Blocking, Ctx, Facts, FenceMark, Given, RunPort, SetStateError, Slot, SpawnedTask, StepError,
+};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Effect, StepFailure, StepFailureKind, StepKey, Usage};
@@ -134,6 +136,14 @@ impl RunPort for Engine {
     fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
 
     fn retract(&self, _slot: Slot) {}
+
+    fn spawn(&self, _: SpawnedTask) {
+        unreachable!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        unreachable!("it blocks no thread")
+    }
 
     fn poll_cancelled(&self, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending

@@ -65,7 +65,7 @@ impl World {
         self.done.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 
-    fn begin(&self, what: &str) {
+    pub(crate) fn begin(&self, what: &str) {
         *self.done.lock().unwrap().entry(what.to_owned()).or_default() += 1;
         self.gate(&format!("began {what}")).add_permits(1);
     }
@@ -97,7 +97,7 @@ impl World {
         self.unblocks.notify_all();
     }
 
-    async fn pass(&self, name: &str) {
+    pub(crate) async fn pass(&self, name: &str) {
         let gate = self.gate(name);
         tokio::time::timeout(Duration::from_secs(20), gate.acquire()).await.expect(name).unwrap().forget();
     }

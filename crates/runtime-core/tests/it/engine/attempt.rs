@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use runtime_core::engine::machine::{Over, RunMachine, blobs_of};
-use runtime_traits::agent::{Ask, Facts, FenceMark, Given, RunPort, SetStateError, Slot};
+use runtime_traits::agent::{
+    Ask, Blocking, Facts, FenceMark, Given, RunPort, SetStateError, Slot, SpawnedTask,
+};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{Entry, FailureKind, RunFailure, StepFailure, StepKey, Usage};
@@ -308,6 +310,14 @@ impl RunPort for Port {
     fn throttled(&self, _slot: Slot, _retry_after: Option<Duration>) {}
 
     fn retract(&self, _slot: Slot) {}
+
+    fn spawn(&self, _: SpawnedTask) {
+        unreachable!("it begins no task")
+    }
+
+    fn block(&self, _: Blocking) {
+        unreachable!("it blocks no thread")
+    }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = lock(&self.machine).poll_cancelled(cx);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::resource::{ResourceLimits, ResourceUsage};
+use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -196,6 +197,13 @@ impl Samples {
             stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
             limits: ResourceLimits { max_tokens_per_minute: Some(9_000), ..ResourceLimits::default() },
             usage: ResourceUsage { tokens_used_last_minute: 700, ..ResourceUsage::default() },
+            process: Some(ProcessUsage {
+                memory_mb: Some(1.5),
+                cpu_percent: 0.25,
+                cpu_ms: 150,
+                longest_poll_ms: 20,
+                over_memory: true,
+            }),
         }
     }
 
@@ -224,6 +232,16 @@ impl Samples {
             active_agents: 1,
             last_progress: Some(UnixMillis(2000)),
             scrub: None,
+            process: ProcessStatus {
+                unattributed_mb: Some(12.5),
+                long_polls: vec![LongPoll {
+                    agent: self.agent,
+                    run: self.run,
+                    steps: Vec::new(),
+                    since: UnixMillis(1000),
+                    lasts_ms: 1000,
+                }],
+            },
         }
     }
 
