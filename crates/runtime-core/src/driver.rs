@@ -19,6 +19,7 @@ mod displace;
 mod filling;
 mod finish;
 mod fork;
+mod held;
 mod history;
 mod id_map;
 mod importing;

@@ -18,6 +18,7 @@ mod pattern;
 mod publishing;
 mod rights;
 mod rules;
+mod telling;
 mod time_text;
 mod topic;
 
@@ -35,4 +36,5 @@ pub use pattern::Pattern;
 pub use publishing::Publishing;
 pub use rights::{Act, Rights, Rule, Who};
 pub use rules::{EventLimits, Retention, TopicRule};
+pub use telling::{HeldTopic, TellingStatus};
 pub use topic::{Topic, TopicError};

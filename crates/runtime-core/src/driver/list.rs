@@ -323,6 +323,7 @@ impl Inner {
             active_agents: self.partitions.iter().map(|home| lock(&home.state).agents.len() as u64).sum(),
             last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
             scrub: self.scrub.as_ref().map(|scrub| scrub.status()),
+            telling: self.announcing.as_ref().map(|announcing| announcing.status()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::TellingStatus;
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, NodeId, RunId};
@@ -109,6 +110,9 @@ pub struct NodeStatus {
     /// How it stands with looking for damage; `None`: nobody looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<ScrubStatus>,
+    /// How it stands with telling the bus what happens; `None`: it has no bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telling: Option<TellingStatus>,
 }
 
 /// Whether a runtime takes runs.
