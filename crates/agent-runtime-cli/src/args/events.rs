@@ -5,7 +5,7 @@ use std::str::FromStr;
 use agent_runtime::events::{EventId, Pattern, Position, Topic};
 use agent_runtime::fleet::span;
 use agent_runtime::{Name, Tenant, UnixMillis};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use std::time::Duration;
 
 /// `events …`.
@@ -88,11 +88,12 @@ pub(crate) struct DeadLettersArgs {
 
 /// `events requeue`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["place", "all"])))]
 pub(crate) struct RequeueArgs {
     /// The durable subscription, by its name
     pub(crate) subscription: Name,
     /// The place of one, as `events dead-letters` shows it
-    #[arg(value_name = "PLACE", value_parser = place, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "PLACE", value_parser = place)]
     pub(crate) place: Option<Position>,
     /// All that were not sent again yet
     #[arg(long)]

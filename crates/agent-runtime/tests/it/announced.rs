@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_runtime::BusError;
-use agent_runtime::bus::{Position, Topic};
+use agent_runtime::bus::{Bus, EventId, Position, Topic, Who};
 use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed};
 use agent_runtime::events::{EventBusBuilder, Retention};
 use agent_runtime::prelude::*;
@@ -300,6 +300,30 @@ async fn a_crash_between_delivery_and_cursor_repeats_nothing_and_loses_nothing()
     }
 }
 
+/// More than one page of them.
+#[tokio::test]
+async fn what_others_published_behind_what_was_delivered_does_not_hide_it() {
+    let (store, ended) = crashed_before_the_cursor(Retention::default(), 2, 12).await;
+    let names = ["run.accepted", "run.started", "run.completed"];
+    let bus = Fickle::over(&store, Retention::default());
+    for (name, number) in names.iter().flat_map(|name| (0..300_u16).map(move |number| (name, number))) {
+        let mut event = Event::new(format!("agents/worker/{name}").as_str(), &number).unwrap().from("others");
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&name.as_bytes()[4..8]);
+        id[14..].copy_from_slice(&number.to_be_bytes());
+        event.id = EventId::from_bytes(id);
+        bus.publish(&Who::System, Arc::new(event)).await.unwrap();
+    }
+
+    let (runtime, _) = keeping(Arc::clone(&store) as _, Retention::default()).await;
+    told_in_full(&runtime, &store).await;
+
+    for name in names {
+        let told: Vec<RunId> = kept(&runtime, name).await.iter().filter_map(|event| event.run).collect();
+        assert_eq!(told, ended, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn what_retention_took_away_meanwhile_is_not_told_again() {
     let few = Retention { events: Some(2), ..Retention::default() };
@@ -367,6 +391,38 @@ async fn an_answer_that_got_lost_repeats_nothing() {
 
     assert_eq!(told(&runtime, "run.completed", 1).await, ended);
     assert_eq!(told(&runtime, "run.accepted", 1).await, ended);
+}
+
+#[tokio::test]
+async fn an_answer_that_got_lost_with_the_memory_of_the_bus_repeats_nothing() {
+    let store = Arc::new(MapStore::new());
+    let bus = Fickle::over(&Arc::new(MapStore::new()), Retention::default());
+    bus.restarts.store(true, Ordering::SeqCst);
+    bus.forgets.store(3, Ordering::SeqCst);
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    let ended = work(&runtime, &agent, 10).await;
+    told_in_full(&runtime, &store).await;
+
+    assert_eq!(bus.forgets.load(Ordering::SeqCst), 0);
+    assert_eq!(told(&runtime, "run.completed", 1).await, ended);
+    assert_eq!(told(&runtime, "run.accepted", 1).await, ended);
+    for once in ["agent.registered", "agent.started"] {
+        assert_eq!(kept(&runtime, once).await.len(), 1, "{once}");
+    }
+}
+
+#[tokio::test]
+async fn what_interests_nobody_is_not_even_made() {
+    let store = Arc::new(MapStore::new());
+    let bus = Fickle::keeping("orders/**", &store, Retention::default());
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    work(&runtime, &agent, 2).await;
+
+    assert_eq!(bus.weighed.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

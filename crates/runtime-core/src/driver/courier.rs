@@ -215,12 +215,14 @@ pub(super) async fn deliver_chain(
     events: Vec<Arc<Event>>,
     unsure: bool,
 ) -> Result<Option<Damage>, BusError> {
-    let done = if unsure && Guard::Delivered.holds() { delivered_before(bus, &events).await? } else { Ok(0) };
-    let done = match done {
-        Ok(done) => done,
-        Err(damage) => return Ok(Some(damage)),
-    };
-    for event in &events[done..] {
+    let mut there = HashSet::new();
+    if unsure && Guard::Delivered.holds() {
+        match delivered_before(bus, &events).await? {
+            Ok(delivered) => there = delivered,
+            Err(damage) => return Ok(Some(damage)),
+        }
+    }
+    for event in events.iter().filter(|event| !there.contains(&event.id)) {
         let publish = bus.publish(&Who::System, Arc::clone(event));
         let published = timeout(PUBLISHED_WITHIN, publish).await.unwrap_or_else(|_| Err(too_slow()));
         match published {
@@ -235,11 +237,17 @@ pub(super) async fn deliver_chain(
     Ok(None)
 }
 
-/// How many of these events were delivered before: those up to the last one that is in its topic, as they come in order.
-/// Or a topic that cannot be asked, because it is damaged.
-async fn delivered_before(bus: &dyn Bus, events: &[Arc<Event>]) -> Result<Result<usize, Damage>, BusError> {
+/// Which of these events of a source were delivered before: in each topic those up to the last one that is there, as they
+/// come in order. What is in another topic says nothing: what was held aside may have come there first. Or a topic that
+/// cannot be asked, because it is damaged.
+async fn delivered_before(
+    bus: &dyn Bus,
+    events: &[Arc<Event>],
+) -> Result<Result<HashSet<EventId>, Damage>, BusError> {
     let mut topics: HashMap<&Topic, HashSet<EventId>> = HashMap::new();
-    for (nth, event) in events.iter().enumerate().rev() {
+    let mut found: HashSet<&Topic> = HashSet::new();
+    let mut delivered = HashSet::new();
+    for event in events.iter().rev() {
         if !topics.contains_key(&event.topic) {
             match last_ids(bus, &event.tenant, &event.topic).await {
                 Ok(ids) => topics.insert(&event.topic, ids),
@@ -248,10 +256,13 @@ async fn delivered_before(bus: &dyn Bus, events: &[Arc<Event>]) -> Result<Result
             };
         }
         if topics[&event.topic].contains(&event.id) {
-            return Ok(Ok(nth + 1));
+            found.insert(&event.topic);
+        }
+        if found.contains(&event.topic) {
+            delivered.insert(event.id);
         }
     }
-    Ok(Ok(0))
+    Ok(Ok(delivered))
 }
 
 /// The ids of a topic's last events; none of a topic that is not kept.

@@ -112,7 +112,6 @@ impl Inner {
         }
         if !aside.topics.is_empty() {
             lock(&announcing.aside).insert(partition, aside);
-            lock(&announcing.unsure).insert(partition);
             announcing.post.ring(partition);
         }
         Ok(())
@@ -138,8 +137,7 @@ impl Inner {
         Ok(held)
     }
 
-    /// Holds aside what goes to topics that are damaged, before anything is published that comes after it: whoever finds a
-    /// later event of its source in a topic then knows that it is delivered, or held. The other events.
+    /// Holds aside what goes to topics that are damaged, before the others are published. The other events.
     ///
     /// # Errors
     /// What kept it from being held: then nothing of all that was published.

@@ -198,6 +198,8 @@ fn spread((every, at_most): (u64, u64), events: u64) -> u64 {
 fn stuck(server: &RedisServer, tally: &Tally, published: u64, kills: u64) -> ! {
     let (handled, last) = (tally.handled, &tally.last);
     let of_server = server.say(&["INFO", "persistence"]);
+    // The publisher has it too, and is not waited for.
+    server.kill();
     panic!(
         "nothing is handled any more: {published} published, {handled} handled, {kills} kills; {last:?}; {of_server}"
     )

@@ -17,6 +17,16 @@ fn damage(bus: &Fickle, topic: Option<&str>) {
     *bus.damaged.lock().unwrap() = topic.map(|topic| topic.parse().unwrap());
 }
 
+/// How many cells hold something aside.
+async fn held_cells(store: &MapStore) -> usize {
+    let mut held = 0;
+    for partition in store.partitions().await.unwrap() {
+        let cells = runtime_testkit::recount::cells(store, partition).await;
+        held += cells.iter().filter(|(key, _)| key.path.as_bytes().starts_with(b"held/")).count();
+    }
+    held
+}
+
 async fn over(store: &Arc<MapStore>, bus: &Arc<Fickle>) -> (RuntimeManager, AgentId) {
     let builder = RuntimeManager::builder(Arc::clone(store) as _).bus(Arc::clone(bus) as _);
     started(builder.open().await.unwrap().into()).await
@@ -46,6 +56,7 @@ async fn a_damaged_topic_holds_up_nothing_else_and_is_told_in_full_once_it_is_wh
     until_kept(&runtime, "run.started", |events| events.len() >= ended.len()).await;
     ended.extend(work(&runtime, &agent, 1).await);
     assert_eq!(told(&runtime, "run.started", ended.len()).await, ended, "in their order, once each");
+    assert_eq!(held_cells(&store).await, 0, "nothing of it is left");
 }
 
 #[tokio::test]
@@ -75,41 +86,53 @@ async fn what_is_held_aside_outlives_the_process_and_comes_before_what_is_new() 
     assert_eq!(status(&runtime).await.held, []);
 }
 
-/// The process dies wherever something is held aside, let go, or said to be delivered.
+/// The process dies after so many events were held aside, and so many let go, or when that is to be said.
 #[tokio::test]
 async fn a_crash_beside_what_is_held_aside_repeats_nothing_and_loses_nothing() {
-    for dies_at in 0..9 {
+    for (holds, lets_go, says) in [(0, 9, true), (2, 9, true), (9, 0, true), (9, 2, true), (9, 9, false)] {
         let store = Arc::new(MapStore::new());
-        // All these batches, and those that hold something aside.
-        let seen = Arc::new(watch::Sender::new((0, 0)));
+        // How many were held aside, let go, and kept from being written.
+        let seen = Arc::new(watch::Sender::new((0, 0, 0)));
         let count = Arc::clone(&seen);
         let faulty = FaultyStore::new(Arc::clone(&store) as _, move |batch| {
-            let (puts, lets_go) = (touches_held(batch, true), touches_held(batch, false));
-            if !puts && !lets_go && !moves_courier(batch) {
-                return Fault::Pass;
-            }
-            count.send_modify(|(all, held)| {
-                *all += 1;
-                *held += usize::from(puts);
+            let mut fault = Fault::Pass;
+            count.send_modify(|(held, gone, refused)| {
+                let dies = (touches_held(batch, true) && *held >= holds)
+                    || (touches_held(batch, false) && *gone >= lets_go)
+                    || (moves_courier(batch) && *held > 0 && !says)
+                    || *refused > 0;
+                if dies {
+                    *refused += 1;
+                    fault = Fault::Unavailable;
+                } else {
+                    *held += usize::from(touches_held(batch, true));
+                    *gone += usize::from(touches_held(batch, false));
+                }
             });
-            if count.borrow().0 > dies_at { Fault::Unavailable } else { Fault::Pass }
+            fault
         });
         let mut seen = seen.subscribe();
         let bus = Fickle::over(&store, Retention::default());
-        damage(&bus, Some(STARTED));
         let builder = RuntimeManager::builder(Arc::new(faulty)).bus(Arc::clone(&bus) as _);
         let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+        told_in_full(&runtime, &store).await;
+        // All of it is there when the courier comes to it.
+        bus.is_away.store(true, Ordering::SeqCst);
         let ended = work(&runtime, &agent, 4).await;
-        timeout(LONG, seen.wait_for(|(all, held)| *all > dies_at || *held == 4)).await.unwrap().unwrap();
+        damage(&bus, Some(STARTED));
+        bus.is_away.store(false, Ordering::SeqCst);
+        let until = seen.wait_for(|(held, _, refused)| *held == 4 || *refused > 0);
+        timeout(LONG, until).await.unwrap().unwrap();
         damage(&bus, None);
-        timeout(LONG, seen.wait_for(|(all, _)| *all > dies_at)).await.unwrap().unwrap();
+        timeout(LONG, seen.wait_for(|(_, _, refused)| *refused > 0)).await.unwrap().unwrap();
         let disk = Arc::new(store.crash());
         drop(runtime);
 
         let (runtime, _) = over(&disk, &Fickle::over(&disk, Retention::default())).await;
         told_in_full(&runtime, &disk).await;
         for name in ["run.accepted", "run.started", "run.completed"] {
-            assert_eq!(told(&runtime, name, ended.len()).await, ended, "{name}, dead at {dies_at}");
+            let died = format!("{name}, dead after {holds} and {lets_go}, {says}");
+            assert_eq!(told(&runtime, name, ended.len()).await, ended, "{died}");
         }
     }
 }
