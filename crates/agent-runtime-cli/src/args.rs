@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
 pub(crate) use events::{
-    DeadLettersArgs, EventsArgs, EventsCommand, FromArg, PublishArgs, ReplayArgs, TailArgs,
+    DeadLettersArgs, EventsArgs, EventsCommand, FromArg, PublishArgs, ReplayArgs, RequeueArgs, TailArgs,
 };
 pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use agent_runtime::bus::{Requeue, Requeued};
 use agent_runtime::events::{Bus, BusError, Event, Page, Position, Published, Topic, Who};
 use agent_runtime::fleet::FleetBus;
 use agent_runtime::service::RemoteEvents;
-use agent_runtime::{Name, Tenant, UnixMillis};
+use agent_runtime::{Clock, Name, SystemClock, Tenant, UnixMillis};
 
+use crate::args::RequeueArgs;
 use crate::error::CliError;
 use crate::open::{self, Opened};
 use crate::place::Place;
@@ -68,6 +70,23 @@ impl ReachedBus {
         match self {
             Self::Served(events, _) => events.publish(&event).await,
             Self::Own { bus, who, .. } => bus.publish(who, Arc::new(event)).await,
+        }
+    }
+
+    /// Sends dead letters again.
+    pub(crate) async fn requeue(&self, args: &RequeueArgs) -> Result<Requeued, BusError> {
+        let RequeueArgs { subscription, place, topic, .. } = args;
+        match self {
+            Self::Served(events, _) => events.requeue(subscription, *place, topic.as_ref()).await,
+            Self::Own { bus, who, tenant } => {
+                let requeue = Requeue {
+                    tenant: tenant.clone(),
+                    subscription: subscription.clone(),
+                    position: *place,
+                    topic: topic.clone(),
+                };
+                bus.requeue(who, &requeue, SystemClock::default().now()).await
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use runtime_traits::log::Head;
 use runtime_traits::store::Token;
 
 use crate::error::CodecError;
-use crate::events::CursorRecord;
+use crate::events::{CursorRecord, EventRecord};
 use crate::layout::CellSort;
 use crate::mail::Cursor;
 use crate::record::decode;
@@ -26,6 +26,8 @@ pub enum CellRecord {
     Due(Due),
     /// How far somebody has come.
     Cursor(Cursor),
+    /// An event that is to be published.
+    Held(EventRecord),
     /// Who has the name.
     Name(NameRecord),
     /// Which run the key gave.
@@ -71,6 +73,7 @@ pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecErro
         CellSort::Open => CellRecord::Open(decode(value)?),
         CellSort::Due => CellRecord::Due(decode(value)?),
         CellSort::Cursor => CellRecord::Cursor(decode(value)?),
+        CellSort::Held => CellRecord::Held(decode(value)?),
         CellSort::Name => CellRecord::Name(decode(value)?),
         CellSort::Idem => CellRecord::Idem(decode(value)?),
         CellSort::Spec | CellSort::Revision(_) => {

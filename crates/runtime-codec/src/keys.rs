@@ -9,7 +9,7 @@ use runtime_traits::content::Digest;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
-use runtime_traits::store::{Key, Log};
+use runtime_traits::store::{Key, Log, Seq};
 use uuid::Uuid;
 use uuid::fmt::Simple;
 use xxhash_rust::xxh3::xxh3_64;
@@ -89,6 +89,24 @@ pub fn announced(partition: Partition) -> Log {
 /// How far that has been published.
 pub fn published(partition: Partition) -> Key {
     key(partition, &["c/announced"])
+}
+
+/// What is held aside of that, because its topic is damaged, in its order.
+pub fn held_all(partition: Partition) -> Key {
+    key(partition, &["held/"])
+}
+
+/// An event that is held aside, by its place in what is to be published. Both numbers have a fixed width, so that the order
+/// of paths is that of places.
+pub fn held(partition: Partition, seq: Seq, nth: u32) -> Key {
+    key(partition, &["held/", &format!("{:016x}/{nth:08x}", seq.0)])
+}
+
+/// The place of a `held/` cell.
+pub fn held_at(cell: &Key) -> Option<(Seq, u32)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let (seq, nth) = path.strip_prefix("held/")?.split_once('/')?;
+    Some((Seq(u64::from_str_radix(seq, 16).ok()?), u32::from_str_radix(nth, 16).ok()?))
 }
 
 /// How far what leaves the partition has been sent.

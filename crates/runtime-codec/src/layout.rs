@@ -32,6 +32,8 @@ pub enum CellSort {
     Due,
     /// How far somebody has come.
     Cursor,
+    /// An event whose topic is damaged.
+    Held,
     /// Which agent has a name.
     Name,
     /// Which run a key gave.
@@ -134,6 +136,9 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["due", at, _, ..] => at.parse::<u64>().ok().map(|_| CellSort::Due)?,
         ["c", "announced" | "inbox" | "outbox"] => CellSort::Cursor,
         ["c", "from", from] => from.parse::<Partition>().ok().map(|_| CellSort::Cursor)?,
+        ["held", _, _] => {
+            crate::keys::held_at(&Key::new(partition, parts.join("/")).ok()?).map(|_| CellSort::Held)?
+        }
         ["t", _, "name", _] => whose.tenant.as_ref().map(|_| CellSort::Name)?,
         ["t", _, "idem", _, _, ..] => of_session(CellSort::Idem)?,
         ["t", _, "a", _, "spec"] => of_agent(CellSort::Spec)?,

@@ -21,6 +21,7 @@ mod filling;
 mod finish;
 mod fork;
 mod govern;
+mod held;
 mod history;
 mod id_map;
 mod importing;

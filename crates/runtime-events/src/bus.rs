@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_traits::bus::{
-    Bus, BusError, Delivery, Event, EventId, Live, Page, Pattern, Position, Published, Topic, Who,
+    Bus, BusError, Delivery, Event, EventId, Live, Page, Pattern, Position, Published, Requeue, Requeued,
+    Topic, Who,
 };
 use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::{Name, Tenant};
@@ -229,6 +230,22 @@ impl EventBus {
     /// As [`Bus::find`].
     pub async fn find(&self, topic: &Topic, time: UnixMillis) -> Result<Position, BusError> {
         self.bus.find(&self.who, &self.tenant, topic, time).await
+    }
+
+    /// Sends dead letters of a durable subscription of this name again, to it alone: all that were not yet, or only the one
+    /// at a place, or those of a topic.
+    ///
+    /// # Errors
+    /// [`BusError::Malformed`] for a bad name, else as [`Bus::requeue`].
+    pub async fn requeue(
+        &self,
+        subscription: &str,
+        position: Option<Position>,
+        topic: Option<Topic>,
+    ) -> Result<Requeued, BusError> {
+        let name = Name::new(subscription).map_err(|error| BusError::malformed(error.to_string()))?;
+        let requeue = Requeue { tenant: self.tenant.clone(), subscription: name, position, topic };
+        self.bus.requeue(&self.who, &requeue, self.clock.now()).await
     }
 
     fn live<P>(&self, topics: P) -> Result<Live, BusError>

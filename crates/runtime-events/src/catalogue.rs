@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use agent::{
-    AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, SnapshotRestored, SnapshotSaved,
+    AgentDeleted, AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, SnapshotRestored,
+    SnapshotSaved,
 };
 pub use announcements::Announcements;
 pub use bus::{HandlerFailed, HandlerLost};

@@ -136,6 +136,10 @@ impl Core {
     /// are full; otherwise these lose their oldest.
     pub(crate) fn offer(&self, event: &Arc<Event>, waits: bool) -> (usize, Vec<Arc<Ring>>) {
         let (mut reached, mut wakers, mut full) = (0, Vec::new(), Vec::new());
+        // What is sent again to a durable subscription is for nobody else.
+        if event.only_for().is_some() {
+            return (reached, full);
+        }
         self.read().each(&event.tenant, &event.topic, &mut |ring| match ring.push(event, waits) {
             Pushed::There(waker) => {
                 reached += 1;

@@ -21,8 +21,8 @@ pub use in_process::InProcessBus;
 #[cfg(feature = "redis")]
 pub use redis_bus::{ConnectError, RedisBus};
 pub use runtime_traits::bus::{
-    Act, Bus, BusError, CloudError, Deliveries, Delivery, Durable, DurablePattern, Event, EventId,
-    EventLimits, Failure, Gap, HeaderError, Headers, Kept, Listener, Live, Overflow, Page, Pattern,
-    PatternDeliveries, Position, Published, Retention, Retry, Rights, Rule, Start, Topic, TopicError,
-    TopicRule, Who,
+    Act, Bus, BusError, CloudError, DeadLetter, DeadLetters, Deliveries, Delivery, Durable, DurablePattern,
+    Event, EventId, EventLimits, Failure, Gap, HeaderError, Headers, Kept, Listener, Live, Overflow, Page,
+    Pattern, PatternDeliveries, Position, Published, Requeue, Requeued, Retention, Retry, Rights, Rule,
+    SentAgain, Start, Topic, TopicError, TopicRule, Who,
 };

@@ -123,6 +123,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Listen => get(bus::tail),
         Operation::Kept => get(bus::kept),
         Operation::Settle => post(bus::settle),
+        Operation::Requeue => post(bus::requeue),
     }
 }
 

@@ -113,6 +113,8 @@ pub enum Operation {
     Kept,
     /// `Deliveries::done` and `Deliveries::failed`.
     Settle,
+    /// `Bus::requeue`.
+    Requeue,
 }
 
 /// Everything that the service answers to. The router is built from this table, and so is the one in the README.
@@ -158,6 +160,7 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/events", Operation::Listen, "`?topic`, `?from` or `?since`, `?durable`, `?attempts`, `?ring`, `?tenant`, `?agent`; `Last-Event-ID`", "200 events"),
     sockets("GET", "/v1/events/kept", Operation::Kept, "`?topic`, `?from` or `?since`, `?limit`, `?tenant`, `?agent`", "200 `{\"first\", \"next\", \"events\"}`"),
     sockets("POST", "/v1/events/done", Operation::Settle, "`{\"topic\", \"durable\", \"position\", \"failed\"?}`; `?tenant`, `?agent`", "200 `{\"dead_letter\"}`"),
+    sockets("POST", "/v1/events/requeue", Operation::Requeue, "`{\"durable\", \"position\"?, \"topic\"?}`; `?tenant`, `?agent`", "200 `{\"sent\", \"before\"}`"),
 ];
 
 impl Operation {
@@ -204,6 +207,7 @@ impl Operation {
             Self::Listen => "`Bus::listen`, `Bus::open`, `Bus::read`",
             Self::Kept => "`Bus::read`, `Bus::find`",
             Self::Settle => "`Deliveries::done`, `Deliveries::failed`",
+            Self::Requeue => "`Bus::requeue`",
         }
     }
 }

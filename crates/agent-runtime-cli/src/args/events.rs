@@ -5,7 +5,7 @@ use std::str::FromStr;
 use agent_runtime::events::{EventId, Pattern, Position, Topic};
 use agent_runtime::fleet::span;
 use agent_runtime::{Name, Tenant, UnixMillis};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use std::time::Duration;
 
 /// `events …`.
@@ -33,6 +33,8 @@ pub(crate) enum EventsCommand {
     Replay(ReplayArgs),
     /// Show the events at which a durable subscription failed too often
     DeadLetters(DeadLettersArgs),
+    /// Send such events to their subscription again
+    Requeue(RequeueArgs),
 }
 
 /// `events tail`.
@@ -81,6 +83,23 @@ pub(crate) struct DeadLettersArgs {
     pub(crate) subscription: Name,
     /// Only those of this topic
     #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: Option<Topic>,
+}
+
+/// `events requeue`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["place", "all"])))]
+pub(crate) struct RequeueArgs {
+    /// The durable subscription, by its name
+    pub(crate) subscription: Name,
+    /// The place of one, as `events dead-letters` shows it
+    #[arg(value_name = "PLACE", value_parser = place)]
+    pub(crate) place: Option<Position>,
+    /// All that were not sent again yet
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only those of this topic
+    #[arg(long, value_name = "TOPIC", requires = "all")]
     pub(crate) topic: Option<Topic>,
 }
 

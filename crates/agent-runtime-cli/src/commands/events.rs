@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use agent_runtime::bus::{DeadLetter, DeadLetters, Requeued, SentAgain};
 use agent_runtime::events::{Event, EventId, Kept, Position, Topic};
 use agent_runtime::service::{RemoteEvents, TailOf, Tailed};
 use agent_runtime::{Clock, SystemClock, SystemEntropy};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::args::{DeadLettersArgs, EventsArgs, EventsCommand, FromArg, PublishArgs, ReplayArgs, TailArgs};
+use crate::args::{
+    DeadLettersArgs, EventsArgs, EventsCommand, FromArg, PublishArgs, ReplayArgs, RequeueArgs, TailArgs,
+};
 use crate::bus::{Begin, ReachedBus};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -30,6 +33,9 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     event: Box<RawValue>,
+    /// When a dead letter was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_again: Option<String>,
 }
 
 /// Does what was asked about events.
@@ -51,6 +57,7 @@ pub(crate) async fn events(
             }
             EventsCommand::Replay(args) => replay(screen, &bus, args).await,
             EventsCommand::DeadLetters(args) => dead_letters(screen, &bus, args).await,
+            EventsCommand::Requeue(args) => requeue(screen, &bus, args).await,
             EventsCommand::Tail(args) => match &bus {
                 ReachedBus::Served(events, _) => tail(screen, events, args).await,
                 ReachedBus::Own { .. } => Err(CliError::NothingToHear { store: place.store.to_string() }),
@@ -152,16 +159,22 @@ async fn dead_letters(screen: &Screen, bus: &ReachedBus, args: &DeadLettersArgs)
     let topic =
         Topic::dead_letters(args.subscription.as_str()).map_err(agent_runtime::events::BusError::from)?;
     let wanted = args.topic.as_ref().map(Topic::as_str);
-    let mut letters = Vec::new();
+    let mut all = DeadLetters::default();
     each(bus, &topic, Begin::First, |kept| {
-        if wanted.is_none() || wanted == kept.event.headers.get("deadtopic") {
-            letters.push(kept);
-        }
+        all.take(kept);
         Ok(true)
     })
     .await?;
+    let is_wanted = |letter: &DeadLetter| wanted.is_none() || wanted == letter.topic();
+    let letters: Vec<DeadLetter> = all.into_letters().filter(is_wanted).collect();
     if screen.lists_as_json() {
-        let lines = letters.iter().map(|kept| line_of(&kept.event, Some(kept.position), Some(kept)));
+        let lines = letters.iter().map(|DeadLetter { kept, again }| Line {
+            sent_again: match again {
+                SentAgain::Sent(at) => Some(at.to_rfc3339()),
+                SentAgain::No | SentAgain::Begun(_) => None,
+            },
+            ..line_of(&kept.event, Some(kept.position), Some(kept))
+        });
         screen.json(&lines.collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
@@ -171,23 +184,47 @@ async fn dead_letters(screen: &Screen, bus: &ReachedBus, args: &DeadLettersArgs)
         return Ok(Exit::Done);
     }
     let now = SystemClock::default().now();
-    let rows = letters.iter().map(|kept| row(kept, now)).collect();
-    let head = ["PLACE", "TOPIC", "EVENT", "TRIES", "WHEN", "CAUSE"];
+    let rows = letters.iter().map(|letter| row(letter, now)).collect();
+    let head = ["PLACE", "TOPIC", "EVENT", "TRIES", "WHEN", "AGAIN", "CAUSE"];
     screen.line(table(&head, rows, screen.terminal.width, screen.paint().is_on()))?;
-    screen.hint(&[format!("events replay {topic}")]);
+    screen.hint(&[format!("events replay {topic}"), format!("events requeue {} --all", args.subscription)]);
     Ok(Exit::Done)
 }
 
-fn row(kept: &Kept, now: agent_runtime::UnixMillis) -> Row {
+fn row(DeadLetter { kept, again }: &DeadLetter, now: agent_runtime::UnixMillis) -> Row {
     let said = |header: &str| visible(kept.event.headers.get(header).unwrap_or("?"));
+    let again = match again {
+        SentAgain::No => ("no".to_owned(), Tone::Plain),
+        SentAgain::Begun(_) => ("broken off".to_owned(), Tone::Warn),
+        SentAgain::Sent(at) => (time::ago(now, *at), Tone::Dim),
+    };
     vec![
         (format!("#{}", kept.position), Tone::Plain),
         (said("deadtopic"), Tone::Plain),
         (format!("#{}", said("deadposition")), Tone::Plain),
         (said("deadattempts"), Tone::Plain),
         (time::ago(now, kept.at), Tone::Dim),
+        again,
         (said("deadcause"), Tone::Bad),
     ]
+}
+
+async fn requeue(screen: &Screen, bus: &ReachedBus, args: &RequeueArgs) -> Result<Exit, CliError> {
+    let Requeued { sent, before } = bus.requeue(args).await?;
+    if screen.json {
+        screen.json(&Requeued { sent, before })?;
+        return Ok(Exit::Done);
+    }
+    let name = &args.subscription;
+    screen.line(match (sent, before) {
+        (0, 0) => format!("`{name}` has no such dead letter: nothing was sent"),
+        (0, before) => format!("nothing was sent: {} sent again before", counted(before, "dead letter")),
+        (sent, 0) => format!("sent {} to `{name}` again", counted(sent, "event")),
+        (sent, before) => {
+            format!("sent {} to `{name}` again; {before} were sent before", counted(sent, "event"))
+        }
+    })?;
+    Ok(Exit::Done)
 }
 
 async fn tail(screen: &Screen, events: &RemoteEvents, args: &TailArgs) -> Result<Exit, CliError> {
@@ -298,5 +335,5 @@ fn line_of(event: &Event, position: Option<Position>, kept: Option<&Kept>) -> Li
     // Line ends of JSON stand between its words, never within one.
     let cloud = event.to_cloud_json().replace(['\r', '\n'], " ");
     let event = RawValue::from_string(cloud).expect("a CloudEvent is JSON");
-    Line { position, at: kept.map(|kept| kept.at.to_rfc3339()), event }
+    Line { position, at: kept.map(|kept| kept.at.to_rfc3339()), event, sent_again: None }
 }

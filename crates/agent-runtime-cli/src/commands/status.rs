@@ -1,8 +1,9 @@
 //! `status`: the runtime itself.
 
+use agent_runtime::bus::{HeldTopic, TellingStatus};
 use agent_runtime::scrub::{Finding, ScrubStatus};
 use agent_runtime::store::{Durability, Sharing};
-use agent_runtime::{Runtime, UnixMillis};
+use agent_runtime::{Runtime, Tenant, UnixMillis};
 
 use crate::desk::Desk;
 use crate::error::CliError;
@@ -44,6 +45,10 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
             "heap of no agent",
             status.process.unattributed_mb.map_or("not metered".to_owned(), |mib| format!("{mib:.1} MiB")),
         ),
+        (
+            "bus",
+            status.telling.as_ref().map_or("none is told anything".to_owned(), |telling| told(telling, now)),
+        ),
         ("node", status.node.to_string()),
         ("build", status.build),
     ];
@@ -62,7 +67,39 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
     for poll in &status.process.long_polls {
         screen.line(format!("{} {}", screen.paint().bad("blocks its thread"), process::blocked(poll)))?;
     }
+    for HeldTopic { tenant, topic, events, since, what } in
+        status.telling.iter().flat_map(|telling| &telling.held)
+    {
+        let of = if *tenant == Tenant::default() { String::new() } else { format!(" of tenant {tenant}") };
+        screen.line(format!(
+            "{} topic {topic}{of}: {} held aside since {}: {what}",
+            screen.paint().bad("damaged"),
+            counted(*events, "event"),
+            time::moment(*since),
+        ))?;
+    }
     Ok(Exit::Done)
+}
+
+/// How it stands with telling the bus what happens.
+fn told(telling: &TellingStatus, now: UnixMillis) -> String {
+    let TellingStatus { waiting, since, left_out, held } = telling;
+    let mut said = match waiting {
+        0 => "nothing waits for it".to_owned(),
+        1 => "1 announcement waits for it".to_owned(),
+        waiting => format!("{waiting} announcements wait for it"),
+    };
+    if let Some(since) = since {
+        said += &format!(", since {} ({})", time::moment(*since), time::ago(now, *since));
+    }
+    if !held.is_empty() {
+        let events = held.iter().map(|of| of.events).sum();
+        said += &format!("; {} held aside", counted(events, "event"));
+    }
+    if *left_out > 0 {
+        said += &format!("; {left_out} left out");
+    }
+    said
 }
 
 /// How it stands with looking for damage.

@@ -186,8 +186,9 @@ fn dead_letters_are_listed_with_their_causes() {
     assert!(said.ends_with(r#"{"dead_letter":true}"#), "{said}");
     drop(reader);
 
-    let letters = home.json(&["events", "dead-letters", "mailer", "--topic", "orders/new"]);
-    assert_eq!(letters[0]["event"]["deadcause"], "card refused");
+    let letters = || home.json(&["events", "dead-letters", "mailer", "--topic", "orders/new"]);
+    assert_eq!(letters()[0]["event"]["deadcause"], "card refused");
+    assert_eq!(letters()[0]["sent_again"], Value::Null);
     assert_eq!(
         home.json(&["events", "dead-letters", "mailer", "--topic", "other"]),
         Value::Array(Vec::new())
@@ -196,10 +197,20 @@ fn dead_letters_are_listed_with_their_causes() {
     command.env("NO_COLOR", "1");
     let (code, shown) = on_a_terminal(command);
     assert!(
-        code == 0 && shown.contains("card refused") && shown.contains("events replay system/"),
+        code == 0 && shown.contains("card refused") && shown.contains("events requeue mailer --all"),
         "{shown}"
     );
+
+    // Once through the server, and once more without it.
+    home.run(&["events", "requeue", "mailer"]).is(2, &["PLACE", "--all"]);
+    let requeue = |args: &[&str]| home.json(&[&["events", "requeue", "mailer"], args].concat());
+    assert_eq!(requeue(&["7"]), serde_json::json!({ "sent": 0, "before": 0 }));
+    assert_eq!(requeue(&["1"]), serde_json::json!({ "sent": 1, "before": 0 }));
     drop(server);
+    assert_eq!(requeue(&["--all"]), serde_json::json!({ "sent": 0, "before": 1 }));
+    assert!(letters()[0]["sent_again"].is_string());
+    assert_eq!(letters().as_array().map(Vec::len), Some(1));
+    assert_eq!(numbers(&home.good(&["events", "replay", "orders/new"])), [(1, 7), (2, 7)]);
 }
 
 /// Asks over the socket.
@@ -322,4 +333,34 @@ fn over_redis_the_bus_is_there_without_the_store_and_its_absence_is_told() {
     home.write("fleet.toml", &fleet("redis://127.0.0.1:1"));
     home.run(&["events", "publish", "orders/new", "5"]).is(5, &["cannot be reached", "127.0.0.1:1"]);
     home.run(&["serve"]).is(5, &["cannot be reached", "127.0.0.1:1"]);
+}
+
+#[test]
+fn what_waits_for_a_bus_that_is_away_is_in_the_status_in_the_same_words_everywhere() {
+    let redis = RedisServer::start();
+    let home = Home::new();
+    let keep = "[[events.topics]]\nof = \"agents/**\"\nkeep = \"1d\"\n";
+    let uri = format!("redis+unix://{}", redis.socket().display());
+    home.write("fleet.toml", &format!("{FLEET}\n[events]\nbus = \"{uri}\"\n{keep}"));
+    let server = Server::start(&home, &["--listen", "127.0.0.1:0"]);
+    home.until(&["status"], |status| status["telling"]["waiting"] == 0);
+
+    redis.kill();
+    home.good(&["run", "librarian", "lease"]);
+    home.until(&["status"], |status| status["telling"]["since"].is_u64());
+    let told = home.json(&["status"])["telling"].clone();
+    assert!(told["waiting"].as_u64().is_some_and(|waiting| waiting > 0), "{told}");
+    let (_, over_http) = server.http("GET", "/status", "");
+    assert_eq!(over_http["node"]["telling"], told);
+    let mut command = home.command(&["status"]);
+    command.env("NO_COLOR", "1");
+    let (_, shown) = on_a_terminal(command);
+    assert!(shown.contains(" wait for it, since "), "{shown}");
+
+    redis.revive();
+    home.until(&["status"], |status| status["telling"]["waiting"] == 0);
+    let mut command = home.command(&["status"]);
+    command.env("NO_COLOR", "1");
+    let (_, shown) = on_a_terminal(command);
+    assert!(shown.contains("nothing waits for it"), "{shown}");
 }

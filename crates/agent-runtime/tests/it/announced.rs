@@ -2,22 +2,24 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
 
+mod damaged;
+mod fickle;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_runtime::bus::{
-    Bus, Deliveries, Durable, DurablePattern, Interest, Listener, Live, Page, Pattern, PatternDeliveries,
-    Position, Published, Topic, Who,
-};
+use agent_runtime::BusError;
+use agent_runtime::bus::{Bus, EventId, Position, Topic, Who};
 use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed};
 use agent_runtime::events::{EventBusBuilder, Retention};
 use agent_runtime::prelude::*;
 use agent_runtime::store::{Batch, StateStore, Then};
-use agent_runtime::{BusError, Cause, Pool, Tenant, UnixMillis};
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use tokio::time::timeout;
+
+use fickle::Fickle;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -82,19 +84,36 @@ async fn kept(runtime: &RuntimeManager, name: &str) -> Vec<Arc<Event>> {
     }
 }
 
-/// The runs that a topic tells of, once there are so many.
-async fn told(runtime: &RuntimeManager, name: &str, count: usize) -> Vec<RunId> {
-    let events = timeout(LONG, async {
+/// What a topic of the worker's tells, once it is enough.
+async fn until_kept(
+    runtime: &RuntimeManager,
+    name: &str,
+    is_enough: impl Fn(&[Arc<Event>]) -> bool,
+) -> Vec<Arc<Event>> {
+    // Whoever hears of what is published misses nothing.
+    let mut heard = runtime.bus().listen(format!("agents/worker/{name}").as_str()).await.unwrap();
+    let enough = timeout(LONG, async {
         loop {
             let events = kept(runtime, name).await;
-            if events.len() >= count {
+            if is_enough(&events) {
                 return events;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            heard.next().await.unwrap();
         }
     });
-    let Ok(events) = events.await else { panic!("only {} of {count}", kept(runtime, name).await.len()) };
-    events.iter().map(|event| event.run.unwrap()).collect()
+    let Ok(events) = enough.await else {
+        panic!("{name}: only {} are told", kept(runtime, name).await.len())
+    };
+    events
+}
+
+/// The runs that a topic tells of, once there are so many.
+async fn told(runtime: &RuntimeManager, name: &str, count: usize) -> Vec<RunId> {
+    until_kept(runtime, name, |events| events.len() >= count)
+        .await
+        .iter()
+        .map(|event| event.run.unwrap())
+        .collect()
 }
 
 /// Whether a batch says how far a partition's events were delivered.
@@ -118,6 +137,7 @@ async fn what_happens_to_an_agent_is_kept_once_each_in_the_words_of_the_catalogu
     runtime.pause_agent(&agent).await.unwrap();
     runtime.stop_agent(&agent).await.unwrap();
     runtime.save_state(&agent).await.unwrap();
+    runtime.unregister(&AgentRef::Id(agent)).await.unwrap();
 
     assert_eq!(told(&runtime, "run.completed", 2).await, [done, stepped]);
     assert_eq!(told(&runtime, "run.failed", 1).await, [failed]);
@@ -125,17 +145,16 @@ async fn what_happens_to_an_agent_is_kept_once_each_in_the_words_of_the_catalogu
     assert_eq!(told(&runtime, "run.started", 3).await, [done, failed, stepped]);
     assert_eq!(told(&runtime, "step.dispatched", 1).await, [stepped]);
     assert_eq!(told(&runtime, "step.settled", 1).await, [stepped]);
-    for once in ["agent.registered", "agent.started", "agent.paused", "agent.stopped", "snapshot.saved"] {
-        let events = timeout(LONG, async {
-            loop {
-                let events = kept(&runtime, once).await;
-                if !events.is_empty() {
-                    return events;
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-        let events = events.await.unwrap_or_else(|_| panic!("{once} is not told"));
+    let lifecycle = [
+        "agent.registered",
+        "agent.started",
+        "agent.paused",
+        "agent.stopped",
+        "snapshot.saved",
+        "agent.deleted",
+    ];
+    for once in lifecycle {
+        let events = until_kept(&runtime, once, |events| !events.is_empty()).await;
         assert_eq!(events.len(), 1, "{once}");
         assert_eq!(catalogue::sort_of(&events[0].topic).map(|sort| sort.name), Some(once));
         assert_eq!(&*events[0].source, "agents/worker");
@@ -237,13 +256,10 @@ async fn crashed_before_the_cursor(
     let last = *ended.last().unwrap();
     loses.store(true, Ordering::SeqCst);
     bus.is_away.store(false, Ordering::SeqCst);
-    timeout(LONG, async {
-        while told(&runtime, "run.completed", 1).await.last() != Some(&last) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    until_kept(&runtime, "run.completed", |events| {
+        events.last().is_some_and(|event| event.run == Some(last))
     })
-    .await
-    .unwrap();
+    .await;
     let disk = Arc::new(store.crash());
     drop(runtime);
     (disk, ended)
@@ -253,6 +269,7 @@ async fn crashed_before_the_cursor(
 async fn told_in_full(runtime: &RuntimeManager, store: &MapStore) {
     timeout(LONG, async {
         loop {
+            let applied = store.applied();
             let mut waiting = false;
             for partition in store.partitions().await.unwrap() {
                 let log = runtime_testkit::recount::logs(store, partition).await;
@@ -262,7 +279,7 @@ async fn told_in_full(runtime: &RuntimeManager, store: &MapStore) {
             if !waiting {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            store.applied_beyond(applied).await;
         }
     })
     .await
@@ -280,6 +297,30 @@ async fn a_crash_between_delivery_and_cursor_repeats_nothing_and_loses_nothing()
     let expected: Vec<RunId> = ended.into_iter().chain([last]).collect();
     for name in ["run.accepted", "run.started", "run.completed"] {
         assert_eq!(told(&runtime, name, 1).await, expected, "{name}");
+    }
+}
+
+/// More than one page of them.
+#[tokio::test]
+async fn what_others_published_behind_what_was_delivered_does_not_hide_it() {
+    let (store, ended) = crashed_before_the_cursor(Retention::default(), 2, 12).await;
+    let names = ["run.accepted", "run.started", "run.completed"];
+    let bus = Fickle::over(&store, Retention::default());
+    for (name, number) in names.iter().flat_map(|name| (0..300_u16).map(move |number| (name, number))) {
+        let mut event = Event::new(format!("agents/worker/{name}").as_str(), &number).unwrap().from("others");
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&name.as_bytes()[4..8]);
+        id[14..].copy_from_slice(&number.to_be_bytes());
+        event.id = EventId::from_bytes(id);
+        bus.publish(&Who::System, Arc::new(event)).await.unwrap();
+    }
+
+    let (runtime, _) = keeping(Arc::clone(&store) as _, Retention::default()).await;
+    told_in_full(&runtime, &store).await;
+
+    for name in names {
+        let told: Vec<RunId> = kept(&runtime, name).await.iter().filter_map(|event| event.run).collect();
+        assert_eq!(told, ended, "{name}");
     }
 }
 
@@ -353,6 +394,38 @@ async fn an_answer_that_got_lost_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_got_lost_with_the_memory_of_the_bus_repeats_nothing() {
+    let store = Arc::new(MapStore::new());
+    let bus = Fickle::over(&Arc::new(MapStore::new()), Retention::default());
+    bus.restarts.store(true, Ordering::SeqCst);
+    bus.forgets.store(3, Ordering::SeqCst);
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    let ended = work(&runtime, &agent, 10).await;
+    told_in_full(&runtime, &store).await;
+
+    assert_eq!(bus.forgets.load(Ordering::SeqCst), 0);
+    assert_eq!(told(&runtime, "run.completed", 1).await, ended);
+    assert_eq!(told(&runtime, "run.accepted", 1).await, ended);
+    for once in ["agent.registered", "agent.started"] {
+        assert_eq!(kept(&runtime, once).await.len(), 1, "{once}");
+    }
+}
+
+#[tokio::test]
+async fn what_interests_nobody_is_not_even_made() {
+    let store = Arc::new(MapStore::new());
+    let bus = Fickle::keeping("orders/**", &store, Retention::default());
+    let builder = RuntimeManager::builder(Arc::clone(&store) as _).bus(Arc::clone(&bus) as _);
+    let (runtime, agent) = started(builder.open().await.unwrap().into()).await;
+
+    work(&runtime, &agent, 2).await;
+
+    assert_eq!(bus.weighed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_bus_that_panics_is_tried_again() {
     let store = Arc::new(MapStore::new());
     let bus = Fickle::over(&store, Retention::default());
@@ -411,13 +484,7 @@ async fn an_agent_whose_registration_a_crash_cut_off_is_told_when_that_is_found(
     let store = Arc::new(store.crash());
     let runtime = RuntimeManager::from(open(Arc::clone(&store) as _).await.unwrap());
     let agent = runtime.register_agent(Worker).await.unwrap();
-    timeout(LONG, async {
-        while kept(&runtime, "agent.registered").await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap();
+    until_kept(&runtime, "agent.registered", |events| !events.is_empty()).await;
     told_in_full(&runtime, &store).await;
 
     let registered = kept(&runtime, "agent.registered").await;
@@ -426,99 +493,4 @@ async fn an_agent_whose_registration_a_crash_cut_off_is_told_when_that_is_found(
         .map(|event| event.json::<BTreeMap<String, String>>().unwrap()["agent_id"].clone())
         .collect();
     assert_eq!(ids, [agent.to_string()]);
-}
-
-/// A bus that may be away, and may forget to answer.
-#[derive(Debug)]
-struct Fickle {
-    bus: Arc<dyn Bus>,
-    is_away: AtomicBool,
-    /// So many events are published, and the publisher is told that nobody knows.
-    forgets: AtomicUsize,
-    /// So many times it panics.
-    panics: AtomicUsize,
-}
-
-impl Fickle {
-    fn over(store: &Arc<MapStore>, retention: Retention) -> Arc<Self> {
-        let rules = EventBusBuilder::default().keep("agents/**", retention).unwrap();
-        let best = store.profile().best;
-        let bus = Arc::new(rules.in_process_over(Arc::clone(store) as _, Pool::MAIN, best));
-        Arc::new(Self {
-            bus,
-            is_away: AtomicBool::new(false),
-            forgets: AtomicUsize::new(0),
-            panics: AtomicUsize::new(0),
-        })
-    }
-
-    fn is_there(&self) -> Result<(), BusError> {
-        if self.is_away.load(Ordering::SeqCst) {
-            return Err(BusError::Unavailable { cause: Cause::says("it is away") });
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Bus for Fickle {
-    async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
-        self.is_there()?;
-        let id = event.id;
-        let one_less = |left: usize| left.checked_sub(1);
-        assert!(
-            self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err(),
-            "the bus panics, as it was told to"
-        );
-        let published = self.bus.publish(who, event).await?;
-        match self.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
-            Ok(_) => Err(BusError::Unknown { id, cause: Cause::says("the answer got lost") }),
-            Err(_) => Ok(published),
-        }
-    }
-
-    async fn listen(&self, who: &Who, live: Live) -> Result<Box<dyn Listener>, BusError> {
-        self.bus.listen(who, live).await
-    }
-
-    async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
-        self.bus.open(who, durable).await
-    }
-
-    async fn open_pattern(
-        &self,
-        who: &Who,
-        durable: DurablePattern,
-    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
-        self.bus.open_pattern(who, durable).await
-    }
-
-    async fn read(
-        &self,
-        who: &Who,
-        tenant: &Tenant,
-        topic: &Topic,
-        from: Position,
-        limit: u32,
-    ) -> Result<Page, BusError> {
-        self.bus.read(who, tenant, topic, from, limit).await
-    }
-
-    async fn find(
-        &self,
-        who: &Who,
-        tenant: &Tenant,
-        topic: &Topic,
-        time: UnixMillis,
-    ) -> Result<Position, BusError> {
-        self.bus.find(who, tenant, topic, time).await
-    }
-
-    fn is_interested(&self, topics: &Pattern) -> bool {
-        self.bus.is_interested(topics)
-    }
-
-    fn interest(&self, tenant: &Tenant, topic: &Topic) -> Interest {
-        self.bus.interest(tenant, topic)
-    }
 }

@@ -4,10 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use runtime_codec::{SpecRecord, WantRecord, encode};
-use runtime_traits::meter::ProcessLimits;
 use runtime_traits::agent::{Agent, SpecError};
 use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::meter::ProcessLimits;
 use runtime_traits::name::Tenant;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Then, When};

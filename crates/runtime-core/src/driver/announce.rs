@@ -1,13 +1,13 @@
 //! What happens is told on the bus. What the bus keeps rides in the batch of its cause; what is heard at most is published
 //! from memory after it; what interests nobody costs nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runtime_codec::{SpecRecord, encode_announced};
-use runtime_traits::bus::{Announcer, Bus, Event, EventId, Happening, Interest, Subject, Who};
+use runtime_traits::bus::{Announcer, Bus, Event, EventId, Happening, Interest, Subject, TellingStatus, Who};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Entry, EntryKind};
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::{PATIENCE, Patience};
 use super::finish::store_error;
+use super::held::{Aside, Placed};
 use super::inner::Inner;
 use super::post::Post;
 use super::register::parse_spec;
@@ -52,8 +53,12 @@ pub(super) struct Announcing {
     pub(super) unsure: Mutex<HashSet<Partition>>,
     /// How many batches are announced and not delivered.
     pub(super) waiting: AtomicU64,
-    /// How many were not announced, because too many waited.
-    left_out: AtomicU64,
+    /// Of partitions where something waits, when the oldest of it happened.
+    oldest: Mutex<BTreeMap<Partition, UnixMillis>>,
+    /// How many were not announced, or not held aside, because too many waited.
+    pub(super) left_out: AtomicU64,
+    /// The damaged topics of partitions.
+    pub(super) aside: Mutex<BTreeMap<Partition, Aside>>,
     pub(super) delivered: Notify,
 }
 
@@ -111,7 +116,9 @@ impl Announcing {
             post: Post::default(),
             unsure: Mutex::default(),
             waiting: AtomicU64::new(0),
+            oldest: Mutex::default(),
             left_out: AtomicU64::new(0),
+            aside: Mutex::default(),
             delivered: Notify::new(),
         };
         (announcing, to_publish)
@@ -125,6 +132,27 @@ impl Announcing {
     pub(super) fn let_go(&self, batches: u64) {
         let less = |waiting: u64| Some(waiting.saturating_sub(batches));
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// The oldest of what waits in a partition; `None`: nothing does.
+    pub(super) fn note_oldest(&self, partition: Partition, oldest: Option<&Placed>) {
+        let mut all = lock(&self.oldest);
+        match oldest {
+            Some(placed) => all.insert(partition, placed.event.time),
+            None => all.remove(&partition),
+        };
+    }
+
+    /// How it stands.
+    pub(super) fn status(&self) -> TellingStatus {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let held = lock(&self.aside).values().flat_map(Aside::shown).take(TellingStatus::TOPICS).collect();
+        TellingStatus {
+            waiting,
+            since: lock(&self.oldest).values().min().copied().filter(|_| waiting > 0),
+            left_out: self.left_out.load(Ordering::Relaxed),
+            held,
+        }
     }
 
     /// Remembers what an agent is called.

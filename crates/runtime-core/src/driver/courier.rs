@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use runtime_codec::decode_announced;
-use runtime_traits::bus::{Bus, BusError, Event, EventId, Position, Topic, Who};
+use runtime_traits::bus::{Bus, BusError, Event, EventId, Position, TellingStatus, Topic, Who};
 use runtime_traits::error::Cause;
 use runtime_traits::guard::Guard;
 use runtime_traits::name::Tenant;
@@ -23,6 +23,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::announce::{Announcing, PUBLISHED_WITHIN};
+use super::held::Placed;
 use super::inner::Inner;
 use super::post::advance;
 use super::run_slot::lock;
@@ -36,15 +37,29 @@ const COMPARED: u64 = 1_024;
 /// How many of them are read at once.
 const PAGE: u32 = 256;
 /// How long to wait before it is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How often it is said that the bus is away.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// The most that a runtime which shuts down waits for what is announced to be delivered.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
 
+/// A topic that is damaged.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) tenant: Tenant,
+    pub(super) topic: Topic,
+    pub(super) what: String,
+}
+
+impl Damage {
+    fn of(event: &Event, what: String) -> Self {
+        Self { tenant: event.tenant.clone(), topic: event.topic.clone(), what }
+    }
+}
+
 /// Why something could not be delivered.
 #[derive(Debug, Error)]
-enum Undelivered {
+pub(super) enum Undelivered {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
@@ -57,10 +72,13 @@ impl Inner {
     /// Finds what earlier processes announced in a partition and did not deliver, or not surely.
     pub(super) async fn find_announced(&self, partition: Partition) -> Result<(), RuntimeError> {
         let Some(announcing) = self.announcing.as_deref() else { return Ok(()) };
+        self.find_held(partition).await?;
         let at = self.cursor(keys::published(partition)).await?;
-        let Tail { next, .. } = self.store.read(&keys::announced(partition), Seq(at.done + 1), 1).await?;
-        let waiting = next.0.saturating_sub(at.done + 1);
+        let log = keys::announced(partition);
+        let tail = self.store.read(&log, Seq(at.done + 1), 1).await?;
+        let waiting = tail.next.0.saturating_sub(at.done + 1);
         if waiting > 0 {
+            announcing.note_oldest(partition, events_in(partition, &log, &tail).first());
             announcing.waiting.fetch_add(waiting, Ordering::Relaxed);
             lock(&announcing.unsure).insert(partition);
             announcing.post.ring(partition);
@@ -86,6 +104,7 @@ impl Inner {
                 if said.is_some() {
                     tracing::info!(%partition, "the bus takes events again");
                 }
+                self.see_to_held(&announcing, partition);
                 return;
             };
             lock(&announcing.unsure).insert(partition);
@@ -94,8 +113,12 @@ impl Inner {
             }
             let now = self.clock.now();
             if said.is_none_or(|said| now.since(said) >= SAID_EVERY) {
-                let waiting = announcing.waiting.load(Ordering::Relaxed);
-                tracing::warn!(%partition, %error, waiting, "events could not be delivered; they wait in the store");
+                let TellingStatus { waiting, since, .. } = announcing.status();
+                let since = since.map(|since| since.to_rfc3339());
+                tracing::warn!(
+                    %partition, %error, waiting, since,
+                    "announcements could not be delivered; they wait in the store"
+                );
                 said = Some(now);
             }
             tokio::select! {
@@ -109,18 +132,29 @@ impl Inner {
     async fn deliver_all(&self, announcing: &Announcing, partition: Partition) -> Result<(), Undelivered> {
         let log = keys::announced(partition);
         while !self.ending.is_cancelled() {
+            self.bring_held(announcing, partition).await?;
             let at = self.cursor(keys::published(partition)).await?;
             let from = at.done;
             let tail = self.store.read(&log, Seq(from + 1), GROUP).await.map_err(RuntimeError::from)?;
             let last = tail.first.0 + tail.entries.len() as u64 - 1;
+            let events = events_in(partition, &log, &tail);
+            announcing.note_oldest(partition, events.first());
             if tail.entries.is_empty() {
                 return Ok(());
             }
+            let events = self.hold_aside(announcing, partition, events).await?;
             let unsure = lock(&announcing.unsure).contains(&partition);
             // The sources do not wait for each other.
-            let chains = by_source(events_in(partition, &log, &tail)).into_values();
+            let chains = by_source(events).into_values();
             let delivered = chains.map(|events| deliver_chain(&*announcing.bus, events, unsure));
-            join_all(delivered).await.into_iter().collect::<Result<(), BusError>>()?;
+            let damaged = join_all(delivered).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let mut damaged = damaged.into_iter().flatten().peekable();
+            if damaged.peek().is_some() {
+                // What goes there is held first, and then the others go on.
+                lock(&announcing.unsure).insert(partition);
+                damaged.for_each(|damage| announcing.note_damage(partition, damage, self.clock.now()));
+                continue;
+            }
             self.commit(partition, advance(at, &log, last)).await.map_err(RuntimeError::from)?;
             lock(&announcing.unsure).remove(&partition);
             announcing.let_go(last - from);
@@ -148,13 +182,13 @@ impl Inner {
 }
 
 /// The events of announced batches, with their ids. What cannot be read is told by the log of this process alone.
-fn events_in(partition: Partition, log: &Log, tail: &Tail) -> Vec<Arc<Event>> {
+fn events_in(partition: Partition, log: &Log, tail: &Tail) -> Vec<Placed> {
     let mut events = Vec::new();
     for (entry, seq) in tail.entries.iter().zip(tail.first.0..) {
         match decode_announced(entry) {
-            Ok(announced) => events.extend(announced.into_iter().enumerate().map(|(nth, event)| {
-                let id = event_id(partition, Seq(seq), nth, &event);
-                Arc::new(Event { id, ..event })
+            Ok(announced) => events.extend(announced.into_iter().zip(0..).map(|(event, nth)| {
+                let id = event_id(partition, Seq(seq), nth as usize, &event);
+                Placed { at: (Seq(seq), nth), event: Arc::new(Event { id, ..event }) }
             })),
             Err(error) => {
                 tracing::error!(%log, seq, %error, "announced events are damaged; they are left out")
@@ -164,48 +198,71 @@ fn events_in(partition: Partition, log: &Log, tail: &Tail) -> Vec<Arc<Event>> {
     events
 }
 
-fn by_source(events: Vec<Arc<Event>>) -> BTreeMap<(Tenant, Arc<str>), Vec<Arc<Event>>> {
+fn by_source(events: Vec<Placed>) -> BTreeMap<(Tenant, Arc<str>), Vec<Arc<Event>>> {
     let mut chains: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for event in events {
+    for Placed { event, .. } in events {
         chains.entry((event.tenant.clone(), Arc::clone(&event.source))).or_default().push(event);
     }
     chains
 }
 
-/// Publishes the events of one source, one after the other.
+/// Publishes the events of one source, one after the other. What is damaged: at the first topic that is, it ends.
 ///
 /// # Errors
 /// What kept an event from being published for now. What the bus refuses for good is left out, and said.
-async fn deliver_chain(bus: &dyn Bus, events: Vec<Arc<Event>>, unsure: bool) -> Result<(), BusError> {
-    let done = if unsure && Guard::Delivered.holds() { delivered_before(bus, &events).await? } else { 0 };
-    for event in &events[done..] {
+pub(super) async fn deliver_chain(
+    bus: &dyn Bus,
+    events: Vec<Arc<Event>>,
+    unsure: bool,
+) -> Result<Option<Damage>, BusError> {
+    let mut there = HashSet::new();
+    if unsure && Guard::Delivered.holds() {
+        match delivered_before(bus, &events).await? {
+            Ok(delivered) => there = delivered,
+            Err(damage) => return Ok(Some(damage)),
+        }
+    }
+    for event in events.iter().filter(|event| !there.contains(&event.id)) {
         let publish = bus.publish(&Who::System, Arc::clone(event));
         let published = timeout(PUBLISHED_WITHIN, publish).await.unwrap_or_else(|_| Err(too_slow()));
         match published {
             Ok(_) => {}
-            Err(error) if error.is_transient() || matches!(error, BusError::Damaged { .. }) => {
-                return Err(error);
-            }
+            Err(error) if error.is_transient() => return Err(error),
+            Err(BusError::Damaged { what }) => return Ok(Some(Damage::of(event, what))),
             Err(error) => {
                 tracing::error!(topic = %event.topic, %error, "the bus does not take an event; it is left out");
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// How many of these events were delivered before: those up to the last one that is in its topic, as they come in order.
-async fn delivered_before(bus: &dyn Bus, events: &[Arc<Event>]) -> Result<usize, BusError> {
+/// Which of these events of a source were delivered before: in each topic those up to the last one that is there, as they
+/// come in order. What is in another topic says nothing: what was held aside may have come there first. Or a topic that
+/// cannot be asked, because it is damaged.
+async fn delivered_before(
+    bus: &dyn Bus,
+    events: &[Arc<Event>],
+) -> Result<Result<HashSet<EventId>, Damage>, BusError> {
     let mut topics: HashMap<&Topic, HashSet<EventId>> = HashMap::new();
-    for (nth, event) in events.iter().enumerate().rev() {
+    let mut found: HashSet<&Topic> = HashSet::new();
+    let mut delivered = HashSet::new();
+    for event in events.iter().rev() {
         if !topics.contains_key(&event.topic) {
-            topics.insert(&event.topic, last_ids(bus, &event.tenant, &event.topic).await?);
+            match last_ids(bus, &event.tenant, &event.topic).await {
+                Ok(ids) => topics.insert(&event.topic, ids),
+                Err(BusError::Damaged { what }) => return Ok(Err(Damage::of(event, what))),
+                Err(error) => return Err(error),
+            };
         }
         if topics[&event.topic].contains(&event.id) {
-            return Ok(nth + 1);
+            found.insert(&event.topic);
+        }
+        if found.contains(&event.topic) {
+            delivered.insert(event.id);
         }
     }
-    Ok(0)
+    Ok(Ok(delivered))
 }
 
 /// The ids of a topic's last events; none of a topic that is not kept.

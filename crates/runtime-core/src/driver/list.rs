@@ -332,6 +332,7 @@ impl Inner {
                 unattributed_mb: self.meter.unattributed().map(mib),
                 long_polls: self.long_polls(tenant),
             },
+            telling: self.announcing.as_ref().map(|announcing| announcing.status()),
         }
     }
 

@@ -63,8 +63,20 @@ impl RuntimeManager {
     }
 
     pub(super) async fn open(builder: Builder) -> Result<Self, RuntimeError> {
-        let Builder { store, kinds, config, clock, entropy, tenant, pool, snapshots, scrub, bus, governor, meter } =
-            builder;
+        let Builder {
+            store,
+            kinds,
+            config,
+            clock,
+            entropy,
+            tenant,
+            pool,
+            snapshots,
+            scrub,
+            bus,
+            governor,
+            meter,
+        } = builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
         entropy.fill(&mut prefix);

@@ -15,8 +15,8 @@ use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
 use runtime_traits::tool::Reconciled;
 
-use super::inner::Inner;
 use super::beside::Beside;
+use super::inner::Inner;
 use super::run_slot::{RunSlot, lock};
 use crate::engine::machine::RunMachine;
 

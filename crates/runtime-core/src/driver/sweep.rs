@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Revision, Seq, StateError, Then, When};
 
+use super::commit::Patience;
 use super::inner::Inner;
 use super::load::read;
 use super::register::parse_spec;
@@ -233,10 +235,13 @@ impl Inner {
         let due = runtime_codec::Due::Unnamed { tenant: tenant.clone(), agent: *id, name: name.to_string() };
         let due_cell =
             keys::due(id.partition(), self.clock.now(), &format!("unnamed/{}", id.unique().simple()));
-        let writes = Writes::of(
+        let mut writes = Writes::of(
             vec![When::Revision(cell.clone(), written.revision)],
             vec![Then::Delete(cell), Then::Put(due_cell, runtime_codec::encode(&due))],
         );
+        // From here on it is seen through, whatever crashes.
+        let teller = self.teller(tenant, id, Patience::OfCaller).await?;
+        teller.tell(&mut writes.told, &Happening::Deleted, None, self.clock.now());
         self.commit_now(id.partition(), writes).await?;
         lock(&home.state).agents.remove(&id.unique());
         Ok(())

@@ -48,6 +48,13 @@ announced! { "agents";
         /// Counts what was wanted of it.
         generation: u64,
     }
+    /// An agent is deleted: it has no name any more, and what is stored of it goes. Nothing more is told of it.
+    AgentDeleted "agent.deleted" of agent {
+        /// The name that it had.
+        agent: String,
+        /// Its id.
+        agent_id: String,
+    }
     /// An agent was frozen.
     SnapshotSaved "snapshot.saved" of agent {
         /// Its name.

@@ -9,10 +9,10 @@ use runtime_traits::name::SessionName;
 use runtime_traits::runtime::Want;
 
 use super::{
-    AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced, MemoryExceeded,
-    RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted,
-    SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown, ThreadBlocked,
-    WaitClosed, WaitOpened,
+    AgentDeleted, AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced,
+    MemoryExceeded, RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack,
+    RunStarted, SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown,
+    ThreadBlocked, WaitClosed, WaitOpened,
 };
 
 /// How many characters of what somebody said go into an event.
@@ -49,6 +49,7 @@ impl Announcer for Announcements {
                 Want::Paused => AgentPaused { agent, agent_id, generation }.event(),
                 Want::Stopped => AgentStopped { agent, agent_id, generation }.event(),
             },
+            Happening::Deleted => AgentDeleted { agent, agent_id }.event(),
             Happening::Saved { state } => SnapshotSaved { agent, state_id: state.to_string() }.event(),
             Happening::Restored { state, in_place } => {
                 SnapshotRestored { agent, state_id: state.to_string(), in_place }.event()

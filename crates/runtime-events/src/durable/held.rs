@@ -139,8 +139,8 @@ impl Held {
         Some((from, LOADED.saturating_sub(loaded)))
     }
 
-    /// Takes in what was read from `from` on, each event with its slot.
-    pub(super) fn load(&mut self, from: Position, first: Position, events: &[(u8, Kept)]) {
+    /// Takes in what was read from `from` on, each event with its slot; `None`: it is nobody's here.
+    pub(super) fn load(&mut self, from: Position, first: Position, events: &[(Option<u8>, Kept)]) {
         self.caught_up = false;
         let mut lost = Places::default();
         for (number, slot) in &mut self.slots {
@@ -324,7 +324,11 @@ mod tests {
     #[test]
     fn a_slot_is_given_back_when_nothing_of_it_is_in_a_hand_and_all_is_saved() {
         let mut held = two([0, 0]);
-        held.load(Position(1), Position(1), &[(0, kept(1, "a")), (1, kept(2, "b")), (0, kept(3, "a"))]);
+        held.load(
+            Position(1),
+            Position(1),
+            &[(Some(0), kept(1, "a")), (Some(1), kept(2, "b")), (Some(0), kept(3, "a"))],
+        );
         for _ in 0..2 {
             assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(_)));
         }
@@ -345,7 +349,11 @@ mod tests {
     #[test]
     fn what_was_not_saved_when_a_slot_was_lost_is_not_done() {
         let mut held = two([0, 0]);
-        held.load(Position(1), Position(1), &[(0, kept(1, "a")), (0, kept(2, "b")), (1, kept(3, "c"))]);
+        held.load(
+            Position(1),
+            Position(1),
+            &[(Some(0), kept(1, "a")), (Some(0), kept(2, "b")), (Some(1), kept(3, "c"))],
+        );
         for _ in 0..3 {
             held.take(7, UnixMillis(0));
         }
@@ -364,7 +372,7 @@ mod tests {
     #[test]
     fn what_several_slots_have_lost_is_told_once() {
         let mut held = two([0, 4]);
-        held.load(Position(1), Position(11), &[(0, kept(11, "a"))]);
+        held.load(Position(1), Position(11), &[(Some(0), kept(11, "a"))]);
         let gap = Gap { from: Position(1), to: Position(10) };
         assert_eq!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Gap(gap)));
         assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Event { .. })));

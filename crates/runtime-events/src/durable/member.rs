@@ -76,7 +76,7 @@ impl Member {
         failure: &Failure,
     ) -> Result<Event, BusError> {
         let name = &self.cursor.name.name;
-        let mut letter = event.clone();
+        let mut letter = event.clone().for_everybody();
         letter.topic = Topic::dead_letters(name.as_str())?;
         letter.id = dead_id(event, name.as_str(), position);
         letter.causation = Some(event.id);

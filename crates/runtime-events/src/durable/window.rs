@@ -103,7 +103,7 @@ impl Window {
 
     /// Takes events in that begin at [`next`](Self::next) or before: those of its `slot`. Places before `first` are no
     /// longer there: what of them was not done is lost.
-    pub(super) fn load(&mut self, first: Position, events: &[(u8, Kept)], slot: u8) -> Option<Gap> {
+    pub(super) fn load(&mut self, first: Position, events: &[(Option<u8>, Kept)], slot: u8) -> Option<Gap> {
         let mut lost = None;
         if first.0 > self.next {
             lost = Some(Gap { from: Position(self.next), to: Position(first.0 - 1) });
@@ -116,7 +116,7 @@ impl Window {
                 continue;
             }
             self.next = place + 1;
-            if *of != slot || self.skip.contains(place) {
+            if *of != Some(slot) || self.skip.contains(place) {
                 continue;
             }
             let source = self.sources.entry(Arc::clone(&kept.event.source)).or_default();

@@ -8,6 +8,7 @@ mod handlers;
 mod model;
 mod patterns;
 mod redis_faults;
+mod requeue;
 mod soak;
 mod store_faults;
 mod wrong;

@@ -26,8 +26,12 @@ const EVENTS: u64 = 4_000;
 const SOURCES: u64 = 16;
 /// Each source publishes to one of them.
 const TOPICS: u64 = 4;
-/// How often a process that handles events is killed, by how many are handled.
-const KILL_EVERY: u64 = 600;
+/// How often a process that handles events is killed, by how many are handled; and how often at most.
+const KILL_EVERY: (u64, u64) = (600, 1_000);
+/// How often the server is killed, by how many are published; and how often at most, as each start of it reads all again.
+const SERVER_EVERY: (u64, u64) = (1_800, 100);
+/// How long nothing may be handled: a server that starts reads all that it keeps, and is one of many processes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn builder() -> EventBusBuilder {
     EventBus::builder().keep("kept/**", Retention::default()).unwrap().lease(Duration::from_millis(500))
@@ -129,13 +133,16 @@ impl Tally {
 fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
     let events = env::var("AGENT_RUNTIME_SOAK").map_or(EVENTS, |events| events.parse().unwrap());
     let events = events - events % SOURCES;
+    let kill_every = spread(KILL_EVERY, events);
     let server = Arc::new(RedisServer::start());
     let way = CutProxy::before(&server.socket());
     let uri = format!("redis+unix://{}", way.socket().display());
 
+    let published = Arc::new(AtomicU64::new(0));
     let publisher = {
         let server = Arc::clone(&server);
-        thread::spawn(move || block_on(publish(&server, events)))
+        let published = Arc::clone(&published);
+        thread::spawn(move || block_on(publish(&server, events, &published)))
     };
 
     let mut chance = Chance::new(1);
@@ -144,14 +151,17 @@ fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
     let (said, say) = pipe().unwrap();
     let said = lines(said);
     let mut children = [start(&uri, &say), start(&uri, &say)];
-    let mut until_harm = KILL_EVERY;
+    let mut until_harm = kill_every;
     while tally.handled < events {
-        tally.take(&said.recv_timeout(Duration::from_secs(60)).expect("events are handled"));
+        let Ok(line) = said.recv_timeout(PATIENCE * (1 + (events / 100_000) as u32)) else {
+            stuck(&server, &tally, published.load(Ordering::Relaxed), kills)
+        };
+        tally.take(&line);
         until_harm = until_harm.saturating_sub(1);
         if until_harm > 0 || tally.handled == events {
             continue;
         }
-        until_harm = KILL_EVERY + chance.below(KILL_EVERY);
+        until_harm = kill_every + chance.below(kill_every);
         if chance.once_in(3) {
             way.cut();
             cuts += 1;
@@ -179,14 +189,31 @@ fn no_event_is_missing_and_no_source_is_out_of_order_whoever_is_killed() {
     assert!(again <= (kills + cuts + 4) * 1_024, "{again} came again");
 }
 
+/// After how many events something is harmed.
+fn spread((every, at_most): (u64, u64), events: u64) -> u64 {
+    every.max(events / at_most)
+}
+
+#[expect(clippy::panic, reason = "a test that does not go on ends")]
+fn stuck(server: &RedisServer, tally: &Tally, published: u64, kills: u64) -> ! {
+    let (handled, last) = (tally.handled, &tally.last);
+    let of_server = server.say(&["INFO", "persistence"]);
+    // The publisher has it too, and is not waited for.
+    server.kill();
+    panic!(
+        "nothing is handled any more: {published} published, {handled} handled, {kills} kills; {last:?}; {of_server}"
+    )
+}
+
 /// Publishes all, each source in its order, while the server is killed now and then. The last topic comes to be when a
 /// quarter is published.
-async fn publish(server: &RedisServer, events: u64) {
+async fn publish(server: &RedisServer, events: u64, published: &AtomicU64) {
     let bus = builder().connect(&server.uri(0)).await.unwrap();
     let each = events / SOURCES;
-    let (published, late) = (AtomicU64::new(0), Semaphore::new(0));
+    let late = Semaphore::new(0);
+    let server_every = spread(SERVER_EVERY, events);
     let sources = (0..SOURCES).map(|source| {
-        let (bus, published, late) = (&bus, &published, &late);
+        let (bus, late) = (&bus, &late);
         async move {
             let topic = format!("kept/soak/{}", source % TOPICS);
             if source % TOPICS == TOPICS - 1 {
@@ -207,7 +234,7 @@ async fn publish(server: &RedisServer, events: u64) {
                 if count == events / 4 {
                     late.add_permits(SOURCES as usize);
                 }
-                if count % (KILL_EVERY * 3) == KILL_EVERY {
+                if count % server_every == server_every / 3 {
                     server.kill();
                     server.revive();
                 }

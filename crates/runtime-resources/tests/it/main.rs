@@ -3,8 +3,8 @@
 mod heap;
 mod manager;
 mod permits;
-mod schedules;
 mod polls;
+mod schedules;
 
 use runtime_resources::MeteredAlloc;
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::response::sse::Event as Sent;
 use futures_util::StreamExt;
 use runtime_traits::bus::{
-    BusError, Durable, EventId, Failure, Live, Pattern, Position, Retry, Start, Topic, Who,
+    BusError, Durable, EventId, Failure, Live, Pattern, Position, Requeue, Requeued, Retry, Start, Topic, Who,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::{Cause, Name, Tenant};
@@ -21,8 +21,8 @@ use crate::face::{Face, events};
 use crate::fault::Fault;
 use crate::problem::Problem;
 use crate::wire::bus::{
-    EVENT, For, GAP, KeptPage, KeptQuery, OPEN, OpenEvent, PublishedAnswer, SettleBody, SettledAnswer,
-    TailQuery, cloud_line,
+    EVENT, For, GAP, KeptPage, KeptQuery, OPEN, OpenEvent, PublishedAnswer, RequeueBody, SettleBody,
+    SettledAnswer, TailQuery, cloud_line,
 };
 
 type Shared = State<Arc<Face>>;
@@ -84,6 +84,22 @@ pub(super) async fn settle(
         Some(cause) => reader.failed(settled.position, &Failure::says(cause)).await?,
     };
     Ok(Json(SettledAnswer { dead_letter }))
+}
+
+pub(super) async fn requeue(
+    State(face): Shared,
+    Asked(For { tenant, agent }): Asked<For>,
+    Body(asked): Body<RequeueBody>,
+) -> Result<Json<Requeued>, Problem> {
+    let acting = acting(&face, tenant, agent)?;
+    let topic = asked.topic.map(|topic| topic.parse()).transpose().map_err(BusError::Topic)?;
+    let requeue = Requeue {
+        tenant: acting.tenant.clone(),
+        subscription: asked.durable,
+        position: asked.position,
+        topic,
+    };
+    Ok(Json(acting.bus.requeue(&acting.who, &requeue, face.door()?.clock.now()).await?))
 }
 
 pub(super) async fn tail(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, Request, header};
-use runtime_traits::bus::{BusError, Event, Page, Position, Published, Topic};
+use runtime_traits::bus::{BusError, Event, Page, Position, Published, Requeued, Topic};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::{Cause, Name, RuntimeError, Tenant};
 use serde::Serialize;
@@ -14,7 +14,8 @@ use crate::remote::call::{Again, Failure};
 use crate::remote::control::add;
 use crate::remote::{PlaceError, RemoteRuntime};
 use crate::wire::bus::{
-    CLOUD_EVENT, For, KeptPage, KeptQuery, PublishedAnswer, SettleBody, SettledAnswer, cloud_line,
+    CLOUD_EVENT, For, KeptPage, KeptQuery, PublishedAnswer, RequeueBody, SettleBody, SettledAnswer,
+    cloud_line,
 };
 
 /// The bus of a runtime in another process, over its routes under `/v1/events`.
@@ -123,21 +124,39 @@ impl RemoteEvents {
         position: Position,
         failed: Option<&str>,
     ) -> Result<bool, BusError> {
-        let mut request = self.asking(Method::POST, &["v1", "events", "done"], &self.acts_for);
         let body = SettleBody {
             topic: topic.to_string(),
             durable: durable.clone(),
             position,
             failed: failed.map(str::to_owned),
         };
-        let bytes = serde_json::to_vec(&body).expect("names and texts have JSON");
+        let answer: SettledAnswer = self.tell(&["v1", "events", "done"], &body).await?;
+        Ok(answer.dead_letter)
+    }
+
+    /// Sends dead letters of a durable subscription again, to it alone: all that were not yet, or only the one at a place, or
+    /// those of a topic.
+    ///
+    /// # Errors
+    /// As [`Bus::requeue`](runtime_traits::bus::Bus::requeue); after one it may be asked again.
+    pub async fn requeue(
+        &self,
+        durable: &Name,
+        position: Option<Position>,
+        topic: Option<&Topic>,
+    ) -> Result<Requeued, BusError> {
+        let body = RequeueBody { durable: durable.clone(), position, topic: topic.map(Topic::to_string) };
+        self.tell(&["v1", "events", "requeue"], &body).await
+    }
+
+    /// Tells what may be told twice: to say it twice is to say it once.
+    async fn tell<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, BusError> {
+        let mut request = self.asking(Method::POST, path, &self.acts_for);
+        let bytes = serde_json::to_vec(body).expect("names and texts have JSON");
         let media = header::HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, media);
         *request.body_mut() = Some(bytes.into());
-        // To say it twice is to say it once.
-        let again = Again::Broken(RemoteRuntime::briefly());
-        let answer: SettledAnswer = self.ask(request, again).await?;
-        Ok(answer.dead_letter)
+        self.ask(request, Again::Broken(RemoteRuntime::briefly())).await
     }
 
     async fn kept(&self, mut query: KeptQuery) -> Result<Page, BusError> {

@@ -100,6 +100,17 @@ pub(crate) struct SettledAnswer {
     pub(crate) dead_letter: bool,
 }
 
+/// Which dead letters are to be sent again (body).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequeueBody {
+    pub(crate) durable: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<Position>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<String>,
+}
+
 /// What an `open` event says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OpenEvent {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
-use runtime_traits::resource::{Limit, Refused};
 use runtime_traits::meter::MeterError;
+use runtime_traits::resource::{Limit, Refused};
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,

@@ -13,6 +13,7 @@ use runtime_traits::store::{
     Batch, Cell, Committed, Durability, Key, Limits, Log, LogExtent, Seq, Sharing, StateError, StateStore,
     StoreProfile, Tail,
 };
+use tokio::sync::Notify;
 
 use crate::fakes::model::{self, Model};
 use crate::wrong::Flaw;
@@ -47,6 +48,8 @@ use contents::Contents;
 pub struct MapStore {
     contents: Mutex<Contents>,
     flaw: Option<Flaw>,
+    /// Rung after each commit.
+    bell: Notify,
 }
 
 /// A queued batch that goes when its future goes; for a store that does so by mistake.
@@ -62,14 +65,16 @@ impl MapStore {
     }
 
     pub(crate) fn flawed(flaw: Flaw) -> Self {
-        let flaw = Some(flaw);
-        Self { contents: Mutex::new(Contents::new(flaw, Model::default())), flaw }
+        Self::with(Some(flaw), Model::default())
+    }
+
+    fn with(flaw: Option<Flaw>, disk: Model) -> Self {
+        Self { contents: Mutex::new(Contents::new(flaw, disk)), flaw, bell: Notify::new() }
     }
 
     /// What another process finds after this one was killed and the power was lost. This store is dead from now on.
     pub fn crash(&self) -> Self {
-        let disk = self.lock().crash();
-        Self { contents: Mutex::new(Contents::new(self.flaw, disk)), flaw: self.flaw }
+        Self::with(self.flaw, self.lock().crash())
     }
 
     /// Whether the disk refuses to sync.
@@ -90,6 +95,18 @@ impl MapStore {
     /// Batches that were applied so far, repetitions and refusals not counted.
     pub fn applied(&self) -> u64 {
         self.lock().applied
+    }
+
+    /// Waits until more batches than these were applied: [`applied`](Self::applied) said how many before the test looked.
+    pub async fn applied_beyond(&self, seen: u64) {
+        loop {
+            let mut rung = std::pin::pin!(self.bell.notified());
+            rung.as_mut().enable();
+            if self.applied() > seen {
+                return;
+            }
+            rung.await;
+        }
     }
 
     fn look<T: Default>(&self, read: impl FnOnce(&Model) -> T) -> Result<T, StateError> {
@@ -187,7 +204,9 @@ impl StateStore for MapStore {
         // The future goes on, so there is nothing to take back.
         std::mem::forget(cancel);
         self.lock().write_group();
-        answer.await.unwrap_or_else(|_| Err(contents::dead()))
+        let answer = answer.await.unwrap_or_else(|_| Err(contents::dead()));
+        self.bell.notify_waiters();
+        answer
     }
 
     fn profile(&self) -> StoreProfile {

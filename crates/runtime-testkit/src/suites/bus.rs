@@ -24,7 +24,7 @@ use runtime_traits::bus::{Bus, EventLimits, Rights, TopicRule};
 use runtime_traits::clock::Clock;
 
 pub use cursors::{begins_where_told, delivered_until_settled, one_name_one_cursor};
-pub use failing::{failed_then_dead, ordered_by_source};
+pub use failing::{failed_then_dead, ordered_by_source, requeued_for_one};
 pub use kept::{kept_when_ok, numbered_without_gap, once_by_id, replayed};
 pub use live::{disconnect_is_told, gap_is_exact, heard_in_order, nothing_else, slow_slows_nobody};
 pub use patterns::{joined_by_a_pattern, settled_in_its_topic};
@@ -98,6 +98,7 @@ macro_rules! for_each_bus_case {
             delivered_until_settled "delivered-until-settled",
             ordered_by_source "ordered-by-source",
             failed_then_dead "failed-then-dead",
+            requeued_for_one "requeued-for-one",
             begins_where_told "begins-where-told",
             replayed "replayed",
             shared_by_a_group "shared-by-a-group",

@@ -47,6 +47,8 @@ pub enum Happening<'a> {
         /// Counts what was wanted.
         generation: u64,
     },
+    /// It is deleted: from now on it takes no runs and has no name, and what is stored of it goes.
+    Deleted,
     /// It was frozen.
     Saved {
         /// The snapshot.

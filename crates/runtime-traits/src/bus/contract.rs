@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     BusError, Delivery, Durable, DurablePattern, Event, Failure, Live, Page, Pattern, Position, Published,
-    Publishing, Topic, Who,
+    Publishing, Requeue, Requeued, Topic, Who, dead_letter,
 };
 use crate::clock::UnixMillis;
 use crate::name::Tenant;
@@ -33,6 +33,8 @@ use crate::name::Tenant;
 /// - `ordered-by-source`: a durable event is not delivered while an earlier one of its source is not settled.
 /// - `failed-then-dead`: an event that failed is delivered again after its pause, as often as was said, and is then a
 ///   dead letter with its cause; others go on meanwhile.
+/// - `requeued-for-one`: a dead letter that is sent again is delivered to its durable subscription once more, as a new event,
+///   and to nobody else; to send it again twice, or after it was broken off, is to send it again once.
 /// - `begins-where-told`: a new cursor begins where it was told to, an old one goes on where it is.
 /// - `replayed`: a topic is read from any place and from any time; before retention the error names the first place.
 /// - `shared-by-a-group`: of the members of a group one gets an event; what a member leaves behind another one gets.
@@ -110,6 +112,16 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
         topic: &Topic,
         time: UnixMillis,
     ) -> Result<Position, BusError>;
+
+    /// Sends dead letters of a durable subscription again, those that were not yet: to it alone. Whoever may read their
+    /// topics may do so. After an error it may be asked again.
+    ///
+    /// # Errors
+    /// [`BusError::NotDurable`], [`BusError::Forbidden`]; [`BusError::Malformed`] for one that does not say its topic; as
+    /// [`publish`](Self::publish).
+    async fn requeue(&self, who: &Who, requeue: &Requeue, now: UnixMillis) -> Result<Requeued, BusError> {
+        dead_letter::requeue(self, who, requeue, now).await
+    }
 
     /// Whether an event about one of these topics may interest somebody now: as cheap as it can be told, and rather yes than
     /// no. Who makes many events asks it first.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::TellingStatus;
 use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, NodeId, RunId};
@@ -123,6 +124,9 @@ pub struct NodeStatus {
     /// What the caller's agents do to threads and memory.
     #[serde(default, skip_serializing_if = "ProcessStatus::is_empty")]
     pub process: ProcessStatus,
+    /// How it stands with telling the bus what happens; `None`: it has no bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telling: Option<TellingStatus>,
 }
 
 /// Whether a runtime takes runs.

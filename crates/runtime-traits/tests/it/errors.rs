@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, RunFailure, StepKey};
-use runtime_traits::resource::Refused;
 use runtime_traits::meter::MeterError;
+use runtime_traits::resource::Refused;
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SessionName, SpecError,

@@ -38,8 +38,8 @@ impl Cursor {
                         }
                         continue;
                     }
-                    let events: Vec<_> =
-                        events.into_iter().map(|kept| (slot_of(&kept, slots), kept)).collect();
+                    let slot = |kept: &Kept| (!self.passes_over(kept)).then(|| slot_of(kept, slots));
+                    let events: Vec<_> = events.into_iter().map(|kept| (slot(&kept), kept)).collect();
                     self.state().held.load(from, page.first, &events);
                     self.ring();
                     self.work.notify_one();
@@ -54,6 +54,11 @@ impl Cursor {
                 }
             }
         }
+    }
+
+    /// Whether an event is for another subscription only.
+    fn passes_over(&self, kept: &Kept) -> bool {
+        kept.event.only_for().is_some_and(|only| only != self.name.name.as_str())
     }
 
     fn all_was_read(&self, from: Position) {

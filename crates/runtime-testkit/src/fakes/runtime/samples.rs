@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use runtime_traits::bus::{HeldTopic, TellingStatus};
 use runtime_traits::log::{Accepted, Author, Ended, Started};
-use runtime_traits::resource::{ResourceLimits, ResourceUsage};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
+use runtime_traits::resource::{ResourceLimits, ResourceUsage};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -15,7 +16,7 @@ use runtime_traits::snapshot::{
 use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
 use runtime_traits::{
     AgentId, Content, Entry, EntryKind, Name, NodeId, Outcome, Partition, Payload, Pool, RunId, RunView,
-    SessionName, StateId, UnixMillis, Usage,
+    SessionName, StateId, Tenant, UnixMillis, Usage,
 };
 use uuid::Uuid;
 
@@ -242,6 +243,18 @@ impl Samples {
                     lasts_ms: 1000,
                 }],
             },
+            telling: Some(TellingStatus {
+                waiting: 3,
+                since: Some(UnixMillis(1500)),
+                left_out: 1,
+                held: vec![HeldTopic {
+                    tenant: Tenant::default(),
+                    topic: "agents/docs/run.completed".parse().expect("a good topic"),
+                    events: 2,
+                    since: UnixMillis(1600),
+                    what: "an entry".to_owned(),
+                }],
+            }),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::poll;
-use runtime_traits::Tenant;
-use runtime_traits::bus::{Failure, Position, Topic};
+use runtime_traits::bus::{Failure, Position, Requeue, Requeued, Topic};
+use runtime_traits::clock::Clock;
+use runtime_traits::{Name, Tenant};
 
 use super::BusFixture;
 use super::scene::{Scene, cursor, take, tenant, within, work};
@@ -83,4 +84,43 @@ pub async fn failed_then_dead(fixture: &dyn BusFixture) {
             number => break assert_eq!(number, 3, "what is dead is not delivered"),
         }
     }
+}
+
+/// `requeued-for-one`: a dead letter that is sent again comes once more, to its subscription alone, however often it is sent.
+pub async fn requeued_for_one(fixture: &dyn BusFixture) {
+    let scene = Scene::open(fixture).await;
+    let worker = scene.open_cursor(&cursor("worker", "kept/talk")).await;
+    let other = scene.open_cursor(&cursor("other", "kept/talk")).await;
+    scene.publish("kept/talk", "ann", 1).await;
+    for attempt in 1..=3 {
+        let (position, number, _) = take(&*worker).await;
+        assert_eq!(number, 1);
+        let dead = within(worker.failed(position, &Failure::says("no"))).await;
+        // That it dies then is another clause's.
+        if attempt == 3 && dead == Ok(false) {
+            return;
+        }
+        scene.clock.advance(PAUSE);
+    }
+    assert_eq!(work(&*other).await, 1);
+
+    let all = Requeue {
+        tenant: Tenant::default(),
+        subscription: Name::new("worker").expect("a good name"),
+        position: None,
+        topic: None,
+    };
+    let requeue = async |all: &Requeue| {
+        within(scene.bus.requeue(&tenant(), all, scene.clock.now())).await.expect("dead letters are kept")
+    };
+    assert_eq!(requeue(&Requeue { position: Some(Position(9)), ..all.clone() }).await, Requeued::default());
+    assert_eq!(requeue(&all).await, Requeued { sent: 1, before: 0 });
+    assert_eq!(requeue(&all).await, Requeued { sent: 0, before: 1 });
+    scene.publish("kept/talk", "ann", 2).await;
+
+    let (position, number, attempt) = take(&*worker).await;
+    assert_eq!((number, attempt), (1, 1), "it has as many tries as a new event");
+    within(worker.done(position)).await.expect("it is saved");
+    assert_eq!(work(&*worker).await, 2, "it comes once");
+    assert_eq!(work(&*other).await, 2, "nobody else gets it");
 }

@@ -43,6 +43,8 @@ pub enum Flaw {
     MixesSources,
     /// Never gives up.
     NeverDead,
+    /// Sends dead letters again to everybody.
+    RequeuesForAll,
     /// Begins new cursors at the first event.
     BeginsFirst,
     /// Finds the place behind the one at a time.
@@ -65,7 +67,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 22] = [
         (Self::HearsLess, "heard-in-order"),
         (Self::HearsOthers, "nothing-else"),
         (Self::HidesGaps, "gap-is-exact"),
@@ -78,6 +80,7 @@ impl Flaw {
         (Self::SkipsUnsettled, "delivered-until-settled"),
         (Self::MixesSources, "ordered-by-source"),
         (Self::NeverDead, "failed-then-dead"),
+        (Self::RequeuesForAll, "requeued-for-one"),
         (Self::BeginsFirst, "begins-where-told"),
         (Self::FindsLater, "replayed"),
         (Self::GivesToAll, "shared-by-a-group"),
@@ -205,6 +208,9 @@ impl Bus for WrongBus {
         if self.flaw == Flaw::MixesSources && &*event.source == "bob" {
             let source = format!("{}-{count}", event.source);
             Arc::make_mut(&mut event).source = source.into();
+        }
+        if self.flaw == Flaw::RequeuesForAll && event.only_for().is_some() {
+            event = Arc::new(Event::clone(&event).for_everybody());
         }
         let mut published = self.right.publish(who, event).await?;
         if self.flaw == Flaw::SkipsPlaces {

@@ -1,0 +1,198 @@
+//! Dead letters are sent again once, wherever that breaks off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use runtime_events::{
+    Bus, BusError, Delivery, DurableReader, Event, EventBus, EventBusBuilder, Failure, Page, Position,
+    Published, Retention, Retry, Topic, Who,
+};
+use runtime_testkit::block_on;
+use runtime_testkit::fakes::MapStore;
+use runtime_traits::bus::{Deliveries, Durable, DurablePattern, Listener, Live, PatternDeliveries, Requeued};
+use runtime_traits::{Cause, Pool, Tenant, UnixMillis};
+
+fn rules() -> EventBusBuilder {
+    EventBus::builder().keep("kept/**", Retention::default()).unwrap()
+}
+
+fn over(store: &Arc<MapStore>) -> Arc<dyn Bus> {
+    let disk = runtime_traits::store::Durability::Disk;
+    Arc::new(rules().in_process_over(Arc::clone(store) as _, Pool::MAIN, disk))
+}
+
+fn handle(bus: Arc<dyn Bus>) -> EventBus {
+    EventBus::over(bus, Who::tenant(Tenant::default()))
+}
+
+/// The next event: nothing is lost.
+async fn next(reader: &DurableReader) -> (Position, u32, Arc<Event>) {
+    let event = match reader.next().await.unwrap() {
+        Delivery::Event { position, attempt, event } => Some((position, attempt, event)),
+        Delivery::Gap(_) => None,
+    };
+    event.unwrap()
+}
+
+/// A store in which the event 7 is a dead letter of `mailer`.
+async fn with_dead_letter() -> Arc<MapStore> {
+    let store = Arc::new(MapStore::new());
+    let bus = handle(over(&store));
+    bus.publish(Event::new("kept/orders", &7).unwrap()).await.unwrap();
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let mailer = bus.durable("kept/orders", "mailer").unwrap().retry(retry).open().await.unwrap();
+    let (position, _, _) = next(&mailer).await;
+    assert!(mailer.failed(position, &Failure::says("no")).await.unwrap());
+    store
+}
+
+/// What `mailer` gets until an event that is published now.
+async fn delivered(store: &Arc<MapStore>) -> Vec<u32> {
+    let bus = handle(over(store));
+    bus.publish(Event::new("kept/orders", &0).unwrap()).await.unwrap();
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let mailer = bus.durable("kept/orders", "mailer").unwrap().retry(retry).open().await.unwrap();
+    let mut numbers = Vec::new();
+    loop {
+        let (position, _, event) = next(&mailer).await;
+        mailer.done(position).await.unwrap();
+        match event.json().unwrap() {
+            0 => return numbers,
+            number => numbers.push(number),
+        }
+    }
+}
+
+#[test]
+fn a_dead_letter_is_sent_again_once_wherever_that_breaks_off() {
+    block_on(async {
+        for (breaks_at, after) in (0..3).flat_map(|at| [(at, false), (at, true)]) {
+            let store = with_dead_letter().await;
+            let breaking = Breaking { bus: over(&store), publishes: AtomicUsize::new(0), breaks_at, after };
+            let broken = handle(Arc::new(breaking)).requeue("mailer", None, None).await;
+            assert!(broken.is_err(), "it breaks off at {breaks_at}");
+
+            // Whoever comes next remembers no ids.
+            let store = Arc::new(store.crash());
+            let requeued = handle(over(&store)).requeue("mailer", None, None).await.unwrap();
+            let is_told = breaks_at == 2 && after;
+            let expected = Requeued { sent: u64::from(!is_told), before: u64::from(is_told) };
+            assert_eq!(requeued, expected, "{breaks_at} {after}");
+
+            let store = Arc::new(store.crash());
+            let again = handle(over(&store)).requeue("mailer", None, None).await.unwrap();
+            assert_eq!(again, Requeued { sent: 0, before: 1 });
+            assert_eq!(delivered(&store).await, [7], "broken off at {breaks_at}, after it was done: {after}");
+        }
+    });
+}
+
+#[test]
+fn one_that_fails_again_is_a_dead_letter_again_and_heard_by_whoever_reads_these() {
+    block_on(async {
+        let store = with_dead_letter().await;
+        let bus = handle(over(&store));
+        let letters = "system/dead-letters/mailer";
+        let mut heard = bus.listen(letters).await.unwrap();
+        let mut others = bus.listen("kept/orders").await.unwrap();
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let mailer = bus.durable("kept/orders", "mailer").unwrap().retry(retry).open().await.unwrap();
+
+        assert_eq!(bus.requeue("mailer", Some(Position(1)), None).await.unwrap().sent, 1);
+        let (position, attempt, event) = next(&mailer).await;
+        assert_eq!((attempt, event.only_for()), (1, Some("mailer")));
+        assert!(mailer.failed(position, &Failure::says("no")).await.unwrap());
+
+        let mut second = heard.next_event().await.unwrap();
+        while second.headers.get("deadcause").is_none() {
+            second = heard.next_event().await.unwrap();
+        }
+        assert_eq!((second.only_for(), second.headers.get("deadposition")), (None, Some("2")));
+        assert_eq!(bus.requeue("mailer", None, None).await.unwrap(), Requeued { sent: 1, before: 1 });
+        bus.publish(Event::new("kept/orders", &8).unwrap()).await.unwrap();
+        assert_eq!(others.next_event().await.unwrap().json::<u32>().unwrap(), 8, "nobody else hears of it");
+    });
+}
+
+#[test]
+fn what_may_not_be_read_is_not_sent_again() {
+    block_on(async {
+        let store = with_dead_letter().await;
+        let rule = runtime_traits::bus::Rule {
+            tenant: None,
+            agent: Some("clerk".parse().unwrap()),
+            act: None,
+            topics: "kept/**".parse().unwrap(),
+            allow: false,
+        };
+        let rights = runtime_traits::bus::Rights(vec![rule]);
+        let disk = runtime_traits::store::Durability::Disk;
+        let bus = rules().rights(rights).in_process_over(Arc::clone(&store) as _, Pool::MAIN, disk);
+        let bus = handle(Arc::new(bus)).for_agent("clerk".parse().unwrap());
+
+        let refused = bus.requeue("mailer", None, None).await.unwrap_err();
+
+        assert!(matches!(refused, BusError::Forbidden { .. }), "{refused}");
+        assert_eq!(handle(over(&store)).requeue("mailer", None, None).await.unwrap().sent, 1);
+    });
+}
+
+/// A bus that breaks off at one publishing, before or after it is done.
+#[derive(Debug)]
+struct Breaking {
+    bus: Arc<dyn Bus>,
+    publishes: AtomicUsize,
+    breaks_at: usize,
+    after: bool,
+}
+
+#[async_trait]
+impl Bus for Breaking {
+    async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
+        let breaks = self.publishes.fetch_add(1, Ordering::SeqCst) == self.breaks_at;
+        let error = BusError::Unavailable { cause: Cause::says("the process died") };
+        if breaks && !self.after {
+            return Err(error);
+        }
+        let published = self.bus.publish(who, event).await?;
+        if breaks { Err(error) } else { Ok(published) }
+    }
+
+    async fn listen(&self, who: &Who, live: Live) -> Result<Box<dyn Listener>, BusError> {
+        self.bus.listen(who, live).await
+    }
+
+    async fn open(&self, who: &Who, durable: Durable) -> Result<Box<dyn Deliveries>, BusError> {
+        self.bus.open(who, durable).await
+    }
+
+    async fn open_pattern(
+        &self,
+        who: &Who,
+        durable: DurablePattern,
+    ) -> Result<Box<dyn PatternDeliveries>, BusError> {
+        self.bus.open_pattern(who, durable).await
+    }
+
+    async fn read(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        from: Position,
+        limit: u32,
+    ) -> Result<Page, BusError> {
+        self.bus.read(who, tenant, topic, from, limit).await
+    }
+
+    async fn find(
+        &self,
+        who: &Who,
+        tenant: &Tenant,
+        topic: &Topic,
+        time: UnixMillis,
+    ) -> Result<Position, BusError> {
+        self.bus.find(who, tenant, topic, time).await
+    }
+}
