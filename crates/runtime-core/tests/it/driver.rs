@@ -8,6 +8,7 @@ mod decisions;
 mod edges;
 mod forks;
 mod house;
+mod letting_go;
 mod lifecycle;
 mod looking;
 mod overdue;
