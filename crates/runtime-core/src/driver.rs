@@ -17,6 +17,7 @@ mod control;
 mod counted;
 mod courier;
 mod displace;
+mod ended;
 mod filling;
 mod finish;
 mod fork;
