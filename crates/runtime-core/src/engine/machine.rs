@@ -352,24 +352,6 @@ impl RunMachine {
         }
     }
 
-    /// The steps whose work is under way, in the order in which they were asked for.
-    pub fn executing(&self) -> Vec<StepKey> {
-        let slots = self.open.iter().map(|slot| &self.slots[*slot]);
-        let busy =
-            slots.filter(|slot| matches!(slot.phase, Phase::Executing { .. } | Phase::Reconciling { .. }));
-        busy.map(|slot| slot.key.clone()).collect()
-    }
-
-    /// Whether somebody asked the run to end, or that is over.
-    pub fn is_ending(&self) -> bool {
-        self.over != Over::No || self.cancel_by.is_some()
-    }
-
-    /// Whether a run that was asked to end has used up its time to end by itself.
-    pub fn is_cancel_due(&self, now: UnixMillis) -> bool {
-        self.over == Over::No && self.cancel_by.is_some_and(|by| by <= now)
-    }
-
     /// When `tick` has to be called next.
     pub fn wake_at(&self) -> Option<UnixMillis> {
         if self.over != Over::No {

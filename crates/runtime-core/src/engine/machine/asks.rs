@@ -279,6 +279,24 @@ impl RunMachine {
         self.append(EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Policy, answer }));
     }
 
+    /// The steps whose work is under way, in the order in which they were asked for.
+    pub fn executing(&self) -> Vec<StepKey> {
+        let slots = self.open.iter().map(|slot| &self.slots[*slot]);
+        let busy =
+            slots.filter(|slot| matches!(slot.phase, Phase::Executing { .. } | Phase::Reconciling { .. }));
+        busy.map(|slot| slot.key.clone()).collect()
+    }
+
+    /// Whether somebody asked the run to end, or that is over.
+    pub fn is_ending(&self) -> bool {
+        self.over != Over::No || self.cancel_by.is_some()
+    }
+
+    /// Whether a run that was asked to end has used up its time to end by itself.
+    pub fn is_cancel_due(&self, now: UnixMillis) -> bool {
+        self.over == Over::No && self.cancel_by.is_some_and(|by| by <= now)
+    }
+
     /// The time of the last entry that was given out.
     pub fn seen_at(&self) -> UnixMillis {
         self.seen_at
