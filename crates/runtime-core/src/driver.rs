@@ -17,7 +17,6 @@ mod control;
 mod counted;
 mod courier;
 mod displace;
-mod ended;
 mod filling;
 mod finish;
 mod fork;

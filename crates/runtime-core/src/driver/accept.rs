@@ -23,7 +23,7 @@ use super::commit::Patience;
 use super::finish::accepted_of;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner};
-use super::run_slot::{Logged, RunSlot, Stage, lock};
+use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
 use crate::engine::session::Session;
@@ -82,9 +82,6 @@ impl Inner {
             }
             Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
             Box::pin(self.check_limits(tenant, agent, &id)).await?;
-            if self.is_behind() {
-                Box::pin(self.until_let_go()).await?;
-            }
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
@@ -266,7 +263,7 @@ impl Inner {
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
                 let behind = session.at_work();
-                let begins = session.admit(run, hosted.is_some() && !self.is_behind());
+                let begins = session.admit(run, hosted.is_some());
                 runs.insert(run, Arc::clone(&slot));
                 accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);
@@ -353,12 +350,9 @@ impl Inner {
         }
         let EntryKind::Accepted(accepted) = &log[0].kind else { return Ok(log) };
         let teller = self.teller(&place.tenant, &place.agent, Patience::OfCaller).await?;
-        let writes = Writes::accept(place, accepted, &log);
-        let bytes = writes.grown;
-        let mut writes = writes.booked(place, at);
+        let mut writes = Writes::accept(place, accepted, &log).booked(place, at);
         teller.tell_run(&mut writes.told, place, &log, &log);
-        let revision = self.commit_now(partition, writes).await?.revision;
-        slot.wrote(Logged { entries: log.len() as u64, bytes, revision });
+        self.commit_now(partition, writes).await?;
         Ok(log)
     }
 }

@@ -10,14 +10,13 @@ use runtime_traits::error::Cause;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Outcome, Phase, RunView};
 use runtime_traits::runtime::{Finished, RuntimeError, Want};
-use runtime_traits::store::{Revision, Seq, StateError};
+use runtime_traits::store::{Seq, StateError};
 
 use super::announce::Teller;
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
-use super::ended;
 use super::inner::{AgentSlot, Inner};
-use super::run_slot::{Logged, RunSlot, Stage, lock};
+use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
 use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
@@ -28,14 +27,6 @@ use crate::engine::session::{Known, Session};
 
 /// Sessions of one agent above which idle ones are no longer kept in memory.
 const SESSIONS_KEPT: usize = 1_024;
-
-/// What rides with the end of a run.
-struct Rides {
-    known: Known,
-    successor: Option<Successor>,
-    /// The run whose begin rides along, and how many bytes that has.
-    promised: Option<(RunId, i64)>,
-}
 
 impl Inner {
     /// Commits what a machine appended.
@@ -56,7 +47,6 @@ impl Inner {
         };
         let teller = self.teller(&place.tenant, &place.agent, Patience::OfRun).await?;
         let mut writes = Writes::append(place, &outgoing.entries);
-        let bytes = writes.grown;
         writes.say(place, &outgoing.messages);
         // Never the machine's lock and the partition's at once: others take them the other way round.
         let log = {
@@ -67,18 +57,20 @@ impl Inner {
             teller.tell_run(&mut writes.told, place, log, &outgoing.entries);
             if ended.is_some() { log.to_vec() } else { Vec::new() }
         };
-        let mut rides = None;
+        let mut known = None;
         if let (Some((ended, at)), Some(accepted)) = (ended, accepted_of(&log)) {
             writes.undue(&place.run, open_timers(&log));
             let before = self.known_session(place).await.map_err(store_error)?;
             let keep = self.config.keep_runs;
             let end = End { log: &log, accepted, ended, at, state: state_left(&log), before: None, keep };
-            rides = Some(self.ride(&mut writes, &teller, place, end, before, outgoing.successor));
+            known = Some(self.ride(&mut writes, &teller, place, end, before, outgoing.successor));
         }
-        let revision = self.commit(partition, writes.booked(place, self.clock.now())).await?.revision;
-        slot.wrote(Logged { entries: outgoing.entries.len() as u64, bytes, revision });
-        if let Some(rides) = rides {
-            self.rode(place, rides, revision);
+        self.commit(partition, writes.booked(place, self.clock.now())).await?;
+        if let Some((known, successor)) = known {
+            self.in_session(place, |session| session.known = Some(known));
+            if let Some(successor) = successor {
+                self.seat_successor(place, successor);
+            }
         }
         slot.recorded(&outgoing.entries);
         let durable = {
@@ -99,7 +91,7 @@ impl Inner {
         end: End<'_>,
         before: Known,
         successor: Option<(RunId, Content)>,
-    ) -> Rides {
+    ) -> (Known, Option<Successor>) {
         let end = End { before: before.state.clone(), ..end };
         let kept = match &end.ended.outcome {
             Outcome::RolledBack => before.state,
@@ -113,35 +105,18 @@ impl Inner {
         if let Some((run, input)) = successor {
             let (successor, log) = self.succeed(writes, place, accepted, run, &input, at);
             teller.tell_run(&mut writes.told, &Place { run, ..place.clone() }, &log, &log);
-            return Rides { known, successor: Some(successor), promised: None };
+            return (known, Some(successor));
         }
-        let mut promised = None;
-        if !self.is_behind()
-            && let Some(version) = self.begins_with(place)
+        if let Some(version) = self.begins_with(place)
             && let Some(Some(next)) = self.in_session(place, Session::promise_next)
         {
             let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
             let next = Place { run: next, ..place.clone() };
             let begin = [self.started(Seq(2), 1, epoch, version)];
-            let appended = Writes::append(&next, &begin);
-            promised = Some((next.run, appended.grown));
-            writes.join(appended);
+            writes.join(Writes::append(&next, &begin));
             teller.tell_run(&mut writes.told, &next, &begin, &begin);
         }
-        Rides { known, successor: None, promised }
-    }
-
-    /// What rode with the end of a run is committed.
-    fn rode(&self, place: &Place, Rides { known, successor, promised }: Rides, revision: Revision) {
-        self.in_session(place, |session| session.known = Some(known));
-        if let Some(successor) = successor {
-            self.seat_successor(place, successor, revision);
-        }
-        if let Some((next, bytes)) = promised
-            && let Some(next) = self.run_slot(&next)
-        {
-            next.wrote(Logged { entries: 1, bytes, revision });
-        }
+        (known, None)
     }
 
     /// The version of the kind with which the session's next run begins, if it may.
@@ -199,7 +174,7 @@ impl Inner {
         }
         // A run with a key is kept as long as its key, and may be let go when that is forgotten.
         if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {
-            self.note_ended(ended::Over { place: place.clone(), log: slot.logged(log.len()) });
+            self.note_ended(place);
         }
         self.begin_next(place);
     }
@@ -293,9 +268,6 @@ impl Inner {
         let promised = self.in_session(place, |session| session.has_promised()).unwrap_or(false);
         if self.begins_with(place).is_none() && (!promised || self.is_draining()) {
             return;
-        }
-        if !promised && self.is_behind() {
-            return self.begin_later(place.clone());
         }
         let Some(Some(next)) = self.in_session(place, Session::begin_next) else { return };
         let Some(slot) = self.run_slot(&next) else { return };
@@ -433,7 +405,6 @@ impl Inner {
             let upto = done + fitting(&log[done..], |_| 0);
             let entries = &log[done..upto];
             let mut writes = Writes::append(place, entries);
-            let bytes = writes.grown;
             teller.tell_run(&mut writes.told, place, log, entries);
             writes.undue(&place.run, closed_timers(log, entries));
             for run in dropped_children(log, entries) {
@@ -448,17 +419,16 @@ impl Inner {
                 let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None, keep };
                 if begun {
                     let before = self.known_session(place).await?;
-                    after = Some(self.ride(&mut writes, &teller, place, end, before, None));
+                    let (known, _) = self.ride(&mut writes, &teller, place, end, before, None);
+                    after = Some(known);
                 } else {
                     // It never was its turn: the conversation is another run's to write.
                     writes.end(place, end, None);
                 }
             }
-            let booked = writes.booked(place, self.clock.now());
-            let revision = self.commit(place.run.partition(), booked).await?.revision;
-            slot.wrote(Logged { entries: entries.len() as u64, bytes, revision });
-            if let Some(rides) = after {
-                self.rode(place, rides, revision);
+            self.commit(place.run.partition(), writes.booked(place, self.clock.now())).await?;
+            if let Some(known) = after {
+                self.in_session(place, |session| session.known = Some(known));
             }
             done = upto;
             slot.committed(done as u64);

@@ -74,8 +74,6 @@ impl Inner {
         if !self.checked(run.partition()) {
             return Err(RuntimeError::UnknownRun { run: *run });
         }
-        // Before anything is held that letting go needs.
-        Box::pin(self.until_let_go()).await?;
         let _names = self.share_names(run.partition()).await?;
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };

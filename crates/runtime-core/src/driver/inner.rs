@@ -21,7 +21,7 @@ use runtime_traits::runtime::Want;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, Seq, StateStore, Token};
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -31,13 +31,13 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
-use super::ended::Ended;
 use super::govern::Governing;
 use super::id_map::IdMap;
 use super::polls::Polls;
 use super::post::Post;
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
+use super::sweep::Ended;
 use super::wake::Timers;
 use crate::engine::session::Session;
 
@@ -75,7 +75,8 @@ pub(super) struct Inner {
     pub(super) backlog: Mutex<Backlog>,
     pub(super) timers: Timers,
     pub(super) post: Post,
-    pub(super) ended: Ended,
+    pub(super) ended: Mutex<Ended>,
+    pub(super) sweep: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     /// Where contents without names are being looked for.
     pub(super) sweeping: Mutex<HashSet<(Partition, Tenant)>>,

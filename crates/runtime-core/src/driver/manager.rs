@@ -14,7 +14,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RunRequest, RunResult, Runtime, RuntimeError};
 use runtime_traits::store::StateStore;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,13 +23,13 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
-use super::ended::Ended;
 use super::govern::Governing;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::polls::Polls;
 use super::post::Post;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
+use super::sweep::Ended;
 use super::wake::Timers;
 
 /// How long tasks may take to end after the runtime told them to.
@@ -108,7 +108,8 @@ impl RuntimeManager {
             backlog: Mutex::new(Backlog::default()),
             timers: Timers::default(),
             post: Post::default(),
-            ended: Ended::default(),
+            ended: Mutex::new(Ended::default()),
+            sweep: Notify::new(),
             snapshots,
             sweeping: Mutex::default(),
             moving_mail: tokio::sync::RwLock::new(()),

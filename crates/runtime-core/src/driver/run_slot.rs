@@ -8,7 +8,6 @@ use futures_util::task::AtomicWaker;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, EntryKind, StepKey};
 use runtime_traits::runtime::{Finished, RuntimeError};
-use runtime_traits::store::Revision;
 use tokio::sync::{Notify, broadcast};
 
 use super::previews::{Previews, Shown};
@@ -30,16 +29,6 @@ pub(super) struct RunSlot {
     pub(super) signal: Signal,
     /// There are none until somebody shows something, or watches.
     previews: Mutex<Option<Box<Previews>>>,
-    logged: Mutex<Option<Logged>>,
-}
-
-/// What this process wrote of a run's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Logged {
-    pub(super) entries: u64,
-    pub(super) bytes: i64,
-    /// Of the last commit.
-    pub(super) revision: Revision,
 }
 
 /// Wakes one task; a signal that comes while it is awake is not lost.
@@ -102,7 +91,6 @@ impl RunSlot {
             moved: Notify::new(),
             signal: Signal::default(),
             previews: Mutex::new(None),
-            logged: Mutex::new(None),
         })
     }
 
@@ -155,18 +143,6 @@ impl RunSlot {
     pub(super) fn committed(&self, entries: u64) {
         self.entries.store(entries, Ordering::Release);
         self.moved.notify_waiters();
-    }
-
-    /// Counts entries of its log that are committed.
-    pub(super) fn wrote(&self, Logged { entries, bytes, revision }: Logged) {
-        let mut logged = lock(&self.logged);
-        let (before, bytes_before) = logged.map_or((0, 0), |logged| (logged.entries, logged.bytes));
-        *logged = Some(Logged { entries: before + entries, bytes: bytes_before + bytes, revision });
-    }
-
-    /// What is known of its log, if this process wrote all of its `entries`.
-    pub(super) fn logged(&self, entries: usize) -> Option<Logged> {
-        lock(&self.logged).filter(|logged| logged.entries == entries as u64)
     }
 
     /// Waits until `look` finds what it looks for.

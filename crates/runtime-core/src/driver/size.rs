@@ -21,12 +21,8 @@ const PAGE_DEFAULT: u32 = 100;
 impl Inner {
     /// How many bytes the entries of a log have that come before `end`.
     pub(super) async fn bytes_before(&self, log: &Log, end: Seq) -> Result<i64, StateError> {
-        self.bytes_between(log, Seq::FIRST, end).await
-    }
-
-    /// How many bytes the entries of a log have from `from` on that come before `end`.
-    pub(super) async fn bytes_between(&self, log: &Log, mut from: Seq, end: Seq) -> Result<i64, StateError> {
         let mut bytes = 0;
+        let mut from = Seq::FIRST;
         while from < end {
             let limit = u32::try_from(end.0 - from.0).unwrap_or(PAGE).min(PAGE);
             let tail = self.store.read(log, from, limit).await?;

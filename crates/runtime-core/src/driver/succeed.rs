@@ -8,10 +8,10 @@ use runtime_traits::content::{Content, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Accepted, Entry, EntryKind};
 use runtime_traits::runtime::SessionPolicy;
-use runtime_traits::store::{Revision, Seq};
+use runtime_traits::store::Seq;
 
 use super::inner::Inner;
-use super::run_slot::{Logged, RunSlot, Stage, lock};
+use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 
 /// A run whose acceptance rides with the end of the one before it.
@@ -21,7 +21,6 @@ pub(super) struct Successor {
     entries: u64,
     deadline: Option<UnixMillis>,
     parent: Option<RunId>,
-    bytes: i64,
 }
 
 impl Inner {
@@ -47,27 +46,23 @@ impl Inner {
         let next = Place { run, ..place.clone() };
         let kind = EntryKind::Accepted(Box::new(accepted.clone()));
         let mut log = vec![Entry { seq: Seq::FIRST, at, attempt: 0, epoch, kind }];
-        if let Some(version) = self.begins_with(place).filter(|_| !self.is_behind()) {
+        if let Some(version) = self.begins_with(place) {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
-        let begin = Writes::accept(&next, &accepted, &log);
-        let bytes = begin.grown;
-        writes.join(begin);
+        writes.join(Writes::accept(&next, &accepted, &log));
         let successor = Successor {
             run,
             entries: log.len() as u64,
             deadline: accepted.deadline,
             parent: accepted.parent.map(|(parent, _)| parent),
-            bytes,
         };
         (successor, log)
     }
 
     /// Gives such a run its turn, once it is committed.
-    pub(super) fn seat_successor(&self, place: &Place, successor: Successor, revision: Revision) {
-        let Successor { run, entries, deadline, parent, bytes } = successor;
+    pub(super) fn seat_successor(&self, place: &Place, successor: Successor) {
+        let Successor { run, entries, deadline, parent } = successor;
         let slot = RunSlot::called_by(parent, Place { run, ..place.clone() }, Stage::Queued);
-        slot.wrote(Logged { entries, bytes, revision });
         slot.committed(entries);
         lock(&self.home(run.partition()).state).runs.insert(run, Arc::clone(&slot));
         self.open_runs.fetch_add(1, Ordering::Relaxed);

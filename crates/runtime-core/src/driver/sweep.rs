@@ -1,6 +1,6 @@
 //! Letting go: ended runs beyond the cap, and all that is stored of an agent that is deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use runtime_traits::bus::Happening;
@@ -11,135 +11,112 @@ use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Revision, Seq, StateError, Then, When};
 
 use super::commit::Patience;
-use super::ended::Over;
 use super::inner::Inner;
 use super::load::read;
 use super::register::parse_spec;
 use super::run_slot::lock;
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
-use crate::engine::session::Session;
 
+/// Ended runs above the cap that are let go together.
+const SLACK: usize = 1_024;
 /// Writes in one batch of a sweep.
 const GROUP: usize = 200;
 /// How often runs are tried to be let go that somebody else lets go as well.
 const TRIES: u32 = 3;
 
+/// The runs that ended in this process and may be let go, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    runs: VecDeque<Place>,
+}
+
 impl Inner {
+    /// Remembers that a run ended, if ended runs are capped.
+    pub(super) fn note_ended(&self, place: &Place) {
+        let Some(cap) = self.config.max_ended else { return };
+        let mut ended = lock(&self.ended);
+        ended.runs.push_back(place.clone());
+        if ended.runs.len() >= cap + SLACK {
+            self.sweep.notify_one();
+        }
+    }
+
     /// Lets ended runs go whenever there are more than the cap.
     pub(super) async fn keep_sweeping(self: Arc<Self>) {
         let Some(cap) = self.config.max_ended else { return };
-        self.ended.begin();
         loop {
-            let over = tokio::select! {
-                over = self.ended.above(cap) => over,
+            tokio::select! {
+                () = self.sweep.notified() => {}
                 () = self.ending.cancelled() => return,
-            };
-            self.let_go(over).await;
-        }
-    }
-
-    async fn let_go(&self, runs: Vec<Over>) {
-        let mut by_partition: BTreeMap<Partition, Vec<Over>> = BTreeMap::new();
-        for over in runs {
-            by_partition.entry(over.place.run.partition()).or_default().push(over);
-        }
-        for (partition, runs) in by_partition {
-            if let Err(error) = self.let_go_in(partition, &runs).await {
-                tracing::warn!(%partition, %error, "ended runs could not be let go; they stay");
             }
-            self.ended.let_go(runs.len());
+            let over: Vec<Place> = {
+                let mut ended = lock(&self.ended);
+                let over = ended.runs.len().saturating_sub(cap);
+                ended.runs.drain(..over).collect()
+            };
+            if let Err(error) = self.let_go(over).await {
+                tracing::warn!(%error, "ended runs could not be let go; they stay");
+            }
         }
     }
 
-    async fn let_go_in(&self, partition: Partition, runs: &[Over]) -> Result<(), RuntimeError> {
-        let _names = self.home(partition).names.read().await;
-        for runs in runs.chunks(GROUP / 6) {
-            let mut tries = TRIES;
-            // Some of it may be let go by what falls due just now: then the store is asked what is left.
-            while let Err(error) = self.let_these_go(partition, runs, tries < TRIES).await {
-                tries -= 1;
-                if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
-                    return Err(error);
+    async fn let_go(&self, runs: Vec<Place>) -> Result<(), RuntimeError> {
+        let mut by_partition: BTreeMap<Partition, Vec<Place>> = BTreeMap::new();
+        for place in runs {
+            by_partition.entry(place.run.partition()).or_default().push(place);
+        }
+        for (partition, places) in by_partition {
+            let _names = self.home(partition).names.read().await;
+            for places in places.chunks(GROUP / 6) {
+                let mut tries = TRIES;
+                // Some of it may be let go by what falls due just now: then the rest is looked at again.
+                while let Err(error) = self.let_these_go(partition, places).await {
+                    tries -= 1;
+                    if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
+                        return Err(error);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Lets runs go, by what this process knows of their logs or, if `asks`, by what the store says. What is counted is
-    /// what goes, or nothing goes.
-    async fn let_these_go(
-        &self,
-        partition: Partition,
-        runs: &[Over],
-        asks: bool,
-    ) -> Result<(), RuntimeError> {
+    async fn let_these_go(&self, partition: Partition, places: &[Place]) -> Result<(), RuntimeError> {
         let mut writes = Writes::default();
         let mut sessions: HashMap<(&AgentId, &SessionName), (&Place, i64)> = HashMap::new();
-        for Over { place, log: logged } in runs {
+        for place in places {
             let cell = keys::ended(&place.tenant, &place.agent, &place.run);
-            let (log, stub) = (keys::run_log(&place.run), keys::swept(&place.run));
-            let (revision, next, bytes) = if let Some(logged) = logged.filter(|_| !asks) {
-                // The stub is there before anything of the log goes.
-                writes.when.push(When::Absent(stub));
-                (logged.revision, Seq(logged.entries + 1), logged.bytes)
-            } else {
-                let Some(written) = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten() else {
-                    // It was let go before.
-                    continue;
-                };
-                let next = self.store.read(&log, Seq::FIRST, 0).await?.next;
-                writes.then.push(Then::Delete(stub));
-                (written.revision, next, self.bytes_before(&log, next).await?)
+            let Some(written) = self.store.get(std::slice::from_ref(&cell)).await?.pop().flatten() else {
+                // It was let go before.
+                continue;
             };
-            writes.when.push(When::Revision(cell.clone(), revision));
+            let log = keys::run_log(&place.run);
+            // What is counted is what goes, or nothing goes.
+            let next = self.store.read(&log, Seq::FIRST, 0).await?.next;
+            let bytes = self.bytes_before(&log, next).await?;
+            writes.when.push(When::Revision(cell.clone(), written.revision));
             writes.when.push(When::Next(log.clone(), next));
             writes.then.push(Then::Delete(cell));
             writes.then.push(Then::Drop(log));
+            writes.then.push(Then::Delete(keys::swept(&place.run)));
             sessions.entry((&place.agent, &place.session)).or_insert((place, 0)).1 += bytes;
         }
-        let mut trimmed = Vec::new();
         for (place, bytes) in sessions.into_values() {
+            // Counted from the head: what a run has said since then, it still needs.
+            let head = self.session(place).await?.conversation.head;
+            let keep = head.map_or(0, |head| head.last.0 + 1);
+            let keep = Seq(keep.saturating_sub(self.config.keep_messages).max(1));
+            let messages = keys::messages(&place.tenant, &place.agent, &place.session);
+            let bytes = bytes + self.bytes_before(&messages, keep).await?;
+            writes.then.push(Then::Trim(messages, keep));
             let Place { tenant, agent, session, .. } = place;
-            let (from, keep) = self.messages_to_go(place).await?;
-            let mut bytes = bytes;
-            if from < keep {
-                let messages = keys::messages(tenant, agent, session);
-                bytes += self.bytes_between(&messages, from, keep).await?;
-                writes.then.push(Then::Trim(messages, keep));
-                trimmed.push((place, keep));
-            }
             writes.book(tenant, agent, session, -bytes, self.clock.now());
         }
         if !writes.then.is_empty() {
             self.commit_now(partition, writes).await?;
         }
-        for (place, keep) in trimmed {
-            self.in_kept_session(place, |session| session.kept_from = Some(keep));
-        }
         Ok(())
-    }
-
-    /// Which messages of a session may go: from where on, and before which. Counted from the head: what a run has said since
-    /// then, it still needs.
-    async fn messages_to_go(&self, place: &Place) -> Result<(Seq, Seq), RuntimeError> {
-        let kept = self.in_kept_session(place, |session| {
-            (session.known.as_ref().map(|known| known.conversation), session.kept_from)
-        });
-        let (known, from) = kept.unwrap_or((None, None));
-        let conversation = match known {
-            Some(conversation) => conversation,
-            None => self.session(place).await?.conversation,
-        };
-        let end = conversation.head.map_or(0, |head| head.last.0 + 1);
-        let keep = Seq(end.saturating_sub(self.config.keep_messages).max(1));
-        Ok((from.unwrap_or(Seq::FIRST), keep))
-    }
-
-    /// Does something with the session of a run, if it is in memory.
-    fn in_kept_session<T>(&self, place: &Place, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        self.in_agent(place, |agent| agent.sessions.as_mut()?.get_mut(&place.session).map(act)).flatten()
     }
 
     /// The revision of an idempotency key's cell, if the run for which it is `due` still has the key; and the run, which may

@@ -16,7 +16,6 @@ use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::ended::Over;
 use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
@@ -211,9 +210,7 @@ impl Inner {
             return Ok(());
         }
         match self.commit(partition, done.writes).await {
-            Ok(_) => {
-                done.without_keys.into_iter().for_each(|place| self.note_ended(Over { place, log: None }))
-            }
+            Ok(_) => done.without_keys.iter().for_each(|place| self.note_ended(place)),
             // The next round finds what is still to be done.
             Err(StateError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),

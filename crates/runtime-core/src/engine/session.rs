@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use runtime_traits::content::Payload;
 use runtime_traits::id::RunId;
-use runtime_traits::store::Seq;
 
 use super::batches::Conversation;
 
@@ -17,8 +16,6 @@ pub struct Session {
     queue: VecDeque<Queued>,
     /// Where its conversation ends and what its last run left, once that was read.
     pub known: Option<Known>,
-    /// The messages before this one were let go, as far as is known.
-    pub kept_from: Option<Seq>,
 }
 
 /// What is kept of a session between its runs.

@@ -9,7 +9,6 @@ mod edges;
 mod forks;
 mod house;
 mod kept;
-mod letting_go;
 mod lifecycle;
 mod limits;
 mod looking;
