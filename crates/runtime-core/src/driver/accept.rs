@@ -82,6 +82,7 @@ impl Inner {
             }
             Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
             Box::pin(self.check_limits(tenant, agent, &id)).await?;
+            Box::pin(self.until_let_go()).await;
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the

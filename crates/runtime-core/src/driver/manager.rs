@@ -110,6 +110,7 @@ impl RuntimeManager {
             post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
+            swept: Notify::new(),
             snapshots,
             sweeping: Mutex::default(),
             moving_mail: tokio::sync::RwLock::new(()),

@@ -20,6 +20,8 @@ use crate::engine::keys;
 
 /// Ended runs above the cap that are let go together.
 const SLACK: usize = 1_024;
+/// The most that wait beyond these to be let go: then no further run is taken until some are.
+const MOST_BEHIND: usize = 4_096;
 /// Writes in one batch of a sweep.
 const GROUP: usize = 200;
 /// How often runs are tried to be let go that somebody else lets go as well.
@@ -29,6 +31,18 @@ const TRIES: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     runs: VecDeque<Place>,
+    /// How many are being let go.
+    going: usize,
+}
+
+/// The runs that are being let go, as long as it is there.
+struct Going<'a>(&'a Inner);
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.ended).going = 0;
+        self.0.swept.notify_waiters();
+    }
 }
 
 impl Inner {
@@ -39,6 +53,28 @@ impl Inner {
         ended.runs.push_back(place.clone());
         if ended.runs.len() >= cap + SLACK {
             self.sweep.notify_one();
+        }
+    }
+
+    /// Waits while too many ended runs wait to be let go: whoever takes runs faster than they go would fill the store.
+    pub(super) async fn until_let_go(&self) {
+        let Some(cap) = self.config.max_ended else { return };
+        loop {
+            let swept = self.swept.notified();
+            let mut swept = std::pin::pin!(swept);
+            swept.as_mut().enable();
+            let behind = {
+                let ended = lock(&self.ended);
+                ended.runs.len() + ended.going
+            };
+            if behind < cap + SLACK + MOST_BEHIND {
+                return;
+            }
+            self.sweep.notify_one();
+            tokio::select! {
+                () = swept => {}
+                () = self.ending.cancelled() => return,
+            }
         }
     }
 
@@ -53,8 +89,10 @@ impl Inner {
             let over: Vec<Place> = {
                 let mut ended = lock(&self.ended);
                 let over = ended.runs.len().saturating_sub(cap);
+                ended.going = over;
                 ended.runs.drain(..over).collect()
             };
+            let _going = Going(&self);
             if let Err(error) = self.let_go(over).await {
                 tracing::warn!(%error, "ended runs could not be let go; they stay");
             }

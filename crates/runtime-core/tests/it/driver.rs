@@ -9,6 +9,7 @@ mod edges;
 mod forks;
 mod house;
 mod kept;
+mod letting_go;
 mod lifecycle;
 mod limits;
 mod looking;

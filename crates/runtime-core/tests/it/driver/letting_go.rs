@@ -1,0 +1,80 @@
+//! Ended runs that wait to be let go are bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_core::RuntimeManager;
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::recount::{counted, recount};
+use runtime_traits::runtime::{AgentRef, CancelReceipt, RunRequest, Runtime};
+use runtime_traits::store::{Batch, StateStore, Then};
+use runtime_traits::{AgentId, AgentSpec, RunId, SessionName};
+
+use super::house::House;
+
+const LONG: Duration = Duration::from_secs(20);
+/// The cap of these tests, as many as are let go together, and as many as may wait beyond that.
+const MOST: usize = 1 + 1_024 + 4_096;
+
+/// A house over a store that answers as a test wants, and goes by the executor's time.
+fn faulty() -> (House, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(Arc::new(MapStore::new()), |_| Fault::Pass));
+    (House::over(Arc::clone(&store) as _).by_executor(), store)
+}
+
+/// Opens a runtime that keeps one ended run, with a started agent.
+async fn keeping_one(house: &House) -> (RuntimeManager, AgentId) {
+    let builder = house.builder().configure(|config| config.max_ended = Some(1));
+    let runtime = builder.open().await.unwrap();
+    let agent = runtime.register_spec(AgentSpec::new("scripted", "a").unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    (runtime, agent)
+}
+
+/// Holds the answer of whatever lets runs go.
+fn slow(batch: &Batch) -> Fault {
+    let lets_go = batch.then.iter().any(|write| matches!(write, Then::Drop(_)));
+    if lets_go { Fault::HoldAnswer } else { Fault::Pass }
+}
+
+async fn submit_in(runtime: &RuntimeManager, agent: AgentId, session: &str, script: &str) -> RunId {
+    let request = RunRequest::new(script).in_session(SessionName::new(session).unwrap());
+    runtime.submit(&AgentRef::Id(agent), request).await.unwrap().run
+}
+
+async fn is_as_counted(store: &dyn StateStore) {
+    assert_eq!(counted(store).await, recount(store).await);
+}
+
+/// Cancels what nothing keeps from ending.
+async fn cancel(runtime: &RuntimeManager, run: RunId) -> CancelReceipt {
+    let cancelled = runtime.cancel(&run, "the test says so", Duration::ZERO);
+    tokio::time::timeout(Duration::from_secs(1), cancelled).await.expect("cancels do not wait").unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_wait_and_cancels_do_not() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    let at_work = submit_in(&runtime, agent, "other", "held:gate").await;
+    let queued = submit_in(&runtime, agent, "other", "x").await;
+    house.world.began("gate").await;
+    store.decide_by(slow);
+
+    let mut ended = 0;
+    while let Ok(ran) = tokio::time::timeout(LONG, runtime.run_agent(agent, "x")).await {
+        ran.unwrap();
+        ended += 1;
+    }
+    let cancelled = (cancel(&runtime, queued).await, cancel(&runtime, at_work).await);
+    let open = runtime.status().await.unwrap().open_runs;
+    store.decide_by(|_| Fault::Pass);
+    store.release().await;
+    tokio::time::timeout(LONG, runtime.run_agent(agent, "x")).await.expect("it goes on").unwrap();
+    runtime.shutdown(LONG).await.unwrap();
+
+    assert_eq!(ended, MOST);
+    assert!(matches!(cancelled, (CancelReceipt::Cancelled(_), _)), "{cancelled:?}");
+    assert_eq!(open, 0, "who went away while waiting was not accepted");
+    is_as_counted(store.as_ref()).await;
+}
