@@ -294,7 +294,7 @@ impl Attempt {
                 let (kind, message) = (FailureKind::Limit, refused.to_string());
                 machine.finish(Err(RunFailure { kind, message }));
             }
-            Poll::Pending if machine.is_to_end() => machine.stop_cancelled(Stopped::Complete),
+            Poll::Pending if machine.is_ending() => machine.stop_cancelled(Stopped::Complete),
             Poll::Pending if self.inner.is_draining() => machine.end_attempt(AttemptEnding::Drained),
             Poll::Pending => return,
         }

@@ -7,6 +7,7 @@
 
 pub mod admit;
 pub mod asks;
+mod diverge;
 mod give;
 pub mod outside;
 mod reading;
@@ -425,11 +426,6 @@ impl RunMachine {
         }
     }
 
-    /// Whether somebody wants the run to end.
-    pub fn is_to_end(&self) -> bool {
-        self.cancel_by.is_some()
-    }
-
     /// Holds back all steps that have not begun, or lets them begin.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
@@ -538,35 +534,6 @@ impl RunMachine {
             && !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind))
             && !self.open.is_empty()
             && self.open.iter().all(|slot| so(&self.slots[*slot]))
-    }
-
-    fn diverge(&mut self, asked: String) {
-        let recorded = match self.log[self.given].kind {
-            EntryKind::StepOpened(ref opened) => format!("step `{}`", opened.key),
-            EntryKind::StepSettled(ref settled) => format!("step `{}`", settled.key),
-            EntryKind::WaitOpened(ref opened) => format!("wait {:?}", opened.on),
-            EntryKind::StepUnknown(ref unknown) => format!("step `{}` dropped", unknown.key),
-            ref other => format!("{other:?}"),
-        };
-        self.diverged(recorded, asked);
-    }
-
-    fn diverged(&mut self, recorded: String, asked: String) {
-        if self.over != Over::No {
-            return;
-        }
-        let wait = WaitId(self.next_seq().0);
-        let digest = Digest::of(format!("{recorded}/{asked}").as_bytes());
-        let on = WaitOn::Diverged { recorded, asked };
-        self.append(EntryKind::WaitOpened(WaitOpened {
-            wait,
-            on,
-            digest,
-            wake_at: None,
-            holds_session: true,
-        }));
-        self.append(EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Parked, counted: false }));
-        self.over = Over::Attempt;
     }
 
     /// Records that nobody knows how the steps under way will end.

@@ -62,7 +62,7 @@ async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_wait_and_cance
     store.decide_by(slow);
 
     let mut ended = 0;
-    while let Ok(ran) = tokio::time::timeout(LONG, runtime.run_agent(agent, "x")).await {
+    while let Ok(ran) = tokio::time::timeout(LONG / 4, runtime.run_agent(agent, "x")).await {
         ran.unwrap();
         ended += 1;
     }

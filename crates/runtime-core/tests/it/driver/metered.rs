@@ -142,14 +142,18 @@ impl Agent for Busy {
         Ok(match input.as_text()? {
             "everything" => {
                 let (task, named) = (self.noted("task dropped"), Arc::clone(&self.named));
+                let (polled, is_polled) = tokio::sync::oneshot::channel();
                 let waits = ctx.spawn(async move {
                     let _task = task;
                     named.lock().unwrap().insert("task polled", NAME.get());
+                    polled.send(()).unwrap();
                     std::future::pending::<()>().await;
                 });
                 let named = Arc::clone(&self.named);
                 let called = ctx.blocking(move || named.lock().unwrap().insert("called", NAME.get()));
                 called.await?;
+                // An agent that ends at its first poll lets no task of its be polled.
+                is_polled.await?;
                 drop(waits);
                 Content::text("done")
             }
