@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::Claim;
+use crate::claim::Claim;
 use crate::limits::Limit;
 use crate::meter::Span;
 use crate::money::Money;
@@ -66,6 +66,15 @@ impl Counted {
             What::Requests => claim.requests,
             What::Tokens => claim.tokens,
             What::Money => claim.micros,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn of_mut<'c>(&self, claim: &'c mut Claim) -> &'c mut u64 {
+        match self.what {
+            What::Requests => &mut claim.requests,
+            What::Tokens => &mut claim.tokens,
+            What::Money => &mut claim.micros,
         }
     }
 }

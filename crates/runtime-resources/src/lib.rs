@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod budgets;
+mod claim;
 mod estimate;
 mod fair;
 mod gate;
+mod grants;
 mod heap;
 mod ledger;
 mod limits;
@@ -15,14 +17,22 @@ mod sync;
 mod window;
 
 pub use budgets::Budgets;
+pub use claim::Claim;
 pub use estimate::Estimator;
 pub use fair::{FairQueue, Party, Waiting};
 pub use gate::{Entry, Gate, Left, Refusal};
+pub use grants::{Admission, Ask, Borrower, Grant, Lender, Lent};
 pub use heap::{Charged, Heap, HeapError, MeteredAlloc};
-pub use ledger::{Answer, Claim, Ledger, Settled, Used};
+pub use ledger::{Answer, Ledger, Settled, Used};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
 pub use meter::Span;
 pub use money::{Money, MoneyError};
 pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use window::{Slot, Window};
+
+/// How many lives of ledgers, lenders and borrowers are tried: `AGENT_RUNTIME_LEDGERS` of them.
+#[cfg(test)]
+fn cases() -> u32 {
+    std::env::var("AGENT_RUNTIME_LEDGERS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}

@@ -88,7 +88,7 @@ fn part(most: Claim, share: u8) -> Claim {
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(cases()))]
+    #![proptest_config(Config::with_cases(crate::cases()))]
 
     #[test]
     fn no_limit_is_exceeded_and_nothing_leaks_whatever_happens(first in budgets(), acts in vec(act(), 1..120)) {
@@ -173,11 +173,6 @@ proptest! {
         let total = used.iter().find(|used| used.limit == Limit::MaxTokensTotal).expect("it is counted");
         assert_eq!(total.used, settled);
     }
-}
-
-/// How many lives are tried: `AGENT_RUNTIME_LEDGERS` of them.
-fn cases() -> u32 {
-    std::env::var("AGENT_RUNTIME_LEDGERS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
 
 /// As [`within`], with each span longer by the part of it that a window counts longer.
