@@ -13,6 +13,7 @@ mod meter;
 mod money;
 mod permits;
 mod price;
+mod quota;
 mod sync;
 mod window;
 
@@ -29,6 +30,7 @@ pub use meter::Span;
 pub use money::{Money, MoneyError};
 pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
+pub use quota::{Asked, Call, Place, Quota, Rates, Turn};
 pub use window::{Slot, Window};
 
 /// How many lives of ledgers, lenders and borrowers are tried: `AGENT_RUNTIME_LEDGERS` of them.
