@@ -15,6 +15,8 @@ mod permits;
 mod price;
 mod quota;
 mod sync;
+#[cfg(test)]
+mod tried;
 mod window;
 
 pub use budgets::Budgets;
@@ -32,9 +34,3 @@ pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use price::{ModelPrice, PriceError, PriceTable};
 pub use quota::{Asked, Call, Place, Quota, Rates, Turn};
 pub use window::{Slot, Window};
-
-/// How many lives of ledgers, lenders and borrowers are tried: `AGENT_RUNTIME_LEDGERS` of them.
-#[cfg(test)]
-fn cases() -> u32 {
-    std::env::var("AGENT_RUNTIME_LEDGERS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
-}

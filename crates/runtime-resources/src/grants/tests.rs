@@ -11,7 +11,7 @@ use crate::budgets::{Budgets, COUNTED};
 use crate::claim::Claim;
 use crate::ledger::Settled;
 use crate::limits::Limit;
-use crate::money::Money;
+use crate::tried;
 
 const PARTITIONS: usize = 3;
 const MARGIN: u64 = 4_000;
@@ -88,17 +88,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn budgets() -> impl Strategy<Value = Budgets> {
-    let some = |most: u64| proptest::option::of(1..most);
-    let all = (some(6), some(900), some(4_000), some(700), some(2_000), some(4_000));
-    all.prop_map(|(requests_per_minute, tokens_per_minute, tokens_total, hour, day, total)| Budgets {
-        requests_per_minute,
-        tokens_per_minute,
-        tokens_total,
-        cost_per_hour: hour.map(Money::from_micros),
-        cost_per_day: day.map(Money::from_micros),
-        cost_per_month: None,
-        cost_total: total.map(Money::from_micros),
-    })
+    tried::budgets([6, 900, 4_000, 700, 2_000, 4_000])
 }
 
 /// A call as the world knows it.
@@ -409,7 +399,7 @@ fn committed(book: &[Told], now: u64, span: u64, of: impl Fn(&Claim) -> u64) -> 
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(crate::cases()))]
+    #![proptest_config(Config::with_cases(tried::cases()))]
 
     #[test]
     fn what_is_lent_exceeds_no_limit_and_leaks_nothing_whatever_happens(
