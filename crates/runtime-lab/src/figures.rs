@@ -4,6 +4,7 @@
 //! and the same disk, each warmed up, and the ratio is that of the medians. What is about memory, or about a process
 //! that died, runs in a process of its own, which is this program again with the command `stage`.
 
+mod admission;
 mod agents;
 mod args;
 mod bus;
@@ -103,6 +104,7 @@ async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
             Which::ModelCall => thinking::one_call(&plan).await?,
             Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,
+            Which::Admission => admission::measure(&plan).await?,
             Which::FanOut => bus::fan_out::measure(&plan).await?,
             Which::Unheard => bus::unheard::measure(&plan).await?,
             Which::Patterns => bus::patterns::measure(&plan)?,

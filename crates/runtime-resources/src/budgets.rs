@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime_traits::resource::{Limit, Money, ResourceLimits};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::Claim;
+use crate::claim::Claim;
 use crate::meter::Span;
 
 /// What the calls of somebody may take: of a run, an agent, a tenant, or a key at a provider. `None` means without a limit.
@@ -65,6 +65,15 @@ impl Counted {
             What::Requests => claim.requests,
             What::Tokens => claim.tokens,
             What::Money => claim.micros,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn of_mut<'c>(&self, claim: &'c mut Claim) -> &'c mut u64 {
+        match self.what {
+            What::Requests => &mut claim.requests,
+            What::Tokens => &mut claim.tokens,
+            What::Money => &mut claim.micros,
         }
     }
 }

@@ -3,23 +3,12 @@
 use std::collections::BTreeMap;
 
 use runtime_traits::UnixMillis;
-use serde::{Deserialize, Serialize};
 
 use crate::budgets::{Budgets, COUNTED};
+use crate::claim::Claim;
 use crate::meter::Meter;
 use crate::window::Slot;
 use runtime_traits::resource::{Limit, Used};
-
-/// What a call takes at most, or took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Calls: 1 for most.
-    pub requests: u64,
-    /// Tokens, read and written.
-    pub tokens: u64,
-    /// Millionths of a US dollar.
-    pub micros: u64,
-}
 
 /// Counts what was used of several limits, and what is held of them for calls under way.
 ///
@@ -119,17 +108,23 @@ impl Ledger {
 
     /// Whether a call could be held now: what [`reserve`](Self::reserve) would answer, and nothing is held.
     pub fn look(&mut self, now: UnixMillis, most: Claim) -> Answer {
+        self.room(now, &Claim::default(), &most)
+    }
+
+    /// Whether there is room for a claim under every limit, beside what is counted here and what somebody else counts; holds nothing.
+    pub(crate) fn room(&mut self, now: UnixMillis, beside: &Claim, needed: &Claim) -> Answer {
         let now = self.seen(now);
         let mut wait: Option<(Limit, Option<UnixMillis>)> = None;
         for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
-            let (Some(max), needs) = (self.budgets.of(counted.limit), counted.of(&most)) else { continue };
+            let (Some(max), needs) = (self.budgets.of(counted.limit), counted.of(needed)) else { continue };
             let Some(most) = max.checked_sub(needs) else {
                 return Answer::Never { limit: counted.limit, needs, max };
             };
-            if meter.used(now) <= most {
+            let most = most.checked_sub(counted.of(beside));
+            if most.is_some_and(|most| meter.used(now) <= most) {
                 continue;
             }
-            let until = meter.falls_to(now, most);
+            let until = most.and_then(|most| meter.falls_to(now, most));
             // The one that takes longest; for ever is longer than all.
             let longer = match (&wait, until) {
                 (None, _) | (Some((_, Some(_))), None) => true,
@@ -140,10 +135,21 @@ impl Ledger {
                 wait = Some((counted.limit, until));
             }
         }
-        match wait {
-            Some((limit, until)) => Answer::Wait { limit, until },
-            None => Answer::Held,
+        wait.map_or(Answer::Held, |(limit, until)| Answer::Wait { limit, until })
+    }
+
+    /// The most that there is room for, beside what somebody else counts; what has no limit is [`u64::MAX`].
+    pub(crate) fn left(&mut self, now: UnixMillis, beside: &Claim) -> Claim {
+        let now = self.seen(now);
+        let mut left = Claim::MAX;
+        for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
+            if let Some(max) = self.budgets.of(counted.limit) {
+                let here = max.saturating_sub(meter.used(now)).saturating_sub(counted.of(beside));
+                let of = counted.of_mut(&mut left);
+                *of = here.min(*of);
+            }
         }
+        left
     }
 
     /// Charges what a call takes at most, whether there is room or not: it was sent already.
@@ -218,7 +224,8 @@ impl Ledger {
         .collect()
     }
 
-    fn seen(&mut self, now: UnixMillis) -> UnixMillis {
+    /// The latest moment that was seen, this one among them.
+    pub(crate) fn seen(&mut self, now: UnixMillis) -> UnixMillis {
         self.latest = self.latest.max(now);
         self.latest
     }

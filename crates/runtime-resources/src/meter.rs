@@ -22,9 +22,10 @@ pub enum Span {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Meter {
     Any(Window),
-    /// The month, counted from year 0, and what was used in it.
+    /// The month, counted from year 0, when the next one begins, and what was used in it.
     Month {
         month: u64,
+        next: UnixMillis,
         used: u64,
     },
     Ever {
@@ -36,7 +37,7 @@ impl Meter {
     pub(crate) fn of(span: Span) -> Self {
         match span {
             Span::Any(length) => Self::Any(Window::new(length)),
-            Span::Month => Self::Month { month: 0, used: 0 },
+            Span::Month => Self::Month { month: 0, next: UnixMillis(0), used: 0 },
             Span::Ever => Self::Ever { used: 0 },
         }
     }
@@ -44,11 +45,11 @@ impl Meter {
     pub(crate) fn used(&mut self, now: UnixMillis) -> u64 {
         match self {
             Self::Any(window) => window.used(now),
-            Self::Month { month, used } => {
+            Self::Month { month, next, used } => {
                 // A clock that is set back opens no month again.
-                let current = month_of(now).max(*month);
-                if current > *month {
-                    (*month, *used) = (current, 0);
+                if now >= *next {
+                    *month = month_of(now);
+                    (*next, *used) = (beginning_of(*month + 1), 0);
                 }
                 *used
             }
@@ -60,7 +61,7 @@ impl Meter {
         self.used(now);
         match self {
             Self::Any(window) => window.charge(now, amount),
-            Self::Month { month, used } => {
+            Self::Month { month, used, .. } => {
                 *used = used.saturating_add(amount);
                 Slot(*month)
             }
@@ -90,7 +91,7 @@ impl Meter {
         }
         match self {
             Self::Any(window) => Some(window.falls_to(now, most)),
-            Self::Month { month, .. } => Some(beginning_of(*month + 1)),
+            Self::Month { next, .. } => Some(*next),
             Self::Ever { .. } => None,
         }
     }

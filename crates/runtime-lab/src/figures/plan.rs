@@ -44,6 +44,8 @@ pub(crate) enum Which {
     Save,
     /// Runs while the store is looked over for damage, against runs while nobody looks
     Scrub,
+    /// A call under all limits, against as many checks of a rate limiter and a semaphore
+    Admission,
     /// One publisher and 1 to 1,000 live readers, against the best channel
     FanOut,
     /// Events that nobody reads, against a look-up in the same table
@@ -81,7 +83,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::NoopRun,
         Self::Memory,
         Self::DurableRun,
@@ -96,6 +98,7 @@ impl Which {
         Self::Conversation,
         Self::Save,
         Self::Scrub,
+        Self::Admission,
         Self::FanOut,
         Self::Unheard,
         Self::Patterns,
@@ -126,7 +129,8 @@ impl Which {
             | Self::ModelCall
             | Self::Conversation
             | Self::Save
-            | Self::Scrub => Area::Core,
+            | Self::Scrub
+            | Self::Admission => Area::Core,
         }
     }
 }

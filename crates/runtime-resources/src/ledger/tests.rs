@@ -6,6 +6,7 @@ use proptest::test_runner::Config;
 use runtime_traits::UnixMillis;
 
 use super::{Answer, Budgets, Claim, Ledger, Settled};
+use crate::tried;
 use runtime_traits::resource::Limit;
 use runtime_traits::resource::Money;
 
@@ -44,18 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn budgets() -> impl Strategy<Value = Budgets> {
-    let some = |most: u64| proptest::option::of(1..most);
-    (some(10), some(1_500), some(20_000), some(1_000), some(3_000), some(20_000)).prop_map(
-        |(requests_per_minute, tokens_per_minute, tokens_total, hour, day, total)| Budgets {
-            requests_per_minute,
-            tokens_per_minute,
-            tokens_total,
-            cost_per_hour: hour.map(Money::from_micros),
-            cost_per_day: day.map(Money::from_micros),
-            cost_per_month: None,
-            cost_total: total.map(Money::from_micros),
-        },
-    )
+    tried::budgets([10, 1_500, 20_000, 1_000, 3_000, 20_000])
 }
 
 /// What the model knows of a call: when it was let through, what for, and what it was found to have taken.
@@ -88,7 +78,7 @@ fn part(most: Claim, share: u8) -> Claim {
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(cases()))]
+    #![proptest_config(Config::with_cases(tried::cases()))]
 
     #[test]
     fn no_limit_is_exceeded_and_nothing_leaks_whatever_happens(first in budgets(), acts in vec(act(), 1..120)) {
@@ -173,11 +163,6 @@ proptest! {
         let total = used.iter().find(|used| used.limit == Limit::MaxTokensTotal).expect("it is counted");
         assert_eq!(total.used, settled);
     }
-}
-
-/// How many lives are tried: `AGENT_RUNTIME_LEDGERS` of them.
-fn cases() -> u32 {
-    std::env::var("AGENT_RUNTIME_LEDGERS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
 
 /// As [`within`], with each span longer by the part of it that a window counts longer.

@@ -14,8 +14,9 @@ use runtime_traits::resource::{
 use super::queues::Queues;
 use super::quota::{Quota, QuotaRule};
 use crate::budgets::Budgets;
+use crate::claim::Claim;
 use crate::estimate::Estimator;
-use crate::ledger::{Answer, Claim, Ledger};
+use crate::ledger::{Answer, Ledger};
 use crate::permits::Permits;
 use crate::price::PriceTable;
 

@@ -7,7 +7,8 @@ use runtime_traits::resource::Limit;
 use serde::{Deserialize, Serialize};
 
 use crate::budgets::Budgets;
-use crate::ledger::{Answer, Claim, Ledger};
+use crate::claim::Claim;
+use crate::ledger::{Answer, Ledger};
 
 /// What a provider lets through for one key, as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,10 +29,8 @@ fn waiter(permits: &Permits) -> Acquire {
 }
 
 fn let_in(acquire: &mut Acquire) -> Permit {
-    match poll(acquire, Waker::noop()) {
-        Poll::Ready(permit) => permit.expect("it waited, so it was not refused"),
-        Poll::Pending => panic!("it still waits"),
-    }
+    let Poll::Ready(permit) = poll(acquire, Waker::noop()) else { unreachable!("it still waits") };
+    permit.expect("it waited, so it was not refused")
 }
 
 #[test]
