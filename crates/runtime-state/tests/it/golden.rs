@@ -8,10 +8,10 @@ mod sled;
 
 use std::sync::Arc;
 
-use runtime_codec::keys;
+use runtime_codec::{decode_entry, keys};
 use runtime_state::{EncryptedStore, KeyRing, MemoryStore, RedbStore, verify_store};
 use runtime_testkit::block_on;
-use runtime_traits::store::{Seq, StateStore};
+use runtime_traits::store::{Log, Seq, StateStore};
 
 use crate::lived::Lived;
 
@@ -65,9 +65,18 @@ fn a_store_that_format_1_wrote_is_opened_and_whole() {
         assert_eq!(verified.damaged, 0, "{verified:#?}");
         // What is there is what the same writes make today.
         let lived = Lived::with(Arc::new(MemoryStore::new()), vec![7; 9_000]).await;
-        for log in [lived.messages(), keys::run_log(&lived.open), keys::run_log(&lived.ended[2])] {
-            let read = async |store: &dyn StateStore| store.read(&log, Seq(1), 100).await.unwrap();
-            assert_eq!(read(&*store).await, read(&*lived.store).await, "{log}");
+        let read = async |store: &dyn StateStore, log: &Log| store.read(log, Seq(1), 100).await.unwrap();
+        let messages = lived.messages();
+        assert_eq!(read(&*store, &messages).await, read(&*lived.store, &messages).await);
+        for log in [keys::run_log(&lived.open), keys::run_log(&lived.ended[2])] {
+            // Entries are written in a newer version since then, and say the same.
+            let entries = async |store: &dyn StateStore| {
+                let entries = read(store, &log).await.entries;
+                let decoded =
+                    entries.iter().zip(1..).map(|(bytes, seq)| decode_entry(Seq(seq), bytes).unwrap());
+                decoded.collect::<Vec<_>>()
+            };
+            assert_eq!(entries(&*store).await, entries(&*lived.store).await, "{log}");
         }
         let head = async |store: &dyn StateStore| store.get(&[lived.head()]).await.unwrap().pop().flatten();
         assert_eq!(head(&*store).await.unwrap().value, head(&*lived.store).await.unwrap().value);
