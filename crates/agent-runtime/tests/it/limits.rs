@@ -125,31 +125,28 @@ async fn runs_that_wait_go_on_when_the_budget_is_raised() {
     let (runtime, agents) = fleet(&server, &manager, 4, ResourceLimits::default()).await;
     let first = run(&runtime, agents[0], 0).await;
     assert!(first, "there is room for the first");
-    let runs = (1..40).map(|nth| {
-        let (runtime, agent) = (runtime.clone(), agents[nth % 4]);
-        tokio::spawn(async move { run(&runtime, agent, nth).await })
-    });
-    let runs: Vec<_> = runs.collect();
-    loop {
-        let waiting: u32 = {
-            let mut waiting = 0;
-            for agent in &agents {
-                waiting += runtime.get_resource_usage(*agent).await.unwrap().waiting;
+    let runs = (1..40).map(|nth| run(&runtime, agents[nth % 4], nth));
+    let runs = futures_util::future::join_all(runs);
+    let raised = async {
+        loop {
+            let waiting: u32 = {
+                let mut waiting = 0;
+                for agent in &agents {
+                    waiting += runtime.get_resource_usage(*agent).await.unwrap().waiting;
+                }
+                waiting
+            };
+            if waiting > 0 && billed(&server).await > 400 {
+                break;
             }
-            waiting
-        };
-        if waiting > 0 && billed(&server).await > 400 {
-            break;
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
-    assert!(billed(&server).await <= 600);
+        assert!(billed(&server).await <= 600);
 
-    manager.limit_tenant(&Tenant::default(), tokens(100_000));
-
-    for run in runs {
-        assert!(run.await.unwrap(), "all of them go on");
-    }
+        manager.limit_tenant(&Tenant::default(), tokens(100_000));
+    };
+    let (runs, ()) = futures_util::future::join(runs, raised).await;
+    assert!(runs.into_iter().all(|completed| completed), "all of them go on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,7 +206,7 @@ async fn an_agent_that_blocks_its_thread_is_named_and_the_others_are_answered_me
         (started(&runtime, &blocker).await, started(&runtime, &Taker::named("other")).await);
     let listeners = agent_runtime::service::Listeners::none().all_routes_on_tcp();
     let listeners = listeners.tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a place");
-    let serving = agent_runtime::service::AgentService::over(runtime.shared()).start(listeners);
+    let serving = AgentService::over(runtime.shared()).start(listeners);
     let address = serving.addresses()[0];
     let mut named = runtime.bus().listen("agents/blocker/resource.thread_blocked").await.expect("a reader");
     let clock = agent_runtime::SystemClock::default();

@@ -1,7 +1,5 @@
 //! A runtime looks its store over for damage, and tells what it finds.
 
-#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

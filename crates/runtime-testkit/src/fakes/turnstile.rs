@@ -177,9 +177,8 @@ impl ResourceGovernor for Turnstile {
     }
 
     fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
-        let (turnstile, run) = (self.clone(), *run);
-        turnstile.inside().entered.push(run);
-        let door = turnstile.door.clone();
+        self.inside().entered.push(*run);
+        let door = Arc::clone(&self.door);
         Box::pin(async move {
             let permit = door.acquire_owned().await.expect("nobody closes the door");
             Ok(Box::new(permit) as Inside)

@@ -1,5 +1,7 @@
 //! Ended runs that wait to be let go are bounded.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -282,7 +282,7 @@ impl Shop {
     async fn cancel(&self, run: RunId) -> Stopped {
         match self.runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap() {
             CancelReceipt::Cancelled(Receipt { stopped, .. }) => stopped,
-            other => panic!("{other:?}"),
+            other @ CancelReceipt::AlreadyEnded(_) => panic!("{other:?}"),
         }
     }
 

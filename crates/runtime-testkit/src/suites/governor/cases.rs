@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use futures_util::future::BoxFuture;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Minute, Money, OnLimit, Past, Refused, ResourceLimits, Turn,
+    Admission, Call, CallId, Inside, Known, Limit, Minute, Money, OnLimit, Past, Refused, ResourceLimits,
+    Turn,
 };
 use runtime_traits::{Partition, Pool, ResourceGovernor, Tenant, UnixMillis};
 use uuid::Uuid;
@@ -56,9 +58,15 @@ fn is_held(governor: &Arc<dyn ResourceGovernor>, call: Call) -> bool {
 }
 
 fn turn(admission: Admission) -> Box<dyn Turn> {
-    match admission {
-        Admission::Waits(turn) => turn,
-        other => panic!("there is no room, and it does not wait: {other:?}"),
+    let turn = if let Admission::Waits(turn) = admission { Some(turn) } else { None };
+    turn.expect("there is no room, and it waits")
+}
+
+/// That a run is worked, if it is let in.
+fn let_in(asks: &mut BoxFuture<'static, Result<Inside, Refused>>) -> Option<Inside> {
+    match asks.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(let_in) => Some(let_in.expect("few wait")),
+        Poll::Pending => None,
     }
 }
 
@@ -171,20 +179,19 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };
     limit(&governor, at_once(1));
     let run = |nth| call(0, nth, 0).run;
-    let mut cx = Context::from_waker(Waker::noop());
     let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth))).collect();
-    let Poll::Ready(Ok(first)) = asks[0].as_mut().poll(&mut cx) else { panic!("nobody is in") };
-    assert!(asks[1].as_mut().poll(&mut cx).is_pending(), "one is in");
-    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    let first = let_in(&mut asks[0]).expect("nobody is in");
+    assert!(let_in(&mut asks[1]).is_none(), "one is in");
+    assert!(let_in(&mut asks[2]).is_none(), "one is in");
     let place = governor.waiting(&run(3)).map(|waiting| (waiting.limit, waiting.place));
     assert_eq!(place, Some((Limit::MaxConcurrentRequests, 2)), "another one comes before");
     // The one before it goes away.
     drop(asks.remove(1));
     drop(first);
-    let Poll::Ready(Ok(third)) = asks[1].as_mut().poll(&mut cx) else { panic!("it is its turn") };
-    assert!(asks[2].as_mut().poll(&mut cx).is_pending(), "one is in");
+    let third = let_in(&mut asks[1]).expect("it is its turn");
+    assert!(let_in(&mut asks[2]).is_none(), "one is in");
     limit(&governor, at_once(2));
-    let Poll::Ready(Ok(fourth)) = asks[2].as_mut().poll(&mut cx) else { panic!("two may be in") };
+    let fourth = let_in(&mut asks[2]).expect("two may be in");
     drop((third, fourth));
     assert_eq!(governor.waiting(&run(4)), None, "nobody waits");
 }
