@@ -84,7 +84,7 @@ impl ResourceManager {
     pub fn limit_tenant(&self, tenant: &Tenant, budgets: Budgets) {
         let books = &mut *self.books();
         books.tenant(tenant).set_budgets(budgets);
-        books.pump(&Scope::Tenant(tenant.clone()), UnixMillis(0));
+        books.nudge(&Scope::Tenant(tenant.clone()));
     }
 
     /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.

@@ -291,8 +291,12 @@ impl Attempt {
             Poll::Ready(Ok(inside)) => self.inside = Some(inside),
             Poll::Ready(Err(refused)) => {
                 machine.pass(self.inner.clock.now());
-                let (kind, message) = (FailureKind::Limit, refused.to_string());
-                machine.finish(Err(RunFailure { kind, message }));
+                if machine.is_live() {
+                    let (kind, message) = (FailureKind::Limit, refused.to_string());
+                    machine.finish(Err(RunFailure { kind, message }));
+                } else {
+                    machine.end_attempt(AttemptEnding::Drained);
+                }
             }
             Poll::Pending if machine.is_ending() => machine.stop_cancelled(Stopped::Complete),
             Poll::Pending if self.inner.is_draining() => machine.end_attempt(AttemptEnding::Drained),
@@ -426,7 +430,7 @@ impl Attempt {
     fn poll_time(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<()> {
         let config = &self.inner.config;
         // It does something, though its machine waits.
-        let busy = self.held.is_some() || self.beside.is_blocking();
+        let busy = self.entering.is_some() || self.held.is_some() || self.beside.is_blocking();
         let (wake_at, still_for, length) = {
             let mut machine = lock(&self.machine);
             if self.inner.is_draining()

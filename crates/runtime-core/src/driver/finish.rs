@@ -18,7 +18,7 @@ use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
-use super::wake::{other_version, reason};
+use super::wake::{LOOK_FOR_ROOM, other_version, reason, waits_for_room};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
 use crate::engine::claim::{Next, after_park, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
@@ -206,6 +206,11 @@ impl Inner {
             return;
         }
         match after_park(&view, log) {
+            // There may be room before: another limit, or a tenant's that was raised.
+            Next::Wait { until } if waits_for_room(&view) => {
+                let look = self.clock.now().after(LOOK_FOR_ROOM);
+                self.timers.add(until.map_or(look, |until| until.min(look)), slot.place.run);
+            }
             Next::Wait { until: Some(at) } => self.timers.add(at, slot.place.run),
             Next::Start => self.timers.add(self.clock.now(), slot.place.run),
             Next::Wait { until: None } | Next::Queue | Next::Over => {}
@@ -380,7 +385,8 @@ impl Inner {
             (Next::Start, None) => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
             (Next::Wait { until }, _) => {
                 slot.set_stage(Stage::Parked(waits_for.unwrap_or_else(|| reason(&log))));
-                if let Some(at) = until {
+                let look = waits_for_room(view).then(|| self.clock.now().after(LOOK_FOR_ROOM));
+                if let Some(at) = until.into_iter().chain(look).min() {
                     self.timers.add(at, place.run);
                 }
             }

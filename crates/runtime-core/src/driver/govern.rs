@@ -46,6 +46,8 @@ pub(super) struct Governing {
 struct Asked {
     slot: Slot,
     id: CallId,
+    model: Option<String>,
+    most: Usage,
     /// What was used before is being read first.
     call: Option<BoxFuture<'static, Admission>>,
     turn: Option<Box<dyn Turn>>,
@@ -114,9 +116,11 @@ impl Admitting {
                 {
                     asked.since = UnixMillis(u64::MAX);
                     let waiting = turn.waiting();
+                    let model = asked.model.as_deref();
+                    let price = model.and_then(|model| governing.governor.price(model, &asked.most).micros);
                     let mut machine = lock(machine);
                     machine.pass(now);
-                    machine.waits_long(asked.slot, waiting);
+                    machine.waits_long(asked.slot, waiting, price);
                     moved = true;
                 }
                 return true;
@@ -156,6 +160,7 @@ impl Admitting {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
+        let named = model.clone();
         let call = Box::pin(async move {
             let limits = inner.see_to_book(&place).await;
             let Some(governing) = &inner.governing else {
@@ -174,7 +179,7 @@ impl Admitting {
             };
             governing.governor.admit(call, inner.clock.now())
         });
-        self.0.push(Asked { slot, id, call: Some(call), turn: None, since: now });
+        self.0.push(Asked { slot, id, model: named, most, call: Some(call), turn: None, since: now });
     }
 
     /// When one of them is to be looked at again.
@@ -228,7 +233,6 @@ impl Inner {
         tenant: &Tenant,
         agent: &AgentId,
     ) -> Result<ResourceLimits, RuntimeError> {
-        let limits = self.limits_of(tenant, agent).await?;
         if governing.governor.limits_tenant(tenant) {
             let mut told = governing.told.lock().await;
             if !told.contains(tenant) {
@@ -237,6 +241,7 @@ impl Inner {
                 told.insert(tenant.clone());
             }
         }
+        let limits = self.limits_of(tenant, agent).await?;
         if governing.governor.limit(tenant, agent, &limits) == Known::No {
             // One of those who read tells it; what the others read is dropped.
             let past = self.past_of(governing, tenant, agent).await?;
@@ -263,6 +268,9 @@ impl Inner {
         agent: &AgentId,
     ) -> Result<Past, RuntimeError> {
         let now = self.clock.now();
+        // Open runs first: one that ends meanwhile may count twice, and is not forgotten.
+        let mine = |place: &Place| place.agent == *agent;
+        let open = self.open_use(agent.partition(), mine).await?;
         let cells = self.cells(&keys::usage(tenant, agent, "")).await?;
         let mut sums = Vec::with_capacity(cells.len());
         for (key, cell) in &cells {
@@ -273,8 +281,7 @@ impl Inner {
             sums.push((what, number(&cell.value)));
         }
         let mut past = past(sums, now);
-        let mine = |place: &Place| place.agent == *agent;
-        for (run, used) in self.open_use(agent.partition(), mine).await? {
+        for (run, used) in open {
             with_open(&mut past, &used, now);
             let (tokens, micros) = used
                 .iter()
@@ -292,6 +299,7 @@ impl Inner {
             if !self.checked(partition) {
                 continue;
             }
+            open.extend(self.open_use(partition, |place| place.tenant == *tenant).await?);
             for (key, cell) in self.cells(&keys::used(partition, tenant, "")).await? {
                 let what = keys::last_part(&key).unwrap_or_default();
                 if let (Some(until), Some(governing)) = (kept_until(what), &self.governing) {
@@ -299,7 +307,6 @@ impl Inner {
                 }
                 sums.push((what.to_owned(), number(&cell.value)));
             }
-            open.extend(self.open_use(partition, |place| place.tenant == *tenant).await?);
         }
         let mut past = past(sums.iter().map(|(what, sum)| (what.as_str(), *sum)), now);
         for (_, used) in open {
@@ -327,11 +334,8 @@ impl Inner {
                 Some(machine) => lock(&machine).log().to_vec(),
                 None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
             };
-            // The end of a run that ended meanwhile is in the cells, or comes with the next look.
-            let over =
-                log.last().is_some_and(|entry| matches!(entry.kind, runtime_traits::EntryKind::Ended(_)));
             let used = spent_so_far(&log);
-            if !used.is_empty() && !over {
+            if !used.is_empty() {
                 open.push((slot.place.run, used));
             }
         }

@@ -214,6 +214,9 @@ impl Inner {
         self.unname(tenant, &id, &name).await?;
         lock(&self.attached).remove(&id);
         self.meter.forget(&id);
+        if let Some(governing) = &self.governing {
+            governing.governor().forget(&id);
+        }
         self.purge(tenant, &id).await?;
         self.forget_withdrawal(&id).await
     }

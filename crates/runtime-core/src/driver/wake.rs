@@ -337,7 +337,11 @@ impl From<Writes> for Effects {
     }
 }
 
-fn waits_for_room(view: &RunView) -> bool {
+/// How often a parked run looks whether there is room by now.
+pub(super) const LOOK_FOR_ROOM: Duration = Duration::from_secs(600);
+
+/// Whether a run waits for room under a limit.
+pub(super) fn waits_for_room(view: &RunView) -> bool {
     view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
 }
 

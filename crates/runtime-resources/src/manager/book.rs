@@ -154,7 +154,7 @@ impl Books {
                 .collect();
             let scopes = runs.into_iter().map(Scope::Run);
             for scope in scopes.chain([Scope::Agent(*agent), Scope::Tenant(tenant.clone())]) {
-                self.pump(&scope, UnixMillis(0));
+                self.nudge(&scope);
             }
         }
         known
@@ -312,7 +312,7 @@ impl Books {
         if let Some(Held { call, quota, .. }) = self.held.remove(&id) {
             self.correct(id, &call, quota, Claim::default());
             for scope in self.scopes(&call) {
-                self.pump(&scope, UnixMillis(0));
+                self.nudge(&scope);
             }
         }
     }

@@ -113,14 +113,15 @@ impl Books {
             match blocked {
                 Some(Blocked::Full { scope: other, limit, until }) if other == *scope => {
                     if let Some(waiter) = self.queues.waiter(id) {
-                        (waiter.limit, waiter.until) = (limit, until);
+                        waiter.waits_for(limit, until);
                     }
                     return;
                 }
                 Some(Blocked::Full { scope: other, limit, until }) => {
                     self.queues.pop(scope);
                     if let Some(waiter) = self.queues.waiter(id) {
-                        (waiter.scope, waiter.limit, waiter.until) = (other, limit, until);
+                        waiter.scope = other;
+                        waiter.waits_for(limit, until);
                     }
                     self.queues.push(id);
                 }
@@ -135,6 +136,14 @@ impl Books {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets whoever comes next for a limit look whether there is room: it knows the time.
+    pub(super) fn nudge(&mut self, scope: &Scope) {
+        let head = self.queues.head(scope).and_then(|id| self.queues.waiter(id));
+        if let Some(waker) = head.and_then(|head| head.waker.take()) {
+            waker.wake();
         }
     }
 
@@ -174,7 +183,7 @@ impl Books {
         if let Some(Answered::Held { .. }) = waiter.answer {
             self.give_back(waiter.call.id);
         }
-        self.pump(&waiter.scope, UnixMillis(0));
+        self.nudge(&waiter.scope);
     }
 
     pub(super) fn waiting_of(&self, run: &RunId) -> Option<Waiting> {

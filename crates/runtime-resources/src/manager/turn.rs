@@ -51,6 +51,18 @@ impl Waiter {
     }
 }
 
+impl Waiter {
+    /// It waits for this now; whoever polls it looks again when that says so.
+    pub(super) fn waits_for(&mut self, limit: Limit, until: Option<UnixMillis>) {
+        if (self.limit, self.until) != (limit, until) {
+            (self.limit, self.until) = (limit, until);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
 impl Place {
     pub(super) fn new(manager: ResourceManager, id: u64) -> Self {
         Self { manager, id, over: false }

@@ -38,7 +38,8 @@ const ROOM: &str = "room";
 const NO_ROOM: &str = "refused";
 const STILL: &str = "still";
 
-/// A wait that ends by itself later than this lets its run park.
+/// A wait that ends by itself later than this lets its run park. One of which nobody knows when it ends does not: it may end with
+/// the next call that is over.
 const LONG_MILLIS: u64 = 120_000;
 
 impl RunMachine {
@@ -111,10 +112,14 @@ impl RunMachine {
     }
 
     /// A step has waited for room for a while: the log says so from here on, and for which moment.
-    pub fn waits_long(&mut self, slot: Slot, waiting: Waiting) {
+    /// `price`: what the call costs at most.
+    pub fn waits_long(&mut self, slot: Slot, waiting: Waiting, price: Option<u64>) {
         let at = slot.0;
         if !self.is_asking(slot) || self.paused || self.cancel_by.is_some() {
             return;
+        }
+        if let Some(step) = self.slots[at].step_mut() {
+            step.micros = step.micros.or(price);
         }
         let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
         if let Some(before) = before {
@@ -142,7 +147,7 @@ impl RunMachine {
     }
 
     fn parks(&self, until: Option<runtime_traits::clock::UnixMillis>) -> bool {
-        until.is_none_or(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
+        until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
     }
 
     fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {

@@ -126,8 +126,9 @@ impl RunMachine {
     fn give_entry(&mut self, at: usize) -> Step {
         let live = at >= self.history;
         match self.log[at].kind {
-            EntryKind::StepOpened(StepOpened { ref key, .. }) => match self.by_key.get(key) {
-                Some(slot) if live => self.execute(*slot),
+            EntryKind::StepOpened(StepOpened { ref key, dispatched, .. }) => match self.by_key.get(key) {
+                // What only waits is begun by the entry that dispatches it, and not before that is committed.
+                Some(slot) if live && dispatched => self.execute(*slot),
                 Some(_) => Step::Passed,
                 None => Step::NotYet,
             },
@@ -312,14 +313,14 @@ impl RunMachine {
                 false
             }
             What::Step(_) if self.paused || self.cancel_by.is_some() => false,
+            What::Step(_) if self.is_one_too_many() => {
+                self.too_many_steps();
+                false
+            }
             What::Step(step) if matches!(step.outside, Some(Outside::Call(_))) => {
                 // An agent's name is looked up first: nothing here knows it.
                 self.slots[slot].phase = Phase::Finding;
                 self.seeking.push(slot);
-                false
-            }
-            What::Step(_) if self.is_one_too_many() => {
-                self.too_many_steps();
                 false
             }
             What::Step(step) if step.approval || step.outside.is_some() => {

@@ -139,8 +139,7 @@ impl SlotState {
 
     /// Whether it is a step that has begun in this attempt.
     pub(super) fn has_begun(&self) -> bool {
-        let waits =
-            matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Finding | Phase::Admitting { .. });
+        let waits = matches!(self.phase, Phase::Asked | Phase::Recorded);
         !waits && self.step().is_some()
     }
 

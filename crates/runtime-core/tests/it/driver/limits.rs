@@ -91,7 +91,7 @@ async fn a_run_waits_for_room_visibly_and_goes_on_when_there_is_some() {
 
 #[tokio::test]
 async fn a_run_that_waits_long_parks_and_another_limit_lets_it_go_on_at_once() {
-    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let (house, turnstile) = (House::new(), Turnstile::that(Lets::Wait(Some(UnixMillis(u64::MAX / 2)))));
     let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
     let run = submit(&runtime, agent, "costs:100/30").await;
     until_phase(&runtime, run, Phase::Parked).await;
@@ -246,6 +246,17 @@ async fn a_run_has_no_more_steps_than_it_may_also_over_a_restart() {
 }
 
 #[tokio::test]
+async fn calls_side_by_side_and_calls_of_agents_are_steps_as_well() {
+    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let limits = ResourceLimits { max_steps_per_run: Some(2), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let many = submit(&runtime, agent, "many:3").await;
+    assert_eq!(failure(&runtime, many).await.0, FailureKind::Limit);
+    let called = submit(&runtime, agent, "once:a once:b call:b/x").await;
+    assert_eq!(failure(&runtime, called).await.0, FailureKind::Limit);
+}
+
+#[tokio::test]
 async fn a_run_is_over_in_the_time_that_it_may_take() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     let limits = ResourceLimits { max_run_seconds: Some(1), ..ResourceLimits::default() };
@@ -306,6 +317,37 @@ async fn no_more_runs_are_worked_at_once_than_may_and_those_that_wait_can_be_can
     assert_eq!(output(&runtime, runs[2]).await, "three!");
     assert_eq!(house.world.times("two"), 0);
     assert_eq!(turnstile.entered(), runs);
+}
+
+#[tokio::test]
+async fn a_run_that_had_begun_waits_for_its_turn_after_a_restart_and_does_not_diverge() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_concurrent_requests: Some(1), ..ResourceLimits::default() };
+    first.at_once(1);
+    let (runtime, agent) = governed(&house, &first, limits).await;
+    let run = submit(&runtime, agent, "once:a held:b").await;
+    house.world.began("b").await;
+    drop(runtime);
+    let second = Turnstile::default();
+    let builder = house.builder().configure(|config| config.replay_stall = Duration::from_millis(1));
+    let runtime = builder.governor(Arc::new(second.clone())).open().await.unwrap();
+    while second.entered().last() != Some(&run) {
+        tokio::task::yield_now().await;
+    }
+    // As often as its replay could have been given up meanwhile.
+    for _ in 0..20 {
+        runtime
+            .cancel(&RunId::from_parts(run.partition(), uuid::Uuid::nil()), "", Duration::ZERO)
+            .await
+            .unwrap_err();
+        tokio::task::spawn_blocking(|| std::thread::yield_now()).await.unwrap();
+    }
+
+    second.at_once(1);
+    house.world.open("b");
+    house.world.open("b");
+
+    assert_eq!(output(&runtime, run).await, "a! b!");
 }
 
 #[tokio::test]
