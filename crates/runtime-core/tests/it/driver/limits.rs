@@ -340,7 +340,7 @@ async fn a_run_that_had_begun_waits_for_its_turn_after_a_restart_and_does_not_di
             .cancel(&RunId::from_parts(run.partition(), uuid::Uuid::nil()), "", Duration::ZERO)
             .await
             .unwrap_err();
-        tokio::task::spawn_blocking(|| std::thread::yield_now()).await.unwrap();
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
     }
 
     second.at_once(1);
