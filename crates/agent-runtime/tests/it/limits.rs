@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 const AGENTS: usize = 50;
 const RUNS: usize = 1_000;
 const MAX_TOKENS: u32 = 40;
-/// What the server bills for each question, read and written; each is less than what is held for it.
-const BILLED: [(u64, u64); 3] = [(9, 40), (5, 25), (8, 33)];
+/// What the server bills for each question, read and written; no more than what is held for it: ten bytes are four tokens.
+const BILLED: [(u64, u64); 3] = [(4, 40), (2, 25), (3, 33)];
 
 /// A server that answers one of three questions, each at its price in tokens.
 fn server() -> Aimock {
@@ -171,8 +171,8 @@ async fn money_is_limited_only_where_prices_are_known_and_what_a_run_cost_is_tol
     runtime.join(&run, Duration::from_secs(20)).await.unwrap();
 
     let view = runtime.run_status(&run).await.unwrap();
-    // 9 tokens at 2.50 and 40 at 10 dollars a million, rounded up.
-    assert_eq!(view.price.micros, Some(423), "{view:?}");
+    // 4 tokens at 2.50 and 40 at 10 dollars a million.
+    assert_eq!(view.price.micros, Some(410), "{view:?}");
     let usage = runtime.get_resource_usage(agents[0]).await.unwrap();
-    assert_eq!((usage.tokens_total, usage.tokens_used_last_minute, usage.requests_last_minute), (49, 49, 1));
+    assert_eq!((usage.tokens_total, usage.tokens_used_last_minute, usage.requests_last_minute), (44, 44, 1));
 }
