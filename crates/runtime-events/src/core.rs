@@ -90,6 +90,10 @@ impl Core {
     /// Decides whether somebody may publish this event.
     pub(crate) fn admit(&self, who: &Who, event: &Event) -> Result<(), BusError> {
         self.settings.limits.check(event)?;
+        if let (Who::Tenant { .. }, Some(header)) = (who, event.reserved_header()) {
+            let what = format!("its header `{header}` is the bus's own; leave it out, or name it otherwise");
+            return Err(BusError::malformed(what));
+        }
         self.settings.rights.may_publish(who, &event.tenant, &event.topic)
     }
 

@@ -22,7 +22,7 @@ use runtime_traits::resource::{
 use crate::budgets::Budgets;
 use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
-use book::{Blocked, Books, Scope, claim_of};
+use book::{Blocked, Books, Scope, claim_of, usage_from};
 use entering::Entering;
 pub use quota::QuotaRule;
 use turn::{Place, Waiter};
@@ -55,7 +55,6 @@ const MOST_WAITING: usize = 100_000;
 ///     most: Usage { output_tokens: 600, model_calls: 1, ..Usage::default() },
 ///     on_limit: OnLimit::Refuse,
 ///     priority: 0,
-///     deadline: None,
 /// };
 /// let now = UnixMillis(1_800_000_000_000);
 /// assert!(matches!(manager.admit(call(1), now), Admission::Held { .. }));
@@ -92,15 +91,9 @@ impl ResourceManager {
         self.books().declare(rule);
     }
 
-    /// Tells that a provider refused a call of a model for now: nobody calls it before that time has passed, and then a little
-    /// less is let through than was.
-    pub fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
-        self.books().throttled(model, retry_after, now);
-    }
-
-    /// What was used of the limits of a tenant.
+    /// What was used of the limits of a tenant; nothing is known of one that nobody limits.
     pub fn tenant_usage(&self, tenant: &Tenant, now: UnixMillis) -> Vec<runtime_traits::resource::Used> {
-        self.books().tenant(tenant).used(now)
+        self.books().tenant_usage(tenant, now)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -174,7 +167,7 @@ impl ResourceGovernor for ResourceManager {
 
     fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
         let acquire = self.books().permits(agent).acquire();
-        Box::pin(Entering { manager: self.clone(), agent: *agent, run: *run, acquire })
+        Box::pin(Entering { manager: self.clone(), run: *run, acquire })
     }
 
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {
@@ -186,7 +179,7 @@ impl ResourceGovernor for ResourceManager {
     }
 
     fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
-        Self::throttled(self, model, retry_after, now);
+        self.books().throttled(model, retry_after, now);
     }
 
     fn run_over(&self, run: &RunId) {
@@ -201,8 +194,12 @@ impl ResourceGovernor for ResourceManager {
         self.books().exhausted(tenant, agent, now)
     }
 
-    fn usage(&self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {
+    fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage> {
         self.books().usage(agent, now)
+    }
+
+    fn usage_from(&self, limits: &ResourceLimits, past: &Past, now: UnixMillis) -> ResourceUsage {
+        usage_from(limits, past, now)
     }
 
     fn forget(&self, agent: &AgentId) {

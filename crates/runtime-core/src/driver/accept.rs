@@ -81,8 +81,12 @@ impl Inner {
                 return Ok((run, true));
             }
             Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
-            Box::pin(self.check_limits(tenant, agent, &id)).await?;
-            Box::pin(self.until_let_go()).await;
+            if !self.waits_at_limits(&id) {
+                Box::pin(self.check_limits(tenant, agent, &id)).await?;
+            }
+            if self.is_behind() {
+                Box::pin(self.until_let_go()).await;
+            }
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
             // A task, not the caller, sees the run through: a caller that goes away changes nothing. Who waits for the
@@ -116,7 +120,9 @@ impl Inner {
         self.check(&request)?;
         let id = self.find(tenant, agent).await?;
         Box::pin(self.check_room(tenant, agent, &id, &request.session)).await?;
-        Box::pin(self.check_limits(tenant, agent, &id)).await?;
+        if !self.waits_at_limits(&id) {
+            Box::pin(self.check_limits(tenant, agent, &id)).await?;
+        }
         let reserved = self.reserve(tenant, agent, &id, &request, origin).await?;
         let slot = Arc::clone(&reserved.slot);
         self.spawn_work(Arc::clone(self).accept(reserved));

@@ -237,15 +237,15 @@ pub(super) async fn deliver_chain(
     Ok(None)
 }
 
-/// Which of these events of a source were delivered before: in each topic those up to the last one that is there, as they
-/// come in order. What is in another topic says nothing: what was held aside may have come there first. Or a topic that
+/// Which of these events were delivered before: of each source and in each topic those up to the last one that is there, as
+/// they come in order. What is in another topic says nothing: what was held aside may have come there first. Or a topic that
 /// cannot be asked, because it is damaged.
 async fn delivered_before(
     bus: &dyn Bus,
     events: &[Arc<Event>],
 ) -> Result<Result<HashSet<EventId>, Damage>, BusError> {
     let mut topics: HashMap<&Topic, HashSet<EventId>> = HashMap::new();
-    let mut found: HashSet<&Topic> = HashSet::new();
+    let mut found: HashSet<(&Topic, &str)> = HashSet::new();
     let mut delivered = HashSet::new();
     for event in events.iter().rev() {
         if !topics.contains_key(&event.topic) {
@@ -256,9 +256,9 @@ async fn delivered_before(
             };
         }
         if topics[&event.topic].contains(&event.id) {
-            found.insert(&event.topic);
+            found.insert((&event.topic, &*event.source));
         }
-        if found.contains(&event.topic) {
+        if found.contains(&(&event.topic, &*event.source)) {
             delivered.insert(event.id);
         }
     }

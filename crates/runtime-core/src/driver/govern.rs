@@ -13,13 +13,14 @@ use runtime_traits::log::{Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, OpenUse, Past, Refused, ResourceGovernor, ResourceLimits,
-    ResourceUsage, Turn, Waiting,
+    Admission, Call, CallId, Inside, Known, OnLimit, OpenUse, Past, Refused, ResourceGovernor,
+    ResourceLimits, ResourceUsage, Turn, Waiting,
 };
 use runtime_traits::runtime::{AgentRef, RuntimeError};
 use runtime_traits::store::{Key, StateError, Then};
 
-use super::inner::Inner;
+use super::attempt::READ_AGAIN_AFTER;
+use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
@@ -29,8 +30,6 @@ use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, sums, w
 
 /// Writes in one batch of cells that nobody needs any more.
 const GROUP: usize = 200;
-/// How long to wait before what was used is read again that could not be read.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What the driver keeps about limits.
 #[derive(Debug)]
@@ -95,15 +94,15 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        let (asking, over, deadline) = {
+        let (asking, over) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.take_over_calls(), machine.deadline())
+            (machine.take_asking(), machine.take_over_calls())
         };
         for call in over {
             governing.governor.settle(call.id, call.took, now);
         }
         for asking in asking {
-            self.ask(inner, run, asking, now, deadline);
+            self.ask(inner, run, asking, now);
         }
         let mut moved = false;
         self.0.retain_mut(|asked| {
@@ -149,14 +148,7 @@ impl Admitting {
         moved
     }
 
-    fn ask(
-        &mut self,
-        inner: &Arc<Inner>,
-        run: &RunSlot,
-        asking: Asking,
-        now: UnixMillis,
-        deadline: Option<UnixMillis>,
-    ) {
+    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, asking: Asking, now: UnixMillis) {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
@@ -175,7 +167,6 @@ impl Admitting {
                 most,
                 on_limit: limits.on_limit,
                 priority: 0,
-                deadline,
             };
             governing.governor.admit(call, inner.clock.now())
         });
@@ -357,7 +348,9 @@ impl Inner {
             }
             writes.then.push(Then::Add(key, i64::try_from(by).unwrap_or(i64::MAX)));
         };
-        for sum in sums(&used, now) {
+        // Nobody lets minutes and hours go where nobody counts.
+        let counted = self.governing.is_some();
+        for sum in sums(&used, now).into_iter().filter(|sum| counted || sum.until.is_none()) {
             let key = keys::usage(&place.tenant, &place.agent, &sum.what);
             add(writes, key, sum.by, sum.until);
             if of_tenant {
@@ -416,25 +409,37 @@ impl Inner {
     ) -> Result<(), RuntimeError> {
         let Some(governing) = &self.governing else { return Ok(()) };
         let limits = self.limits_of(tenant, agent).await?;
-        if limits.on_limit != runtime_traits::resource::OnLimit::Refuse {
+        if limits.on_limit != OnLimit::Refuse {
             return Ok(());
         }
         self.recall(governing, tenant, agent).await?;
         match governing.governor.exhausted(tenant, agent, self.clock.now()) {
-            Some(refused) => Err(at_limit(&called.to_string(), refused)),
+            Some(refused) => Err(RuntimeError::AtLimit { agent: called.to_string(), refused }),
             None => Ok(()),
         }
     }
 
-    /// What an agent uses.
+    /// What an agent uses. One that did nothing in this process is read, and neither loaded nor remembered: there may be many.
     pub(super) async fn usage_of(
         &self,
         tenant: &Tenant,
         agent: &AgentId,
+        limits: &ResourceLimits,
     ) -> Result<ResourceUsage, RuntimeError> {
         let Some(governing) = &self.governing else { return Ok(ResourceUsage::default()) };
-        self.recall(governing, tenant, agent).await?;
-        Ok(governing.governor.usage(agent, self.clock.now()))
+        let now = self.clock.now();
+        if let Some(usage) = governing.governor.usage(agent, now) {
+            return Ok(usage);
+        }
+        let past = self.past_of(governing, tenant, agent).await?;
+        Ok(governing.governor.usage_from(limits, &past, now))
+    }
+
+    /// Whether an agent that is in memory waits for room, so that none of its runs is refused for a limit.
+    pub(super) fn waits_at_limits(&self, agent: &AgentId) -> bool {
+        let state = lock(&self.home(agent.partition()).state);
+        let waits = |slot: &AgentSlot| slot.limits.as_ref().is_none_or(|l| l.on_limit == OnLimit::Wait);
+        self.governing.is_none() || state.agents.get(&agent.unique()).is_some_and(|slot| waits(slot))
     }
 
     /// Lets the runs of an agent that wait for room look again.
@@ -448,11 +453,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// A run that is not taken because of a limit.
-pub(super) fn at_limit(agent: &str, refused: Refused) -> RuntimeError {
-    RuntimeError::AtLimit { agent: agent.to_owned(), refused }
 }
 
 /// What a cell says that numbers are added to.

@@ -219,7 +219,7 @@ impl Inner {
             kind: spec.kind,
             description: spec.description,
             limits: spec.limits,
-            usage: self.usage_of(tenant, id).await?,
+            usage: self.usage_of(tenant, id, &spec.limits).await?,
             want: want.want,
             hosted,
             revision: record.revision,

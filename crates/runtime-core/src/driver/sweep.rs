@@ -56,18 +56,20 @@ impl Inner {
         }
     }
 
-    /// Waits while too many ended runs wait to be let go: whoever takes runs faster than they go would fill the store.
+    /// Whether too many ended runs wait to be let go.
+    pub(super) fn is_behind(&self) -> bool {
+        self.config.max_ended.is_some_and(|cap| {
+            let ended = lock(&self.ended);
+            ended.runs.len() + ended.going >= cap + SLACK + MOST_BEHIND
+        })
+    }
+
+    /// Waits as long as that is so: whoever takes runs faster than they go would fill the store.
     pub(super) async fn until_let_go(&self) {
-        let Some(cap) = self.config.max_ended else { return };
         loop {
-            let swept = self.swept.notified();
-            let mut swept = std::pin::pin!(swept);
+            let mut swept = std::pin::pin!(self.swept.notified());
             swept.as_mut().enable();
-            let behind = {
-                let ended = lock(&self.ended);
-                ended.runs.len() + ended.going
-            };
-            if behind < cap + SLACK + MOST_BEHIND {
+            if !self.is_behind() {
                 return;
             }
             self.sweep.notify_one();

@@ -305,11 +305,6 @@ impl RunMachine {
         std::mem::take(&mut self.log)
     }
 
-    /// When the run has to be over.
-    pub fn deadline(&self) -> Option<UnixMillis> {
-        self.deadline
-    }
-
     /// How many entries are committed.
     pub fn durable(&self) -> usize {
         self.durable

@@ -89,6 +89,32 @@ fn a_dead_letter_is_sent_again_once_wherever_that_breaks_off() {
 }
 
 #[test]
+fn nobody_sends_an_event_past_the_others_and_all_that_an_event_said_is_sent_again() {
+    block_on(async {
+        let store = Arc::new(MapStore::new());
+        let bus = handle(over(&store));
+        for header in ["onlyfor", "deadmark", "deadmarked"] {
+            let mut event = Event::new("kept/orders", &7).unwrap();
+            event.headers.set(header, "mailer").unwrap();
+            let refused = bus.publish(event).await.unwrap_err();
+            assert!(refused.to_string().contains(&format!("`{header}` is the bus's own")), "{refused}");
+        }
+
+        let mut event = Event::new("kept/orders", &7).unwrap();
+        event.headers.set("deadline", "noon").unwrap();
+        bus.publish(event).await.unwrap();
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let mailer = bus.durable("kept/orders", "mailer").unwrap().retry(retry).open().await.unwrap();
+        let (position, _, _) = next(&mailer).await;
+        assert!(mailer.failed(position, &Failure::says("no")).await.unwrap());
+        bus.requeue("mailer", None, None).await.unwrap();
+        let (_, _, again) = next(&mailer).await;
+        assert_eq!(again.headers.get("deadline"), Some("noon"));
+        assert_eq!(again.headers.get("deadtopic"), None);
+    });
+}
+
+#[test]
 fn one_that_fails_again_is_a_dead_letter_again_and_heard_by_whoever_reads_these() {
     block_on(async {
         let store = with_dead_letter().await;

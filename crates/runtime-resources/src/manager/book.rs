@@ -33,7 +33,7 @@ pub(super) struct Books {
     estimator: Estimator,
     held: HashMap<CallId, Held>,
     /// Runs that wait to be worked, with how many are before them.
-    entering: HashMap<RunId, (AgentId, usize)>,
+    entering: HashMap<RunId, usize>,
     pub(super) queues: Queues,
 }
 
@@ -88,7 +88,7 @@ pub(super) enum Blocked {
 pub(super) fn claim_of(prices: &PriceTable, model: Option<&str>, usage: &Usage) -> Priced {
     Priced {
         requests: u64::from(usage.model_calls),
-        tokens: usage.input_tokens.saturating_add(usage.output_tokens),
+        tokens: usage.tokens(),
         micros: match model {
             Some(model) => prices.cost(model, usage).map(Money::micros),
             // What is no model costs nothing here.
@@ -112,6 +112,30 @@ impl AgentBook {
             ledger: Ledger::new(Budgets::default()),
             known: false,
             permits: Permits::with_waiting(None, MOST_ENTERING),
+        }
+    }
+
+    fn set_limits(&mut self, limits: &ResourceLimits) {
+        self.limits = *limits;
+        self.ledger.set_budgets(Budgets::of_agent(limits));
+        self.permits.set_max(limits.max_concurrent_requests);
+    }
+
+    fn usage(&mut self, waiting: u32, now: UnixMillis) -> ResourceUsage {
+        let at_once = self.permits.max().map(|max| Used {
+            limit: Limit::MaxConcurrentRequests,
+            used: u64::from(self.permits.held()),
+            max: Some(u64::from(max)),
+        });
+        let used = self.ledger.used(now);
+        let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
+        ResourceUsage {
+            memory_mb: None,
+            tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
+            requests_last_minute: of(Limit::MaxRequestsPerMinute),
+            tokens_total: of(Limit::MaxTokensTotal),
+            limits: used.into_iter().filter(|used| used.max.is_some()).chain(at_once).collect(),
+            waiting,
         }
     }
 }
@@ -139,9 +163,7 @@ impl Books {
         let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
         let known = if book.known { Known::Yes } else { Known::No };
         if book.limits != *limits {
-            book.limits = *limits;
-            book.ledger.set_budgets(Budgets::of_agent(limits));
-            book.permits.set_max(limits.max_concurrent_requests);
+            book.set_limits(limits);
             let of_run = Budgets::of_run(limits);
             let runs: Vec<RunId> = self
                 .runs
@@ -337,8 +359,8 @@ impl Books {
         self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
     }
 
-    pub(super) fn is_entering(&mut self, run: RunId, agent: AgentId, ahead: usize) {
-        self.entering.insert(run, (agent, ahead));
+    pub(super) fn is_entering(&mut self, run: RunId, ahead: usize) {
+        self.entering.insert(run, ahead);
     }
 
     pub(super) fn entered(&mut self, run: &RunId) {
@@ -347,7 +369,7 @@ impl Books {
 
     /// What a run waits for that is not worked yet.
     pub(super) fn entering_of(&self, run: &RunId) -> Option<Waiting> {
-        let (_, ahead) = self.entering.get(run)?;
+        let ahead = self.entering.get(run)?;
         let place = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: Limit::MaxConcurrentRequests, place, until: None })
     }
@@ -371,30 +393,28 @@ impl Books {
             .next()
     }
 
-    pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> ResourceUsage {
+    pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage> {
         let waiting = self.queues.waiting_for(agent);
-        let Some(book) = self.agents.get_mut(agent) else { return ResourceUsage::default() };
-        let at_once = book.permits.max().map(|max| Used {
-            limit: Limit::MaxConcurrentRequests,
-            used: u64::from(book.permits.held()),
-            max: Some(u64::from(max)),
-        });
-        let used = book.ledger.used(now);
-        let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
-        ResourceUsage {
-            memory_mb: None,
-            tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
-            requests_last_minute: of(Limit::MaxRequestsPerMinute),
-            tokens_total: of(Limit::MaxTokensTotal),
-            limits: used.into_iter().filter(|used: &Used| used.max.is_some()).chain(at_once).collect(),
-            waiting,
-        }
+        let book = self.agents.get_mut(agent).filter(|book| book.known)?;
+        Some(book.usage(waiting, now))
+    }
+
+    pub(super) fn tenant_usage(&mut self, tenant: &Tenant, now: UnixMillis) -> Vec<Used> {
+        self.tenants.get_mut(tenant).map(|ledger| ledger.used(now)).unwrap_or_default()
     }
 
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.agents.remove(agent);
         self.runs.retain(|_, run| run.agent != *agent);
     }
+}
+
+/// What an agent uses of which nobody keeps a book.
+pub(super) fn usage_from(limits: &ResourceLimits, past: &Past, now: UnixMillis) -> ResourceUsage {
+    let mut book = AgentBook::new();
+    book.set_limits(limits);
+    recall(&mut book.ledger, past, now);
+    book.usage(0, now)
 }
 
 /// Charges what was used before this process.

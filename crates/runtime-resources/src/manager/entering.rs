@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use runtime_traits::id::{AgentId, RunId};
+use runtime_traits::id::RunId;
 use runtime_traits::resource::{Inside, Limit, Refused};
 
 use super::ResourceManager;
@@ -12,7 +12,6 @@ use crate::permits::Acquire;
 /// Asks that a run be worked, and shows its place while it waits.
 pub(super) struct Entering {
     pub(super) manager: ResourceManager,
-    pub(super) agent: AgentId,
     pub(super) run: RunId,
     pub(super) acquire: Acquire,
 }
@@ -35,7 +34,7 @@ impl Future for Entering {
                 })
             }
             Poll::Pending => {
-                books.is_entering(this.run, this.agent, ahead.unwrap_or(0));
+                books.is_entering(this.run, ahead.unwrap_or(0));
                 Poll::Pending
             }
         }

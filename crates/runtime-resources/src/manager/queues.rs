@@ -166,13 +166,12 @@ impl Books {
         let answer = waiter.answer.take();
         if answer.is_some() {
             self.queues.waiters.remove(&id);
-        } else if waiter.until.is_none_or(|until| until <= now) && self.queues.head(&scope) != Some(id) {
-            let again = UnixMillis(now.0 + LOOK_AGAIN_MILLIS);
-            if let Some(waiter) = self.queues.waiter(id)
-                && waiter.until.is_some()
-            {
-                waiter.until = Some(again);
-            }
+            return answer;
+        }
+        let others_first = self.queues.head(&scope) != Some(id);
+        if let Some(waiter) = self.queues.waiter(id) {
+            let late = waiter.until.is_some_and(|until| until <= now);
+            waiter.look_again = (others_first && late).then(|| UnixMillis(now.0 + LOOK_AGAIN_MILLIS));
         }
         answer
     }

@@ -28,7 +28,6 @@ fn call(id: u128, of: usize, tokens: u64) -> Call {
         most: Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() },
         on_limit: OnLimit::Wait,
         priority: 0,
-        deadline: None,
     }
 }
 

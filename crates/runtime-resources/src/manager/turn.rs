@@ -19,6 +19,8 @@ pub(super) struct Waiter {
     pub(super) scope: Scope,
     pub(super) limit: Limit,
     pub(super) until: Option<UnixMillis>,
+    /// When it looks again while others come before it.
+    pub(super) look_again: Option<UnixMillis>,
     pub(super) answer: Option<Answered>,
     pub(super) waker: Option<Waker>,
 }
@@ -47,11 +49,9 @@ impl Waiter {
         limit: Limit,
         until: Option<UnixMillis>,
     ) -> Self {
-        Self { call, most, claim, scope, limit, until, answer: None, waker: None }
+        Self { call, most, claim, scope, limit, until, look_again: None, answer: None, waker: None }
     }
-}
 
-impl Waiter {
     /// It waits for this now; whoever polls it looks again when that says so.
     pub(super) fn waits_for(&mut self, limit: Limit, until: Option<UnixMillis>) {
         if (self.limit, self.until) != (limit, until) {
@@ -96,7 +96,7 @@ impl Turn for Place {
     }
 
     fn until(&self) -> Option<UnixMillis> {
-        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.until)
+        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.look_again.or(waiter.until))
     }
 }
 

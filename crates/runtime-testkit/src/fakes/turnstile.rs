@@ -218,8 +218,14 @@ impl ResourceGovernor for Turnstile {
         }
     }
 
-    fn usage(&self, _agent: &AgentId, _now: UnixMillis) -> ResourceUsage {
-        ResourceUsage { waiting: self.inside().waiting.len() as u32, ..ResourceUsage::default() }
+    fn usage(&self, agent: &AgentId, _now: UnixMillis) -> Option<ResourceUsage> {
+        let inside = self.inside();
+        let waiting = inside.waiting.len() as u32;
+        inside.told.contains_key(agent).then(|| ResourceUsage { waiting, ..ResourceUsage::default() })
+    }
+
+    fn usage_from(&self, _limits: &ResourceLimits, past: &Past, _now: UnixMillis) -> ResourceUsage {
+        ResourceUsage { tokens_total: past.tokens, ..ResourceUsage::default() }
     }
 
     fn forget(&self, agent: &AgentId) {

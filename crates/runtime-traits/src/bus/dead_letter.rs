@@ -19,6 +19,8 @@ const ONLY_FOR: &str = "onlyfor";
 /// The headers of a mark: what it says, and of which place.
 const MARK: &str = "deadmark";
 const MARKED: &str = "deadmarked";
+/// What a dead letter says beside what its event said.
+const SAID: [&str; 5] = ["deadtopic", "deadposition", "deadattempts", "deadcause", "deadpanicked"];
 /// What marks say.
 const BEGUN: &str = "begun";
 const SENT: &str = "sent";
@@ -108,7 +110,7 @@ impl DeadLetter {
             || BusError::malformed(format!("dead letter {} does not say its topic", self.kept.position));
         let topic = self.topic().ok_or_else(untold)?.parse()?;
         let mut headers = Headers::default();
-        for (name, value) in letter.headers.iter().filter(|(name, _)| !name.starts_with("dead")) {
+        for (name, value) in letter.headers.iter().filter(|(name, _)| !SAID.contains(name)) {
             headers.set(name, value)?;
         }
         headers.set(ONLY_FOR, subscription.as_str())?;
@@ -131,6 +133,11 @@ impl Event {
     /// The durable subscription that it is for, if it is for one only: a dead letter that was sent again.
     pub fn only_for(&self) -> Option<&str> {
         self.headers.get(ONLY_FOR)
+    }
+
+    /// A header of it that only whoever sends dead letters again sets: with it an event would be passed over by others.
+    pub fn reserved_header(&self) -> Option<&'static str> {
+        [ONLY_FOR, MARK, MARKED].into_iter().find(|name| self.headers.get(name).is_some())
     }
 
     /// It, for everybody.

@@ -37,8 +37,6 @@ pub struct Call {
     pub on_limit: OnLimit,
     /// Higher ones come first.
     pub priority: u8,
-    /// When its run has to be over.
-    pub deadline: Option<UnixMillis>,
 }
 
 /// What became of the wish to make a call.

@@ -134,8 +134,11 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Whether nothing more is let through for an agent now, and why.
     fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused>;
 
-    /// What an agent uses.
-    fn usage(&self, agent: &AgentId, now: UnixMillis) -> ResourceUsage;
+    /// What an agent uses. `None`: nobody told it what that was before this process.
+    fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage>;
+
+    /// What an agent uses that did nothing in this process: from what was kept. Nothing of it is remembered.
+    fn usage_from(&self, limits: &ResourceLimits, past: &Past, now: UnixMillis) -> ResourceUsage;
 
     /// Tells that an agent is deleted.
     fn forget(&self, agent: &AgentId);

@@ -170,8 +170,8 @@ async fn what_was_used_before_a_restart_is_told_with_what_was_under_way() {
     drop(runtime);
     let third = Turnstile::default();
     let (runtime, agent) = governed(&house, &third, ResourceLimits::default()).await;
-    runtime.agent(&AgentRef::Id(agent)).await.unwrap();
-    let told = third.told(&agent).expect("whoever asks for the status is told the truth");
+    output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
+    let told = third.told(&agent).expect("it is told before the first call");
     assert_eq!((told.tokens, told.micros, told.open.len()), (30 + 20 + 100 + 50, 200, 0));
     assert_eq!(told.minutes.iter().map(|minute| minute.tokens).sum::<u64>(), 200);
     assert_eq!(told.hours.iter().map(|hour| hour.micros).sum::<u64>(), 200);
@@ -366,6 +366,22 @@ async fn limits_that_nobody_holds_or_that_contradict_each_other_are_refused_at_r
 }
 
 #[tokio::test]
+async fn whoever_looks_at_agents_is_told_what_they_used_and_makes_none_active() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let runtime = house.builder().governor(Arc::new(second.clone())).open().await.unwrap();
+    let listed = runtime.agents(None, 10).await.unwrap().items;
+
+    assert_eq!(listed[0].usage.tokens_total, 30);
+    assert_eq!(second.told(&agent), None, "nothing is kept of an agent that does nothing");
+    assert_eq!(runtime.status().await.unwrap().active_agents, 0);
+}
+
+#[tokio::test]
 async fn use_is_kept_by_the_minute_as_long_as_it_is_needed() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     turnstile.limit_tenants();
@@ -379,7 +395,7 @@ async fn use_is_kept_by_the_minute_as_long_as_it_is_needed() {
     let next = Turnstile::default();
     next.limit_tenants();
     let (runtime, agent) = governed(&house, &next, ResourceLimits::default()).await;
-    runtime.agent(&AgentRef::Id(agent)).await.unwrap();
+    output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
     let nobody = AgentId::from_parts(
         runtime_traits::Partition { pool: runtime_traits::Pool::MAIN, index: 0 },
         uuid::Uuid::nil(),
