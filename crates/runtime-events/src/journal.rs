@@ -46,6 +46,11 @@ pub(crate) trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Appends an event and hands it to the live readers. One that was appended before is not appended again.
     async fn append(&self, event: &Arc<Event>) -> Result<(Position, usize), BusError>;
 
+    /// Another number each time when what was read before may not be there any more: what keeps it began anew.
+    fn life(&self) -> u64 {
+        0
+    }
+
     /// At most `limit` events, those at `from` and later.
     async fn read(&self, place: &Place, from: Position, limit: u32) -> Result<Page, BusError>;
 
@@ -70,8 +75,9 @@ pub(crate) trait Journal: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Waits until the topic may have more than `page` showed. May return early.
-    async fn grown(&self, place: &Place, page: &Page);
+    /// Waits until the topic may have more than `page` showed, or its keeper is not in this [life](Self::life) any more. May
+    /// return early.
+    async fn grown(&self, place: &Place, page: &Page, life: u64);
 
     /// The last place that all active durable subscriptions of other processes have done; `None`: there are none.
     async fn slowest_elsewhere(&self, place: &Place) -> Result<Option<Position>, BusError>;
@@ -82,7 +88,7 @@ pub(crate) trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Tells of the growth of topics that match and are new, or that [`behind`](Self::behind) was asked about since.
     fn watch(&self, tenant: &Tenant, pattern: &Pattern) -> Arc<Watch>;
 
-    /// Those topics that have more than the durable subscription `name` has done.
+    /// Those topics that have more than the durable subscription `name` has done, or less.
     async fn behind(&self, tenant: &Tenant, name: &Name, topics: &[Topic]) -> Result<Vec<Topic>, BusError>;
 }
 

@@ -7,6 +7,7 @@ mod durable;
 mod in_process;
 mod journal;
 mod live;
+mod marks;
 #[cfg(feature = "redis")]
 mod redis_bus;
 mod store_journal;

@@ -203,7 +203,7 @@ impl Journal for StoreJournal {
         None
     }
 
-    async fn grown(&self, place: &Place, page: &Page) {
+    async fn grown(&self, place: &Place, page: &Page, _: u64) {
         let bell = self.bell(place);
         let mut rung = std::pin::pin!(bell.notified());
         rung.as_mut().enable();

@@ -23,6 +23,8 @@ pub(super) struct Held {
     gaps: VecDeque<Gap>,
     /// What members have in their hands and somebody else has taken: by whom, and where.
     astray: HashSet<(u64, u64)>,
+    /// What members have in their hands and is no longer there: by whom, and where.
+    vanished: HashSet<(u64, u64)>,
     /// The slot that is looked at first.
     turn: u8,
     /// Whether all that there was is loaded.
@@ -152,9 +154,27 @@ impl Held {
                 lost.insert(gap.from.0, gap.to.0);
             }
         }
-        // What several slots have lost is told once.
-        let gaps = lost.ranges().into_iter();
-        self.gaps.extend(gaps.map(|(from, to)| Gap { from: Position(from), to: Position(to) }));
+        self.tell(&lost);
+    }
+
+    /// What is behind `to` is no longer there; whatever comes there is something else. Whether anything of it had come.
+    pub(super) fn go_back(&mut self, to: u64) -> bool {
+        let mut lost = Places::default();
+        for slot in self.slots.values_mut() {
+            self.vanished.extend(slot.window.all_taken().filter(|(_, place)| *place > to));
+            if let Some(gap) = slot.window.go_back(to) {
+                lost.insert(gap.from.0, gap.to.0);
+            }
+        }
+        self.tell(&lost)
+    }
+
+    /// Tells once what several slots have lost. Whether that is anything.
+    fn tell(&mut self, lost: &Places) -> bool {
+        let ranges = lost.ranges();
+        let any = !ranges.is_empty();
+        self.gaps.extend(ranges.into_iter().map(|(from, to)| Gap { from: Position(from), to: Position(to) }));
+        any
     }
 
     /// There was nothing from `from` on.
@@ -189,6 +209,9 @@ impl Held {
 
     /// The event that `member` works on there, and how often it has failed.
     pub(super) fn taken(&self, position: Position, member: u64) -> Option<(&Kept, u32)> {
+        if self.vanished.contains(&(member, position.0)) {
+            return None;
+        }
         self.slots.values().find_map(|slot| {
             let kept = slot.window.taken(position, member)?;
             Some((kept, slot.window.failures(position)))
@@ -202,6 +225,9 @@ impl Held {
 
     /// The event that `member` works on is done. If it works on none there, it may have been done before.
     pub(super) fn settle(&mut self, position: Position, member: u64) -> Settled {
+        if self.vanished.remove(&(member, position.0)) {
+            return Settled::When(Vec::new());
+        }
         for slot in self.slots.values_mut() {
             if slot.window.settle(position, member) {
                 let version = slot.window.version();
@@ -218,6 +244,9 @@ impl Held {
     /// The event that `member` works on failed, and pauses.
     pub(super) fn pause(&mut self, position: Position, member: u64, until: UnixMillis) {
         self.astray.remove(&(member, position.0));
+        if self.vanished.remove(&(member, position.0)) {
+            return;
+        }
         self.slots.values_mut().for_each(|slot| slot.window.pause(position, member, until));
     }
 
@@ -225,6 +254,7 @@ impl Held {
     pub(super) fn leave(&mut self, member: u64) {
         self.slots.values_mut().for_each(|slot| slot.window.leave(member));
         self.astray.retain(|(by, _)| *by != member);
+        self.vanished.retain(|(by, _)| *by != member);
     }
 
     /// All that is not saved.
@@ -273,21 +303,25 @@ impl Held {
         self.astray.extend(slot.unsaved.into_iter().map(|(_, member, place)| (member, place)));
     }
 
-    /// Gives out nothing more of as many slots as are beyond `part`, those first that nobody works on.
-    pub(super) fn keep_only(&mut self, part: usize) {
-        let staying = self.slots.values().filter(|slot| !slot.leaving).count();
-        let mut busy: Vec<(bool, u8)> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| !slot.leaving)
-            .map(|(number, slot)| (slot.is_in_hand(), *number))
-            .collect();
+    /// Gives out nothing more of as many slots as are beyond `part`, those first that nobody works on. Which they are may
+    /// be decided otherwise the next time: nobody elsewhere waits for a slot that is in a hand while others are not.
+    /// Whether one is given out again.
+    pub(super) fn keep_only(&mut self, part: usize) -> bool {
+        let mut again = false;
+        let excess = self.slots.len().saturating_sub(part);
+        let mut busy: Vec<(bool, bool, u8)> =
+            self.slots.iter().map(|(number, slot)| (slot.is_in_hand(), !slot.leaving, *number)).collect();
         busy.sort_unstable();
-        for (_, number) in busy.into_iter().take(staying.saturating_sub(part)) {
+        for (nth, (.., number)) in busy.into_iter().enumerate() {
             if let Some(slot) = self.slots.get_mut(&number) {
-                slot.leaving = true;
+                again |= slot.leaving && nth >= excess;
+                slot.leaving = nth < excess;
             }
         }
+        if again {
+            self.caught_up = false;
+        }
+        again
     }
 
     /// Gives out nothing more.
@@ -344,6 +378,50 @@ mod tests {
         assert_eq!((record.done, record.ahead), (2, vec![]), "what is another slot's counts as done");
         held.gone(0);
         assert!(!held.has(0) && held.has(1));
+    }
+
+    #[test]
+    fn a_slot_that_is_free_is_given_back_before_one_that_is_in_a_hand_whenever_that_is_seen() {
+        let mut held = two([0, 0]);
+        held.load(Position(1), Position(1), &[(Some(0), kept(1, "a")), (Some(1), kept(2, "b"))]);
+        for _ in 0..2 {
+            assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(_)));
+        }
+        assert!(!held.keep_only(1));
+        assert!(matches!(held.settle(Position(2), 7), Settled::When(_)));
+        let version = snapshot(&held, 1).version;
+        held.saved(1, version);
+        assert!(
+            !snapshot(&held, 0).may_go && !snapshot(&held, 1).may_go,
+            "the one that was chosen is in the hand"
+        );
+        assert!(held.keep_only(1), "the one in the hand stays");
+        assert!(snapshot(&held, 1).may_go);
+        assert!(!held.keep_only(1));
+    }
+
+    #[test]
+    fn what_is_no_longer_there_is_told_and_its_places_are_loaded_again() {
+        let mut held = two([0, 4]);
+        held.load(
+            Position(1),
+            Position(1),
+            &[(Some(0), kept(1, "a")), (Some(0), kept(4, "c")), (Some(1), kept(5, "b"))],
+        );
+        for _ in 0..3 {
+            assert!(matches!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Event { .. })));
+        }
+        assert!(held.go_back(2));
+        assert!(!held.go_back(2), "once");
+        let gap = Gap { from: Position(3), to: Position(5) };
+        assert_eq!(held.take(7, UnixMillis(0)), Take::Delivery(Delivery::Gap(gap)));
+        held.load(Position(3), Position(3), &[(Some(0), kept(3, "d")), (Some(1), kept(4, "b"))]);
+        let Take::Delivery(_) = held.take(7, UnixMillis(0)) else { unreachable!("two are new") };
+        let Take::Delivery(_) = held.take(7, UnixMillis(0)) else { unreachable!("two are new") };
+        assert!(matches!(held.settle(Position(4), 7), Settled::When(changes) if changes.is_empty()));
+        assert_eq!(snapshot(&held, 1).record.done, 3, "it was the one that is no longer there");
+        assert!(matches!(held.settle(Position(4), 7), Settled::When(_)));
+        assert_eq!(snapshot(&held, 1).record.done, 4);
     }
 
     #[test]

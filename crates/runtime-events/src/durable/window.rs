@@ -213,6 +213,26 @@ impl Window {
         }
     }
 
+    /// What is behind `to` is no longer there; whatever comes there is something else. What of that had come.
+    pub(super) fn go_back(&mut self, to: u64) -> Option<Gap> {
+        if self.next <= to + 1 {
+            return None;
+        }
+        let gap = Gap { from: Position(to + 1), to: Position(self.next - 1) };
+        self.undone.retain(|place, _| *place <= to);
+        self.ready.retain(|place| *place <= to);
+        self.pausing.retain(|(_, place)| *place <= to);
+        self.failed.retain(|place, _| *place <= to);
+        self.sources.retain(|_, places| {
+            places.retain(|place| *place <= to);
+            !places.is_empty()
+        });
+        self.skip = Places::default();
+        (self.next, self.done) = (to + 1, self.done.min(to));
+        self.version += 1;
+        Some(gap)
+    }
+
     fn advance(&mut self) {
         let undone = self.undone.first_key_value().map_or(self.next, |(place, _)| *place);
         self.done = self.done.max(undone - 1);

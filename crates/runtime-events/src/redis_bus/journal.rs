@@ -1,7 +1,7 @@
 //! Topics as streams, and cursors as hashes with a lease.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,7 +36,8 @@ pub(super) struct RedisJournal {
     pub(super) link: Arc<Link>,
     hub: Arc<Hub>,
     core: Arc<Core>,
-    announced: Mutex<HashSet<Place>>,
+    /// The topics that were announced, in which life of the server.
+    announced: Mutex<(u64, HashSet<Place>)>,
     pub(super) lease: Duration,
 }
 
@@ -48,20 +49,29 @@ impl RedisJournal {
 
     /// Says that there is this topic, before its first event from here.
     async fn announce(&self, place: &Place) -> Result<(), BusError> {
-        let known = |announced: &Mutex<HashSet<Place>>| {
-            announced.lock().unwrap_or_else(PoisonError::into_inner).contains(place)
-        };
-        if known(&self.announced) {
+        if self.announced().1.contains(place) {
             return Ok(());
         }
+        let life = self.link.lives();
         let topic = keys::text(place);
         let keys = [keys::TOPICS, keys::ANNOUNCED];
         self.link.script::<u8>(Script::Announce, &keys, &[topic.as_bytes()]).await?;
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.len() < REMEMBERED {
-            announced.insert(place.clone());
+        let mut announced = self.announced();
+        if announced.0 == life && announced.1.len() < REMEMBERED {
+            announced.1.insert(place.clone());
         }
         Ok(())
+    }
+
+    /// What was announced. A server that began anew may have lost that.
+    fn announced(&self) -> MutexGuard<'_, (u64, HashSet<Place>)> {
+        // Every change is whole before anything can panic.
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let life = self.link.lives();
+        if announced.0 != life {
+            *announced = (life, HashSet::new());
+        }
+        announced
     }
 
     /// A name for this process, which no other has.
@@ -93,29 +103,17 @@ impl Journal for RedisJournal {
         let position = appended.map_err(|error| match error {
             // It may be there.
             BusError::Unavailable { cause } => BusError::Unknown { id: event.id, cause },
-            error => error,
+            error => about(&place, error),
         })?;
         Ok((Position(position), 0))
     }
 
+    fn life(&self) -> u64 {
+        self.link.lives()
+    }
+
     async fn read(&self, place: &Place, from: Position, limit: u32) -> Result<Page, BusError> {
-        let stream = keys::stream(place);
-        let mut range = redis::cmd("XRANGE");
-        range.arg(&stream).arg(format!("0-{from}")).arg("+").arg("COUNT").arg(limit);
-        let (found, last): (Value, u64) = self.link.both(&range, Script::Last, &[&stream]).await?;
-        let mut events = Vec::new();
-        for (position, entry) in entries(&found).ok_or_else(|| strange(place))? {
-            let (at, event) = decode_event(entry).map_err(|error| damaged(place, &error))?;
-            events.push(Kept { position, at, event: Arc::new(event) });
-        }
-        let next = Position(last).next();
-        // What was asked for and is not here is trimmed.
-        let first = match events.first() {
-            Some(kept) => kept.position,
-            None if from < next => next,
-            None => from,
-        };
-        Ok(Page { first, next, events })
+        read(&self.link, place, from, limit).await
     }
 
     async fn trim(&self, place: &Place, below: Position) -> Result<(), BusError> {
@@ -184,8 +182,8 @@ impl Journal for RedisJournal {
         Some(self)
     }
 
-    async fn grown(&self, place: &Place, page: &Page) {
-        self.hub.beyond(place, page.next.0.saturating_sub(1)).await;
+    async fn grown(&self, place: &Place, page: &Page, life: u64) {
+        self.hub.beyond(place, page.next.0.saturating_sub(1), life).await;
     }
 
     async fn slowest_elsewhere(&self, place: &Place) -> Result<Option<Position>, BusError> {
@@ -216,9 +214,31 @@ impl Journal for RedisJournal {
         let stands: Vec<(u64, u64)> = self.link.each(Script::Stand, &turns).await?;
         // What comes behind these places is told.
         self.hub.follow(places.iter().zip(stands.iter().map(|(last, _)| *last))).await;
-        let behind = topics.iter().zip(&stands).filter(|(_, (last, done))| last > done);
+        let behind = topics.iter().zip(&stands).filter(|(_, (last, done))| last != done);
         Ok(behind.map(|(topic, _)| topic.clone()).collect())
     }
+}
+
+/// At most `limit` events of a topic, those at `from` and later.
+pub(super) async fn read(link: &Link, place: &Place, from: Position, limit: u32) -> Result<Page, BusError> {
+    let stream = keys::stream(place);
+    let mut range = redis::cmd("XRANGE");
+    range.arg(&stream).arg(format!("0-{from}")).arg("+").arg("COUNT").arg(limit);
+    let read = link.both(&range, Script::Last, &[&stream]).await;
+    let (found, last): (Value, u64) = read.map_err(|error| about(place, error))?;
+    let mut events = Vec::new();
+    for (position, entry) in entries(&found).ok_or_else(|| strange(place))? {
+        let (at, event) = decode_event(entry).map_err(|error| damaged(place, &error))?;
+        events.push(Kept { position, at, event: Arc::new(event) });
+    }
+    let next = Position(last).next();
+    // What was asked for and is not here is trimmed.
+    let first = match events.first() {
+        Some(kept) => kept.position,
+        None if from < next => next,
+        None => from,
+    };
+    Ok(Page { first, next, events })
 }
 
 /// The last place that a topic ever had, also when all of it is trimmed.
@@ -242,6 +262,16 @@ pub(super) fn entries(value: &Value) -> Option<Vec<(Position, &[u8])>> {
 
 fn position(id: &str) -> Option<Position> {
     id.strip_prefix("0-")?.parse().ok().map(Position)
+}
+
+/// Says of which topic something cannot be used.
+fn about(place: &Place, error: BusError) -> BusError {
+    match error {
+        BusError::Damaged { what } => {
+            BusError::Damaged { what: format!("the stream of `{}`: {what}", keys::text(place)) }
+        }
+        error => error,
+    }
 }
 
 pub(super) fn strange_subscription(name: &CursorName) -> BusError {

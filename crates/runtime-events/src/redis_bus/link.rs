@@ -34,6 +34,9 @@ pub(super) struct Link {
     shown: String,
     open: Mutex<Option<Open>>,
     connections: AtomicU64,
+    /// What the server called its life when it was last looked at.
+    life: Mutex<String>,
+    lives: AtomicU64,
 }
 
 /// An open connection, and the names of the scripts in it.
@@ -56,7 +59,14 @@ impl Link {
     /// Connects, and says what an event survives there.
     pub(super) async fn make(uri: &str) -> Result<(Self, Durability), ConnectError> {
         let (client, shown) = address::client(uri)?;
-        let link = Self { client, shown, open: Mutex::new(None), connections: AtomicU64::new(0) };
+        let link = Self {
+            client,
+            shown,
+            open: Mutex::new(None),
+            connections: AtomicU64::new(0),
+            life: Mutex::default(),
+            lives: AtomicU64::new(0),
+        };
         let (open, durability) = link.connect().await?;
         *link.open.lock().await = Some(open);
         Ok((link, durability))
@@ -68,6 +78,11 @@ impl Link {
 
     pub(super) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts the lives of the server. Between two of them it may have lost what it answered for.
+    pub(super) fn lives(&self) -> u64 {
+        self.lives.load(Ordering::Acquire)
     }
 
     /// Runs a script.
@@ -137,7 +152,7 @@ impl Link {
                 let error = match self.open().await {
                     Err(error @ ConnectError::Unreachable { .. }) => Cause::of(&error),
                     // The server is not what it was.
-                    Err(error) => return Err(Cause::of(&error)),
+                    Err(error) => return Err(BusError::Unavailable { cause: Cause::of(&error) }),
                     Ok(open) => {
                         let answer: RedisResult<T> =
                             ask(&open).query_async(&mut open.connection.clone()).await;
@@ -146,7 +161,7 @@ impl Link {
                             Err(error) if self.may_be_tried_again(&error, open.number).await => {
                                 Cause::of(&error)
                             }
-                            Err(error) => return Err(Cause::of(&error)),
+                            Err(error) => return Err(server::meaning(&error)),
                         }
                     }
                 };
@@ -157,15 +172,12 @@ impl Link {
         };
         let answer = timeout(PATIENCE, trying).await;
         let silent = || Cause::says(format!("no answer from Redis within {} s", PATIENCE.as_secs()));
-        answer
-            .unwrap_or_else(|_| Err(last.unwrap_or_else(silent)))
-            .map_err(|cause| BusError::Unavailable { cause })
+        answer.unwrap_or_else(|_| Err(BusError::Unavailable { cause: last.unwrap_or_else(silent) }))
     }
 
     /// Whether it may be; the connection is given up where that helps.
     async fn may_be_tried_again(&self, error: &RedisError, number: u64) -> bool {
-        // Somebody took the scripts away: a new connection brings them.
-        let passing = server::is_passing(error) || error.code() == Some("NOSCRIPT");
+        let passing = server::is_passing(error) || server::has_no_script(error);
         if passing {
             let mut open = self.open.lock().await;
             if open.as_ref().is_some_and(|open| open.number == number) {
@@ -188,13 +200,19 @@ impl Link {
     async fn connect(&self) -> Result<(Open, Durability), ConnectError> {
         let connecting = async {
             let mut connection = self.connection(Some(REPLY)).await?;
-            let durability = server::examine(&self.shown, &mut connection).await?;
+            let (durability, life) = server::examine(&self.shown, &mut connection).await?;
             let mut scripts = Vec::with_capacity(SOURCES.len());
             for source in SOURCES {
                 let loaded = redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(&mut connection).await;
                 scripts.push(loaded.map_err(|error| server::refusal(&self.shown, &error))?);
             }
             let scripts = scripts.try_into().expect("one for each source");
+            let mut known = self.life.lock().await;
+            if *known != life {
+                *known = life;
+                // Before anything is read there.
+                self.lives.fetch_add(1, Ordering::Release);
+            }
             let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
             Ok((Open { connection, scripts, number }, durability))
         };

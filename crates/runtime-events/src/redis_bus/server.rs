@@ -1,10 +1,12 @@
 //! Whether a server will do, and what it gives.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, RedisResult, ServerError, Value};
+use runtime_traits::bus::BusError;
 use runtime_traits::error::Cause;
 use runtime_traits::store::Durability;
 use tokio::time::sleep;
@@ -14,11 +16,12 @@ use super::ConnectError;
 /// The settings that decide what an answer is worth.
 const SETTINGS: [&str; 4] = ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"];
 
-/// Looks at a server: refuses one that must not hold events, and says what an event survives there.
+/// Looks at a server: refuses one that must not hold events, and says what an event survives there, and what the server
+/// calls its life.
 pub(super) async fn examine(
     uri: &str,
     connection: &mut MultiplexedConnection,
-) -> Result<Durability, ConnectError> {
+) -> Result<(Durability, String), ConnectError> {
     let refused = |error: RedisError| refusal(uri, &error);
     let info: String = redis::cmd("INFO").query_async(connection).await.map_err(refused)?;
     let asked: RedisResult<Value> =
@@ -26,7 +29,19 @@ pub(super) async fn examine(
     // Hosted servers refuse it; then nothing about their disks can be promised.
     let settings =
         asked.and_then(|value| Ok(redis::from_redis_value::<HashMap<String, String>>(value)?)).ok();
-    judge(&info, settings.as_ref()).map_err(|what| ConnectError::Unsuitable { uri: uri.to_owned(), what })
+    let durability = judge(&info, settings.as_ref());
+    let durability = durability.map_err(|what| ConnectError::Unsuitable { uri: uri.to_owned(), what })?;
+    Ok((durability, life(&info)))
+}
+
+/// What a server calls its life: another text after each start.
+pub(super) fn life(info: &str) -> String {
+    field(info, "run_id").unwrap_or_default().to_owned()
+}
+
+/// What a server says about itself under a name.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// Lets the server rewrite its append-only file, if it has not done so since its start, and waits for the end.
@@ -73,14 +88,13 @@ fn owes_a_rewrite(info: &str) -> Option<bool> {
 
 /// Decides by what a server says about itself.
 fn judge(info: &str, settings: Option<&HashMap<String, String>>) -> Result<Durability, String> {
-    let field =
-        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let version = field("redis_version").ok_or("it does not answer as Redis does; use Redis 7.0 or later")?;
+    let version =
+        field(info, "redis_version").ok_or("it does not answer as Redis does; use Redis 7.0 or later")?;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
         return Err(format!("it is version {version}; use Redis 7.0 or later"));
     }
-    if field("role") != Some("master") {
+    if field(info, "role") != Some("master") {
         return Err("it is a replica; use its primary".to_owned());
     }
     let Some(settings) = settings else { return Ok(Durability::Process) };
@@ -103,19 +117,50 @@ pub(super) fn refusal(uri: &str, error: &RedisError) -> ConnectError {
     }
 }
 
+/// What it means that a server refuses a command.
+///
+/// Whatever is about the server as a whole may pass. What is about the keys of the command stays as it is until a person
+/// sees to it, and nobody else has to wait for that.
+pub(super) fn meaning(error: &RedisError) -> BusError {
+    let may_pass = match said(error) {
+        Some(said) => said.iter().all(|(_, said)| is_about_the_server(said)),
+        // Nothing that the server said, unless it is what nobody expects under these keys.
+        None => error.kind() != ErrorKind::UnexpectedReturnType,
+    };
+    if may_pass || is_passing(error) {
+        BusError::Unavailable { cause: Cause::of(error) }
+    } else {
+        BusError::Damaged { what: format!("Redis refuses what is about it ({error})") }
+    }
+}
+
+/// Whether an error has nothing to do with the keys of its command.
+fn is_about_the_server(said: &ServerError) -> bool {
+    let codes = ["OOM", "MISCONF", "READONLY", "NOREPLICAS", "NOAUTH", "EXECABORT", "MOVED", "ASK"];
+    match said.code() {
+        // What is no key is a command, and every topic needs the same ones.
+        "NOPERM" => !said.details().is_some_and(|details| details.contains("key")),
+        code => codes.contains(&code),
+    }
+}
+
+/// What the server said to each command of a pipeline that it refused; `None` where it did not say so.
+fn said(error: &RedisError) -> Option<Arc<[(usize, ServerError)]>> {
+    error.clone().into_server_errors()
+}
+
 /// Whether it may be otherwise in a moment: the connection has gone, or the server is not ready.
 pub(super) fn is_passing(error: &RedisError) -> bool {
-    let busy = [
-        ErrorKind::Server(ServerErrorKind::BusyLoading),
-        ErrorKind::Server(ServerErrorKind::MasterDown),
-        ErrorKind::Server(ServerErrorKind::ClusterDown),
-        ErrorKind::Server(ServerErrorKind::TryAgain),
-    ];
+    const BUSY: [&str; 6] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "READONLY"];
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_timeout()
-        || busy.contains(&error.kind())
-        || error.code() == Some("BUSY")
+        || said(error).is_some_and(|said| said.iter().any(|(_, said)| BUSY.contains(&said.code())))
+}
+
+/// Whether somebody took the scripts away: a new connection brings them.
+pub(super) fn has_no_script(error: &RedisError) -> bool {
+    said(error).is_some_and(|said| said.iter().any(|(_, said)| said.code() == "NOSCRIPT"))
 }
 
 #[cfg(test)]

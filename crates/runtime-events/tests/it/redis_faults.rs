@@ -1,6 +1,7 @@
 //! Redis that is killed, cut off or silent, while events are published and handled.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +153,137 @@ fn what_was_trimmed_before_a_live_reader_saw_it_is_told_exactly() {
         assert_eq!((gap.from, gap.to), (Position(2), Position(14)));
         let Delivery::Event { position, event, .. } = next(&mut live).await else { panic!("a gap") };
         assert_eq!((position.0, event.json::<u64>().unwrap()), (15, 15));
+    });
+}
+
+/// Publishes events about two topics of which one cannot be used: the other one is heard, handled and written.
+async fn only_the_other_one_works(bus: &EventBus, others: &EventBus, mut live: EventStream) {
+    let published = timeout(SOON, bus.publish(event(1, "kept/bad"))).await.unwrap();
+    let Err(BusError::Damaged { what }) = published else { panic!("{published:?}") };
+    assert!(what.contains("default/kept/bad"), "{what}");
+    let read = timeout(SOON, bus.read(&"kept/bad".parse().unwrap(), Position::FIRST, 1)).await.unwrap();
+    assert!(matches!(read, Err(BusError::Damaged { .. })), "{read:?}");
+
+    others.publish(event(2, "kept/good")).await.unwrap();
+    let Delivery::Event { event: heard, .. } = next(&mut live).await else { panic!("a gap") };
+    assert_eq!(heard.json::<u64>().unwrap(), 2);
+    let reader = bus.durable("kept/good", "worker").unwrap().open().await.unwrap();
+    let Delivery::Event { event: handled, .. } = timeout(SOON, reader.next()).await.unwrap().unwrap() else {
+        panic!("a gap")
+    };
+    assert_eq!(handled.json::<u64>().unwrap(), 2);
+}
+
+#[test]
+fn a_topic_that_cannot_be_used_holds_up_no_other() {
+    block_on(async {
+        let server = RedisServer::start();
+        let bus = builder().connect(&server.uri(0)).await.unwrap();
+        let mut live = bus.listen("kept/*").await.unwrap();
+        for topic in ["kept/bad", "kept/good"] {
+            bus.publish(event(0, topic)).await.unwrap();
+        }
+        for _ in 0..2 {
+            assert!(matches!(next(&mut live).await, Delivery::Event { .. }));
+        }
+        let worker = bus.durable("kept/bad", "worker").unwrap().open().await.unwrap();
+        assert!(matches!(worker.next().await, Ok(Delivery::Event { .. })));
+        assert_eq!(server.say(&["SET", "ae:{default/kept/bad}:events", "what is no stream"]).trim(), "OK");
+
+        let reader = bus.durable("kept/good", "worker").unwrap().open().await.unwrap();
+        let Ok(Delivery::Event { position, .. }) = reader.next().await else { panic!("a gap") };
+        reader.done(position).await.unwrap();
+        drop(reader);
+        only_the_other_one_works(&bus, &bus, live).await;
+        assert!(matches!(timeout(SOON, worker.next()).await.unwrap(), Err(BusError::Damaged { .. })));
+    });
+}
+
+#[test]
+fn a_topic_whose_keys_are_refused_holds_up_no_other() {
+    block_on(async {
+        let server = RedisServer::start();
+        let others = builder().connect(&server.uri(0)).await.unwrap();
+        let rules = ["ACL", "SETUSER", "ann", "on", ">right", "&*", "+@all", "~ae:topics", "~ae:announced"];
+        server.say(&[&rules[..], &["~ae:{default/kept/good}*"]].concat());
+        let uri = format!("redis://ann:right@127.0.0.1:{}", server.port());
+        let bus = builder().connect(&uri).await.unwrap();
+        let live = bus.listen("kept/good").await.unwrap();
+        only_the_other_one_works(&bus, &others, live).await;
+    });
+}
+
+/// Copies the files of a folder.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn what_a_server_lost_that_it_had_answered_for_is_told_and_nothing_that_came_after_is_missed() {
+    block_on(async {
+        let server = RedisServer::start();
+        let way = CutProxy::before(&server.socket());
+        let bus = through(&way).await;
+        let mut live = bus.listen("kept/*").await.unwrap();
+        let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();
+        let mut take = async |number: u64| {
+            let delivery = timeout(SOON, reader.next()).await.unwrap().unwrap();
+            let Delivery::Event { position, event, .. } = delivery else { panic!("a gap at {number}") };
+            assert_eq!(event.json::<u64>().unwrap(), number);
+            timeout(SOON, reader.done(position)).await.unwrap().unwrap();
+            assert!(matches!(next(&mut live).await, Delivery::Event { .. }));
+        };
+        let aof = server.folder().join("appendonlydir");
+        let kept = tempfile::tempdir().unwrap();
+        for number in 1..=30 {
+            if number == 21 {
+                copy(&aof, kept.path());
+            }
+            bus.publish(event(number, "kept/jobs")).await.unwrap();
+            take(number).await;
+        }
+
+        way.refuse(true);
+        way.cut();
+        server.kill();
+        std::fs::remove_dir_all(&aof).unwrap();
+        copy(kept.path(), &aof);
+        server.revive();
+        let others = builder().connect(&server.uri(0)).await.unwrap();
+        for number in 101..=140 {
+            others.publish(event(number, "kept/jobs")).await.unwrap();
+        }
+        way.refuse(false);
+
+        let (mut gaps, mut handled) = (0, HashSet::new());
+        while handled.len() < 40 {
+            match timeout(SOON, reader.next()).await.unwrap().unwrap() {
+                Delivery::Gap(gap) => {
+                    assert!(gap.from <= Position(21) && gap.to == Position(30), "{gap:?}");
+                    gaps += 1;
+                }
+                Delivery::Event { position, event, .. } => {
+                    assert_eq!(gaps, 1, "it is told before");
+                    let number = event.json::<u64>().unwrap();
+                    if number > 100 {
+                        handled.insert(number);
+                    }
+                    timeout(SOON, reader.done(position)).await.unwrap().unwrap();
+                }
+            }
+        }
+        let (mut gaps, mut heard) = (0, HashSet::new());
+        while heard.len() < 40 {
+            match next(&mut live).await {
+                Delivery::Gap(gap) => gaps += gap.to.0 - gap.from.0 + 1,
+                Delivery::Event { event, .. } => heard.extend(event.json::<u64>().ok().filter(|n| *n > 100)),
+            }
+        }
+        assert!(gaps >= 10, "{gaps}");
     });
 }
 

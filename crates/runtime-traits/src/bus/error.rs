@@ -137,10 +137,10 @@ pub enum BusError {
         /// What is wrong.
         cause: Cause,
     },
-    /// What is kept is not what was written.
-    #[error("what the bus keeps is damaged: {what}")]
+    /// What is kept cannot be used: it is not what was written, or the bus's server refuses it for good.
+    #[error("what the bus keeps cannot be used: {what}")]
     Damaged {
-        /// What cannot be read.
+        /// What it is, and what is wrong with it.
         what: String,
     },
 }

@@ -64,11 +64,13 @@ impl Cursor {
                 match self.journal.save(&self.name, claim, &snapshot.record).await {
                     Ok(()) => {
                         last_save = asked;
-                        pause = PAUSES.0;
+                        (pause, tries) = (PAUSES.0, 0);
                         self.state().held.saved(ALL, snapshot.version);
                         self.saves.notify_waiters();
                     }
-                    Err(error @ BusError::Taken { .. }) => return self.end(error),
+                    Err(error) if matches!(error, BusError::Taken { .. }) || !error.is_transient() => {
+                        return self.end(error);
+                    }
                     Err(error) => {
                         tries += 1;
                         tracing::warn!(name = %self.name.name, %error, "a durable subscription cannot be saved");

@@ -43,7 +43,7 @@ impl Cursor {
                     if is_late {
                         last_round = Some(asked);
                     }
-                    pause = PAUSES.0;
+                    (pause, tries) = (PAUSES.0, 0);
                     self.take_what_was_dealt(&snapshots, &round, dealt, asked + lease);
                     if closing && self.state().held.is_empty() {
                         return;
@@ -86,7 +86,7 @@ impl Cursor {
                 came = true;
             }
         }
-        state.held.keep_only(dealt.part);
+        came |= state.held.keep_only(dealt.part);
         state.sure = Some(sure);
         drop(state);
         if came {
