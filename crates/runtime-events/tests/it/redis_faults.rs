@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_events::{
-    BusError, ConnectError, Delivery, EventBus, EventBusBuilder, EventStream, Position, Retention, Topic,
+    BusError, ConnectError, Delivery, EventBus, EventBusBuilder, EventStream, Gap, Position, Retention, Topic,
 };
 use runtime_testkit::block_on;
 use runtime_testkit::peers::{CutProxy, RedisServer};
@@ -246,6 +246,10 @@ fn what_a_server_lost_that_it_had_answered_for_is_told_and_nothing_that_came_aft
             bus.publish(event(number, "kept/jobs")).await.unwrap();
             take(number).await;
         }
+        bus.publish(event(31, "kept/late")).await.unwrap();
+        assert!(matches!(next(&mut live).await, Delivery::Event { .. }));
+        let is_known = || server.say(&["SISMEMBER", "ae:topics", "default/kept/late"]).trim().ends_with('1');
+        assert!(is_known());
 
         way.refuse(true);
         way.cut();
@@ -276,6 +280,10 @@ fn what_a_server_lost_that_it_had_answered_for_is_told_and_nothing_that_came_aft
                 }
             }
         }
+        assert!(!is_known(), "that is lost too");
+        bus.publish(event(32, "kept/late")).await.unwrap();
+        assert!(is_known());
+
         let (mut gaps, mut heard) = (0, HashSet::new());
         while heard.len() < 40 {
             match next(&mut live).await {
@@ -284,6 +292,33 @@ fn what_a_server_lost_that_it_had_answered_for_is_told_and_nothing_that_came_aft
             }
         }
         assert!(gaps >= 10, "{gaps}");
+    });
+}
+
+#[test]
+fn a_subscription_that_is_farther_than_its_topic_is_told_and_begins_there() {
+    block_on(async {
+        let server = RedisServer::start();
+        let bus = builder().connect(&server.uri(0)).await.unwrap();
+        let open = async || bus.durable("kept/*", "worker").unwrap().open_pattern().await.unwrap();
+        let reader = open().await;
+        for number in 1..=3 {
+            bus.publish(event(number, "kept/jobs")).await.unwrap();
+            let (topic, delivery) = timeout(SOON, reader.next()).await.unwrap().unwrap();
+            let Delivery::Event { position, .. } = delivery else { panic!("a gap") };
+            reader.done(&topic, position).await.unwrap();
+        }
+        drop(reader);
+        server.say(&["DEL", "ae:{default/kept/jobs}:events"]);
+        bus.publish(event(4, "kept/jobs")).await.unwrap();
+
+        let reader = open().await;
+        let (_, gap) = timeout(SOON, reader.next()).await.unwrap().unwrap();
+        assert_eq!(gap, Delivery::Gap(Gap { from: Position(2), to: Position(3) }));
+        bus.publish(event(5, "kept/jobs")).await.unwrap();
+        let (_, delivery) = timeout(SOON, reader.next()).await.unwrap().unwrap();
+        let Delivery::Event { event, .. } = delivery else { panic!("a gap") };
+        assert_eq!(event.json::<u64>().unwrap(), 5);
     });
 }
 
