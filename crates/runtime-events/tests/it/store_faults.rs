@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use runtime_events::{BusError, Delivery, EventBus, Retention, Topic};
 use runtime_testkit::fakes::{Chance, Fault, FaultyStore, MapStore};
 use runtime_traits::store::{Batch, Then};
+use tokio::time::Instant;
 
 use crate::event;
 
@@ -86,6 +88,32 @@ async fn what_is_done_while_the_store_is_away_is_saved_when_it_is_back() {
     let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();
     let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
     assert_eq!(position.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_wrong_before_a_save_does_not_count_when_everybody_goes() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MapStore::new()), |_| Fault::Pass));
+    let bus = over(Arc::clone(&store));
+    for number in 1..=3 {
+        bus.publish(event(number, "kept/jobs")).await.unwrap();
+    }
+    let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();
+    let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
+    let away_until = |until: Instant| {
+        store.decide_by(move |_| if Instant::now() < until { Fault::Unavailable } else { Fault::Pass });
+    };
+    away_until(Instant::now() + Duration::from_secs(60));
+    assert!(reader.done(position).await.is_err());
+    away_until(Instant::now());
+    reader.done(position).await.unwrap();
+
+    let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
+    away_until(Instant::now() + Duration::from_secs(3));
+    assert!(reader.done(position).now_or_never().is_none());
+    drop(reader);
+    let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();
+    let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
+    assert_eq!(position.0, 3, "the last save was tried again");
 }
 
 #[tokio::test(start_paused = true)]
