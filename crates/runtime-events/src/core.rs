@@ -103,13 +103,12 @@ impl Core {
     }
 
     pub(crate) fn listen(self: &Arc<Self>, live: Live) -> Reader {
-        let ring = Arc::new(Ring::new(live));
-        self.write().insert(Arc::clone(&ring));
-        Reader::new(Arc::downgrade(self), ring)
+        let (ring, seat) = self.write().join(live);
+        Reader::new(Arc::downgrade(self), ring, seat)
     }
 
-    pub(crate) fn forget(&self, ring: &Arc<Ring>) {
-        self.write().remove(ring);
+    pub(crate) fn forget(&self, ring: &Arc<Ring>, seat: usize) {
+        self.write().leave(ring, seat);
     }
 
     /// How many live readers there are.
@@ -120,7 +119,7 @@ impl Core {
     /// How many live readers a topic has.
     pub(crate) fn readers_of(&self, tenant: &Tenant, topic: &Topic) -> usize {
         let mut count = 0;
-        self.read().each(tenant, topic, &mut |_| count += 1);
+        self.read().each(tenant, topic, &mut |ring| count += ring.readers());
         count
     }
 
@@ -144,14 +143,14 @@ impl Core {
         if event.only_for().is_some() {
             return (reached, full);
         }
-        self.read().each(&event.tenant, &event.topic, &mut |ring| match ring.push(event, waits) {
-            Pushed::There(waker) => {
-                reached += 1;
-                wakers.extend(waker);
-            }
-            Pushed::Full => full.push(Arc::clone(ring)),
-            Pushed::Closed => {}
-        });
+        self.read().each(
+            &event.tenant,
+            &event.topic,
+            &mut |ring| match ring.push(event, waits, &mut wakers) {
+                Pushed::There(readers) => reached += readers,
+                Pushed::Full => full.push(Arc::clone(ring)),
+            },
+        );
         // A waker may run its reader at once, which may subscribe or publish.
         wakers.into_iter().for_each(Waker::wake);
         (reached, full)
@@ -161,7 +160,7 @@ impl Core {
     #[cfg(feature = "redis")]
     pub(crate) fn lose(&self, tenant: &Tenant, topic: &Topic, count: u64) {
         let mut wakers = Vec::new();
-        self.read().each(tenant, topic, &mut |ring| wakers.extend(ring.lose(count)));
+        self.read().each(tenant, topic, &mut |ring| ring.lose(count, &mut wakers));
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -181,32 +180,34 @@ fn beginning(pattern: &Pattern) -> Box<str> {
 }
 
 /// Waits for room in these rings, at most until the deadline, and then pushes at the cost of the oldest. Says how many
-/// got the event.
+/// readers got the event.
 pub(crate) async fn wait_for_room(full: Vec<Arc<Ring>>, event: &Arc<Event>, deadline: Duration) -> usize {
     let waiting = full.iter().map(|ring| wait_and_push(ring, event, deadline));
-    join_all(waiting).await.into_iter().filter(|pushed| *pushed).count()
+    join_all(waiting).await.into_iter().sum()
 }
 
-async fn wait_and_push(ring: &Ring, event: &Arc<Event>, deadline: Duration) -> bool {
+async fn wait_and_push(ring: &Ring, event: &Arc<Event>, deadline: Duration) -> usize {
+    let mut wakers = Vec::new();
     let waited = timeout(deadline, async {
         loop {
             let mut room = std::pin::pin!(ring.room());
             // From here on no notice is missed.
             room.as_mut().enable();
-            match ring.push(event, true) {
+            match ring.push(event, true, &mut wakers) {
                 Pushed::Full => room.await,
-                pushed => break pushed,
+                Pushed::There(readers) => break readers,
             }
         }
     });
-    let pushed = waited.await.unwrap_or_else(|_| ring.push(event, false));
-    match pushed {
-        Pushed::There(waker) => {
-            waker.into_iter().for_each(Waker::wake);
-            true
-        }
-        Pushed::Full | Pushed::Closed => false,
-    }
+    let reached = match waited.await {
+        Ok(readers) => readers,
+        Err(_) => match ring.push(event, false, &mut wakers) {
+            Pushed::There(readers) => readers,
+            Pushed::Full => 0,
+        },
+    };
+    wakers.into_iter().for_each(Waker::wake);
+    reached
 }
 
 impl Default for Settings {
@@ -232,6 +233,8 @@ impl Drop for Core {
     fn drop(&mut self) {
         // The readers get what is held for them, and then the end.
         let table = std::mem::take(self.table.get_mut().unwrap_or_else(PoisonError::into_inner));
-        table.rings().into_iter().filter_map(|ring| ring.close()).for_each(Waker::wake);
+        let mut wakers = Vec::new();
+        table.rings().into_iter().for_each(|ring| ring.close(&mut wakers));
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

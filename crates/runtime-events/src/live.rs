@@ -1,7 +1,8 @@
-//! Live delivery: who listens to what, and a bounded ring before each of them.
+//! Live delivery: who listens to what, and a bounded ring before those that want the same.
 
 mod reader;
 mod ring;
+mod seats;
 mod table;
 
 pub(crate) use reader::Reader;

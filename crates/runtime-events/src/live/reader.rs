@@ -9,13 +9,16 @@ use runtime_traits::bus::{Delivery, Gap, Listener, Position};
 use super::ring::{Numbered, Ring};
 use crate::core::Core;
 
-/// A live reader. It takes what its ring holds into its hand at once, so that it meets the publishers once for many
-/// events; so up to twice the ring are held for it.
+/// A live reader. It takes many events into its hand at once, so that it meets the publishers and the other readers
+/// seldom; these are held for it beside those in the ring.
 #[derive(Debug)]
 pub(crate) struct Reader {
     core: Weak<Core>,
     ring: Arc<Ring>,
+    seat: usize,
     hand: VecDeque<Numbered>,
+    /// The number of the last event of the ring before this reader came: its own first event is its number 1.
+    before: u64,
     /// The number of the event that is delivered next, if it is not lost.
     next: u64,
     /// How often it may still let others have their turn before it takes what there is.
@@ -29,8 +32,13 @@ const WORTH: u64 = 64;
 const LOOKS: u8 = 8;
 
 impl Reader {
-    pub(crate) fn new(core: Weak<Core>, ring: Arc<Ring>) -> Self {
-        Self { core, ring, hand: VecDeque::new(), next: 1, looks: 0 }
+    /// A reader in its seat at a ring, where `before` is the number of the last event before it came.
+    pub(crate) fn new(core: Weak<Core>, ring: Arc<Ring>, (seat, before): (usize, u64)) -> Self {
+        Self { core, ring, seat, hand: VecDeque::new(), before, next: before + 1, looks: 0 }
+    }
+
+    fn position(&self, number: u64) -> Position {
+        Position(number - self.before)
     }
 
     /// The event at the front of the hand, or what is missing before it.
@@ -41,11 +49,11 @@ impl Reader {
         }
         let (number, event) = self.hand.pop_front()?;
         self.next = number + 1;
-        Some(Delivery::Event { position: Position(number), attempt: 1, event })
+        Some(Delivery::Event { position: self.position(number), attempt: 1, event })
     }
 
     fn gap_before(&mut self, number: u64) -> Delivery {
-        let gap = Gap { from: Position(self.next), to: Position(number - 1) };
+        let gap = Gap { from: self.position(self.next), to: self.position(number - 1) };
         self.next = number;
         Delivery::Gap(gap)
     }
@@ -61,7 +69,7 @@ impl Listener for Reader {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match self.ring.take(&mut self.hand, self.next, cx) {
+        match self.ring.take(self.seat, &mut self.hand, self.next, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Ready(Some(number)) => {
@@ -76,10 +84,8 @@ impl Listener for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // A publisher that waits for it waits no longer.
-        self.ring.close();
         if let Some(core) = self.core.upgrade() {
-            core.forget(&self.ring);
+            core.forget(&self.ring, self.seat);
         }
     }
 }

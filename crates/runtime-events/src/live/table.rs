@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use runtime_traits::Tenant;
-use runtime_traits::bus::Topic;
+use runtime_traits::bus::{Live, Topic};
 
 use super::Ring;
 
@@ -35,17 +35,29 @@ impl Table {
         self.count
     }
 
-    pub(crate) fn insert(&mut self, ring: Arc<Ring>) {
-        let live = ring.live();
-        let (tenant, pattern) = (live.tenant.clone(), live.pattern.clone());
-        let mut node = self.tenants.entry(tenant).or_default();
-        for segment in pattern.segments() {
+    /// A new reader: its ring, which it shares with all that want the same, its seat there, and the number of the last event
+    /// before it came.
+    pub(crate) fn join(&mut self, live: Live) -> (Arc<Ring>, (usize, u64)) {
+        let rings = self.rings_of(&live);
+        let ring = match rings.iter().find(|ring| *ring.live() == live) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let ring = Arc::new(Ring::new(live));
+                rings.push(Arc::clone(&ring));
+                ring
+            }
+        };
+        let seat = ring.join();
+        self.count += 1;
+        (ring, seat)
+    }
+
+    /// Where the rings of a pattern are.
+    fn rings_of(&mut self, live: &Live) -> &mut Vec<Arc<Ring>> {
+        let mut node = self.tenants.entry(live.tenant.clone()).or_default();
+        for segment in live.pattern.segments() {
             match segment {
-                "**" => {
-                    node.rest.push(ring);
-                    self.count += 1;
-                    return;
-                }
+                "**" => return &mut node.rest,
                 "*" => node = node.any.get_or_insert_default(),
                 name => {
                     if !node.named.contains_key(name) {
@@ -55,17 +67,18 @@ impl Table {
                 }
             }
         }
-        node.here.push(ring);
-        self.count += 1;
+        &mut node.here
     }
 
-    /// Takes a reader out, with the branches that only it needed.
-    pub(crate) fn remove(&mut self, ring: &Arc<Ring>) {
+    /// Takes a reader out; after the last one its ring as well, with the branches that only it needed.
+    pub(crate) fn leave(&mut self, ring: &Arc<Ring>, seat: usize) {
+        self.count -= 1;
+        if !ring.leave(seat) {
+            return;
+        }
         let live = ring.live();
         let Some(node) = self.tenants.get_mut(&live.tenant) else { return };
-        if node.remove(&mut live.pattern.segments(), ring) {
-            self.count -= 1;
-        }
+        node.remove(&mut live.pattern.segments(), ring);
         if node.is_empty() {
             self.tenants.remove(&live.tenant);
         }
@@ -78,7 +91,7 @@ impl Table {
         }
     }
 
-    /// The rings of all readers.
+    /// All rings.
     pub(crate) fn rings(&self) -> Vec<Arc<Ring>> {
         let mut found = Vec::new();
         let mut open: Vec<&Node> = self.tenants.values().collect();
@@ -107,26 +120,23 @@ impl Node {
         }
     }
 
-    /// Whether it was there.
-    fn remove(&mut self, segments: &mut dyn Iterator<Item = &str>, ring: &Arc<Ring>) -> bool {
+    fn remove(&mut self, segments: &mut dyn Iterator<Item = &str>, ring: &Arc<Ring>) {
         match segments.next() {
             None => take(&mut self.here, ring),
             Some("**") => take(&mut self.rest, ring),
             Some("*") => {
-                let Some(node) = &mut self.any else { return false };
-                let found = node.remove(segments, ring);
+                let Some(node) = &mut self.any else { return };
+                node.remove(segments, ring);
                 if node.is_empty() {
                     self.any = None;
                 }
-                found
             }
             Some(name) => {
-                let Some(node) = self.named.get_mut(name) else { return false };
-                let found = node.remove(segments, ring);
+                let Some(node) = self.named.get_mut(name) else { return };
+                node.remove(segments, ring);
                 if node.is_empty() {
                     self.named.remove(name);
                 }
-                found
             }
         }
     }
@@ -137,7 +147,6 @@ impl Node {
 }
 
 /// Keeps the order of the others.
-fn take(rings: &mut Vec<Arc<Ring>>, ring: &Arc<Ring>) -> bool {
-    let place = rings.iter().position(|known| Arc::ptr_eq(known, ring));
-    place.map(|place| rings.remove(place)).is_some()
+fn take(rings: &mut Vec<Arc<Ring>>, ring: &Arc<Ring>) {
+    rings.retain(|known| !Arc::ptr_eq(known, ring));
 }
