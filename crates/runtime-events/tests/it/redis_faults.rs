@@ -159,17 +159,17 @@ fn what_was_trimmed_before_a_live_reader_saw_it_is_told_exactly() {
 /// Publishes events about two topics of which one cannot be used: the other one is heard, handled and written.
 async fn only_the_other_one_works(bus: &EventBus, others: &EventBus, mut live: EventStream) {
     let published = timeout(SOON, bus.publish(event(1, "kept/bad"))).await.unwrap();
-    let Err(BusError::Damaged { what }) = published else { panic!("{published:?}") };
+    let Err(BusError::Damaged { what }) = published else { unreachable!("{published:?}") };
     assert!(what.contains("default/kept/bad"), "{what}");
     let read = timeout(SOON, bus.read(&"kept/bad".parse().unwrap(), Position::FIRST, 1)).await.unwrap();
     assert!(matches!(read, Err(BusError::Damaged { .. })), "{read:?}");
 
     others.publish(event(2, "kept/good")).await.unwrap();
-    let Delivery::Event { event: heard, .. } = next(&mut live).await else { panic!("a gap") };
+    let Delivery::Event { event: heard, .. } = next(&mut live).await else { unreachable!("a gap") };
     assert_eq!(heard.json::<u64>().unwrap(), 2);
     let reader = bus.durable("kept/good", "worker").unwrap().open().await.unwrap();
     let Delivery::Event { event: handled, .. } = timeout(SOON, reader.next()).await.unwrap().unwrap() else {
-        panic!("a gap")
+        unreachable!("a gap")
     };
     assert_eq!(handled.json::<u64>().unwrap(), 2);
 }

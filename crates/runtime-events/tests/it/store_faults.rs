@@ -16,6 +16,12 @@ fn over(store: Arc<FaultyStore>) -> EventBus {
     EventBus::builder().keep("kept/*", Retention::default()).unwrap().build_over(store)
 }
 
+/// By the clock of the executor, which stands still while anybody works.
+#[expect(clippy::disallowed_methods, reason = "it is the test's own")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn numbers(page: &runtime_events::Page) -> Vec<u64> {
     page.events.iter().map(|kept| kept.event.json().unwrap()).collect()
 }
@@ -100,15 +106,15 @@ async fn what_went_wrong_before_a_save_does_not_count_when_everybody_goes() {
     let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();
     let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
     let away_until = |until: Instant| {
-        store.decide_by(move |_| if Instant::now() < until { Fault::Unavailable } else { Fault::Pass });
+        store.decide_by(move |_| if now() < until { Fault::Unavailable } else { Fault::Pass });
     };
-    away_until(Instant::now() + Duration::from_secs(60));
+    away_until(now() + Duration::from_secs(60));
     assert!(reader.done(position).await.is_err());
-    away_until(Instant::now());
+    away_until(now());
     reader.done(position).await.unwrap();
 
     let Delivery::Event { position, .. } = reader.next().await.unwrap() else { panic!("a gap") };
-    away_until(Instant::now() + Duration::from_secs(3));
+    away_until(now() + Duration::from_secs(3));
     assert!(reader.done(position).now_or_never().is_none());
     drop(reader);
     let reader = bus.durable("kept/jobs", "worker").unwrap().open().await.unwrap();

@@ -25,7 +25,8 @@ pub enum Delivery {
         /// The event itself, shared by all readers.
         event: Arc<Event>,
     },
-    /// Events were lost: the reader was slower than the publishers, or than retention.
+    /// Events were lost: the reader was slower than the publishers, or than retention; or the bus's server lost what it had
+    /// answered for. Then the places are those from which on nothing is what it was, and new events come there.
     Gap(Gap),
 }
 
