@@ -109,7 +109,9 @@ fn an_agent_above_its_memory_is_told_of_once_and_again_when_it_went_well_below()
     scale.held.lock().unwrap().reserve(64);
     scale.limit(1, 10, false);
     let one = scale.attempt(1);
-    scale.hold(one.as_ref(), 10 * MIB);
+    for mib in [9.5, 0.5] {
+        scale.hold(one.as_ref(), (mib * MIB as f64) as usize);
+    }
     assert_eq!(scale.meter.alarms(), []);
     scale.hold(one.as_ref(), MIB);
 
@@ -121,9 +123,9 @@ fn an_agent_above_its_memory_is_told_of_once_and_again_when_it_went_well_below()
     assert_eq!(one.excess(), None, "its runs are cancelled only if somebody asked for that");
     assert_eq!(scale.meter.alarms(), []);
     // Down and up around the limit.
-    drop(scale.held.lock().unwrap().pop());
+    scale.held.lock().unwrap().truncate(1);
     assert_eq!(scale.meter.alarms(), []);
-    scale.hold(one.as_ref(), MIB);
+    scale.hold(one.as_ref(), 2 * MIB);
     assert_eq!(scale.meter.alarms(), []);
     // Down for good, and up between two looks.
     scale.held.lock().unwrap().clear();
