@@ -15,9 +15,10 @@ use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Cell, Key, Seq, StateError, Then, When};
 
 use super::announce::Announcing;
-use super::courier::{Damage, PAUSES, Undelivered, deliver_chain};
+use super::courier::{Damage, Undelivered, deliver_chain};
 use super::inner::Inner;
 use super::run_slot::lock;
+use super::trouble::PAUSES;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
 

@@ -2,20 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use agent_runtime::bus::{HeldTopic, TellingStatus};
+use agent_runtime::bus::HeldTopic;
 use tokio::sync::watch;
 
 use super::*;
 
 const STARTED: &str = "agents/worker/run.started";
-
-async fn status(runtime: &RuntimeManager) -> TellingStatus {
-    Runtime::status(&**runtime).await.unwrap().telling.unwrap()
-}
-
-fn damage(bus: &Fickle, topic: Option<&str>) {
-    *bus.damaged.lock().unwrap() = topic.map(|topic| topic.parse().unwrap());
-}
 
 /// How many cells hold something aside.
 async fn held_cells(store: &MapStore) -> usize {
@@ -137,18 +129,9 @@ async fn a_crash_beside_what_is_held_aside_repeats_nothing_and_loses_nothing() {
     }
 }
 
-/// Whether a batch holds something aside, or lets it go.
-fn touches_held(batch: &Batch, puts: bool) -> bool {
-    batch.then.iter().any(|then| match then {
-        Then::Put(key, _) if puts => key.path.as_bytes().starts_with(b"held/"),
-        Then::Delete(key) if !puts => key.path.as_bytes().starts_with(b"held/"),
-        _ => false,
-    })
-}
-
 #[tokio::test]
 async fn what_waits_for_the_bus_is_counted_in_the_status_with_its_time() {
-    let clock = Arc::new(runtime_testkit::fakes::ManualClock::default());
+    let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MapStore::new());
     let bus = Fickle::over(&store, Retention::default());
     let open = |bus: &Arc<Fickle>| {
