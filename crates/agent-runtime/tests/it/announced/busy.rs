@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 
+const STARTED: &str = "agents/worker/run.started";
 const COMPLETED: &str = "agents/worker/run.completed";
 
 /// A runtime whose courier waits at the end of each run that it tells of, until it is let on.
@@ -52,6 +53,50 @@ impl Busy {
             assert_eq!(told(&self.runtime, name, 1).await, self.ended, "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_busy_partition_sees_at_its_time_that_a_topic_is_whole_again() {
+    let clock = Arc::new(ManualClock::default());
+    let mut busy = Busy::with(&clock).await;
+    damage(&busy.bus, Some(STARTED));
+    busy.work().await;
+    busy.at_the_last().await;
+    for _ in 0..5 {
+        busy.go_on().await;
+        clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!(status(&busy.runtime).await.held[0].events, 6);
+
+    damage(&busy.bus, None);
+    clock.advance(Duration::from_secs(5));
+    busy.go_on().await;
+
+    assert_eq!(status(&busy.runtime).await.held, []);
+    assert_eq!(
+        told(&busy.runtime, "run.started", 1).await,
+        busy.ended,
+        "in their order, and nothing was idle"
+    );
+    busy.all_is_told().await;
+}
+
+#[tokio::test]
+async fn a_damaged_topic_is_not_looked_at_before_its_time() {
+    let clock = Arc::new(ManualClock::default());
+    let mut busy = Busy::with(&clock).await;
+    damage(&busy.bus, Some(STARTED));
+    busy.work().await;
+    busy.at_the_last().await;
+
+    damage(&busy.bus, None);
+    busy.go_on().await;
+    assert_eq!(status(&busy.runtime).await.held[0].events, 2);
+
+    clock.advance(Duration::from_millis(50));
+    busy.go_on().await;
+    assert_eq!(status(&busy.runtime).await.held, []);
+    busy.all_is_told().await;
 }
 
 /// Time passes only while nothing can be done.
