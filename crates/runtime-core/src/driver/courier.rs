@@ -279,6 +279,23 @@ async fn delivered_before(
     Ok(Ok(delivered))
 }
 
+/// Whether a topic is damaged, as far as reading its end tells.
+///
+/// # Errors
+/// What kept it from being asked for now.
+pub(super) async fn look_at_topic(
+    bus: &dyn Bus,
+    (tenant, topic): &(Tenant, Topic),
+) -> Result<Option<Damage>, BusError> {
+    match last_ids(bus, tenant, topic).await {
+        Ok(_) => Ok(None),
+        Err(BusError::Damaged { what }) => {
+            Ok(Some(Damage { tenant: tenant.clone(), topic: topic.clone(), what }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The ids of a topic's last events; none of a topic that is not kept.
 async fn last_ids(bus: &dyn Bus, tenant: &Tenant, topic: &Topic) -> Result<HashSet<EventId>, BusError> {
     let read = |from: Position, limit| async move {

@@ -16,7 +16,7 @@ use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Cell, Key, Seq, StateError, Then, When};
 
 use super::announce::Announcing;
-use super::courier::{Damage, Undelivered, deliver_chain};
+use super::courier::{Damage, Undelivered, deliver_chain, look_at_topic};
 use super::inner::Inner;
 use super::run_slot::lock;
 use super::trouble::PAUSES;
@@ -236,7 +236,11 @@ impl Inner {
         for place in known {
             let (cells, events) = by_topic.remove(&place).unwrap_or_default();
             let count = events.len();
-            let damage = deliver_chain(&*announcing.bus, events, true).await?;
+            let damage = match count {
+                // Nothing asks the bus as it is brought there.
+                0 => look_at_topic(&*announcing.bus, &place).await?,
+                _ => deliver_chain(&*announcing.bus, events, true).await?,
+            };
             if let Some(Damage { what, .. }) = damage {
                 let mut all = lock(&announcing.aside);
                 let of = all.get_mut(&partition).and_then(|aside| aside.topics.get_mut(&place));

@@ -130,6 +130,46 @@ async fn a_crash_beside_what_is_held_aside_repeats_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_topic_is_said_to_be_whole_only_when_the_bus_was_asked() {
+    let clock = Arc::new(ManualClock::default());
+    let store = Arc::new(MapStore::new());
+    // How often it could not be held aside: never can it.
+    let refused = watch::Sender::new(0);
+    let mut seen = refused.subscribe();
+    let faulty = FaultyStore::new(Arc::clone(&store) as _, move |batch| {
+        if !touches_held(batch, true) {
+            return Fault::Pass;
+        }
+        refused.send_modify(|refused| *refused += 1);
+        // No patience helps.
+        Fault::TooLarge
+    });
+    let bus = Fickle::over(&store, Retention::default());
+    let builder = RuntimeManager::builder(Arc::new(faulty)).clock(Arc::clone(&clock) as _);
+    let runtime = builder.bus(Arc::clone(&bus) as _).open().await.unwrap();
+    let (runtime, agent) = started(runtime.into()).await;
+    told_in_full(&runtime, &store).await;
+    damage(&bus, Some(STARTED));
+    let found = agent_runtime::clock::Clock::now(&*clock);
+    let ended = work(&runtime, &agent, 1).await;
+    timeout(LONG, seen.wait_for(|refused| *refused > 0)).await.unwrap().unwrap();
+
+    clock.advance(Duration::from_secs(5));
+    let before = *seen.borrow();
+    // One of them began after it was time to look.
+    timeout(LONG, seen.wait_for(|refused| *refused >= before + 2)).await.unwrap().unwrap();
+
+    let TellingStatus { held, .. } = status(&runtime).await;
+    let [HeldTopic { topic, events: 0, since, .. }] = &held[..] else { panic!("{held:?}") };
+    assert_eq!((topic.as_str(), *since), (STARTED, found), "it was damaged all the time");
+    damage(&bus, None);
+    clock.advance(Duration::from_secs(5));
+    told_in_full(&runtime, &store).await;
+    assert_eq!(status(&runtime).await.held, []);
+    assert_eq!(told(&runtime, "run.started", 1).await, ended);
+}
+
+#[tokio::test]
 async fn what_waits_for_the_bus_is_counted_in_the_status_with_its_time() {
     let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MapStore::new());
