@@ -47,6 +47,7 @@ mod succeed;
 mod sweep;
 mod swept;
 mod system;
+mod trouble;
 mod wake;
 
 pub use config::{Builder, Config};

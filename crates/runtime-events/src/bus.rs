@@ -233,7 +233,7 @@ impl EventBus {
     }
 
     /// Sends dead letters of a durable subscription of this name again, to it alone: all that were not yet, or only the one
-    /// at a place, or those of a topic.
+    /// at a place, or those of a topic. The answer tells of those that cannot be sent.
     ///
     /// # Errors
     /// [`BusError::Malformed`] for a bad name, else as [`Bus::requeue`].

@@ -25,5 +25,5 @@ pub use runtime_traits::bus::{
     Act, Bus, BusError, CloudError, DeadLetter, DeadLetters, Deliveries, Delivery, Durable, DurablePattern,
     Event, EventId, EventLimits, Failure, Gap, HeaderError, Headers, Kept, Listener, Live, Overflow, Page,
     Pattern, PatternDeliveries, Position, Published, Requeue, Requeued, Retention, Retry, Rights, Rule,
-    SentAgain, Start, Topic, TopicError, TopicRule, Who,
+    SentAgain, Start, Topic, TopicError, TopicRule, Unsent, Who,
 };

@@ -160,7 +160,7 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/events", Operation::Listen, "`?topic`, `?from` or `?since`, `?durable`, `?attempts`, `?ring`, `?tenant`, `?agent`; `Last-Event-ID`", "200 events"),
     sockets("GET", "/v1/events/kept", Operation::Kept, "`?topic`, `?from` or `?since`, `?limit`, `?tenant`, `?agent`", "200 `{\"first\", \"next\", \"events\"}`"),
     sockets("POST", "/v1/events/done", Operation::Settle, "`{\"topic\", \"durable\", \"position\", \"failed\"?}`; `?tenant`, `?agent`", "200 `{\"dead_letter\"}`"),
-    sockets("POST", "/v1/events/requeue", Operation::Requeue, "`{\"durable\", \"position\"?, \"topic\"?}`; `?tenant`, `?agent`", "200 `{\"sent\", \"before\"}`"),
+    sockets("POST", "/v1/events/requeue", Operation::Requeue, "`{\"durable\", \"position\"?, \"topic\"?}`; `?tenant`, `?agent`", "200 `{\"sent\", \"before\", \"unsent\"?, \"why\"?}`"),
 ];
 
 impl Operation {

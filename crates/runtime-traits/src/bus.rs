@@ -25,7 +25,7 @@ mod topic;
 pub use announcer::{Announcer, Happening, Subject};
 pub use cloud::CloudError;
 pub use contract::{Bus, Deliveries, Interest, Listener, PatternDeliveries};
-pub use dead_letter::{DeadLetter, DeadLetters, Requeue, Requeued, SentAgain};
+pub use dead_letter::{DeadLetter, DeadLetters, Requeue, Requeued, SentAgain, Unsent};
 pub use delivery::{Delivery, Gap, Kept, Page, Position, Published};
 pub use durable::{Durable, DurablePattern, Failure, Retry, Start};
 pub use error::BusError;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_runtime::bus::{DeadLetter, DeadLetters, Requeued, SentAgain};
+use agent_runtime::bus::{DeadLetter, DeadLetters, Requeued, SentAgain, Unsent};
 use agent_runtime::events::{Event, EventId, Kept, Position, Topic};
 use agent_runtime::service::{RemoteEvents, TailOf, Tailed};
 use agent_runtime::{Clock, SystemClock, SystemEntropy};
@@ -210,13 +210,16 @@ fn row(DeadLetter { kept, again }: &DeadLetter, now: agent_runtime::UnixMillis) 
 }
 
 async fn requeue(screen: &Screen, bus: &ReachedBus, args: &RequeueArgs) -> Result<Exit, CliError> {
-    let Requeued { sent, before } = bus.requeue(args).await?;
+    let requeued = bus.requeue(args).await?;
+    let exit = requeued.why.first().map_or(Exit::Done, |Unsent { error, .. }| Exit::of_bus(error));
     if screen.json {
-        screen.json(&Requeued { sent, before })?;
-        return Ok(Exit::Done);
+        screen.json(&requeued)?;
+        return Ok(exit);
     }
+    let Requeued { sent, before, unsent, why } = requeued;
     let name = &args.subscription;
     screen.line(match (sent, before) {
+        (0, 0) if unsent > 0 => "nothing was sent".to_owned(),
         (0, 0) => format!("`{name}` has no such dead letter: nothing was sent"),
         (0, before) => format!("nothing was sent: {} sent again before", counted(before, "dead letter")),
         (sent, 0) => format!("sent {} to `{name}` again", counted(sent, "event")),
@@ -224,7 +227,16 @@ async fn requeue(screen: &Screen, bus: &ReachedBus, args: &RequeueArgs) -> Resul
             format!("sent {} to `{name}` again; {before} were sent before", counted(sent, "event"))
         }
     })?;
-    Ok(Exit::Done)
+    if unsent > 0 {
+        screen.say(screen.paint_err().warn(format!("{} cannot be sent:", counted(unsent, "dead letter"))));
+    }
+    for Unsent { position, error } in &why {
+        screen.say(format!("  #{position}: {}", visible(&error.to_string())));
+    }
+    if unsent > why.len() as u64 {
+        screen.say(format!("  … and {} more", unsent - why.len() as u64));
+    }
+    Ok(exit)
 }
 
 async fn tail(screen: &Screen, events: &RemoteEvents, args: &TailArgs) -> Result<Exit, CliError> {

@@ -213,6 +213,42 @@ fn dead_letters_are_listed_with_their_causes() {
     assert_eq!(numbers(&home.good(&["events", "replay", "orders/new"])), [(1, 7), (2, 7)]);
 }
 
+/// Has an event published that a durable subscription fails at.
+fn fail_at(home: &Home, topic: &str) {
+    home.good(&["events", "publish", topic, "7"]);
+    let socket = home.path().join("store/agents.redb.sock");
+    let mut reader = ask(&socket, "GET", &format!("/v1/events?topic={topic}&durable=mailer&attempts=1"), "");
+    let mut seen = String::new();
+    while !seen.contains("id: 1\n") {
+        assert!(reader.read_line(&mut seen).expect("text") > 0, "{seen}");
+    }
+    let failed = format!(r#"{{"topic": "{topic}", "durable": "mailer", "position": 1, "failed": "no"}}"#);
+    let said = whole(ask(&socket, "POST", "/v1/events/done", &failed));
+    assert!(said.ends_with(r#"{"dead_letter":true}"#), "{said}");
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_sent_is_told_with_its_reason_and_the_others_are_sent() {
+    let home = home();
+    let server = Server::start(&home, &["--listen", "127.0.0.1:0"]);
+    ["short", "orders/a", "orders/b"].iter().for_each(|topic| fail_at(&home, topic));
+    drop(server);
+    // What was in `short` is not kept any more.
+    home.write("fleet.toml", &format!("{FLEET}{}", KEPT.replace("\"short\"", "\"long\"")));
+
+    // Through the server, and then without it.
+    let server = Server::start(&home, &["--listen", "127.0.0.1:0"]);
+    let told = home.run(&["events", "requeue", "mailer", "--all", "--json"]);
+    told.is(4, &[]);
+    let told: Value = serde_json::from_str(&told.out).expect("it is JSON");
+    assert_eq!((&told["sent"], &told["before"], &told["unsent"]), (&2.into(), &0.into(), &1.into()));
+    assert_eq!(told["why"][0]["position"], 1);
+    assert_eq!(told["why"][0]["error"]["not_durable"]["topic"], "short");
+    drop(server);
+    let told = home.run(&["events", "requeue", "mailer", "--all"]);
+    told.is(4, &["1 dead letter cannot be sent", "#1: the events of `short` are not kept"]);
+}
+
 /// Asks over the socket.
 fn ask(socket: &Path, method: &str, path: &str, body: &str) -> BufReader<UnixStream> {
     let mut connection = UnixStream::connect(socket).expect("it listens");

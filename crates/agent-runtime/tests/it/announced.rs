@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
 
+mod busy;
 mod damaged;
 mod fickle;
 
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_runtime::BusError;
-use agent_runtime::bus::{Bus, EventId, Position, Topic, Who};
+use agent_runtime::bus::{Bus, EventId, Position, TellingStatus, Topic, Who};
 use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed};
 use agent_runtime::events::{EventBusBuilder, Retention};
 use agent_runtime::prelude::*;
 use agent_runtime::store::{Batch, StateStore, Then};
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::fakes::{Fault, FaultyStore, ManualClock, MapStore};
 use tokio::time::timeout;
 
 use fickle::Fickle;
@@ -84,6 +85,14 @@ async fn kept(runtime: &RuntimeManager, name: &str) -> Vec<Arc<Event>> {
     }
 }
 
+async fn status(runtime: &RuntimeManager) -> TellingStatus {
+    Runtime::status(&**runtime).await.unwrap().telling.unwrap()
+}
+
+fn damage(bus: &Fickle, topic: Option<&str>) {
+    *bus.damaged.lock().unwrap() = topic.map(|topic| topic.parse().unwrap());
+}
+
 /// What a topic of the worker's tells, once it is enough.
 async fn until_kept(
     runtime: &RuntimeManager,
@@ -119,6 +128,15 @@ async fn told(runtime: &RuntimeManager, name: &str, count: usize) -> Vec<RunId> 
 /// Whether a batch says how far a partition's events were delivered.
 fn moves_courier(batch: &Batch) -> bool {
     batch.then.iter().any(|then| matches!(then, Then::Put(key, _) if key.path.as_bytes() == b"c/announced"))
+}
+
+/// Whether a batch holds something aside, or lets it go.
+fn touches_held(batch: &Batch, puts: bool) -> bool {
+    batch.then.iter().any(|then| match then {
+        Then::Put(key, _) if puts => key.path.as_bytes().starts_with(b"held/"),
+        Then::Delete(key) if !puts => key.path.as_bytes().starts_with(b"held/"),
+        _ => false,
+    })
 }
 
 fn is_announced(batch: &Batch) -> bool {
@@ -460,7 +478,7 @@ async fn more_than_may_wait_is_left_out_and_what_waits_is_told() {
 
 #[tokio::test]
 async fn an_agent_whose_registration_a_crash_cut_off_is_told_when_that_is_found() {
-    let clock = Arc::new(runtime_testkit::fakes::ManualClock::default());
+    let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MapStore::new());
     let deletes_due = |batch: &Batch| {
         batch

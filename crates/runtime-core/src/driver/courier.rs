@@ -27,6 +27,7 @@ use super::held::Placed;
 use super::inner::Inner;
 use super::post::advance;
 use super::run_slot::lock;
+use super::trouble::Trouble;
 use crate::engine::announced::event_id;
 use crate::engine::keys;
 
@@ -36,10 +37,6 @@ const GROUP: u32 = 32;
 const COMPARED: u64 = 1_024;
 /// How many of them are read at once.
 const PAGE: u32 = 256;
-/// How long to wait before it is tried again.
-pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// How often it is said that the bus is away.
-const SAID_EVERY: Duration = Duration::from_secs(60);
 /// The most that a runtime which shuts down waits for what is announced to be delivered.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -55,6 +52,16 @@ impl Damage {
     fn of(event: &Event, what: String) -> Self {
         Self { tenant: event.tenant.clone(), topic: event.topic.clone(), what }
     }
+}
+
+/// How far a courier came.
+enum Came {
+    /// A group was delivered.
+    On,
+    /// What goes to a topic must be held aside first.
+    UponDamage,
+    /// There is nothing more.
+    ToTheEnd,
 }
 
 /// Why something could not be delivered.
@@ -96,71 +103,78 @@ impl Inner {
     /// Delivers what a partition announces, for as long as there is something.
     pub(super) async fn deliver(self: Arc<Self>, partition: Partition) {
         let Some(announcing) = self.announcing.clone() else { return };
-        let mut pause = PAUSES.0;
-        let mut said = None;
-        loop {
-            let delivered = AssertUnwindSafe(self.deliver_all(&announcing, partition)).catch_unwind().await;
-            let Err(error) = delivered.unwrap_or(Err(Undelivered::Panicked)) else {
-                if said.is_some() {
-                    tracing::info!(%partition, "the bus takes events again");
+        let mut trouble = Trouble::default();
+        while !self.ending.is_cancelled() {
+            let delivering = AssertUnwindSafe(self.deliver_group(&announcing, partition));
+            let delivered = delivering.catch_unwind().await.unwrap_or(Err(Undelivered::Panicked));
+            let error = match delivered {
+                Ok(Came::UponDamage) => continue,
+                Ok(came) => {
+                    if trouble.is_over() {
+                        tracing::info!(%partition, "the bus takes events again");
+                    }
+                    if let Came::ToTheEnd = came {
+                        self.see_to_held(&announcing, partition);
+                        return;
+                    }
+                    continue;
                 }
-                self.see_to_held(&announcing, partition);
-                return;
+                Err(error) => error,
             };
             lock(&announcing.unsure).insert(partition);
             if self.ending.is_cancelled() {
                 return;
             }
-            let now = self.clock.now();
-            if said.is_none_or(|said| now.since(said) >= SAID_EVERY) {
+            let (pause, is_to_be_said) = trouble.met(self.clock.now());
+            if is_to_be_said {
                 let TellingStatus { waiting, since, .. } = announcing.status();
                 let since = since.map(|since| since.to_rfc3339());
                 tracing::warn!(
                     %partition, %error, waiting, since,
                     "announcements could not be delivered; they wait in the store"
                 );
-                said = Some(now);
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.ending.cancelled() => return,
             }
-            pause = (pause * 2).min(PAUSES.1);
         }
     }
 
-    async fn deliver_all(&self, announcing: &Announcing, partition: Partition) -> Result<(), Undelivered> {
+    async fn deliver_group(
+        &self,
+        announcing: &Announcing,
+        partition: Partition,
+    ) -> Result<Came, Undelivered> {
         let log = keys::announced(partition);
-        while !self.ending.is_cancelled() {
-            self.bring_held(announcing, partition).await?;
-            let at = self.cursor(keys::published(partition)).await?;
-            let from = at.done;
-            let tail = self.store.read(&log, Seq(from + 1), GROUP).await.map_err(RuntimeError::from)?;
-            let last = tail.first.0 + tail.entries.len() as u64 - 1;
-            let events = events_in(partition, &log, &tail);
-            announcing.note_oldest(partition, events.first());
-            if tail.entries.is_empty() {
-                return Ok(());
-            }
-            let events = self.hold_aside(announcing, partition, events).await?;
-            let unsure = lock(&announcing.unsure).contains(&partition);
-            // The sources do not wait for each other.
-            let chains = by_source(events).into_values();
-            let delivered = chains.map(|events| deliver_chain(&*announcing.bus, events, unsure));
-            let damaged = join_all(delivered).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let mut damaged = damaged.into_iter().flatten().peekable();
-            if damaged.peek().is_some() {
-                // What goes there is held first, and then the others go on.
-                lock(&announcing.unsure).insert(partition);
-                damaged.for_each(|damage| announcing.note_damage(partition, damage, self.clock.now()));
-                continue;
-            }
-            self.commit(partition, advance(at, &log, last)).await.map_err(RuntimeError::from)?;
-            lock(&announcing.unsure).remove(&partition);
-            announcing.let_go(last - from);
-            announcing.delivered.notify_waiters();
+        self.bring_held(announcing, partition).await?;
+        let at = self.cursor(keys::published(partition)).await?;
+        let from = at.done;
+        let tail = self.store.read(&log, Seq(from + 1), GROUP).await.map_err(RuntimeError::from)?;
+        let last = tail.first.0 + tail.entries.len() as u64 - 1;
+        let events = events_in(partition, &log, &tail);
+        announcing.note_oldest(partition, events.first());
+        if tail.entries.is_empty() {
+            return Ok(Came::ToTheEnd);
         }
-        Ok(())
+        let events = self.hold_aside(announcing, partition, events).await?;
+        let unsure = lock(&announcing.unsure).contains(&partition);
+        // The sources do not wait for each other.
+        let chains = by_source(events).into_values();
+        let delivered = chains.map(|events| deliver_chain(&*announcing.bus, events, unsure));
+        let damaged = join_all(delivered).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut damaged = damaged.into_iter().flatten().peekable();
+        if damaged.peek().is_some() {
+            // What goes there is held first, and then the others go on.
+            lock(&announcing.unsure).insert(partition);
+            damaged.for_each(|damage| announcing.note_damage(partition, damage, self.clock.now()));
+            return Ok(Came::UponDamage);
+        }
+        self.commit(partition, advance(at, &log, last)).await.map_err(RuntimeError::from)?;
+        lock(&announcing.unsure).remove(&partition);
+        announcing.let_go(last - from);
+        announcing.delivered.notify_waiters();
+        Ok(Came::On)
     }
 
     /// Waits until all that is announced is delivered, or for a while, or not at all where the bus is away.
@@ -263,6 +277,23 @@ async fn delivered_before(
         }
     }
     Ok(Ok(delivered))
+}
+
+/// Whether a topic is damaged, as far as reading its end tells.
+///
+/// # Errors
+/// What kept it from being asked for now.
+pub(super) async fn look_at_topic(
+    bus: &dyn Bus,
+    (tenant, topic): &(Tenant, Topic),
+) -> Result<Option<Damage>, BusError> {
+    match last_ids(bus, tenant, topic).await {
+        Ok(_) => Ok(None),
+        Err(BusError::Damaged { what }) => {
+            Ok(Some(Damage { tenant: tenant.clone(), topic: topic.clone(), what }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The ids of a topic's last events; none of a topic that is not kept.

@@ -1,6 +1,7 @@
 //! What goes to a topic that is damaged is held aside in the store, so that it holds up nothing else, and is brought there
 //! when the topic is whole again.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,9 +16,10 @@ use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Cell, Key, Seq, StateError, Then, When};
 
 use super::announce::Announcing;
-use super::courier::{Damage, PAUSES, Undelivered, deliver_chain};
+use super::courier::{Damage, Undelivered, deliver_chain, look_at_topic};
 use super::inner::Inner;
 use super::run_slot::lock;
+use super::trouble::PAUSES;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
 
@@ -38,12 +40,12 @@ pub(super) struct Placed {
 #[derive(Debug)]
 pub(super) struct Aside {
     topics: BTreeMap<(Tenant, Topic), OfTopic>,
-    /// Whether it is time to see if they are whole again.
-    is_due: bool,
-    /// Whether somebody waits for that time.
-    is_waited_for: bool,
-    /// How long that takes.
+    /// When to see whether they are whole again, however much else there is to do.
+    look_at: UnixMillis,
+    /// The last pause before such a look.
     pause: Duration,
+    /// The look for which somebody rings, if nothing else does.
+    rings_for: Option<UnixMillis>,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,28 @@ struct OfTopic {
     what: String,
 }
 
-impl Default for Aside {
-    fn default() -> Self {
-        Self { topics: BTreeMap::new(), is_due: false, is_waited_for: false, pause: PAUSES.0 }
-    }
-}
-
 impl Aside {
+    fn looking_at(look_at: UnixMillis) -> Self {
+        Self { topics: BTreeMap::new(), look_at, pause: PAUSES.0, rings_for: None }
+    }
+
+    fn is_due(&self, now: UnixMillis) -> bool {
+        // A clock that was set back puts nothing off.
+        now >= self.look_at || self.look_at.since(now) > PAUSES.1
+    }
+
+    /// A topic is damaged that was not: it is looked at as soon as any first one.
+    fn look_soon(&mut self, now: UnixMillis) {
+        self.pause = PAUSES.0;
+        self.look_at = self.look_at.min(now.after(PAUSES.0));
+    }
+
+    /// It was seen to: the next time is later, and sooner again where one was whole.
+    fn looked(&mut self, now: UnixMillis, was_whole: bool) {
+        self.pause = if was_whole { PAUSES.0 } else { (self.pause * 2).min(PAUSES.1) };
+        self.look_at = now.after(self.pause);
+    }
+
     fn count(&self) -> usize {
         self.topics.values().map(|of| of.held.len()).sum()
     }
@@ -91,12 +108,18 @@ impl Announcing {
     /// From here on what goes to this topic is held aside.
     pub(super) fn note_damage(&self, partition: Partition, damage: Damage, now: UnixMillis) {
         let Damage { tenant, topic, what } = damage;
-        tracing::error!(
-            %partition, %tenant, %topic, what,
-            "the topic is damaged; what goes there is held aside, and brought there when it is whole again"
-        );
-        let of = OfTopic { held: BTreeSet::new(), since: now, what };
-        lock(&self.aside).entry(partition).or_default().topics.entry((tenant, topic)).or_insert(of);
+        let mut all = lock(&self.aside);
+        let aside = all.entry(partition).or_insert_with(|| Aside::looking_at(now.after(PAUSES.0)));
+        // Another source may have come upon it as well.
+        if let Entry::Vacant(new) = aside.topics.entry((tenant, topic)) {
+            let (tenant, topic) = new.key();
+            tracing::error!(
+                %partition, %tenant, %topic, what,
+                "the topic is damaged; what goes there is held aside, and brought there when it is whole again"
+            );
+            new.insert(OfTopic { held: BTreeSet::new(), since: now, what });
+            aside.look_soon(now);
+        }
     }
 }
 
@@ -104,7 +127,7 @@ impl Inner {
     /// Finds what is held aside in a partition.
     pub(super) async fn find_held(&self, partition: Partition) -> Result<(), RuntimeError> {
         let Some(announcing) = self.announcing.as_deref() else { return Ok(()) };
-        let mut aside = Aside { is_due: true, ..Aside::default() };
+        let mut aside = Aside::looking_at(self.clock.now());
         for (_, since, placed) in self.held(partition).await? {
             let what = || "it was when it was asked last".to_owned();
             let new = || OfTopic { held: BTreeSet::new(), since, what: what() };
@@ -194,7 +217,8 @@ impl Inner {
         announcing: &Announcing,
         partition: Partition,
     ) -> Result<(), Undelivered> {
-        if !lock(&announcing.aside).get(&partition).is_some_and(|aside| aside.is_due) {
+        let now = self.clock.now();
+        if !lock(&announcing.aside).get(&partition).is_some_and(|aside| aside.is_due(now)) {
             return Ok(());
         }
         let mut by_topic: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
@@ -208,10 +232,16 @@ impl Inner {
             .get(&partition)
             .map(|aside| aside.topics.keys().cloned().collect())
             .unwrap_or_default();
+        let mut was_whole = false;
         for place in known {
             let (cells, events) = by_topic.remove(&place).unwrap_or_default();
             let count = events.len();
-            if let Some(Damage { what, .. }) = deliver_chain(&*announcing.bus, events, true).await? {
+            let damage = match count {
+                // Nothing asks the bus as it is brought there.
+                0 => look_at_topic(&*announcing.bus, &place).await?,
+                _ => deliver_chain(&*announcing.bus, events, true).await?,
+            };
+            if let Some(Damage { what, .. }) = damage {
                 let mut all = lock(&announcing.aside);
                 let of = all.get_mut(&partition).and_then(|aside| aside.topics.get_mut(&place));
                 of.into_iter().for_each(|of| of.what.clone_from(&what));
@@ -228,10 +258,11 @@ impl Inner {
             if let Some(aside) = lock(&announcing.aside).get_mut(&partition) {
                 aside.topics.remove(&place);
             }
+            was_whole = true;
         }
         let mut all = lock(&announcing.aside);
         if let Some(aside) = all.get_mut(&partition) {
-            aside.is_due = false;
+            aside.looked(self.clock.now(), was_whole);
             if aside.topics.is_empty() {
                 all.remove(&partition);
             }
@@ -239,16 +270,17 @@ impl Inner {
         Ok(())
     }
 
-    /// Has somebody see later whether the damaged topics of a partition are whole again.
+    /// Has somebody ring when it is time to see whether the damaged topics of a partition are whole again: it may be idle then.
     pub(super) fn see_to_held(self: &Arc<Self>, announcing: &Arc<Announcing>, partition: Partition) {
-        let pause = {
+        let look_at = {
             let mut all = lock(&announcing.aside);
-            let Some(aside) = all.get_mut(&partition).filter(|aside| !aside.is_waited_for) else { return };
-            aside.is_waited_for = true;
-            let pause = aside.pause;
-            aside.pause = (pause * 2).min(PAUSES.1);
-            pause
+            let Some(aside) = all.get_mut(&partition) else { return };
+            if aside.rings_for.is_some_and(|earlier| earlier <= aside.look_at) {
+                return;
+            }
+            *aside.rings_for.insert(aside.look_at)
         };
+        let pause = look_at.since(self.clock.now()).min(PAUSES.1);
         let (inner, announcing) = (Arc::clone(self), Arc::clone(announcing));
         self.spawn_work(async move {
             tokio::select! {
@@ -256,7 +288,7 @@ impl Inner {
                 () = inner.ending.cancelled() => return,
             }
             if let Some(aside) = lock(&announcing.aside).get_mut(&partition) {
-                (aside.is_due, aside.is_waited_for) = (true, false);
+                aside.rings_for.take_if(|rings_for| *rings_for == look_at);
             }
             announcing.post.ring(partition);
         });

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use runtime_events::{
-    Bus, BusError, Delivery, DurableReader, Event, EventBus, EventBusBuilder, Failure, Page, Position,
-    Published, Retention, Retry, Topic, Who,
+    Bus, BusError, Delivery, DurableReader, Event, EventBus, EventBusBuilder, EventLimits, Failure, Page,
+    Position, Published, Retention, Retry, Topic, Who,
 };
 use runtime_testkit::block_on;
 use runtime_testkit::fakes::MapStore;
@@ -33,6 +33,10 @@ async fn next(reader: &DurableReader) -> (Position, u32, Arc<Event>) {
         Delivery::Gap(_) => None,
     };
     event.unwrap()
+}
+
+fn requeued_of(sent: u64, before: u64) -> Requeued {
+    Requeued { sent, before, ..Requeued::default() }
 }
 
 /// A store in which the event 7 is a dead letter of `mailer`.
@@ -77,12 +81,12 @@ fn a_dead_letter_is_sent_again_once_wherever_that_breaks_off() {
             let store = Arc::new(store.crash());
             let requeued = handle(over(&store)).requeue("mailer", None, None).await.unwrap();
             let is_told = breaks_at == 2 && after;
-            let expected = Requeued { sent: u64::from(!is_told), before: u64::from(is_told) };
+            let expected = requeued_of(u64::from(!is_told), u64::from(is_told));
             assert_eq!(requeued, expected, "{breaks_at} {after}");
 
             let store = Arc::new(store.crash());
             let again = handle(over(&store)).requeue("mailer", None, None).await.unwrap();
-            assert_eq!(again, Requeued { sent: 0, before: 1 });
+            assert_eq!(again, requeued_of(0, 1));
             assert_eq!(delivered(&store).await, [7], "broken off at {breaks_at}, after it was done: {after}");
         }
     });
@@ -135,7 +139,7 @@ fn one_that_fails_again_is_a_dead_letter_again_and_heard_by_whoever_reads_these(
             second = heard.next_event().await.unwrap();
         }
         assert_eq!((second.only_for(), second.headers.get("deadposition")), (None, Some("2")));
-        assert_eq!(bus.requeue("mailer", None, None).await.unwrap(), Requeued { sent: 1, before: 1 });
+        assert_eq!(bus.requeue("mailer", None, None).await.unwrap(), requeued_of(1, 1));
         bus.publish(Event::new("kept/orders", &8).unwrap()).await.unwrap();
         assert_eq!(others.next_event().await.unwrap().json::<u32>().unwrap(), 8, "nobody else hears of it");
     });
@@ -157,10 +161,101 @@ fn what_may_not_be_read_is_not_sent_again() {
         let bus = rules().rights(rights).in_process_over(Arc::clone(&store) as _, Pool::MAIN, disk);
         let bus = handle(Arc::new(bus)).for_agent("clerk".parse().unwrap());
 
-        let refused = bus.requeue("mailer", None, None).await.unwrap_err();
+        let requeued = bus.requeue("mailer", None, None).await.unwrap();
 
-        assert!(matches!(refused, BusError::Forbidden { .. }), "{refused}");
+        assert_eq!((requeued.sent, requeued.unsent), (0, 1));
+        assert!(matches!(requeued.why[0].error, BusError::Forbidden { .. }), "{requeued:?}");
         assert_eq!(handle(over(&store)).requeue("mailer", None, None).await.unwrap().sent, 1);
+    });
+}
+
+/// Has `mailer` fail at the next event of a topic.
+async fn fail_at(bus: &EventBus, event: Event) {
+    let topic = event.topic.clone();
+    bus.publish(event).await.unwrap();
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let mailer = bus.durable(topic.as_str(), "mailer").unwrap().retry(retry).open().await.unwrap();
+    let (position, _, _) = next(&mailer).await;
+    assert!(mailer.failed(position, &Failure::says("no")).await.unwrap());
+}
+
+#[test]
+fn one_that_cannot_be_sent_keeps_back_no_other_and_is_told_with_its_reason() {
+    block_on(async {
+        let store = Arc::new(MapStore::new());
+        let limits = EventLimits { bytes: 8_192, ..EventLimits::default() };
+        let disk = runtime_traits::store::Durability::Disk;
+        let over = |rules: EventBusBuilder| {
+            handle(Arc::new(rules.limits(limits).in_process_over(Arc::clone(&store) as _, Pool::MAIN, disk)))
+        };
+        let bus = over(rules().keep("gone", Retention::default()).unwrap());
+        let mut full = Event::new("kept/full", &1).unwrap();
+        (0..32).for_each(|nth| full.headers.set(&format!("h{nth}"), "1").unwrap());
+        let mut large = Event::new("kept/large", &"").unwrap();
+        large.data = vec![b' '; limits.bytes - large.size()].into();
+        for event in [full, Event::new("gone", &2).unwrap(), large, Event::new("kept/orders", &7).unwrap()] {
+            fail_at(&bus, event).await;
+        }
+        let bus = over(rules());
+
+        for (sent, before) in [(1, 0), (0, 1), (0, 1)] {
+            let requeued = bus.requeue("mailer", None, None).await.unwrap();
+
+            assert_eq!((requeued.sent, requeued.before, requeued.unsent), (sent, before, 3));
+            let places: Vec<_> = requeued.why.iter().map(|unsent| unsent.position.0).collect();
+            assert_eq!(places.len(), 3, "{requeued:?}");
+            for (place, is_it) in [
+                (1, (|error| matches!(error, BusError::Malformed { .. })) as fn(&BusError) -> bool),
+                (2, |error| matches!(error, BusError::NotDurable { .. })),
+                (3, |error| matches!(error, BusError::TooLarge { .. })),
+            ] {
+                let unsent = requeued.why.iter().find(|unsent| unsent.position == Position(place)).unwrap();
+                assert!(is_it(&unsent.error), "{unsent:?}");
+            }
+        }
+        assert_eq!(delivered(&store).await, [7]);
+    });
+}
+
+#[test]
+fn of_many_that_cannot_be_sent_the_first_are_told() {
+    block_on(async {
+        let store = Arc::new(MapStore::new());
+        let disk = runtime_traits::store::Durability::Disk;
+        let bus = rules().keep("gone", Retention::default()).unwrap();
+        let bus = handle(Arc::new(bus.in_process_over(Arc::clone(&store) as _, Pool::MAIN, disk)));
+        for number in 0..40 {
+            fail_at(&bus, Event::new("gone", &number).unwrap()).await;
+        }
+
+        let requeued = handle(over(&store)).requeue("mailer", None, None).await.unwrap();
+
+        assert_eq!((requeued.sent, requeued.unsent, requeued.why.len()), (0, 40, Requeued::TOLD));
+        assert_eq!(requeued.why[9].position, Position(10));
+    });
+}
+
+#[test]
+fn one_that_is_there_twice_is_sent_once() {
+    block_on(async {
+        let store = with_dead_letter().await;
+        let letters: Topic = "system/dead-letters/mailer".parse().unwrap();
+        let page =
+            over(&store).read(&Who::System, &Tenant::default(), &letters, Position(1), 9).await.unwrap();
+        // It is appended again by somebody who knows nothing of the first time.
+        let mut store = Arc::new(store.crash());
+        over(&store).publish(&Who::System, Arc::clone(&page.events[0].event)).await.unwrap();
+        let page =
+            over(&store).read(&Who::System, &Tenant::default(), &letters, Position(1), 9).await.unwrap();
+        assert_eq!(page.events.len(), 2);
+
+        assert_eq!(handle(over(&store)).requeue("mailer", None, None).await.unwrap(), requeued_of(1, 0));
+        for which in [None, Some(Position(1)), Some(Position(2))] {
+            store = Arc::new(store.crash());
+            let again = handle(over(&store)).requeue("mailer", which, None).await.unwrap();
+            assert_eq!(again, requeued_of(0, 1), "{which:?}");
+        }
+        assert_eq!(delivered(&store).await, [7]);
     });
 }
 

@@ -135,7 +135,7 @@ impl RemoteEvents {
     }
 
     /// Sends dead letters of a durable subscription again, to it alone: all that were not yet, or only the one at a place, or
-    /// those of a topic.
+    /// those of a topic. The answer tells of those that cannot be sent.
     ///
     /// # Errors
     /// As [`Bus::requeue`](runtime_traits::bus::Bus::requeue); after one it may be asked again.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use tempfile::TempDir;
@@ -24,8 +24,24 @@ struct State {
     refuses: bool,
     loses_replies: bool,
     ended: bool,
-    /// Both ends of every connection.
-    streams: Vec<UnixStream>,
+    /// The connections. Each is closed when nothing passes through it any more.
+    open: Vec<Weak<Ends>>,
+}
+
+/// Both ends of a connection.
+struct Ends {
+    client: UnixStream,
+    server: UnixStream,
+}
+
+impl Ends {
+    /// Both learn that the other has gone.
+    fn cut(&self) {
+        for stream in [&self.client, &self.server] {
+            // One that its owner has closed needs no cutting.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl CutProxy {
@@ -49,10 +65,8 @@ impl CutProxy {
 
     /// Cuts all connections, at once and in both directions.
     pub fn cut(&self) {
-        for stream in lock(&self.state).streams.drain(..) {
-            // One that its owner has closed needs no cutting.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        let open = std::mem::take(&mut lock(&self.state).open);
+        open.iter().filter_map(Weak::upgrade).for_each(|ends| ends.cut());
     }
 
     /// Whether new connections are cut as soon as they are made.
@@ -93,18 +107,22 @@ fn accept(listener: &UnixListener, to: &Path, state: &Arc<Mutex<State>>) {
         let Ok(client) = stream else { continue };
         // Whoever connects while the server is away is cut off too.
         let Ok(server) = UnixStream::connect(to) else { continue };
-        let ends = [&client, &client, &server, &server].map(UnixStream::try_clone);
-        let [Ok(read_client), Ok(write_client), Ok(read_server), Ok(write_server)] = ends else { continue };
+        let ends = Arc::new(Ends { client, server });
         {
             let mut state = lock(state);
             if state.refuses {
                 continue;
             }
-            state.streams.extend([client, server]);
+            state.open.retain(|ends| ends.strong_count() > 0);
+            state.open.push(Arc::downgrade(&ends));
         }
-        moving.push(thread::spawn(move || pass(read_client, write_server, || false)));
+        // What is over needs no thread, and no waiting at the end.
+        moving.retain(|thread| !thread.is_finished());
+        let there = Arc::clone(&ends);
+        moving.push(thread::spawn(move || pass(&there, &there.client, &there.server, || false)));
         let state = Arc::clone(state);
-        moving.push(thread::spawn(move || pass(read_server, write_client, || lock(&state).loses_replies)));
+        let loses = move || lock(&state).loses_replies;
+        moving.push(thread::spawn(move || pass(&ends, &ends.server, &ends.client, loses)));
     }
     for thread in moving {
         // A thread that panicked moves no more bytes either.
@@ -112,17 +130,14 @@ fn accept(listener: &UnixListener, to: &Path, state: &Arc<Mutex<State>>) {
     }
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, loses: impl Fn() -> bool) {
+fn pass(ends: &Ends, mut from: &UnixStream, mut to: &UnixStream, loses: impl Fn() -> bool) {
     let mut buffer = [0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if !loses() && to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
-    for stream in [from, to] {
-        // Both ends learn that the other has gone.
-        let _ = stream.shutdown(Shutdown::Both);
-    }
+    ends.cut();
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -8,6 +8,7 @@ mod faulty_store;
 mod fixture;
 mod map_store;
 mod models;
+mod proxy;
 mod snapshots;
 mod transcripts;
 mod wrong_stores;

@@ -113,11 +113,12 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
         time: UnixMillis,
     ) -> Result<Position, BusError>;
 
-    /// Sends dead letters of a durable subscription again, those that were not yet: to it alone. Whoever may read their
-    /// topics may do so. After an error it may be asked again.
+    /// Sends dead letters of a durable subscription again, those that were not yet: to it alone, and one that is there
+    /// several times once. Whoever may read their topics may do so. One that cannot be sent keeps back no other; the answer
+    /// says why. After an error it may be asked again.
     ///
     /// # Errors
-    /// [`BusError::NotDurable`], [`BusError::Forbidden`]; [`BusError::Malformed`] for one that does not say its topic; as
+    /// [`BusError::NotDurable`] and [`BusError::Forbidden`] for the dead letters as a whole; when the bus is away, as
     /// [`publish`](Self::publish).
     async fn requeue(&self, who: &Who, requeue: &Requeue, now: UnixMillis) -> Result<Requeued, BusError> {
         dead_letter::requeue(self, who, requeue, now).await

@@ -2,20 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use agent_runtime::bus::{HeldTopic, TellingStatus};
+use agent_runtime::bus::HeldTopic;
 use tokio::sync::watch;
 
 use super::*;
 
 const STARTED: &str = "agents/worker/run.started";
-
-async fn status(runtime: &RuntimeManager) -> TellingStatus {
-    Runtime::status(&**runtime).await.unwrap().telling.unwrap()
-}
-
-fn damage(bus: &Fickle, topic: Option<&str>) {
-    *bus.damaged.lock().unwrap() = topic.map(|topic| topic.parse().unwrap());
-}
 
 /// How many cells hold something aside.
 async fn held_cells(store: &MapStore) -> usize {
@@ -137,18 +129,49 @@ async fn a_crash_beside_what_is_held_aside_repeats_nothing_and_loses_nothing() {
     }
 }
 
-/// Whether a batch holds something aside, or lets it go.
-fn touches_held(batch: &Batch, puts: bool) -> bool {
-    batch.then.iter().any(|then| match then {
-        Then::Put(key, _) if puts => key.path.as_bytes().starts_with(b"held/"),
-        Then::Delete(key) if !puts => key.path.as_bytes().starts_with(b"held/"),
-        _ => false,
-    })
+#[tokio::test]
+async fn a_topic_is_said_to_be_whole_only_when_the_bus_was_asked() {
+    let clock = Arc::new(ManualClock::default());
+    let store = Arc::new(MapStore::new());
+    // How often it could not be held aside: never can it.
+    let refused = watch::Sender::new(0);
+    let mut seen = refused.subscribe();
+    let faulty = FaultyStore::new(Arc::clone(&store) as _, move |batch| {
+        if !touches_held(batch, true) {
+            return Fault::Pass;
+        }
+        refused.send_modify(|refused| *refused += 1);
+        // No patience helps.
+        Fault::TooLarge
+    });
+    let bus = Fickle::over(&store, Retention::default());
+    let builder = RuntimeManager::builder(Arc::new(faulty)).clock(Arc::clone(&clock) as _);
+    let runtime = builder.bus(Arc::clone(&bus) as _).open().await.unwrap();
+    let (runtime, agent) = started(runtime.into()).await;
+    told_in_full(&runtime, &store).await;
+    damage(&bus, Some(STARTED));
+    let found = agent_runtime::clock::Clock::now(&*clock);
+    let ended = work(&runtime, &agent, 1).await;
+    timeout(LONG, seen.wait_for(|refused| *refused > 0)).await.unwrap().unwrap();
+
+    clock.advance(Duration::from_secs(5));
+    let before = *seen.borrow();
+    // One of them began after it was time to look.
+    timeout(LONG, seen.wait_for(|refused| *refused >= before + 2)).await.unwrap().unwrap();
+
+    let TellingStatus { held, .. } = status(&runtime).await;
+    let [HeldTopic { topic, events: 0, since, .. }] = &held[..] else { panic!("{held:?}") };
+    assert_eq!((topic.as_str(), *since), (STARTED, found), "it was damaged all the time");
+    damage(&bus, None);
+    clock.advance(Duration::from_secs(5));
+    told_in_full(&runtime, &store).await;
+    assert_eq!(status(&runtime).await.held, []);
+    assert_eq!(told(&runtime, "run.started", 1).await, ended);
 }
 
 #[tokio::test]
 async fn what_waits_for_the_bus_is_counted_in_the_status_with_its_time() {
-    let clock = Arc::new(runtime_testkit::fakes::ManualClock::default());
+    let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MapStore::new());
     let bus = Fickle::over(&store, Retention::default());
     let open = |bus: &Arc<Fickle>| {

@@ -1,4 +1,4 @@
-//! A bus that may be away, may forget to answer, and may have a damaged topic.
+//! A bus that may be away or slow, may forget to answer, and may have a damaged topic.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,9 @@ use agent_runtime::prelude::*;
 use agent_runtime::store::StateStore;
 use agent_runtime::{BusError, Cause, Pool, Tenant, UnixMillis};
 use runtime_testkit::fakes::MapStore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-/// A bus that may be away, may forget to answer, and may have a damaged topic.
+/// A bus that may be away or slow, may forget to answer, and may have a damaged topic.
 #[derive(Debug)]
 pub(super) struct Fickle {
     /// Where it keeps what, and it itself: another one after each restart.
@@ -29,6 +29,11 @@ pub(super) struct Fickle {
     pub(super) panics: AtomicUsize,
     /// This topic is damaged: neither written nor read.
     pub(super) damaged: Mutex<Option<Topic>>,
+    /// Publishing about this topic waits until it is let through.
+    pub(super) slow: Mutex<Option<Topic>>,
+    /// How many have come to wait there.
+    pub(super) came: watch::Sender<usize>,
+    pub(super) let_through: Semaphore,
     /// How often it was asked to publish or to read.
     pub(super) asked: watch::Sender<usize>,
     /// How often it was asked what becomes of an event.
@@ -50,6 +55,9 @@ impl Fickle {
             restarts: AtomicBool::new(false),
             panics: AtomicUsize::new(0),
             damaged: Mutex::default(),
+            slow: Mutex::default(),
+            came: watch::Sender::new(0),
+            let_through: Semaphore::new(0),
             asked: watch::Sender::new(0),
             weighed: AtomicUsize::new(0),
         })
@@ -82,6 +90,10 @@ impl Fickle {
 impl Bus for Fickle {
     async fn publish(&self, who: &Who, event: Arc<Event>) -> Result<Published, BusError> {
         self.is_there(&event.topic)?;
+        if self.slow.lock().unwrap().as_ref() == Some(&event.topic) {
+            self.came.send_modify(|came| *came += 1);
+            self.let_through.acquire().await.unwrap().forget();
+        }
         let id = event.id;
         let one_less = |left: usize| left.checked_sub(1);
         assert!(

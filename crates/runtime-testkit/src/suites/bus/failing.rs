@@ -114,8 +114,8 @@ pub async fn requeued_for_one(fixture: &dyn BusFixture) {
         within(scene.bus.requeue(&tenant(), all, scene.clock.now())).await.expect("dead letters are kept")
     };
     assert_eq!(requeue(&Requeue { position: Some(Position(9)), ..all.clone() }).await, Requeued::default());
-    assert_eq!(requeue(&all).await, Requeued { sent: 1, before: 0 });
-    assert_eq!(requeue(&all).await, Requeued { sent: 0, before: 1 });
+    assert_eq!(requeue(&all).await, Requeued { sent: 1, ..Requeued::default() });
+    assert_eq!(requeue(&all).await, Requeued { before: 1, ..Requeued::default() });
     scene.publish("kept/talk", "ann", 2).await;
 
     let (position, number, attempt) = take(&*worker).await;
