@@ -329,12 +329,12 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
     pub fn places(&mut self, now: UnixMillis) -> Vec<(I, Place)> {
         let (requests_max, tokens_max) = self.limits();
         let (mut requests, mut tokens, mut places) = (0, 0, Vec::with_capacity(self.queue.len()));
-        for (ahead, waiting) in self.queue.order().into_iter().enumerate() {
+        for (ahead, waiting) in self.queue.order().enumerate() {
             (requests, tokens) = (requests + 1, tokens + self.waiting[&waiting.item].tokens);
             let of_requests = self.requests.expected(now, requests, requests_max);
             let of_tokens = self.tokens.expected(now, tokens, tokens_max);
             let expected = of_requests.max(of_tokens).max(self.shut);
-            places.push((waiting.item, Place { ahead, expected }));
+            places.push((waiting.item.clone(), Place { ahead, expected }));
         }
         places
     }

@@ -76,7 +76,7 @@ impl Queues {
     pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
         let waiter = self.waiters.get(&id)?;
         let line = self.lines.get(&waiter.scope)?;
-        let place = line.order().iter().position(|waiting| waiting.item == id)?;
+        let place = line.order().position(|waiting| waiting.item == id)?;
         let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: waiter.limit, place, until: waiter.until })
     }
