@@ -107,6 +107,20 @@ fn fifty_agents_use_a_quota_fully_and_never_exceed_it_and_each_gets_its_part() {
     }
 }
 
+#[test]
+fn whoever_asks_for_little_at_a_time_does_not_take_the_requests_from_the_others() {
+    let manager = ResourceManager::default();
+    manager.declare_quota(QuotaRule {
+        models: "openai/*".to_owned(),
+        requests_per_minute: Some(60),
+        tokens_per_minute: Some(60_000),
+    });
+    let sent = press(&manager, 2, |nth| if nth == 0 { 10 } else { 1_000 });
+
+    let of = |nth| sent.iter().filter(|(_, of, _)| *of == nth).count();
+    assert!(of(0).abs_diff(of(1)) <= 10, "{} and {}", of(0), of(1));
+}
+
 /// A quota of so many requests for `openai/*`.
 fn of_requests(requests: u64) -> ResourceManager {
     let manager = ResourceManager::default();
