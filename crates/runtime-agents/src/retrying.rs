@@ -114,12 +114,12 @@ impl<M: Model> Model for Retrying<M> {
                 Err(error) => error,
             };
             failed += 1;
-            if let ModelError::RateLimited { retry_after, .. } = &error {
-                deltas.throttled(*retry_after);
-            }
             let Some(pause) = self.pause(failed, &error) else {
                 return Err(error);
             };
+            if let ModelError::RateLimited { retry_after, .. } = &error {
+                deltas.throttled(*retry_after);
+            }
             if watched.shown.load(Ordering::Relaxed) || error.may_be_billed() {
                 deltas.retract();
             }

@@ -22,6 +22,7 @@ mod host;
 mod lives;
 mod operator;
 mod plan;
+mod quota;
 mod report;
 mod script;
 mod server;
@@ -73,6 +74,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
         Command::RedisKill(args) => concluded(stores::redis_kill(args)).await,
         Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
+        Command::Quota(args) => concluded(quota::quota(args)).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
         Command::Diskfull(args) => concluded(stores::diskfull(args)).await,
         Command::Guards(args) => concluded(guards::guards(args)).await,

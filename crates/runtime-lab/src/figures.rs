@@ -18,6 +18,7 @@ mod house;
 mod idle;
 mod load;
 mod memory;
+mod metered;
 mod noop;
 mod one_writer;
 mod opening;
@@ -43,6 +44,7 @@ use clap::Parser;
 use args::{Cli, Command, CoreArgs};
 use error::FiguresError;
 use figure::Figure;
+pub use metered::other_main as metered_main;
 use plan::{Area, Plan, Which};
 
 /// What the program does: measures what its arguments name, prints it, and writes it down if it is told to.
@@ -73,25 +75,33 @@ fn fail(error: &FiguresError) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// What a figure needs that is not here.
+fn missing(which: Which) -> Result<Option<String>, FiguresError> {
+    Ok(match which {
+        Which::RedisCommits | Which::RedisEvents if std::env::var_os(redis_commits::SERVER).is_none() => {
+            Some(format!("`{}` (see `cargo xtask tools`)", redis_commits::SERVER))
+        }
+        Which::Metered if !stage::beside(metered::PROGRAM)?.exists() => {
+            Some(stage::how_to_build(metered::PROGRAM))
+        }
+        _ => None,
+    })
+}
+
 /// Measures the figures of an area. Answers whether every bar holds.
 async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
     let plan = Plan::new(args)?;
     let mut figures: Vec<Figure> = Vec::new();
     for which in args.chosen(area) {
-        if matches!(which, Which::RedisCommits | Which::RedisEvents)
-            && args.only.is_empty()
-            && std::env::var_os(redis_commits::SERVER).is_none()
-        {
-            eprintln!(
-                "not measured: {which}, which needs `{}` (see `cargo xtask tools`)",
-                redis_commits::SERVER
-            );
+        if let (true, Some(needed)) = (args.only.is_empty(), missing(which)?) {
+            eprintln!("not measured: {which}, which needs {needed}");
             continue;
         }
         eprintln!("measuring {which} …");
         figures.extend(match which {
             Which::NoopRun => noop::measure(&plan).await?,
             Which::Memory => memory::measure(&plan).await?,
+            Which::Metered => metered::measure(&plan).await?,
             Which::DurableRun => durable::measure(&plan).await?,
             Which::GroupCommit => group::measure(&plan).await?,
             Which::OneWriter => one_writer::measure(&plan).await?,

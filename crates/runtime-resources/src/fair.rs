@@ -1,6 +1,8 @@
 //! Whose turn it is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::iter::Peekable;
 
 use runtime_traits::UnixMillis;
 
@@ -75,9 +77,20 @@ struct Lane<Q> {
     queue: Q,
 }
 
+/// Those who will be served, in their order.
+type Order<'a, I> = Box<dyn Iterator<Item = &'a Waiting<I>> + 'a>;
+
+/// The order of lanes, without serving them: each with what it will have been served, its last turn, and its number.
+struct Ahead<'a, I> {
+    next: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    lanes: Vec<Peekable<Order<'a, I>>>,
+    turns: u64,
+}
+
 /// What is served.
 trait Serve {
     type Item;
+    fn order(&self) -> Order<'_, Self::Item>;
     fn is_idle(&self) -> bool;
     fn first(&self) -> Option<&Waiting<Self::Item>>;
     fn serve(&mut self) -> Option<Waiting<Self::Item>>;
@@ -131,6 +144,12 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
         self.remove_if(|waiting| waiting.deadline.is_some_and(|deadline| deadline <= now))
     }
 
+    /// The order in which those who wait now will be served, if nobody joins them. Reading it moves nobody; each next one costs
+    /// about the logarithm of how many tenants and agents wait.
+    pub fn order(&self) -> impl Iterator<Item = &Waiting<I>> {
+        self.levels.values().rev().flat_map(Serve::order)
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.len
@@ -139,14 +158,6 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-}
-
-impl<T: Ord + Clone, A: Ord + Clone, I: Clone> FairQueue<T, A, I> {
-    /// The order in which those who wait now will be served, if nobody joins them.
-    pub fn order(&self) -> Vec<Waiting<I>> {
-        let mut rest = self.clone();
-        std::iter::from_fn(|| rest.pop()).collect()
     }
 }
 
@@ -176,6 +187,15 @@ impl<K, Q> Default for Lanes<K, Q> {
 impl<K: Ord, Q: Serve> Serve for Lanes<K, Q> {
     type Item = Q::Item;
 
+    fn order(&self) -> Order<'_, Self::Item> {
+        let mut ahead = Ahead { next: BinaryHeap::new(), lanes: Vec::new(), turns: self.turns };
+        for lane in self.lanes.values().filter(|lane| !lane.queue.is_idle()) {
+            ahead.next.push(Reverse((lane.start, lane.turn, ahead.lanes.len())));
+            ahead.lanes.push(lane.queue.order().peekable());
+        }
+        Box::new(ahead)
+    }
+
     fn is_idle(&self) -> bool {
         self.lanes.values().all(|lane| lane.queue.is_idle())
     }
@@ -204,8 +224,27 @@ impl<K: Ord, Q: Serve> Serve for Lanes<K, Q> {
     }
 }
 
+impl<'a, I> Iterator for Ahead<'a, I> {
+    type Item = &'a Waiting<I>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse((start, _, at)) = self.next.pop()?;
+        let lane = &mut self.lanes[at];
+        let served = lane.next()?;
+        self.turns += 1;
+        if lane.peek().is_some() {
+            self.next.push(Reverse((start.saturating_add(served.cost.max(1)), self.turns, at)));
+        }
+        Some(served)
+    }
+}
+
 impl<I> Serve for VecDeque<Waiting<I>> {
     type Item = I;
+
+    fn order(&self) -> Order<'_, I> {
+        Box::new(self.iter())
+    }
 
     fn is_idle(&self) -> bool {
         self.is_empty()
@@ -231,7 +270,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::collection::vec;
-    use proptest::prelude::proptest;
+    use proptest::prelude::{any, proptest};
     use runtime_traits::UnixMillis;
 
     use super::{FairQueue, Party, Waiting};
@@ -280,13 +319,32 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn the_order_that_is_told_is_the_order_of_the_turns(
+            joins in vec((0..3_u8, 0..4_usize, 0..4_usize, 0..50_u64, any::<bool>()), 1..80),
+        ) {
+            let mut queue = FairQueue::new(100);
+            for (nth, (priority, tenant, agent, cost, turn)) in joins.into_iter().enumerate() {
+                queue.push(priority, Party { tenant, agent }, waiting(nth, cost)).unwrap();
+                if turn {
+                    queue.pop();
+                }
+                let told: Vec<usize> = queue.order().map(|waiting| waiting.item).collect();
+                let mut served = queue.clone();
+                let turns: Vec<usize> = std::iter::from_fn(|| served.pop()).map(|turn| turn.item).collect();
+                assert_eq!(told, turns);
+            }
+        }
+    }
+
     #[test]
     fn a_higher_priority_comes_first_and_the_order_is_told_before() {
         let mut queue = FairQueue::new(10);
         for (priority, item) in [(1, "low"), (9, "high"), (5, "middle")] {
             queue.push(priority, Party { tenant: 0, agent: 0 }, waiting(item, 1)).unwrap();
         }
-        let told: Vec<&str> = queue.order().into_iter().map(|waiting| waiting.item).collect();
+        let told: Vec<&str> = queue.order().map(|waiting| waiting.item).collect();
         assert_eq!(told, ["high", "middle", "low"]);
         assert_eq!(queue.peek().map(|waiting| waiting.item), Some("high"));
         assert_eq!(std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect::<Vec<_>>(), told);

@@ -87,6 +87,13 @@ impl ResourceManager {
     }
 
     /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
+    ///
+    /// Never more than that is let through in any minute, spent evenly among all who wait, and less for a while after the provider
+    /// refused a call ([`throttled`](ResourceGovernor::throttled)). What a tenant used in the last minute before this process counts
+    /// once it is [recalled](ResourceGovernor::recall_tenant), before the first call of that tenant: a minute's sum as if it had been
+    /// used at the minute's end or now, and against each quota, because the books do not say of which model it was. So after a
+    /// restart less than the quota is let through for up to a minute, and more only as far as tenants that ask for nothing now, or
+    /// other processes, have used it. Whoever declares a quota later begins with nothing used.
     pub fn declare_quota(&self, rule: QuotaRule) {
         self.books().declare(rule);
     }
@@ -178,8 +185,8 @@ impl ResourceGovernor for ResourceManager {
         Price { micros: self.shared.prices.cost(model, usage).map(|cost| cost.micros()), wasted_micros: 0 }
     }
 
-    fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
-        self.books().throttled(model, retry_after, now);
+    fn throttled(&self, call: CallId, retry_after: Option<Duration>, now: UnixMillis) {
+        self.books().throttled(call, retry_after, now);
     }
 
     fn run_over(&self, run: &RunId) {

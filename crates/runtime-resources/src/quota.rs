@@ -1,31 +1,20 @@
 //! What a provider lets a credential use.
 
+mod flow;
 mod pace;
+mod rate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use runtime_traits::UnixMillis;
+use runtime_traits::resource::Limit;
 use serde::{Deserialize, Serialize};
 
+use crate::claim::Claim;
 use crate::fair::{FairQueue, Party, Waiting};
 use crate::ledger::Settled;
-use crate::window::{Slot, Window};
-use pace::Pace;
-use runtime_traits::resource::Limit;
-
-/// Over how long is counted what a minute holds. Calls reach the provider a little later or sooner one after the other than they were
-/// sent: a second more covers that.
-const SPAN: Duration = Duration::from_secs(61);
-
-/// All of what is declared, in thousandths.
-const ALL: u64 = 1_000;
-/// What is left of the rates at each 429: three quarters; never less than a twentieth of what is declared.
-const LOWERED: (u64, u64, u64) = (3, 4, 50);
-/// What comes back for each minute without a 429: a twentieth of what is declared.
-const STEP: (Duration, u64) = (Duration::from_secs(60), 50);
-/// How long nothing is sent after a 429 that does not say.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) use flow::{Flow, TooLow};
 
 /// What a provider lets a credential use, as it is declared. `None` means without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,26 +121,11 @@ pub struct Place {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Quota<T, A, I> {
-    declared: Rates,
-    /// What is used of the declared rates, in thousandths.
-    part: u64,
-    /// When the rates were changed last by what the provider said.
-    changed: UnixMillis,
-    /// Until when the provider wants to hear nothing.
-    shut: UnixMillis,
-    requests: Rate,
-    tokens: Rate,
+    flow: Flow<I>,
     capacity: usize,
     queue: FairQueue<T, A, I>,
     waiting: BTreeMap<I, Wanted>,
     deadlines: BTreeSet<(UnixMillis, I)>,
-    sent: BTreeMap<I, Sent>,
-}
-
-#[derive(Clone, Debug)]
-struct Rate {
-    window: Window,
-    pace: Pace,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,30 +134,15 @@ struct Wanted {
     deadline: Option<UnixMillis>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    at: UnixMillis,
-    slot: Slot,
-    tokens: u64,
-    /// What a minute held then.
-    max: u64,
-}
-
 impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
     /// A quota of which nothing is used, for which at most `capacity` calls wait.
     pub fn new(declared: Rates, capacity: usize) -> Self {
         Self {
-            declared,
-            part: ALL,
-            changed: UnixMillis(0),
-            shut: UnixMillis(0),
-            requests: Rate::default(),
-            tokens: Rate::default(),
+            flow: Flow::new(declared),
             capacity,
             queue: FairQueue::new(capacity),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            sent: BTreeMap::new(),
         }
     }
 
@@ -192,17 +151,10 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
         if self.waiting.contains_key(&call.id) {
             return Asked::Waits;
         }
-        let Rates { requests_per_minute, tokens_per_minute } = self.declared;
-        if let Some(max) = requests_per_minute.filter(|max| *max < 1) {
-            return Asked::Never { limit: Limit::MaxRequestsPerMinute, needs: 1, max };
+        if let Some(TooLow { limit, needs, max }) = self.flow.too_low(one(call.tokens)) {
+            return Asked::Never { limit, needs, max };
         }
-        if let Some(max) = tokens_per_minute.filter(|max| *max < call.tokens) {
-            return Asked::Never { limit: Limit::MaxTokensPerMinute, needs: call.tokens, max };
-        }
-        // A call takes the larger one of its parts: of the tokens, or of the requests.
-        let least =
-            tokens_per_minute.zip(requests_per_minute).map_or(1, |(tokens, requests)| tokens / requests);
-        let cost = call.tokens.max(least);
+        let cost = self.flow.cost(call.tokens);
         let waiting = Waiting { item: call.id.clone(), cost, deadline: call.deadline };
         if self.queue.push(call.priority, call.party, waiting).is_err() {
             return Asked::Full { max: self.capacity };
@@ -238,86 +190,51 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
             self.withdraw(&id);
             return Turn::Passed(id);
         }
-        self.recover(now);
+        self.flow.recover(now);
         let Some(first) = self.queue.peek() else { return Turn::Nobody { until: None } };
-        let tokens = self.waiting[&first.item].tokens;
-        let (requests_max, tokens_max) = self.limits();
-        let at = self.requests.ready(now, 1, requests_max).max(self.tokens.ready(now, tokens, tokens_max));
-        let at = at.max(self.shut);
+        let claim = one(self.waiting[&first.item].tokens);
+        let (at, _) = self.flow.ready(now, claim);
         if at > now {
             let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
             return Turn::Nobody { until: Some(deadline.map_or(at, |deadline| deadline.min(at))) };
         }
         let first = self.queue.pop().expect("it was seen just now").item;
         self.forget(&first);
-        self.requests.charge(now, 1, requests_max);
-        let slot = self.tokens.charge(now, tokens, tokens_max);
-        self.sent.insert(first.clone(), Sent { at: now, slot, tokens, max: tokens_max });
+        self.flow.send(first.clone(), now, claim);
         Turn::Send(first)
     }
 
     /// Charges the tokens that a call took in place of what it takes at most.
     pub fn settle(&mut self, id: &I, took: u64) -> Settled {
-        let Some(sent) = self.sent.remove(id) else { return Settled::NotHeld };
-        self.correct(&sent, took);
-        Settled::Settled
+        self.flow.settle(id, one(took))
     }
 
     /// Leaves a call charged with the tokens that it takes at most: nobody knows what it took, or the provider counts them so.
     pub fn keep(&mut self, id: &I) -> Settled {
-        match self.sent.remove(id) {
-            Some(_) => Settled::Settled,
-            None => Settled::NotHeld,
-        }
+        self.flow.keep(id)
     }
 
     /// The provider refused a call with 429, and said when to come again. The call's tokens are free again; that it was sent counts.
     ///
     /// The rates are lowered once for all calls that were sent before they were: these say nothing of the lower ones.
     pub fn refused(&mut self, id: &I, now: UnixMillis, retry_after: Option<Duration>) -> Settled {
-        let Some(sent) = self.sent.remove(id) else { return Settled::NotHeld };
-        self.recover(now);
-        self.correct(&sent, 0);
-        self.shut = self.shut.max(now.after(retry_after.unwrap_or(PAUSE)));
-        if sent.at >= self.changed {
-            let (of, parts, least) = LOWERED;
-            self.part = (self.part * of / parts).max(least);
-        }
-        self.changed = self.changed.max(now);
-        Settled::Settled
-    }
-
-    fn correct(&mut self, sent: &Sent, took: u64) {
-        self.tokens.window.correct(sent.slot, sent.tokens, took);
-        self.tokens.pace.refund(sent.tokens.saturating_sub(took), sent.max);
-    }
-
-    /// The rates come back step by step.
-    fn recover(&mut self, now: UnixMillis) {
-        let (every, by) = STEP;
-        while self.part < ALL && self.changed.after(every) <= now {
-            self.part = (self.part + by).min(ALL);
-            self.changed = self.changed.after(every);
-        }
+        self.flow.refused(id, now, retry_after)
     }
 
     /// What may be used in a minute now: what is declared, or what the provider was found to hold.
     pub fn rates(&self) -> Rates {
-        let part = |declared: Option<u64>| declared.map(|declared| (declared * self.part / ALL).max(1));
-        Rates {
-            requests_per_minute: part(self.declared.requests_per_minute),
-            tokens_per_minute: part(self.declared.tokens_per_minute),
-        }
-    }
-
-    fn limits(&self) -> (u64, u64) {
-        let Rates { requests_per_minute, tokens_per_minute } = self.rates();
-        (requests_per_minute.unwrap_or(u64::MAX), tokens_per_minute.unwrap_or(u64::MAX))
+        self.flow.rates()
     }
 
     /// Declares other rates from now on.
     pub fn set_rates(&mut self, declared: Rates) {
-        self.declared = declared;
+        self.flow.set_rates(declared);
+    }
+
+    /// Charges what was used at a moment before this quota, as one kept it: what is of the last minute counts. A sum of a minute
+    /// is told as of its last moment.
+    pub fn recall(&mut self, at: UnixMillis, requests: u64, tokens: u64, now: UnixMillis) {
+        self.flow.recall(at, Claim { requests, tokens, micros: 0 }, now);
     }
 
     /// Where a call stands; `None`: it does not wait.
@@ -327,14 +244,11 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
 
     /// Where each call stands that waits, in the order of their turns.
     pub fn places(&mut self, now: UnixMillis) -> Vec<(I, Place)> {
-        let (requests_max, tokens_max) = self.limits();
-        let (mut requests, mut tokens, mut places) = (0, 0, Vec::with_capacity(self.queue.len()));
-        for (ahead, waiting) in self.queue.order().into_iter().enumerate() {
-            (requests, tokens) = (requests + 1, tokens + self.waiting[&waiting.item].tokens);
-            let of_requests = self.requests.expected(now, requests, requests_max);
-            let of_tokens = self.tokens.expected(now, tokens, tokens_max);
-            let expected = of_requests.max(of_tokens).max(self.shut);
-            places.push((waiting.item, Place { ahead, expected }));
+        let (mut claim, mut places) = (Claim::default(), Vec::with_capacity(self.queue.len()));
+        for (ahead, waiting) in self.queue.order().enumerate() {
+            claim = claim.plus(one(self.waiting[&waiting.item].tokens));
+            let expected = self.flow.expected(now, claim);
+            places.push((waiting.item.clone(), Place { ahead, expected }));
         }
         places
     }
@@ -346,35 +260,13 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
 
     /// How many calls are under way.
     pub fn sent(&self) -> usize {
-        self.sent.len()
+        self.flow.sent()
     }
 }
 
-impl Default for Rate {
-    fn default() -> Self {
-        Self { window: Window::new(SPAN), pace: Pace::default() }
-    }
-}
-
-impl Rate {
-    /// When there is room for so much. What is more than a minute holds goes alone.
-    fn ready(&mut self, now: UnixMillis, amount: u64, limit: u64) -> UnixMillis {
-        let room = self.window.falls_to(now, limit.saturating_sub(amount));
-        room.max(self.pace.ready(now, amount, limit))
-    }
-
-    /// About when there is room for so much that is more than a minute may hold.
-    fn expected(&mut self, now: UnixMillis, amount: u64, limit: u64) -> UnixMillis {
-        let (minutes, rest) = (amount.saturating_sub(1) / limit, amount.saturating_sub(1) % limit + 1);
-        let room =
-            self.window.falls_to(now, limit - rest).after(SPAN * u32::try_from(minutes).unwrap_or(u32::MAX));
-        room.max(self.pace.spent(now, amount, limit))
-    }
-
-    fn charge(&mut self, now: UnixMillis, amount: u64, limit: u64) -> Slot {
-        self.pace.charge(now, amount, limit);
-        self.window.charge(now, amount)
-    }
+/// What one call of so many tokens takes.
+fn one(tokens: u64) -> Claim {
+    Claim { requests: 1, tokens, micros: 0 }
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ pub trait Deltas: Send + Sync {
     /// Takes back all pieces so far: the call is made once more.
     fn retract(&self);
 
-    /// The provider takes no more calls for now. Nobody has to listen.
+    /// The provider took no more calls for now, and the call is made once more; of a failure that is returned, whoever gets it knows.
+    /// Nobody has to listen.
     fn throttled(&self, retry_after: Option<Duration>) {
         let _ = retry_after;
     }

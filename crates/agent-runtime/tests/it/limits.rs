@@ -11,8 +11,9 @@ use agent_runtime::prelude::*;
 use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
 use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
 use agent_runtime::runtime::Joined;
-use agent_runtime::{MemoryStore, Outcome, Tenant};
+use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, Tenant, Turn};
 use futures_util::StreamExt;
+use runtime_testkit::fakes::Turnstile;
 use runtime_testkit::peers::Aimock;
 use serde_json::{Value, json};
 
@@ -175,4 +176,26 @@ async fn money_is_limited_only_where_prices_are_known_and_what_a_run_cost_is_tol
     assert_eq!(view.price.micros, Some(410), "{view:?}");
     let usage = runtime.get_resource_usage(agents[0]).await.unwrap();
     assert_eq!((usage.tokens_total, usage.tokens_used_last_minute, usage.requests_last_minute), (44, 44, 1));
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_provider_is_told_with_its_call_once() {
+    let turnstile = Turnstile::default();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(turnstile.clone()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let busy = |seconds| {
+        let retry_after = Some(Duration::from_secs(seconds));
+        Turn::default().fails(ModelError::RateLimited { model: "scripted/busy".into(), retry_after })
+    };
+    // One that is made once more, and one that is not.
+    let model = Retrying::new(ScriptedModel::in_order("busy", [busy(0), busy(121)]), 5);
+    let agent = runtime.register_agent(LlmAgent::new("busy", model).build().unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let run = runtime.submit(&agent.into(), "Are you there?".into()).await.unwrap().run;
+    let joined = runtime.join(&run, Duration::from_secs(20)).await.unwrap();
+    assert!(matches!(joined, Joined::Ended(ref ended) if matches!(ended.outcome, Outcome::Failed(_))));
+
+    let call = turnstile.asked()[0].id;
+    let told = [(call, Some(Duration::ZERO)), (call, Some(Duration::from_secs(121)))];
+    assert_eq!(turnstile.throttlings(), told);
 }

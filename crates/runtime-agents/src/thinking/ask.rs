@@ -2,7 +2,10 @@
 
 use runtime_traits::agent::StepError;
 use runtime_traits::log::StepFailureKind;
-use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOptions, StepSort, Usage};
+use runtime_traits::model::Deltas as _;
+use runtime_traits::{
+    AgentError, Ctx, Effect, ModelError, ModelReply, ModelRequest, StepOptions, StepSort, Usage,
+};
 use serde::Serialize;
 
 use super::Mind;
@@ -61,6 +64,9 @@ impl Mind {
             let booking = Booking::new(&call, reservation.booked());
             let result = self.model.reply(&request, &booking).await;
             call.used(reservation.bill(&result));
+            if let Err(ModelError::RateLimited { retry_after, .. }) = &result {
+                call.throttled(*retry_after);
+            }
             Ok(renamed(result?, turn))
         });
         replied.await.map_err(|error| match error {

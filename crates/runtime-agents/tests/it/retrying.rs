@@ -20,6 +20,10 @@ impl Deltas for Shown {
     fn retract(&self) {
         self.0.lock().unwrap().push("<".to_owned());
     }
+
+    fn throttled(&self, retry_after: Option<Duration>) {
+        self.0.lock().unwrap().push(format!("{retry_after:?}"));
+    }
 }
 
 fn model() -> String {
@@ -132,9 +136,9 @@ async fn what_was_shown_or_may_be_billed_is_taken_back_before_the_next_try() {
     let yes = || Turn::from("yes");
     assert_eq!(shown(vec![Turn::from("y").then("e").fails(away(None)), yes()]).await, ["y", "e", "<", "yes"]);
     assert_eq!(shown(vec![fails(cut()), yes()]).await, ["<", "yes"], "it may be billed");
-    assert_eq!(shown(vec![fails(busy(None)), yes()]).await, ["yes"], "nothing happened");
+    assert_eq!(shown(vec![fails(busy(None)), yes()]).await, ["None", "yes"], "nothing happened");
     // The last one is left to whoever reads the error.
-    assert_eq!(shown(vec![fails(busy(None)), Turn::from("y").fails(cut())]).await, ["y"]);
+    assert_eq!(shown(vec![fails(busy(None)), Turn::from("y").fails(cut())]).await, ["None", "y"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,4 +158,13 @@ async fn to_drop_it_ends_it() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(inner.asked(), 2);
     assert_eq!((retrying.name(), format!("{retrying:?}").contains("5 times")), ("scripted/test", true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_which_it_asks_again_is_told_and_the_one_that_it_returns_is_not() {
+    let model = Retrying::new(script([fails(busy(Some(3))), fails(busy(None))]), 1);
+    let shown = Shown::default();
+
+    assert_eq!(model.reply(&ModelRequest::default(), &shown).await, Err(busy(None)));
+    assert_eq!(*shown.0.lock().unwrap(), ["Some(3s)"]);
 }

@@ -119,9 +119,9 @@ impl RunPort for Port {
     }
 
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>) {
-        let model = lock(&self.machine).model_of(slot);
-        if let (Some(governing), Some(model)) = (&self.inner.governing, model) {
-            governing.governor().throttled(&model, retry_after, self.clock.now());
+        let call = lock(&self.machine).call_under_way(slot);
+        if let (Some(governing), Some(call)) = (&self.inner.governing, call) {
+            governing.governor().throttled(call.id, retry_after, self.clock.now());
         }
     }
 

@@ -6,6 +6,7 @@ use super::bombs::BombsArgs;
 use super::flaw::Flaw;
 use super::guards::GuardsArgs;
 use super::host::HostArgs;
+use super::quota::QuotaArgs;
 use super::show::ShowArgs;
 use super::stores::{
     DamageArgs, DiskfullArgs, ExamineArgs, FsyncfailArgs, Kill9Args, PowerlossArgs, RedisKillArgs, WriteArgs,
@@ -68,6 +69,12 @@ pub(super) enum Command {
     /// Records of the store, JSON of contents and requests, fleet files, URIs: good bytes that were changed, and random ones.
     /// None may panic, end the process, take more memory than the limit of a record, or be taken with a byte too many.
     Bombs(BombsArgs),
+    /// Lets agents press against a provider that enforces a quota, over HTTP and in real time.
+    ///
+    /// The whole runtime is used: a fleet file with `[quotas]`, agents with models, a store on disk. The provider counts any 60
+    /// seconds and refuses the rest with 429 and Retry-After. At most 0.5 % may be refused, at least 95 % of the quota be used,
+    /// and nobody get less than half of its fair share.
+    Quota(QuotaArgs),
     /// Switches each guard off once, and sees that the experiment about it notices.
     ///
     /// Needs a build with the feature `unguarded`.

@@ -79,6 +79,12 @@ pub(super) enum Law {
     Unnoticed,
     /// Batches are answered as the store contract says.
     Answered,
+    /// A provider has next to nothing to refuse.
+    Refused,
+    /// What a provider lets through is used.
+    Unused,
+    /// Whoever shares a quota gets its part.
+    Unfair,
 }
 
 impl Violation {

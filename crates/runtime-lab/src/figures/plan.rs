@@ -20,6 +20,8 @@ pub(crate) enum Which {
     NoopRun,
     /// Resident memory over five million runs
     Memory,
+    /// Transcripts parsed and dropped, with the allocator that meters and without
+    Metered,
     /// Runs without steps at `Disk`, against commits of the same bytes
     DurableRun,
     /// Commits of 4 KiB, against redb driven directly
@@ -83,9 +85,10 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::NoopRun,
         Self::Memory,
+        Self::Metered,
         Self::DurableRun,
         Self::GroupCommit,
         Self::OneWriter,
@@ -118,6 +121,7 @@ impl Which {
             | Self::RedisEvents => Area::Bus,
             Self::NoopRun
             | Self::Memory
+            | Self::Metered
             | Self::DurableRun
             | Self::GroupCommit
             | Self::OneWriter

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::error::FiguresError;
-use super::{idle, memory, opening, replay};
+use super::{idle, memory, metered, opening, replay};
 
 const READY: &str = "ready";
 
@@ -29,6 +29,17 @@ pub(crate) enum Stage {
     Begin { store: PathBuf, steps: u64, runs: u64 },
     /// Writes so many values, and goes on until it is killed
     Fill { store: PathBuf, round: u64, values: u64 },
+    /// Tells how long it takes to parse and drop a transcript
+    Transcripts { millis: u64 },
+}
+
+/// Which program acts.
+#[derive(Clone, Copy)]
+enum By {
+    /// This one.
+    This,
+    /// One beside it.
+    Other(&'static str),
 }
 
 impl Stage {
@@ -48,12 +59,22 @@ impl Stage {
             Self::Map { agents } => of("map", &[*agents]),
             Self::Begin { store, steps, runs } => with("begin", store, &[*steps, *runs]),
             Self::Fill { store, round, values } => with("fill", store, &[*round, *values]),
+            Self::Transcripts { millis } => of("transcripts", &[*millis]),
         }
     }
 
-    fn command(&self) -> Result<Command, FiguresError> {
-        let program =
-            std::env::current_exe().map_err(|error| FiguresError::io("the path of this program", error))?;
+    fn command(&self, by: By) -> Result<Command, FiguresError> {
+        let program = match by {
+            By::This => this_program()?,
+            By::Other(name) => beside(name)?,
+        };
+        if let (By::Other(name), false) = (by, program.exists()) {
+            return Err(self.silent(format!(
+                "there is no `{}`; it needs {}",
+                program.display(),
+                how_to_build(name)
+            )));
+        }
         let mut command = Command::new(program);
         command
             .arg("stage")
@@ -69,6 +90,20 @@ impl Stage {
     }
 }
 
+fn this_program() -> Result<PathBuf, FiguresError> {
+    std::env::current_exe().map_err(|error| FiguresError::io("the path of this program", error))
+}
+
+/// Where another program of the laboratory is, if it was built as this one was.
+pub(crate) fn beside(name: &str) -> Result<PathBuf, FiguresError> {
+    Ok(this_program()?.with_file_name(name))
+}
+
+/// How that program gets there.
+pub(crate) fn how_to_build(name: &str) -> String {
+    format!("`cargo build --locked --release --package runtime-lab --features peers --bin {name}`")
+}
+
 /// Does the stage, in its own process.
 pub(crate) async fn act(stage: Stage) -> Result<(), FiguresError> {
     match stage {
@@ -78,12 +113,25 @@ pub(crate) async fn act(stage: Stage) -> Result<(), FiguresError> {
         Stage::Map { agents } => idle::map(agents),
         Stage::Begin { store, steps, runs } => replay::begin(store, steps, runs).await,
         Stage::Fill { store, round, values } => opening::fill(store, round, values).await,
+        Stage::Transcripts { millis } => metered::work(millis),
     }
 }
 
 /// Starts the stage and waits for its answer.
 pub(crate) async fn ask<T: DeserializeOwned>(stage: &Stage) -> Result<T, FiguresError> {
-    let mut child = stage.command()?.spawn().map_err(|error| FiguresError::io("this program", error))?;
+    ask_by(By::This, stage).await
+}
+
+/// Has the program of this name do it, which lies beside this one.
+pub(crate) async fn ask_other<T: DeserializeOwned>(
+    program: &'static str,
+    stage: &Stage,
+) -> Result<T, FiguresError> {
+    ask_by(By::Other(program), stage).await
+}
+
+async fn ask_by<T: DeserializeOwned>(by: By, stage: &Stage) -> Result<T, FiguresError> {
+    let mut child = stage.command(by)?.spawn().map_err(|error| FiguresError::io("this program", error))?;
     // Held open until the end: a stage whose parent is gone ends.
     let stdin = child.stdin.take();
     let output = child.wait_with_output().await.map_err(|error| FiguresError::io("this program", error))?;
@@ -94,7 +142,8 @@ pub(crate) async fn ask<T: DeserializeOwned>(stage: &Stage) -> Result<T, Figures
 
 /// Starts the stage, and kills it when it says that it is ready.
 pub(crate) async fn kill_when_ready(stage: &Stage) -> Result<(), FiguresError> {
-    let mut child = stage.command()?.spawn().map_err(|error| FiguresError::io("this program", error))?;
+    let mut child =
+        stage.command(By::This)?.spawn().map_err(|error| FiguresError::io("this program", error))?;
     let _stdin = child.stdin.take();
     let stdout = child.stdout.take().ok_or_else(|| stage.silent("it has no output"))?;
     let line = BufReader::new(stdout).lines().next_line().await;

@@ -4,4 +4,5 @@ mod bombs;
 mod crash;
 mod guards;
 mod program;
+mod quota;
 mod stores;

@@ -145,17 +145,18 @@ impl Books {
         self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
     }
 
+    /// A quota limits what all agents take together that use its models, whosever they are.
     pub(super) fn limits_tenant(&self, tenant: &Tenant) -> bool {
-        self.tenants.contains_key(tenant)
+        self.tenants.contains_key(tenant) || !self.quotas.is_empty()
     }
 
     pub(super) fn declare(&mut self, rule: QuotaRule) {
         self.quotas.push(Quota::new(rule));
     }
 
-    pub(super) fn throttled(&mut self, model: &str, retry_after: Option<Duration>, now: UnixMillis) {
-        if let Some(quota) = self.quotas.iter_mut().find(|quota| quota.is_of(model)) {
-            quota.throttled(retry_after, now);
+    pub(super) fn throttled(&mut self, id: CallId, retry_after: Option<Duration>, now: UnixMillis) {
+        if let Some(Held { claim, quota: Some(at), .. }) = self.held.get(&id) {
+            self.quotas[*at].refused(id.0, claim.known(), retry_after, now);
         }
     }
 
@@ -196,8 +197,12 @@ impl Books {
         }
     }
 
-    /// Charges what a tenant used before this process, if anybody limits it.
+    /// Charges what a tenant used before this process, if anybody limits it. The books do not say of which model it was: it counts
+    /// against each quota.
     pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
+        for quota in &mut self.quotas {
+            quota.recall(&past.minutes, now);
+        }
         if let Some(ledger) = self.tenants.get_mut(tenant) {
             recall(ledger, past, now);
         }

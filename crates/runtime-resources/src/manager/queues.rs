@@ -33,10 +33,12 @@ impl Queues {
         self.lines.get(scope)?.peek().map(|waiting| waiting.item)
     }
 
-    fn push(&mut self, id: u64) -> bool {
+    /// `cost`: what a turn with so many tokens takes of what its scope shares.
+    fn push(&mut self, id: u64, cost: impl FnOnce(&Scope, u64) -> u64) -> bool {
         let Some(waiter) = self.waiters.get(&id) else { return false };
         let party = Party { tenant: waiter.call.tenant.clone(), agent: waiter.call.agent };
-        let waiting = crate::fair::Waiting { item: id, cost: waiter.claim.tokens.max(1), deadline: None };
+        let cost = cost(&waiter.scope, waiter.claim.tokens);
+        let waiting = crate::fair::Waiting { item: id, cost, deadline: None };
         let line = self.lines.entry(waiter.scope.clone()).or_insert_with(|| FairQueue::new(usize::MAX));
         line.push(waiter.call.priority, party, waiting).is_ok()
     }
@@ -76,7 +78,7 @@ impl Queues {
     pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
         let waiter = self.waiters.get(&id)?;
         let line = self.lines.get(&waiter.scope)?;
-        let place = line.order().iter().position(|waiting| waiting.item == id)?;
+        let place = line.order().position(|waiting| waiting.item == id)?;
         let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: waiter.limit, place, until: waiter.until })
     }
@@ -92,7 +94,15 @@ impl Books {
         queues.last += 1;
         let id = queues.last;
         queues.waiters.insert(id, waiter);
-        queues.push(id).then_some(id)
+        self.join(id).then_some(id)
+    }
+
+    fn join(&mut self, id: u64) -> bool {
+        let Self { queues, quotas, .. } = self;
+        queues.push(id, |scope, tokens| match scope {
+            Scope::Quota(at) => quotas[*at].cost(tokens),
+            Scope::Run(_) | Scope::Agent(_) | Scope::Tenant(_) => tokens.max(1),
+        })
     }
 
     /// Lets those go on that wait for a limit and have room now, one after the other.
@@ -123,7 +133,7 @@ impl Books {
                         waiter.scope = other;
                         waiter.waits_for(limit, until);
                     }
-                    self.queues.push(id);
+                    self.join(id);
                 }
                 Some(Blocked::Never(refused)) => {
                     self.queues.pop(scope);

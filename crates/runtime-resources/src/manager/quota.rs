@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::resource::Limit;
+use runtime_traits::resource::Minute;
 use serde::{Deserialize, Serialize};
 
-use crate::budgets::Budgets;
 use crate::claim::Claim;
-use crate::ledger::{Answer, Ledger};
+use crate::ledger::Answer;
+use crate::quota::{Flow, Rates, TooLow};
 
 /// What a provider lets through for one key, as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,88 +24,60 @@ pub struct QuotaRule {
     pub tokens_per_minute: Option<u64>,
 }
 
-/// A quota in use.
+/// A quota in use: what flows by it. Whose turn it is, the queues know.
 #[derive(Debug)]
 pub(super) struct Quota {
-    rule: QuotaRule,
-    ledger: Ledger,
-    /// The provider lets nothing through before this moment.
-    shut_until: UnixMillis,
-    /// How much of the quota is used, in hundredths, and when that was last raised.
-    share: u64,
-    raised: UnixMillis,
+    models: String,
+    flow: Flow<u128>,
 }
-
-/// How long nothing is sent after a refusal that does not say so.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Each refusal takes a tenth of what was let through; each quiet span gives a twentieth of the quota back.
-const LOWERED: (u64, u64) = (9, 10);
-const LOWEST: u64 = 10;
-const RAISED: u64 = 5;
-const QUIET: Duration = Duration::from_secs(15);
 
 impl Quota {
     pub(super) fn new(rule: QuotaRule) -> Self {
-        let mut quota = Self {
-            rule,
-            ledger: Ledger::new(Budgets::default()),
-            shut_until: UnixMillis(0),
-            share: 100,
-            raised: UnixMillis(0),
-        };
-        quota.set();
-        quota
+        let QuotaRule { models, requests_per_minute, tokens_per_minute } = rule;
+        Self { models, flow: Flow::new(Rates { requests_per_minute, tokens_per_minute }) }
     }
 
     pub(super) fn is_of(&self, model: &str) -> bool {
-        match self.rule.models.strip_suffix('*') {
+        match self.models.strip_suffix('*') {
             Some(stem) => model.starts_with(stem),
-            None => model == self.rule.models,
+            None => model == self.models,
         }
-    }
-
-    fn set(&mut self) {
-        let part = |whole: Option<u64>| whole.map(|whole| (whole * self.share / 100).max(1));
-        self.ledger.set_budgets(Budgets {
-            requests_per_minute: part(self.rule.requests_per_minute),
-            tokens_per_minute: part(self.rule.tokens_per_minute),
-            ..Budgets::default()
-        });
     }
 
     pub(super) fn look(&mut self, now: UnixMillis, claim: Claim) -> Answer {
-        if self.share < 100 && now >= self.raised.after(QUIET) {
-            self.share = (self.share + RAISED).min(100);
-            self.raised = now;
-            self.set();
+        if let Some(TooLow { limit, needs, max }) = self.flow.too_low(claim) {
+            return Answer::Never { limit, needs, max };
         }
-        if now < self.shut_until {
-            return Answer::Wait { limit: Limit::MaxRequestsPerMinute, until: Some(self.shut_until) };
+        match self.flow.ready(now, claim) {
+            (at, _) if at <= now => Answer::Held,
+            (at, limit) => Answer::Wait { limit, until: Some(at) },
         }
-        match self.ledger.look(now, claim) {
-            // What fits into the whole waits until more of it is let through.
-            Answer::Never { limit, .. } if self.share < 100 => {
-                Answer::Wait { limit, until: Some(self.raised.after(QUIET)) }
-            }
-            answer => answer,
-        }
+    }
+
+    /// What a turn with so many tokens costs.
+    pub(super) fn cost(&self, tokens: u64) -> u64 {
+        self.flow.cost(tokens)
     }
 
     pub(super) fn hold(&mut self, id: u128, now: UnixMillis, claim: Claim) {
-        self.ledger.hold(id, now, claim);
+        self.flow.send(id, now, claim);
     }
 
-    pub(super) fn settle(&mut self, id: u128, claim: Claim) {
-        self.ledger.settle(id, claim);
+    pub(super) fn settle(&mut self, id: u128, took: Claim) {
+        self.flow.settle(&id, took);
     }
 
-    pub(super) fn throttled(&mut self, retry_after: Option<Duration>, now: UnixMillis) {
-        // Calls that were sent together are refused together: that is one refusal.
-        if now >= self.shut_until {
-            self.share = (self.share * LOWERED.0 / LOWERED.1).max(LOWEST);
-            self.set();
+    /// The provider refused a call. Whoever made it may make it once more without asking: until it is settled it counts again.
+    pub(super) fn refused(&mut self, id: u128, claim: Claim, retry_after: Option<Duration>, now: UnixMillis) {
+        self.flow.refused(&id, now, retry_after);
+        self.flow.send_again(id, claim);
+    }
+
+    /// Charges what was used within the last minute, of whichever model it was.
+    pub(super) fn recall(&mut self, minutes: &[Minute], now: UnixMillis) {
+        for minute in minutes {
+            let used = Claim { requests: minute.requests, tokens: minute.tokens, micros: 0 };
+            self.flow.recall(minute.at, used, now);
         }
-        self.raised = now;
-        self.shut_until = self.shut_until.max(now.after(retry_after.unwrap_or(PAUSE)));
     }
 }

@@ -5,7 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
-use runtime_traits::resource::{Admission, Call, CallId, OnLimit, ResourceGovernor, Turn};
+use runtime_traits::resource::{
+    Admission, Call, CallId, Limit, Minute, OnLimit, Past, ResourceGovernor, Turn,
+};
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
 use super::{QuotaRule, ResourceManager};
@@ -106,26 +108,131 @@ fn fifty_agents_use_a_quota_fully_and_never_exceed_it_and_each_gets_its_part() {
 }
 
 #[test]
-fn after_a_refusal_of_the_provider_nothing_is_sent_until_its_time_and_then_a_little_less() {
+fn whoever_asks_for_little_at_a_time_does_not_take_the_requests_from_the_others() {
     let manager = ResourceManager::default();
     manager.declare_quota(QuotaRule {
         models: "openai/*".to_owned(),
-        requests_per_minute: Some(10),
+        requests_per_minute: Some(60),
+        tokens_per_minute: Some(60_000),
+    });
+    let sent = press(&manager, 2, |nth| if nth == 0 { 10 } else { 1_000 });
+
+    let of = |nth| sent.iter().filter(|(_, of, _)| *of == nth).count();
+    assert!(of(0).abs_diff(of(1)) <= 10, "{} and {}", of(0), of(1));
+}
+
+/// A quota of so many requests for `openai/*`.
+fn of_requests(requests: u64) -> ResourceManager {
+    let manager = ResourceManager::default();
+    manager.declare_quota(QuotaRule {
+        models: "openai/*".to_owned(),
+        requests_per_minute: Some(requests),
         tokens_per_minute: None,
     });
-    manager.throttled("openai/gpt-4o", Some(std::time::Duration::from_secs(20)), BEGIN);
+    manager
+}
 
-    let Admission::Waits(mut turn) = manager.admit(call(1, 0, 5), BEGIN) else { panic!("it is shut") };
-    assert_eq!(turn.until(), Some(UnixMillis(BEGIN.0 + 20_000)));
+/// How many calls are let through within this span, if one presses from its begin on; each ends at once.
+fn let_through(manager: &ResourceManager, from: UnixMillis, millis: u64, ids: &mut u128) -> usize {
+    let moments = (from.0..from.0 + millis).step_by(10).map(UnixMillis);
+    let mut sent = 0;
+    for now in moments {
+        *ids += 1;
+        if let Admission::Held { .. } = manager.admit(call(*ids, 0, 5), now) {
+            manager.settle(CallId(*ids), call(*ids, 0, 5).most, now);
+            sent += 1;
+        }
+    }
+    sent
+}
+
+#[test]
+fn after_a_refusal_of_the_provider_nothing_is_sent_until_its_time_and_then_less_and_step_by_step_more() {
+    let (manager, mut ids) = (of_requests(60), 1_000);
+    let later = |millis: u64| UnixMillis(BEGIN.0 + millis);
+    for id in [1, 2] {
+        assert!(matches!(manager.admit(call(id, 0, 5), BEGIN), Admission::Held { .. }));
+    }
+    let seconds = |seconds| Some(std::time::Duration::from_secs(seconds));
+    manager.throttled(CallId(1), seconds(20), later(100));
+    // It was sent with the other one: that is one refusal.
+    manager.throttled(CallId(2), seconds(20), later(150));
+    for id in [1, 2] {
+        manager.settle(CallId(id), Usage { model_calls: 1, ..Usage::default() }, later(160));
+    }
+
+    let Admission::Waits(mut turn) = manager.admit(call(3, 0, 5), later(200)) else { panic!("it is shut") };
+    let waiting = turn.waiting();
+    assert_eq!((waiting.limit, waiting.until), (Limit::MaxRequestsPerMinute, Some(later(20_150))));
+    assert_eq!(turn.until(), Some(later(20_150)));
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(turn.poll(UnixMillis(BEGIN.0 + 19_999), &mut cx).is_pending());
-    assert!(turn.poll(UnixMillis(BEGIN.0 + 20_000), &mut cx).is_ready());
-    let now = UnixMillis(BEGIN.0 + 20_001);
-    let held = (2..20).filter(|id| matches!(manager.admit(call(*id, 0, 5), now), Admission::Held { .. }));
-    assert_eq!(held.count(), 8, "nine of ten for now, one of them before");
+    assert!(turn.poll(later(20_149), &mut cx).is_pending());
+    assert!(turn.poll(later(20_150), &mut cx).is_ready());
     // Another provider is another matter.
     let other = Call { model: Some("anthropic/claude".to_owned()), ..call(99, 0, 5) };
-    assert!(matches!(manager.admit(other, BEGIN), Admission::Held { .. }));
+    assert!(matches!(manager.admit(other, later(200)), Admission::Held { .. }));
+
+    // Three quarters of sixty, of which that one and the two that were refused are some; then a twentieth of sixty more for each
+    // minute.
+    assert_eq!(let_through(&manager, later(20_160), 39_000, &mut ids), 33);
+    let of_fifth_minute = let_through(&manager, later(240_000), 61_000, &mut ids);
+    assert!((57..=61).contains(&of_fifth_minute), "{of_fifth_minute}");
+}
+
+#[test]
+fn a_refused_call_that_is_made_once_more_counts_again_when_the_provider_takes_calls_and_lowers_the_rates_again()
+ {
+    let (manager, mut ids) = (of_requests(10), 1_000);
+    let later = |millis: u64| UnixMillis(BEGIN.0 + millis);
+    let second = Some(std::time::Duration::from_secs(1));
+    assert!(matches!(manager.admit(call(1, 0, 5), BEGIN), Admission::Held { .. }));
+    manager.throttled(CallId(1), second, later(100));
+    // Told twice of one refusal.
+    manager.throttled(CallId(1), second, later(100));
+    // It was made once more.
+    manager.throttled(CallId(1), second, later(1_200));
+    manager.settle(CallId(1), call(1, 0, 5).most, later(3_000));
+
+    // Nine sixteenths of ten are five a minute; three of them are gone.
+    assert_eq!(let_through(&manager, later(3_000), 57_000, &mut ids), 2);
+}
+
+#[test]
+fn what_was_used_in_the_minute_before_a_restart_counts_against_the_quota() {
+    let before = of_requests(60);
+    let mut ids = 0;
+    // As fast as it may, for one minute and some more, until the process ends in the middle of a minute.
+    let sent: Vec<UnixMillis> = (0..9_000)
+        .map(|tick| UnixMillis(BEGIN.0 + tick * 10))
+        .filter(|now| let_through(&before, *now, 10, &mut ids) > 0)
+        .collect();
+    let end = UnixMillis(BEGIN.0 + 90_000);
+    // The books know them by minutes; BEGIN is the begin of one.
+    let mut minutes: BTreeMap<u64, Minute> = BTreeMap::new();
+    for at in &sent {
+        let nth = at.0 / 60_000;
+        let minute = minutes
+            .entry(nth)
+            .or_insert(Minute { at: UnixMillis((nth + 1) * 60_000 - 1), ..Minute::default() });
+        (minute.requests, minute.tokens) = (minute.requests + 1, minute.tokens + 5);
+    }
+    let past = Past { minutes: minutes.into_values().collect(), ..Past::default() };
+
+    let after = of_requests(60);
+    assert!(after.limits_tenant(&Tenant::default()), "so that it is told");
+    after.recall_tenant(&Tenant::default(), &past, end);
+    let mut all = sent;
+    all.extend(
+        (0..18_000)
+            .map(|tick| UnixMillis(end.0 + tick * 10))
+            .filter(|now| let_through(&after, *now, 10, &mut ids) > 0),
+    );
+    for from in &all {
+        let within = all.iter().filter(|at| (from.0..from.0 + 60_000).contains(&at.0)).count();
+        assert!(within <= 60, "{within} in a minute");
+    }
+    let later = all.iter().filter(|at| at.0 >= end.0 + 62_000).count();
+    assert!(later >= 110, "after a minute it is used as before: {later} in two minutes");
 }
 
 #[test]

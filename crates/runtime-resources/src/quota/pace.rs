@@ -34,6 +34,11 @@ impl Pace {
         self.clear = self.clear.max(now.0.saturating_mul(1_000)).saturating_add(takes(amount, limit));
     }
 
+    /// Nothing was saved until now.
+    pub(super) fn save_nothing(&mut self, now: UnixMillis) {
+        self.clear = self.clear.max(now.0.saturating_mul(1_000).saturating_add(BURST));
+    }
+
     /// Less was spent than was charged.
     pub(super) fn refund(&mut self, amount: u64, limit: u64) {
         self.clear = self.clear.saturating_sub(takes(amount, limit));

@@ -358,3 +358,22 @@ fn what_never_fits_is_refused_at_once_and_what_the_lowered_rates_are_too_small_f
 
     assert_eq!(quota.next(later(1_000)), Turn::Send(2));
 }
+
+#[test]
+fn what_was_used_before_counts_for_a_minute_and_nothing_counts_as_saved_up() {
+    let quota = |ago: u64, requests| {
+        let mut quota = Quota::new(RATES, 10);
+        quota.recall(UnixMillis(BEGIN - ago), requests, 100, NOW);
+        assert_eq!(quota.ask(call(1)), Asked::Waits);
+        quota
+    };
+    // Six hundred in a minute are one in 100 ms.
+    assert_eq!(quota(20_000, 1).next(NOW), Turn::Nobody { until: Some(later(100)) });
+    let Turn::Nobody { until: Some(until) } = quota(20_000, 600).next(NOW) else { panic!("it is used up") };
+    assert!((41_000..41_500).contains(&(until.0 - BEGIN)), "{until:?}");
+    // Nobody knows when in this minute it was.
+    let Turn::Nobody { until: Some(until) } = quota(0, 600).next(NOW) else { panic!("it is used up") };
+    assert!((61_000..61_500).contains(&(until.0 - BEGIN)), "{until:?}");
+    assert_eq!(quota(61_000, 600).next(NOW), Turn::Send(1));
+    assert_eq!(quota(20_000, 0).next(NOW), Turn::Nobody { until: Some(later(100)) });
+}

@@ -43,7 +43,7 @@ struct Inner {
     told: BTreeMap<AgentId, Past>,
     limits: Vec<ResourceLimits>,
     over: Vec<RunId>,
-    throttled: Vec<(String, Option<Duration>)>,
+    throttled: Vec<(CallId, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
     limits_tenant: bool,
     entered: Vec<RunId>,
@@ -105,8 +105,8 @@ impl Turnstile {
         self.inside().over.clone()
     }
 
-    /// What it was told of providers that take no more calls.
-    pub fn throttlings(&self) -> Vec<(String, Option<Duration>)> {
+    /// The calls that their providers refused for now.
+    pub fn throttlings(&self) -> Vec<(CallId, Option<Duration>)> {
         self.inside().throttled.clone()
     }
 
@@ -195,8 +195,8 @@ impl ResourceGovernor for Turnstile {
         Price { micros: Some(usage.tokens()), wasted_micros: 0 }
     }
 
-    fn throttled(&self, model: &str, retry_after: Option<Duration>, _now: UnixMillis) {
-        self.inside().throttled.push((model.to_owned(), retry_after));
+    fn throttled(&self, call: CallId, retry_after: Option<Duration>, _now: UnixMillis) {
+        self.inside().throttled.push((call, retry_after));
     }
 
     fn run_over(&self, run: &RunId) {

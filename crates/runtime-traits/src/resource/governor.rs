@@ -97,7 +97,8 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// of which model, as far as the agent's kind knows.
     fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused>;
 
-    /// Whether anybody limits what the agents of a tenant take together.
+    /// Whether anybody limits what the agents of a tenant take together, by themselves or with those of others: then that is kept,
+    /// and recalled.
     fn limits_tenant(&self, tenant: &Tenant) -> bool;
 
     /// Tells what an agent may use from now on. Whether its use before is known.
@@ -122,8 +123,8 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;
 
-    /// Tells that a provider refused a call of a model for now.
-    fn throttled(&self, model: &str, retry_after: Option<Duration>, now: UnixMillis);
+    /// Tells that a provider refused a call for now that is under way. It may be made once more without being asked for again.
+    fn throttled(&self, call: CallId, retry_after: Option<Duration>, now: UnixMillis);
 
     /// Tells that a run is over.
     fn run_over(&self, run: &RunId);

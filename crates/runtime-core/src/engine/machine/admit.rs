@@ -202,11 +202,6 @@ impl RunMachine {
             .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
     }
 
-    /// The model that a step calls.
-    pub fn model_of(&self, slot: Slot) -> Option<String> {
-        self.slots[slot.0].step().and_then(|step| step.model.clone())
-    }
-
     /// A try is over, and took this.
     pub(super) fn call_over(&mut self, slot: usize, try_no: u32, took: Usage) {
         if self.has_to_be_admitted(slot) {

@@ -1,0 +1,202 @@
+//! What flows to a provider.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use runtime_traits::UnixMillis;
+use runtime_traits::resource::Limit;
+
+use super::Rates;
+use super::rate::{Charged, Rate, SPAN};
+use crate::claim::Claim;
+use crate::ledger::Settled;
+
+/// All of what is declared, in thousandths.
+const ALL: u64 = 1_000;
+/// What is left of the rates at each 429: three quarters; never less than a twentieth of what is declared.
+const LOWERED: (u64, u64, u64) = (3, 4, 50);
+/// What comes back for each minute without a 429: a twentieth of what is declared.
+const STEP: (Duration, u64) = (Duration::from_secs(60), 50);
+/// How long nothing is sent after a 429 that does not say.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What flows to a provider with one credential: how much may be sent and when, whoever is next.
+///
+/// Never more than is declared falls into any minute, and it is spent evenly: after a pause a sixth of it at once. A call that the
+/// provider refuses all the same (429) says that it holds less than is declared: then nothing is sent for as long as the provider
+/// says, with three quarters of the rates after that, and a twentieth more for each minute without a 429.
+///
+/// What was used before this process counts as well, once it is [recalled](Self::recall): a minute that is known as a sum counts as if
+/// all of it had been used at its last moment, and that of now as if it were used now; nothing counts as saved up. So a flow that
+/// begins anew lets too little through for a minute, and never too much, as far as the one before is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow<I> {
+    declared: Rates,
+    /// What is used of the declared rates, in thousandths.
+    part: u64,
+    /// When the rates were changed last by what the provider said.
+    changed: UnixMillis,
+    /// Until when the provider wants to hear nothing.
+    shut: UnixMillis,
+    requests: Rate,
+    tokens: Rate,
+    sent: BTreeMap<I, Sent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: UnixMillis,
+    requests: Charged,
+    tokens: Charged,
+}
+
+/// A limit that is too low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLow {
+    pub(crate) limit: Limit,
+    pub(crate) needs: u64,
+    pub(crate) max: u64,
+}
+
+impl<I: Ord> Flow<I> {
+    /// A flow of which nothing is used.
+    pub(crate) fn new(declared: Rates) -> Self {
+        Self {
+            declared,
+            part: ALL,
+            changed: UnixMillis(0),
+            shut: UnixMillis(0),
+            requests: Rate::default(),
+            tokens: Rate::default(),
+            sent: BTreeMap::new(),
+        }
+    }
+
+    /// The limit under which there is never room for so much, if there is one.
+    pub(crate) fn too_low(&self, claim: Claim) -> Option<TooLow> {
+        let Rates { requests_per_minute, tokens_per_minute } = self.declared;
+        let limits = [
+            (Limit::MaxRequestsPerMinute, claim.requests, requests_per_minute),
+            (Limit::MaxTokensPerMinute, claim.tokens, tokens_per_minute),
+        ];
+        limits
+            .into_iter()
+            .filter_map(|(limit, needs, max)| max.map(|max| TooLow { limit, needs, max }))
+            .find(|too_low| too_low.needs > too_low.max)
+    }
+
+    /// What a turn with so many tokens costs: the larger one of its parts, of the tokens or of the requests.
+    pub(crate) fn cost(&self, tokens: u64) -> u64 {
+        let Rates { requests_per_minute, tokens_per_minute } = self.declared;
+        let both = tokens_per_minute.zip(requests_per_minute);
+        tokens.max(both.map_or(1, |(tokens, requests)| tokens / requests.max(1)))
+    }
+
+    /// When there is room for so much, and the limit that has least.
+    pub(crate) fn ready(&mut self, now: UnixMillis, claim: Claim) -> (UnixMillis, Limit) {
+        self.recover(now);
+        let (requests_max, tokens_max) = self.limits();
+        let requests = self.requests.ready(now, claim.requests, requests_max).max(self.shut);
+        let tokens = self.tokens.ready(now, claim.tokens, tokens_max);
+        match tokens > requests {
+            true => (tokens, Limit::MaxTokensPerMinute),
+            false => (requests, Limit::MaxRequestsPerMinute),
+        }
+    }
+
+    /// About when so much will have been sent that is sent in pieces.
+    pub(crate) fn expected(&mut self, now: UnixMillis, claim: Claim) -> UnixMillis {
+        let (requests_max, tokens_max) = self.limits();
+        let of_requests = self.requests.expected(now, claim.requests, requests_max);
+        of_requests.max(self.tokens.expected(now, claim.tokens, tokens_max)).max(self.shut)
+    }
+
+    /// Charges what a call takes at most: it is sent now.
+    pub(crate) fn send(&mut self, id: I, now: UnixMillis, most: Claim) {
+        let (requests_max, tokens_max) = self.limits();
+        let requests = self.requests.charge(now, most.requests, requests_max);
+        let tokens = self.tokens.charge(now, most.tokens, tokens_max);
+        self.sent.insert(id, Sent { at: now, requests, tokens });
+    }
+
+    /// Charges what a call took in place of what it takes at most.
+    pub(crate) fn settle(&mut self, id: &I, took: Claim) -> Settled {
+        let Some(sent) = self.sent.remove(id) else { return Settled::NotHeld };
+        self.requests.correct(sent.requests, took.requests);
+        self.tokens.correct(sent.tokens, took.tokens);
+        Settled::Settled
+    }
+
+    /// Leaves a call charged with what it takes at most.
+    pub(crate) fn keep(&mut self, id: &I) -> Settled {
+        match self.sent.remove(id) {
+            Some(_) => Settled::Settled,
+            None => Settled::NotHeld,
+        }
+    }
+
+    /// The provider refused a call with 429, and said when to come again. The call's tokens are free again; that it was sent counts.
+    ///
+    /// The rates are lowered once for all calls that were sent before they were: these say nothing of the lower ones.
+    pub(crate) fn refused(&mut self, id: &I, now: UnixMillis, retry_after: Option<Duration>) -> Settled {
+        let Some(sent) = self.sent.remove(id) else { return Settled::NotHeld };
+        self.recover(now);
+        self.tokens.correct(sent.tokens, 0);
+        self.shut = self.shut.max(now.after(retry_after.unwrap_or(PAUSE)));
+        if sent.at > now {
+            // It is to be sent once more, and has not been.
+            self.requests.correct(sent.requests, 0);
+        } else if sent.at >= self.changed {
+            let (of, parts, least) = LOWERED;
+            self.part = (self.part * of / parts).max(least);
+        }
+        self.changed = self.changed.max(now);
+        Settled::Settled
+    }
+
+    /// A call that was refused will be sent once more without being asked for: it is charged as of when the provider takes calls again.
+    pub(crate) fn send_again(&mut self, id: I, most: Claim) {
+        self.send(id, self.shut, most);
+    }
+
+    /// Charges what was used at a moment before this process, or until then, if it is of the last minute.
+    pub(crate) fn recall(&mut self, at: UnixMillis, used: Claim, now: UnixMillis) {
+        if (used.requests > 0 || used.tokens > 0) && at.after(SPAN) > now {
+            self.requests.recall(at, used.requests, now);
+            self.tokens.recall(at, used.tokens, now);
+        }
+    }
+
+    /// The rates come back step by step.
+    pub(crate) fn recover(&mut self, now: UnixMillis) {
+        let (every, by) = STEP;
+        while self.part < ALL && self.changed.after(every) <= now {
+            self.part = (self.part + by).min(ALL);
+            self.changed = self.changed.after(every);
+        }
+    }
+
+    /// What may be used in a minute now.
+    pub(crate) fn rates(&self) -> Rates {
+        let part = |declared: Option<u64>| declared.map(|declared| (declared * self.part / ALL).max(1));
+        Rates {
+            requests_per_minute: part(self.declared.requests_per_minute),
+            tokens_per_minute: part(self.declared.tokens_per_minute),
+        }
+    }
+
+    fn limits(&self) -> (u64, u64) {
+        let Rates { requests_per_minute, tokens_per_minute } = self.rates();
+        (requests_per_minute.unwrap_or(u64::MAX), tokens_per_minute.unwrap_or(u64::MAX))
+    }
+
+    /// Declares other rates from now on.
+    pub(crate) fn set_rates(&mut self, declared: Rates) {
+        self.declared = declared;
+    }
+
+    /// How many calls are under way.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.len()
+    }
+}
