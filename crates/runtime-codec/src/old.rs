@@ -4,8 +4,8 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{
-    Effect, Ended, Head, Outcome, Price, StepFailure, StepKey, StepOpened, StepSettled, StepSort,
-    StepUnknown, UnknownCause, Usage,
+    Effect, Ended, Head, Outcome, Price, StepDispatched, StepFailure, StepKey, StepOpened, StepSettled,
+    StepSort, StepUnknown, UnknownCause, Usage,
 };
 use runtime_traits::name::SessionName;
 use runtime_traits::store::Seq;
@@ -53,6 +53,12 @@ pub(crate) struct StepOpenedV1 {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct StepDispatchedV1 {
+    key: StepKey,
+    try_no: u32,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct StepUnknownV1 {
     key: StepKey,
     try_no: u32,
@@ -64,6 +70,12 @@ impl From<StepOpenedV1> for StepOpened {
         let StepOpenedV1 { key, sort, effect, request, digest, reserved, dispatched } = old;
         let reserved_usage = Usage::default();
         Self { key, sort, effect, request, digest, reserved, reserved_usage, dispatched }
+    }
+}
+
+impl From<StepDispatchedV1> for StepDispatched {
+    fn from(old: StepDispatchedV1) -> Self {
+        Self::of(old.key, old.try_no)
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runtime::clock::Clock;
+use agent_runtime::error::Cause;
 use agent_runtime::prelude::*;
 use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
 use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
 use agent_runtime::runtime::Joined;
-use agent_runtime::{MemoryStore, Outcome, Tenant};
+use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, Tenant, Turn};
 use futures_util::StreamExt;
 use runtime_testkit::peers::Aimock;
 use serde_json::{Value, json};
@@ -69,6 +70,72 @@ async fn fleet(
         ids.push(agent);
     }
     (runtime, ids)
+}
+
+/// A runtime with an agent whose model fails in turn with these before it answers, and asks it often.
+async fn stumbling(
+    manager: &ResourceManager,
+    limits: ResourceLimits,
+    fails: impl IntoIterator<Item = ModelError>,
+) -> (RuntimeManager, AgentId, Arc<ScriptedModel>) {
+    let turns =
+        fails.into_iter().map(|error| Turn::default().fails(error)).chain([Turn::from("yes").used(4, 6)]);
+    let model = Arc::new(ScriptedModel::in_order("stumbling", turns));
+    let retrying =
+        Retrying::new(Arc::clone(&model), 9).waits(Duration::from_millis(1), Duration::from_millis(2));
+    let agent = LlmAgent::new("stumbling", retrying).max_tokens(MAX_TOKENS).build().unwrap();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(manager.clone()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(agent).await.unwrap();
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    (runtime, agent, model)
+}
+
+fn busy() -> ModelError {
+    ModelError::RateLimited { model: "scripted/stumbling".into(), retry_after: None }
+}
+
+fn cut() -> ModelError {
+    ModelError::Cut { model: "scripted/stumbling".into(), cause: Cause::says("reset") }
+}
+
+#[tokio::test]
+async fn a_call_that_is_made_once_more_is_held_to_the_limits_like_the_first() {
+    let refuse = ResourceLimits { on_limit: OnLimit::Refuse, ..ResourceLimits::default() };
+    // A call that the provider refuses is a request, and takes no tokens.
+    let requests = ResourceLimits { max_requests_per_minute: Some(3), ..refuse };
+    let (runtime, agent, model) =
+        stumbling(&ResourceManager::default(), requests, [busy(), busy(), busy()]).await;
+    assert!(!run_with(&runtime, agent, "`max_requests_per_minute` is reached").await);
+    assert_eq!(model.asked(), 3);
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    assert_eq!((usage.requests_last_minute, usage.tokens_total), (3, 0));
+
+    // One that broke off may be billed: 4 + 40 tokens are charged, and 44 more are no more than 87.
+    let tokens = |most| ResourceLimits { max_tokens_total: Some(most), ..refuse };
+    let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(87), [cut()]).await;
+    assert!(!run_with(&runtime, agent, "`max_tokens_total` is reached").await);
+    assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (1, 44));
+    let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(88), [cut()]).await;
+    assert!(run_with(&runtime, agent, "nothing").await);
+    assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (2, 54));
+}
+
+/// Runs an agent once. Whether it completed; otherwise it failed and said this.
+async fn run_with(runtime: &RuntimeManager, agent: AgentId, says: &str) -> bool {
+    let run = runtime.submit(&agent.into(), "question 0".into()).await.unwrap().run;
+    match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            Outcome::Completed(_) => true,
+            Outcome::Failed(failure) => {
+                assert!(failure.message.contains(says), "{failure}");
+                false
+            }
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("still open: {view:?}"),
+    }
 }
 
 /// Runs an agent once, in a session of its own. Whether it completed; otherwise it failed for a limit.

@@ -2,7 +2,9 @@
 
 use runtime_traits::agent::StepError;
 use runtime_traits::log::StepFailureKind;
-use runtime_traits::{AgentError, Ctx, Effect, ModelReply, ModelRequest, StepOptions, StepSort, Usage};
+use runtime_traits::{
+    AgentError, Ctx, Effect, ModelError, ModelReply, ModelRequest, StepOptions, StepSort, Usage,
+};
 use serde::Serialize;
 
 use super::Mind;
@@ -60,8 +62,11 @@ impl Mind {
         let replied = ctx.step_with(options, &asked, |call| async move {
             let booking = Booking::new(&call, reservation.booked());
             let result = self.model.reply(&request, &booking).await;
-            call.used(reservation.bill(&result));
-            Ok(renamed(result?, turn))
+            booking.ends(reservation.bill(&result));
+            match result {
+                Err(error @ ModelError::AtLimit { .. }) => Err(AgentError::at_limit(error.to_string())),
+                result => Ok(renamed(result?, turn)),
+            }
         });
         replied.await.map_err(|error| match error {
             // The model's own sentence is the one to read.

@@ -160,8 +160,18 @@ fn about_steps() -> impl Strategy<Value = EntryKind> {
     let verdict =
         prop_oneof![Just(Verdict::Repeat), payload().prop_map(Verdict::Assume), Just(Verdict::Fail)];
     prop_oneof![
-        (key(), any::<u32>())
-            .prop_map(|(key, try_no)| EntryKind::StepDispatched(StepDispatched { key, try_no })),
+        (key(), any::<u32>(), any::<u64>(), usage(), usage()).prop_map(
+            |(key, try_no, reserved, held, lost)| {
+                let (broke_off, broke_off_price) = lost;
+                EntryKind::StepDispatched(StepDispatched {
+                    reserved,
+                    reserved_usage: held.0,
+                    broke_off,
+                    broke_off_price,
+                    ..StepDispatched::of(key, try_no)
+                })
+            }
+        ),
         (key(), any::<u32>(), cause, usage()).prop_map(|(key, try_no, cause, (usage, _))| {
             EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
         }),

@@ -212,8 +212,16 @@ fn steps() -> Vec<Sample> {
     }
     let reserving = StepOpened { reserved_usage: Usage { estimated_tokens: 40, ..usage() }, ..opened };
     samples.push(Sample::entry("step-opened.reserving", EntryKind::StepOpened(reserving)));
-    let dispatched = StepDispatched { key: key("fetch"), try_no: 2 };
+    let dispatched = StepDispatched::of(key("fetch"), 2);
     samples.push(Sample::entry("step-dispatched", EntryKind::StepDispatched(dispatched)));
+    let again = StepDispatched {
+        reserved: 9_999,
+        reserved_usage: Usage { estimated_tokens: 40, ..usage() },
+        broke_off: usage(),
+        broke_off_price: price(),
+        ..StepDispatched::of(key("a/fetch"), 3)
+    };
+    samples.push(Sample::entry("step-dispatched.again", EntryKind::StepDispatched(again)));
     let settled = StepSettled {
         key: key("fetch"),
         try_no: 1,

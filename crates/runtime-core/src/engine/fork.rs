@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepKey, StepSettled, StepUnknown,
-    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepDispatched, StepKey, StepSettled,
+    StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
@@ -71,6 +71,10 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
                 let messages = settled.messages.map(|(first, end)| (moved(first), moved(end)));
                 let (usage, price) = (Usage::default(), Price::default());
                 EntryKind::StepSettled(StepSettled { messages, usage, price, ..settled })
+            }
+            EntryKind::StepDispatched(again) => {
+                let (broke_off, broke_off_price) = (Usage::default(), Price::default());
+                EntryKind::StepDispatched(StepDispatched { broke_off, broke_off_price, ..again })
             }
             EntryKind::StepUnknown(unknown) => {
                 EntryKind::StepUnknown(StepUnknown { usage: Usage::default(), ..unknown })

@@ -6,6 +6,7 @@
 //! recorded log waits until all of it has been given out, and only then appends.
 
 pub mod admit;
+mod again;
 pub mod asks;
 mod diverge;
 mod give;
@@ -231,6 +232,8 @@ impl RunMachine {
                 EntryKind::StepDispatched(dispatched) => {
                     if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
                         recorded.dispatched(dispatched.try_no, entry.at);
+                        recorded.reserves = dispatched.holds(recorded.reserves);
+                        recorded.broke_off(&mut self.usage, &mut self.price, dispatched);
                         recorded.repeat = false;
                     }
                 }

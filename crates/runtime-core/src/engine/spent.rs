@@ -58,7 +58,12 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
                 }
             }
             EntryKind::StepDispatched(dispatched) => {
-                if let Some(most) = held.get(&dispatched.key) {
+                if let Some(most) = held.get_mut(&dispatched.key) {
+                    if !dispatched.reserved_usage.is_none() {
+                        let (usage, micros) = (dispatched.reserved_usage, dispatched.reserved);
+                        let requests = u64::from(usage.model_calls);
+                        *most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                    }
                     open.insert(&dispatched.key, (entry.at, *most));
                 }
             }
@@ -92,6 +97,14 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
                 held.insert(&opened.key, opened.reserved);
                 continue;
             }
+            EntryKind::StepDispatched(dispatched) => {
+                if !dispatched.reserved_usage.is_none() {
+                    held.insert(&dispatched.key, dispatched.reserved);
+                }
+                let (usage, price) = booked.get(&dispatched.key).copied().unwrap_or_default();
+                let price = price.plus(dispatched.broke_off_price);
+                (&dispatched.key, usage.plus(dispatched.broke_off), Some(price))
+            }
             EntryKind::StepSettled(settled) => (&settled.key, settled.usage, Some(settled.price)),
             EntryKind::StepUnknown(unknown) => (&unknown.key, unknown.usage, None),
             _ => continue,
@@ -101,7 +114,8 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
         }
         let before = booked.get(key).copied().unwrap_or_default();
         let price = price.unwrap_or_else(|| {
-            let held = held.get(key).copied().filter(|held| *held > 0 && usage != before.0);
+            let took = usage.tokens() != before.0.tokens();
+            let held = held.get(key).copied().filter(|held| *held > 0 && took);
             before.1.plus(Price { micros: held, wasted_micros: 0 })
         });
         let (used, cost) = (usage.minus(before.0), price.minus(before.1));

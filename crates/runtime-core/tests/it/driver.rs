@@ -1,5 +1,6 @@
 //! The driver over a store that a test can make fail.
 
+mod again;
 mod blocking;
 mod bounds;
 mod calls;

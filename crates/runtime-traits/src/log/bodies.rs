@@ -89,6 +89,31 @@ pub struct StepDispatched {
     pub key: StepKey,
     /// 1 for the first dispatch.
     pub try_no: u32,
+    /// What is held for it, in millionths of a US dollar.
+    #[serde(default)]
+    pub reserved: u64,
+    /// What it is booked with as long as nobody says what it used. Nothing: what was held before.
+    #[serde(default)]
+    pub reserved_usage: Usage,
+    /// What the call before it used, if that broke off, and the step's work makes this one instead: no other entry says so.
+    #[serde(default)]
+    pub broke_off: Usage,
+    /// What that cost.
+    #[serde(default)]
+    pub broke_off_price: Price,
+}
+
+impl StepDispatched {
+    /// A dispatch that holds what was held before.
+    pub fn of(key: StepKey, try_no: u32) -> Self {
+        let (reserved_usage, broke_off) = (Usage::default(), Usage::default());
+        Self { key, try_no, reserved: 0, reserved_usage, broke_off, broke_off_price: Price::default() }
+    }
+
+    /// What is held from here on, in tokens and money, where it was `before`.
+    pub fn holds(&self, before: (Usage, u64)) -> (Usage, u64) {
+        if self.reserved_usage.is_none() { before } else { (self.reserved_usage, self.reserved) }
+    }
 }
 
 /// See [`EntryKind::StepSettled`](crate::log::EntryKind::StepSettled).

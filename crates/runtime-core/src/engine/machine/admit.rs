@@ -55,7 +55,7 @@ impl RunMachine {
             let Phase::Admitting { try_no, .. } = self.slots[slot].phase else { return None };
             let step = self.slots[slot].step()?;
             let id = self.call_id(&self.slots[slot].key, try_no);
-            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.reserves })
+            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks })
         };
         asking.into_iter().filter_map(asks).collect()
     }
@@ -104,6 +104,9 @@ impl RunMachine {
         }
         let Phase::Admitting { wait, .. } = self.slots[at].phase else { return };
         self.end_room_wait(at, wait, NO_ROOM);
+        if self.refused_again(at, refused) {
+            return;
+        }
         if !self.recorded.contains_key(&self.slots[at].key) {
             self.open_step(at, false);
         }
@@ -130,6 +133,8 @@ impl RunMachine {
                 return;
             }
             self.end_room_wait(at, Some(before), STILL);
+        } else {
+            self.says_broke_off(at);
         }
         if !self.recorded.contains_key(&self.slots[at].key) {
             self.open_step(at, false);
@@ -150,7 +155,7 @@ impl RunMachine {
         until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
     }
 
-    fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {
+    pub(super) fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {
         let Some(wait) = wait else { return };
         if let Some(recorded) = self.recorded.get_mut(&self.slots[slot].key) {
             recorded.waiting = None;
@@ -198,6 +203,9 @@ impl RunMachine {
     pub fn call_under_way(&self, slot: Slot) -> Option<EndedCall> {
         let state = &self.slots[slot.0];
         let Phase::Executing { try_no, .. } = state.phase else { return None };
+        if state.between.is_idle() {
+            return None;
+        }
         self.has_to_be_admitted(slot.0)
             .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
     }

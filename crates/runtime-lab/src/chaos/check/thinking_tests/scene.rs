@@ -190,7 +190,7 @@ fn parent_log() -> Vec<Entry> {
         opened(asked(), StepSort::Custom, false),
         waits(10, WaitOn::Answer(asked())),
         closed(6, "approved"),
-        EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 1 }),
+        EntryKind::StepDispatched(StepDispatched::of(pay(), 1)),
         said(pay(), DONE, 3, 4),
         closed(8, "over"),
         settled(helped(), 0, ASKED, json(&word), None),
