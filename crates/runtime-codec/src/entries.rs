@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CodecError;
-use crate::old::{EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
+use crate::old::{AcceptedV2, EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
 const WHAT: &str = "run log entry";
@@ -16,13 +16,13 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        SETTLED | ENDED => 3,
-        ACCEPTED | OPENED | DISPATCHED | UNKNOWN => 2,
+        ACCEPTED | SETTLED | ENDED => 3,
+        OPENED | DISPATCHED | UNKNOWN => 2,
         _ => 1,
     }
 }
 
-/// Version 2: more policies for a busy session.
+/// Version 2: more policies for a busy session. Version 3: the runs before it.
 const ACCEPTED: u16 = 1;
 /// Version 2: a reservation in tokens, and what a try of unknown end is booked with.
 const OPENED: u16 = 3;
@@ -88,7 +88,8 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         (UNKNOWN, 1) => with(seq, body, |old: StepUnknownV1| EntryKind::StepUnknown(old.into())),
         (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
         (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
-        (1, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
+        (ACCEPTED, 1 | 2) => with(seq, body, |old: AcceptedV2| EntryKind::Accepted(Box::new(old.into()))),
+        (ACCEPTED, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
         (2, _) => with(seq, body, EntryKind::Started),
         (OPENED, _) => with(seq, body, EntryKind::StepOpened),
         (DISPATCHED, _) => with(seq, body, EntryKind::StepDispatched),

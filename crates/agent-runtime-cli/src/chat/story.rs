@@ -276,6 +276,7 @@ mod tests {
                 trace: None,
                 deadline: None,
                 priority: 0,
+                chain: None,
                 labels: std::collections::BTreeMap::new(),
             };
             let mut told = Self(Story::new(samples.run), 1);

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use agent_runtime::clock::Clock;
 use agent_runtime::error::Cause;
+use agent_runtime::log::Usage;
 use agent_runtime::prelude::*;
 use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
 use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
 use agent_runtime::runtime::Joined;
-use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, Tenant, Turn};
+use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, StepOptions, Tenant, Turn};
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use runtime_testkit::peers::Aimock;
 use serde_json::{Value, json};
@@ -120,6 +122,58 @@ async fn a_call_that_is_made_once_more_is_held_to_the_limits_like_the_first() {
     let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(88), [cut()]).await;
     assert!(run_with(&runtime, agent, "nothing").await);
     assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (2, 54));
+}
+
+/// Calls a model for ten tokens, and goes on as a new run, for ever.
+#[derive(Debug)]
+struct Relay;
+
+#[async_trait]
+impl Agent for Relay {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("relay", "relay").unwrap()
+    }
+
+    async fn run(&self, ctx: Ctx, _: Content) -> Result<Content, AgentError> {
+        let ten = Usage { output_tokens: 10, model_calls: 1, ..Usage::default() };
+        let options = StepOptions::new("model", Effect::Repeatable).reserving(ten).of_model("test/relay");
+        let call = ctx.step_with(options, "ten", |call| async move {
+            call.used(ten);
+            Ok(())
+        });
+        call.await?;
+        ctx.continue_as("on")
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_as_another_takes_its_limits_with_it() {
+    let manager = ResourceManager::default();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(manager));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(Relay).await.unwrap();
+    let limits = ResourceLimits {
+        max_tokens_per_run: Some(35),
+        on_limit: OnLimit::Refuse,
+        ..ResourceLimits::default()
+    };
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+
+    let mut run = runtime.submit(&agent.into(), "on".into()).await.unwrap().run;
+    let failure = loop {
+        let Joined::Ended(finished) = runtime.join(&run, Duration::from_secs(20)).await.unwrap() else {
+            panic!("`{run}` is open")
+        };
+        match finished.outcome {
+            Outcome::Continued(next) => run = next,
+            Outcome::Failed(failure) => break failure,
+            other => panic!("{other:?}"),
+        }
+    };
+
+    assert!(failure.message.contains("`max_tokens_per_run` is reached"), "{failure}");
+    assert_eq!(runtime.get_resource_usage(agent).await.unwrap().tokens_total, 30);
 }
 
 /// Runs an agent once. Whether it completed; otherwise it failed and said this.

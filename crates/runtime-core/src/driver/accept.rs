@@ -239,6 +239,7 @@ impl Inner {
             trace: origin.trace,
             deadline: origin.deadline.or(request.deadline.map(|within| now.after(within))),
             priority: 0,
+            chain: None,
             labels: request.labels.clone(),
         });
         let parent = accepted.parent.as_ref().map(|(parent, _)| *parent);

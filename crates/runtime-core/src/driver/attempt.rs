@@ -187,7 +187,8 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
-        let entering = inner.entering(&slot.place);
+        let counted = lock(&machine).counted_as();
+        let entering = inner.entering(&slot.place, &counted);
         Ok(Attempt {
             inner,
             slot,

@@ -98,12 +98,11 @@ impl Inner {
             _ => end.state.clone().or(before.state),
         };
         self.keep_use(writes, place, end.log);
-        let (accepted, at) = (end.accepted, end.at);
-        let after = writes.end(place, end, Some(before.conversation));
+        let after = writes.end(place, end.clone(), Some(before.conversation));
         let conversation = after.unwrap_or(before.conversation);
         let known = Known { conversation, state: kept };
         if let Some((run, input)) = successor {
-            let (successor, log) = self.succeed(writes, place, accepted, run, &input, at);
+            let (successor, log) = self.succeed(writes, place, &end, run, &input);
             teller.tell_run(&mut writes.told, &Place { run, ..place.clone() }, &log, &log);
             return (known, Some(successor));
         }
@@ -170,7 +169,13 @@ impl Inner {
             return;
         }
         if let Some(governing) = &self.governing {
-            governing.governor().run_over(&place.run);
+            let goes_on = matches!(log.last().map(|entry| &entry.kind), Some(EntryKind::Ended(ended))
+                if matches!(ended.outcome, Outcome::Continued(_)));
+            // What a run took counts for the one that goes on from it.
+            if !goes_on {
+                let counted = accepted_of(log).map_or(place.run, |accepted| accepted.counted_as(place.run));
+                governing.governor().run_over(&counted);
+            }
         }
         // A run with a key is kept as long as its key, and may be let go when that is forgotten.
         if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {

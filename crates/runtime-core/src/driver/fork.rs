@@ -89,7 +89,9 @@ impl Inner {
             session: accepted.session.clone(),
             run: *run,
         };
-        Box::pin(self.check_room(tenant, &AgentRef::Id(of.agent), &of.agent, &session)).await?;
+        let called = AgentRef::Id(of.agent);
+        Box::pin(self.check_room(tenant, &called, &of.agent, &session)).await?;
+        Box::pin(self.check_limits(tenant, &called, &of.agent)).await?;
         let slot = self.take_session(&of, Place { session, run: fork, ..of.clone() }).await?;
         let written = self.copy(&of, &slot.place, &log, request).await;
         // What is there now was written beside whoever knew the session.
@@ -160,12 +162,15 @@ impl Inner {
         let before = self.said_before(of, log, &now).await?;
         let state = state_before(of, log, now, goes_on)?;
         let conversation = self.conversation_of(of, to, before, said_in(kept), there.next).await?;
+        let limits = self.limits_of(&to.tenant, &to.agent).await?;
         let mut begin = Accepted {
             session: to.session.clone(),
             idempotency_key: None,
             parent: None,
             copied_from: Some(if goes_on { drawn_by(of.run, log) } else { of.run }),
-            deadline: None,
+            deadline: limits.max_run_seconds.map(|most| self.clock.now().after(Duration::from_secs(most))),
+            // A run of its own, with what a run may take.
+            chain: None,
             ..accepted.clone()
         };
         // All that a copy is refused for has been looked at: from here on only the store can refuse it.

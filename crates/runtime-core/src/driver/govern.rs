@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, Price, Usage};
+use runtime_traits::log::{Chain, Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
@@ -20,6 +20,7 @@ use runtime_traits::runtime::{AgentRef, RuntimeError};
 use runtime_traits::store::{Key, StateError, Then};
 
 use super::attempt::READ_AGAIN_AFTER;
+use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
@@ -94,15 +95,15 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        let (asking, over) = {
+        let (asking, over, counted) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.take_over_calls())
+            (machine.take_asking(), machine.take_over_calls(), machine.counted_as())
         };
         for call in over {
             governing.governor.settle(call.id, call.took, now);
         }
         for asking in asking {
-            self.ask(inner, run, asking, now);
+            self.ask(inner, run, counted, asking, now);
         }
         let mut moved = false;
         self.0.retain_mut(|asked| {
@@ -148,7 +149,7 @@ impl Admitting {
         moved
     }
 
-    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, asking: Asking, now: UnixMillis) {
+    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
@@ -162,7 +163,7 @@ impl Admitting {
                 id,
                 tenant: place.tenant,
                 agent: place.agent,
-                run: place.run,
+                run: counted,
                 model,
                 most,
                 on_limit: limits.on_limit,
@@ -272,12 +273,13 @@ impl Inner {
             sums.push((what, number(&cell.value)));
         }
         let mut past = past(sums, now);
-        for (run, used) in open {
+        for (before, used) in open {
             with_open(&mut past, &used, now);
-            let (tokens, micros) = used
-                .iter()
-                .fold((0, 0), |(tokens, micros), used| (tokens + used.tokens, micros + used.micros));
-            past.open.push(OpenUse { run, tokens, micros });
+            let (tokens, micros) =
+                used.iter().fold((before.tokens, before.micros), |(tokens, micros), used| {
+                    (tokens + used.tokens, micros + used.micros)
+                });
+            past.open.push(OpenUse { run: before.first, tokens, micros });
         }
         Ok(past)
     }
@@ -306,12 +308,12 @@ impl Inner {
         Ok(past)
     }
 
-    /// What open runs used that were here before anybody counted.
+    /// What open runs used that were here before anybody counted, and what those took from which they go on.
     async fn open_use(
         &self,
         partition: Partition,
         wanted: impl Fn(&Place) -> bool,
-    ) -> Result<Vec<(RunId, Vec<Spent>)>, RuntimeError> {
+    ) -> Result<Vec<(Chain, Vec<Spent>)>, RuntimeError> {
         let slots: Vec<Arc<RunSlot>> = {
             let state = lock(&self.home(partition).state);
             state.runs.values().filter(|slot| wanted(&slot.place)).cloned().collect()
@@ -325,9 +327,11 @@ impl Inner {
                 Some(machine) => lock(&machine).log().to_vec(),
                 None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
             };
-            let used = spent_so_far(&log);
-            if !used.is_empty() {
-                open.push((slot.place.run, used));
+            let (run, used) = (slot.place.run, spent_so_far(&log));
+            let first = Chain { first: run, began: UnixMillis(0), steps: 0, tokens: 0, micros: 0 };
+            let before = accepted_of(&log).and_then(|accepted| accepted.chain).unwrap_or(first);
+            if !used.is_empty() || before != first {
+                open.push((before, used));
             }
         }
         Ok(open)
@@ -380,12 +384,16 @@ impl Inner {
     }
 
     /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.
-    pub(super) fn entering(&self, place: &Place) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
+    pub(super) fn entering(
+        &self,
+        place: &Place,
+        counted: &RunId,
+    ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
         let limits = self.in_agent(place, |agent| agent.limits.as_deref().copied()).flatten()?;
         limits.max_concurrent_requests?;
         governing.governor.limit(&place.tenant, &place.agent, &limits);
-        Some(governing.governor.enter(&place.agent, &place.run))
+        Some(governing.governor.enter(&place.agent, counted))
     }
 
     /// What one call costs, and that it is over.
@@ -397,7 +405,10 @@ impl Inner {
 
     /// What a run waits for under a limit.
     pub(super) fn waits_for_room(&self, run: &RunId) -> Option<Waiting> {
-        self.governing.as_ref()?.governor.waiting(run)
+        let governing = self.governing.as_ref()?;
+        let machine = self.run_slot(run)?.machine()?;
+        let counted = lock(&machine).counted_as();
+        governing.governor.waiting(&counted)
     }
 
     /// Refuses a run of an agent that does not wait, when nothing more would be let through for it.

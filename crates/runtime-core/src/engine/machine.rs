@@ -25,9 +25,9 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Message,
-    Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
-    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    AttemptEnded, AttemptEnding, CancelRequested, Chain, DecidedBy, Ended, Entry, EntryKind, FailureKind,
+    Message, Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped,
+    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
@@ -85,6 +85,8 @@ pub struct RunMachine {
     over_calls: Vec<EndedCall>,
     /// Whether somebody holds agents to limits.
     governed: bool,
+    /// The runs before this one, which share its limits.
+    chain: Option<Chain>,
     /// The most steps of the run.
     most_steps: Option<u32>,
     /// Calls whose steps are not committed yet.
@@ -145,9 +147,9 @@ impl RunMachine {
         now: UnixMillis,
     ) -> Self {
         let committed = log.len();
-        let deadline = match log.first().map(|entry| &entry.kind) {
-            Some(EntryKind::Accepted(accepted)) => accepted.deadline,
-            _ => None,
+        let (deadline, chain) = match log.first().map(|entry| &entry.kind) {
+            Some(EntryKind::Accepted(accepted)) => (accepted.deadline, accepted.chain),
+            _ => (None, None),
         };
         let said = Said::of(facts.run, &log, Conversation::default(), HashMap::new());
         let mut machine = Self {
@@ -173,6 +175,7 @@ impl RunMachine {
             admitting: Vec::new(),
             over_calls: Vec::new(),
             governed: false,
+            chain,
             most_steps: None,
             calling: Vec::new(),
             continuing: None,

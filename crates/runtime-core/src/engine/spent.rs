@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::log::{Entry, EntryKind, Price, StepKey, Usage, WaitOn, WaitOpened};
+use runtime_traits::id::RunId;
+use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
 const MINUTE: u64 = 60_000;
@@ -131,6 +132,22 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
         }
     }
     all
+}
+
+/// The runs before the one that goes on from this run, and what all of them took.
+pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
+    let first = log.first()?;
+    let EntryKind::Accepted(accepted) = &first.kind else { return None };
+    let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
+    let before = accepted.chain.unwrap_or(before);
+    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() as u32);
+    let sum = spent(log).into_iter().fold((0, 0), |sum, used| (sum.0 + used.tokens, sum.1 + used.micros));
+    Some(Chain {
+        steps: before.steps.saturating_add(steps),
+        tokens: before.tokens.saturating_add(sum.0),
+        micros: before.micros.saturating_add(sum.1),
+        ..before
+    })
 }
 
 /// What is added to which cells when a run ends that used this; by `now` only the last hour matters by minutes.

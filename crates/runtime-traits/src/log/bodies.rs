@@ -46,6 +46,32 @@ pub struct Accepted {
     pub priority: i32,
     /// The caller's own marks.
     pub labels: BTreeMap<String, String>,
+    /// The runs before it, if it goes on from one.
+    #[serde(default)]
+    pub chain: Option<Chain>,
+}
+
+/// The runs before one that goes on from them (`continue_as`), and what they took: the limits of a run hold for all of them
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// The first of them.
+    pub first: RunId,
+    /// When it was accepted.
+    pub began: UnixMillis,
+    /// How many steps they had.
+    pub steps: u32,
+    /// Tokens that they used, read and written, without those of the runs that they asked for.
+    pub tokens: u64,
+    /// What these cost, in millionths of a US dollar, as far as anybody knew.
+    pub micros: u64,
+}
+
+impl Accepted {
+    /// The run that limits count: the first of those that went on one from the other.
+    pub fn counted_as(&self, run: RunId) -> RunId {
+        self.chain.map_or(run, |chain| chain.first)
+    }
 }
 
 /// See [`EntryKind::Started`](crate::log::EntryKind::Started).

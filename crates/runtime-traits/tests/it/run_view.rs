@@ -50,6 +50,7 @@ fn accepted() -> EntryKind {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     }))
 }

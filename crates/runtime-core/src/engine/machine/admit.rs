@@ -1,6 +1,7 @@
 //! Limits: a step that takes something is let through before it is recorded, and told over when it is.
 
 use runtime_traits::agent::Slot;
+use runtime_traits::id::RunId;
 use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
     WaitOn, WaitOpened,
@@ -46,6 +47,11 @@ impl RunMachine {
     /// Lets each step that takes something ask before it begins, and bounds the run's steps.
     pub fn govern(&mut self, governed: bool, most_steps: Option<u32>) {
         (self.governed, self.most_steps) = (governed, most_steps);
+    }
+
+    /// The run that limits count.
+    pub fn counted_as(&self) -> RunId {
+        self.chain.map_or(self.facts.run, |chain| chain.first)
     }
 
     /// The steps that ask to be let through, each once.
@@ -183,7 +189,8 @@ impl RunMachine {
         // Those of earlier attempts are counted once, by what the log knows of them.
         let again =
             self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
-        self.most_steps.is_some_and(|most| begun - again.count() >= most as usize)
+        let before = self.chain.map_or(0, |chain| chain.steps as usize);
+        self.most_steps.is_some_and(|most| before + begun - again.count() >= most as usize)
     }
 
     pub(super) fn too_many_steps(&mut self) {

@@ -10,7 +10,7 @@ use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
 use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
-use runtime_traits::runtime::{AgentRef, Joined, RunRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
 use runtime_traits::{AgentSpec, RunId, RuntimeError, UnixMillis};
 
 use super::house::{House, output, submit, until_phase};
@@ -254,6 +254,68 @@ async fn calls_side_by_side_and_calls_of_agents_are_steps_as_well() {
     assert_eq!(failure(&runtime, many).await.0, FailureKind::Limit);
     let called = submit(&runtime, agent, "once:a once:b call:b/x").await;
     assert_eq!(failure(&runtime, called).await.0, FailureKind::Limit);
+}
+
+#[tokio::test]
+async fn runs_that_go_on_one_from_the_other_share_the_limits_of_a_run() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_steps_per_run: Some(4), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &first, limits).await;
+    let run = submit(&runtime, agent, "once:a costs:100/30 go-on:held/b,costs/50").await;
+    house.world.began("b").await;
+    assert_eq!(first.asked()[0].run, run);
+    assert_eq!(first.over(), [], "what it took counts for the next");
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, limits).await;
+    for _ in 0..2 {
+        house.world.open("b");
+    }
+    let heir = loop {
+        if let Some(call) = second.asked().first() {
+            break call.run;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(heir, run, "the calls of all of them are counted as the first one's");
+    let told = second.told(&agent).unwrap();
+    assert_eq!(told.open.iter().map(|open| (open.run, open.tokens)).collect::<Vec<_>>(), [(run, 30)]);
+    assert_eq!(told.tokens, 30, "which counts once for their agent");
+    while second.over() != [run] {
+        tokio::task::yield_now().await;
+    }
+
+    let beyond = submit(&runtime, agent, "once:c once:d go-on:once/e,once/f,once/g").await;
+    let heir = match runtime.join(&beyond, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            runtime_traits::Outcome::Continued(heir) => heir,
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("{view:?}"),
+    };
+    let (kind, message) = failure(&runtime, heir).await;
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains("`max_steps_per_run` is 4"), "{message}");
+    assert_eq!((house.world.times("f"), house.world.times("g")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_copy_of_a_run_is_held_to_what_a_new_run_may_take() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_run_seconds: Some(1), on_limit: OnLimit::Refuse, ..Default::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let run = submit(&runtime, agent, "once:a").await;
+    assert_eq!(output(&runtime, run).await, "a!");
+    let with = |input: &str| ForkRequest { input: Some(input.into()), ..ForkRequest::default() };
+
+    let copy = runtime.fork(&run, with("forever")).await.unwrap();
+    assert_eq!(failure(&runtime, copy).await.0, FailureKind::Deadline);
+    let same = runtime.fork(&run, ForkRequest::default()).await.unwrap();
+    assert_eq!(output(&runtime, same).await, "a!", "its time begins with it");
+    turnstile.set(Lets::Refuse(refusal()));
+    let refused = runtime.fork(&run, with("b")).await.unwrap_err();
+    assert_eq!(refused, RuntimeError::AtLimit { agent: agent.to_string(), refused: refusal() });
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ fn log(id: u64, saw: Option<Kept>) -> Vec<Entry> {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     };
     let output = Output { script: id, saw: saw.clone(), pieces: vec![piece(&value)], padding: String::new() };

@@ -137,6 +137,7 @@ impl Samples {
             trace: None,
             deadline: None,
             priority: 0,
+            chain: None,
             labels: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
         };
         let started = Started { kind_version: 1, build: "test".to_owned(), node: self.node, suspects: 0 };

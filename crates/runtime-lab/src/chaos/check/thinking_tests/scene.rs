@@ -103,6 +103,7 @@ fn accepted(of: u128, talk: &Talk, parent: Option<(RunId, StepKey)>) -> EntryKin
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     }))
 }
