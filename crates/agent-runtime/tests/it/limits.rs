@@ -13,7 +13,9 @@ use agent_runtime::prelude::*;
 use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
 use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
 use agent_runtime::runtime::Joined;
-use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, StepOptions, Tenant, Turn};
+use agent_runtime::{
+    Gate, MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, StepOptions, Tenant, Turn,
+};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use runtime_testkit::peers::Aimock;
@@ -122,6 +124,50 @@ async fn a_call_that_is_made_once_more_is_held_to_the_limits_like_the_first() {
     let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(88), [cut()]).await;
     assert!(run_with(&runtime, agent, "nothing").await);
     assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (2, 54));
+}
+
+#[tokio::test]
+async fn runs_that_had_begun_count_when_their_agent_is_limited_in_how_many_are_worked() {
+    let gates = [Gate::new(), Gate::new(), Gate::new()];
+    let turns = gates.iter().map(|gate| Turn::from("yes").waits(gate));
+    let model = ScriptedModel::in_order("held", turns);
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new()));
+    let builder = builder.governor(Arc::new(ResourceManager::default()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(LlmAgent::new("held", model).build().unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let submit = async |session: &str| {
+        let request = RunRequest::new("x").in_session(SessionName::new(session).unwrap());
+        runtime.submit(&agent.into(), request).await.unwrap().run
+    };
+    let mut runs = Vec::new();
+    for (session, gate) in ["one", "two"].into_iter().zip(&gates) {
+        runs.push(submit(session).await);
+        gate.reached().await;
+    }
+
+    let two = ResourceLimits { max_concurrent_requests: Some(2), ..ResourceLimits::default() };
+    runtime.set_limits(&agent.into(), two).await.unwrap();
+    runs.push(submit("three").await);
+
+    while runtime.run_status(&runs[2]).await.unwrap().room.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let room = runtime.run_status(&runs[2]).await.unwrap().room.unwrap();
+    assert_eq!(room.limit, Limit::MaxConcurrentRequests);
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    let worked = usage.limits.iter().find(|used| used.limit == Limit::MaxConcurrentRequests).unwrap();
+    assert_eq!((worked.used, worked.max), (2, Some(2)));
+    gates[0].open();
+    gates[2].reached().await;
+    gates[1].open();
+    gates[2].open();
+    for run in runs {
+        assert!(matches!(runtime.join(&run, Duration::from_secs(20)).await.unwrap(), Joined::Ended(_)));
+    }
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    let worked = usage.limits.iter().find(|used| used.limit == Limit::MaxConcurrentRequests).unwrap();
+    assert_eq!(worked.used, 0, "and nothing is left");
 }
 
 /// Calls a model for ten tokens, and goes on as a new run, for ever.

@@ -263,10 +263,6 @@ impl Inner {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
                 admit(found, runs, request, max_queued)?;
-                if let Some(seconds) = found.limits.as_ref().and_then(|limits| limits.max_run_seconds) {
-                    let last = now.after(Duration::from_secs(seconds));
-                    accepted.deadline = Some(accepted.deadline.map_or(last, |deadline| deadline.min(last)));
-                }
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
@@ -320,7 +316,7 @@ impl Inner {
                 }
                 None => {
                     slot.committed(1);
-                    if let Some(deadline) = accepted_of(&log).and_then(|accepted| accepted.deadline) {
+                    if let Some(deadline) = self.deadline_of(&slot.place, &log) {
                         self.timers.add(deadline, slot.place.run);
                     }
                     // Its turn may come at once: then somebody else has moved it on.

@@ -210,6 +210,9 @@ impl Inner {
         if self.is_draining() {
             return;
         }
+        if let Some(deadline) = self.deadline_of(&slot.place, log) {
+            self.timers.add(deadline, slot.place.run);
+        }
         match after_park(&view, log) {
             // There may be room before: another limit, or a tenant's that was raised.
             Next::Wait { until } if waits_for_room(&view) => {
@@ -364,8 +367,8 @@ impl Inner {
         append(&mut log, kinds);
         let (mut agent, mut waits_for) = (None, None);
         if next == Next::Start {
-            let (revision, deadline) =
-                accepted_of(&log).map_or((0, None), |accepted| (accepted.spec_rev, accepted.deadline));
+            let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
+            let deadline = self.deadline_of(place, &log);
             agent = self.agent_for(&place.tenant, &place.agent, revision).await?;
             if let Some((_, version)) = &agent {
                 let start = start(&log, *version);
@@ -391,7 +394,7 @@ impl Inner {
             (Next::Wait { until }, _) => {
                 slot.set_stage(Stage::Parked(waits_for.unwrap_or_else(|| reason(&log))));
                 let look = waits_for_room(view).then(|| self.clock.now().after(LOOK_FOR_ROOM));
-                if let Some(at) = until.into_iter().chain(look).min() {
+                if let Some(at) = until.into_iter().chain(look).chain(self.deadline_of(place, &log)).min() {
                     self.timers.add(at, place.run);
                 }
             }

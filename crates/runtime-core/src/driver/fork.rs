@@ -162,13 +162,12 @@ impl Inner {
         let before = self.said_before(of, log, &now).await?;
         let state = state_before(of, log, now, goes_on)?;
         let conversation = self.conversation_of(of, to, before, said_in(kept), there.next).await?;
-        let limits = self.limits_of(&to.tenant, &to.agent).await?;
         let mut begin = Accepted {
             session: to.session.clone(),
             idempotency_key: None,
             parent: None,
             copied_from: Some(if goes_on { drawn_by(of.run, log) } else { of.run }),
-            deadline: limits.max_run_seconds.map(|most| self.clock.now().after(Duration::from_secs(most))),
+            deadline: None,
             // A run of its own, with what a run may take.
             chain: None,
             ..accepted.clone()

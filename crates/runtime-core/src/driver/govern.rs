@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
@@ -24,6 +25,7 @@ use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
+use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::Asking;
@@ -386,14 +388,40 @@ impl Inner {
     /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.
     pub(super) fn entering(
         &self,
-        place: &Place,
+        run: &RunSlot,
         counted: &RunId,
     ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
-        let limits = self.in_agent(place, |agent| agent.limits.as_deref().copied()).flatten()?;
-        limits.max_concurrent_requests?;
+        let place = &run.place;
+        let limits = self.in_agent(place, |agent| {
+            let limits = agent.limits.as_deref().copied();
+            let limits = limits.filter(|limits| limits.max_concurrent_requests.is_some());
+            // Said under the lock under which that is changed: whoever limits it finds whom to count.
+            if limits.is_none() {
+                run.is_worked_uncounted();
+            }
+            limits
+        });
+        let limits = limits.flatten()?;
         governing.governor.limit(&place.tenant, &place.agent, &limits);
         Some(governing.governor.enter(&place.agent, counted))
+    }
+
+    /// Counts the runs of an agent that are worked, as it is about to be limited in how many are: those that began before that
+    /// count as well. Called while nobody else has heard of the limit.
+    pub(super) fn count_worked<'a>(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        before: Option<&ResourceLimits>,
+        runs: impl Iterator<Item = &'a Arc<RunSlot>>,
+    ) {
+        let Some(governing) = &self.governing else { return };
+        governing.governor.limit(tenant, agent, &before.copied().unwrap_or_default());
+        for run in runs.filter(|run| run.place.agent == *agent) {
+            let enter = || governing.governor.enter(agent, &run.place.run).now_or_never()?.ok();
+            run.count(enter);
+        }
     }
 
     /// What one call costs, and that it is over.
@@ -453,17 +481,39 @@ impl Inner {
         self.governing.is_none() || state.agents.get(&agent.unique()).is_some_and(|slot| waits(slot))
     }
 
-    /// Lets the runs of an agent that wait for room look again.
-    pub(super) fn look_again(&self, agent: &AgentId) {
+    /// Holds the runs of an agent to other limits: those that are worked from now on, those that wait when they look again,
+    /// which is now.
+    pub(super) fn hold_runs(&self, agent: &AgentId) {
         let state = lock(&self.home(agent.partition()).state);
+        let limits = state.agents.get(&agent.unique()).and_then(|agent| agent.limits.as_deref());
         for slot in state.runs.values().filter(|slot| slot.place.agent == *agent) {
             match slot.stage() {
-                Stage::Parked(_) => self.timers.add(self.clock.now(), slot.place.run),
-                Stage::Working(_) => slot.signal.raise(),
+                Stage::Parked(_) | Stage::Queued => self.timers.add(self.clock.now(), slot.place.run),
+                Stage::Working(machine) => {
+                    hold_to(&mut lock(&machine), limits);
+                    slot.signal.raise();
+                }
                 _ => {}
             }
         }
     }
+
+    /// When a run has to be over: by its own deadline, and by the time that its agent's limits give a run.
+    pub(super) fn deadline_of(&self, place: &Place, log: &[Entry]) -> Option<UnixMillis> {
+        let own = accepted_of(log)?.deadline;
+        let most = self.in_agent(place, |agent| most_time(agent.limits.as_deref())).flatten();
+        let limit = most.and_then(|most| began(log).map(|began| began.after(most)));
+        own.into_iter().chain(limit).min()
+    }
+}
+
+/// Bounds what a run that is worked may take by itself.
+pub(super) fn hold_to(machine: &mut RunMachine, limits: Option<&ResourceLimits>) {
+    machine.hold_to(limits.and_then(|limits| limits.max_steps_per_run), most_time(limits));
+}
+
+fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
+    limits.and_then(|limits| limits.max_run_seconds).map(Duration::from_secs)
 }
 
 /// What a cell says that numbers are added to.

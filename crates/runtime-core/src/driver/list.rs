@@ -223,6 +223,7 @@ impl Inner {
             want: want.want,
             hosted,
             revision: record.revision,
+            declared_at: record.at,
             running,
             queued,
             stored: Stored {

@@ -54,7 +54,7 @@ impl Inner {
         let successor = Successor {
             run,
             entries: log.len() as u64,
-            deadline: accepted.deadline,
+            deadline: self.deadline_of(&next, &log),
             parent: accepted.parent.map(|(parent, _)| parent),
         };
         (successor, log)

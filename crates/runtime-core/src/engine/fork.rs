@@ -98,6 +98,15 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
     entries
 }
 
+/// From when on a run may take its time: its acceptance, that of the first of those from which it goes on, or the moment of
+/// the copy.
+pub fn began(log: &[Entry]) -> Option<UnixMillis> {
+    let first = log.first()?;
+    let EntryKind::Accepted(accepted) = &first.kind else { return None };
+    let copied = log.iter().take_while(|entry| entry.attempt == COPIED && first.attempt == COPIED);
+    Some(accepted.chain.map_or_else(|| copied.last().unwrap_or(first).at, |chain| chain.began))
+}
+
 /// The run whose id fixes what a run draws by chance: its own. A copy that goes on from copied entries draws what the
 /// original drew, for requests among them may have been made from it: `copied_from` of such a copy names the first
 /// original, also when it is a copy of a copy, so that no log but its own is needed. A copy that begins anew draws for

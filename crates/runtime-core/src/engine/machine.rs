@@ -104,6 +104,8 @@ pub struct RunMachine {
     cancel_wakers: Vec<Waker>,
     cancel_by: Option<UnixMillis>,
     deadline: Option<UnixMillis>,
+    /// When it has taken the time that its agent's limits give a run.
+    time_over: Option<UnixMillis>,
     paused: bool,
     over: Over,
     usage: Usage,
@@ -190,6 +192,7 @@ impl RunMachine {
             cancel_wakers: Vec::new(),
             cancel_by: None,
             deadline,
+            time_over: None,
             paused: false,
             over: Over::No,
             usage: Usage::default(),
@@ -345,7 +348,7 @@ impl RunMachine {
         if self.cancel_by.is_some_and(|by| by <= self.now) {
             return self.stop_cancelled(Stopped::Dropped);
         }
-        if self.deadline.is_some_and(|by| by <= self.now) {
+        if self.deadline.into_iter().chain(self.time_over).any(|by| by <= self.now) {
             self.give_up_steps(UnknownCause::TimedOut);
             return self.end(too_late());
         }
@@ -361,7 +364,7 @@ impl RunMachine {
         }
         let slots =
             self.open.iter().filter_map(|slot| self.slots[*slot].wake_at()).filter(|_| self.is_live());
-        slots.chain(self.cancel_by).chain(self.deadline).min()
+        slots.chain(self.cancel_by).chain(self.deadline).chain(self.time_over).min()
     }
 
     /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the

@@ -1,5 +1,7 @@
 //! Limits: a step that takes something is let through before it is recorded, and told over when it is.
 
+use std::time::Duration;
+
 use runtime_traits::agent::Slot;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
@@ -11,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
 use super::{Over, RunMachine};
+use crate::engine::fork::began;
 
 /// A step that asks to be let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +47,15 @@ const STILL: &str = "still";
 const LONG_MILLIS: u64 = 120_000;
 
 impl RunMachine {
-    /// Lets each step that takes something ask before it begins, and bounds the run's steps.
-    pub fn govern(&mut self, governed: bool, most_steps: Option<u32>) {
-        (self.governed, self.most_steps) = (governed, most_steps);
+    /// Lets each step that takes something ask before it begins.
+    pub fn govern(&mut self, governed: bool) {
+        self.governed = governed;
+    }
+
+    /// Bounds the run's steps and its time, from now on.
+    pub fn hold_to(&mut self, most_steps: Option<u32>, most_time: Option<Duration>) {
+        self.most_steps = most_steps;
+        self.time_over = most_time.and_then(|most| began(&self.log).map(|began| began.after(most)));
     }
 
     /// The run that limits count.

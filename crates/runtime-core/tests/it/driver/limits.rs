@@ -300,6 +300,57 @@ async fn runs_that_go_on_one_from_the_other_share_the_limits_of_a_run() {
     assert_eq!((house.world.times("f"), house.world.times("g")), (1, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_time_for_a_run_holds_for_runs_that_had_begun_and_for_those_that_wait_also_over_a_restart() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::default());
+    let within = |seconds| ResourceLimits { max_run_seconds: Some(seconds), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, within(6)).await;
+    let at_work = submit(&runtime, agent, "held:x").await;
+    house.world.began("x").await;
+    runtime.set_limits(&agent.into(), within(600)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    house.world.open("x");
+    assert_eq!(output(&runtime, at_work).await, "x!", "it was given more");
+
+    let at_work = submit(&runtime, agent, "forever").await;
+    let queued = submit(&runtime, agent, "once:never").await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let now = house.clock.as_ref().unwrap().now();
+    runtime.set_limits(&agent.into(), within(50)).await.unwrap();
+    let status = runtime.agent(&agent.into()).await.unwrap();
+    assert_eq!((status.declared_at, status.limits), (now, within(50)), "since when is told");
+    assert_eq!(failure(&runtime, at_work).await.0, FailureKind::Deadline, "less");
+    assert_eq!(failure(&runtime, queued).await.0, FailureKind::Deadline);
+
+    runtime.set_limits(&agent.into(), within(600)).await.unwrap();
+    let at_work = submit(&runtime, agent, "forever").await;
+    let queued = submit(&runtime, agent, "once:never").await;
+    drop(runtime);
+    let (runtime, agent) = governed(&house, &turnstile, within(600)).await;
+    runtime.set_limits(&agent.into(), within(900)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    assert!(runtime.run_status(&at_work).await.unwrap().outcome.is_none());
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(failure(&runtime, at_work).await.0, FailureKind::Deadline);
+    assert_eq!(failure(&runtime, queued).await.0, FailureKind::Deadline);
+    assert_eq!(house.world.times("never"), 0);
+}
+
+#[tokio::test]
+async fn another_number_of_steps_holds_for_runs_that_had_begun() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "once:a held:b once:c").await;
+    house.world.began("b").await;
+    let limits = ResourceLimits { max_steps_per_run: Some(2), ..ResourceLimits::default() };
+
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    house.world.open("b");
+
+    assert_eq!(failure(&runtime, run).await.0, FailureKind::Limit);
+    assert_eq!(house.world.times("c"), 0);
+}
+
 #[tokio::test]
 async fn a_copy_of_a_run_is_held_to_what_a_new_run_may_take() {
     let (house, turnstile) = (House::new(), Turnstile::default());

@@ -194,6 +194,7 @@ impl Samples {
             want: Want::Active,
             hosted: true,
             revision: 1,
+            declared_at: UnixMillis(1_764_000_000_000),
             running: 0,
             queued: 0,
             stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
