@@ -250,6 +250,8 @@ impl Attempt {
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
+                    // Whatever was under way is given up: nothing stays held for it.
+                    self.admitting.settle_over(&self.inner, &self.machine, now);
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => continue,

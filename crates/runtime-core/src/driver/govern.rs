@@ -97,13 +97,11 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        let (asking, over, counted) = {
+        self.settle_over(inner, machine, now);
+        let (asking, counted) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.take_over_calls(), machine.counted_as())
+            (machine.take_asking(), machine.counted_as())
         };
-        for call in over {
-            governing.governor.settle(call.id, call.took, now);
-        }
         for asking in asking {
             self.ask(inner, run, counted, asking, now);
         }
@@ -149,6 +147,14 @@ impl Admitting {
             }
         });
         moved
+    }
+
+    /// Tells of the calls that are over.
+    pub(super) fn settle_over(&self, inner: &Inner, machine: &Mutex<RunMachine>, now: UnixMillis) {
+        let Some(governing) = &inner.governing else { return };
+        for call in lock(machine).take_over_calls() {
+            governing.governor.settle(call.id, call.took, now);
+        }
     }
 
     fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {

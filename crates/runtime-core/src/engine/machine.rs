@@ -430,9 +430,12 @@ impl RunMachine {
         }
     }
 
-    /// Holds back all steps that have not begun, or lets them begin.
+    /// Holds back all steps that have not begun, or lets them begin. Those that wait to be let through give up their places.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
+        if paused {
+            self.ask_no_more();
+        }
     }
 
     /// Records a verdict on a step that waits for one. `false`: it does not wait.
@@ -519,13 +522,15 @@ impl RunMachine {
         self.is_still(SlotState::is_waiting)
     }
 
-    /// How the attempt may end at once when no more work is wanted: it waits, or a pause holds all that it could begin.
+    /// How the attempt may end at once when no more work is wanted: it waits, for room under a limit as well, or a pause holds
+    /// all that it could begin.
     pub fn may_drain(&self) -> Option<AttemptEnding> {
         if self.may_park() {
             return Some(AttemptEnding::Parked);
         }
-        let held = self.paused && self.is_still(|slot| slot.is_waiting() || slot.is_to_begin());
-        // Drained and not parked: no end of a wait in the log tells of the pause's.
+        let held = |slot: &SlotState| self.paused && slot.is_to_begin();
+        let held = self.is_still(|slot| slot.is_waiting() || slot.is_asking() || held(slot));
+        // Drained and not parked: no end of a wait in the log tells of the pause's, nor may one of room.
         held.then_some(AttemptEnding::Drained)
     }
 
@@ -543,7 +548,9 @@ impl RunMachine {
     /// Records that nobody knows how the steps under way will end.
     fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
-            if let Some(try_no) = self.slots[at].dispatched_try() {
+            let waits =
+                self.recorded.get(&self.slots[at].key).is_some_and(|recorded| recorded.waiting.is_some());
+            if let Some(try_no) = self.slots[at].dispatched_try().filter(|_| !waits) {
                 let usage = self.book_given_up(at, try_no);
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;

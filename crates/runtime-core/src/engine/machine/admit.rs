@@ -93,8 +93,7 @@ impl RunMachine {
         }
         let Phase::Admitting { try_no, wait, .. } = self.slots[at].phase else { return false };
         if self.paused || self.cancel_by.is_some() {
-            let in_log = self.recorded.contains_key(&self.slots[at].key);
-            self.slots[at].phase = if in_log { Phase::Recorded } else { Phase::Asked };
+            self.asks_no_more(at);
             return false;
         }
         if let Some(step) = self.slots[at].step_mut() {
@@ -109,6 +108,20 @@ impl RunMachine {
             self.slots[at].phase = Phase::Opening { try_no };
         }
         true
+    }
+
+    /// No step waits to be let through any more. Each asks anew when it may begin.
+    pub(super) fn ask_no_more(&mut self) {
+        for at in self.open.iter().copied().collect::<Vec<_>>() {
+            if self.slots[at].is_asking() {
+                self.asks_no_more(at);
+            }
+        }
+    }
+
+    fn asks_no_more(&mut self, slot: usize) {
+        let in_log = self.recorded.contains_key(&self.slots[slot].key);
+        self.slots[slot].phase = if in_log { Phase::Recorded } else { Phase::Asked };
     }
 
     /// A step is not let through: it has failed.

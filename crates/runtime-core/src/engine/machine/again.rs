@@ -119,7 +119,8 @@ impl RunMachine {
             return self.log_full();
         }
         if self.has_to_be_admitted(slot) {
-            self.ask_to_be_admitted(slot, tried + 1, None);
+            let waits = self.recorded.get(&self.slots[slot].key).and_then(|recorded| recorded.waiting);
+            self.ask_to_be_admitted(slot, tried + 1, waits);
         } else {
             self.dispatch_again(slot);
         }
@@ -144,10 +145,7 @@ impl RunMachine {
         };
         let asking: Vec<usize> = self.open.iter().copied().filter(asks).collect();
         for slot in &asking {
-            let waits = match self.slots[*slot].phase {
-                Phase::Admitting { wait, .. } => wait,
-                _ => None,
-            };
+            let waits = self.recorded.get(&self.slots[*slot].key).and_then(|recorded| recorded.waiting);
             self.end_room_wait(*slot, waits, super::asks::DROPPED);
             self.not_again(*slot, Repeat::Ends);
         }

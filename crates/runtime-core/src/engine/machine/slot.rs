@@ -189,6 +189,11 @@ impl SlotState {
         )
     }
 
+    /// Whether it waits to be let through.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Admitting { .. })
+    }
+
     /// Whether it has not begun, or not again, so that a pause holds it.
     pub(super) fn is_to_begin(&self) -> bool {
         matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Again { .. } | Phase::Admitting { .. })
@@ -203,7 +208,7 @@ impl SlotState {
                 Some(try_no)
             }
             // What the last try used is not in the log yet.
-            Phase::Recorded | Phase::Admitting { wait: None, .. } => self.between.asks_after(),
+            Phase::Recorded | Phase::Admitting { .. } => self.between.asks_after(),
             _ => None,
         }
     }

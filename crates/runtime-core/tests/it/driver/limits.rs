@@ -209,6 +209,60 @@ async fn a_run_that_is_cancelled_while_it_waits_leaves_no_place_behind() {
     assert_eq!(house.world.times("100/30"), 0);
 }
 
+/// A run that waits for room: for long, so that its log says so, or not yet.
+async fn waiting(house: &House, turnstile: &Turnstile, long: bool) -> (RuntimeManager, AgentId, RunId) {
+    let park_after = Duration::from_millis(if long { 20 } else { 3_600_000 });
+    let builder = house.builder().configure(|config| config.park_after = park_after);
+    let runtime = builder.governor(Arc::new(turnstile.clone())).open().await.unwrap();
+    let agent = runtime.register_spec(AgentSpec::new("scripted", "a").unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_waiting(&runtime, run).await;
+    if long {
+        until_phase(&runtime, run, Phase::Waiting).await;
+    }
+    (runtime, agent, run)
+}
+
+#[tokio::test]
+async fn whoever_waits_for_room_is_drained_at_once_and_asks_anew_in_the_next_process() {
+    for long in [false, true] {
+        let (house, first) = (House::new(), Turnstile::that(FULL));
+        let (runtime, _, run) = waiting(&house, &first, long).await;
+
+        let drained = runtime.shutdown(Duration::from_secs(3_600));
+        tokio::time::timeout(Duration::from_secs(20), drained).await.expect("it waits for nobody").unwrap();
+
+        assert_eq!(first.waiting(), 0);
+        drop(runtime);
+        let (runtime, _) = governed(&house, &Turnstile::default(), ResourceLimits::default()).await;
+        assert_eq!(output(&runtime, run).await, "30 used");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_room_gives_up_its_place_when_its_agent_is_paused_or_the_run_is_to_end() {
+    for long in [false, true] {
+        let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+        let (runtime, agent, run) = waiting(&house, &turnstile, long).await;
+        runtime.pause(&agent.into()).await.unwrap();
+        while turnstile.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        turnstile.set(Lets::Through);
+        assert_eq!(house.world.times("100/30"), 0, "a pause holds it");
+        runtime.resume(&agent.into()).await.unwrap();
+        assert_eq!(output(&runtime, run).await, "30 used");
+        drop(runtime);
+
+        let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+        let (runtime, _, run) = waiting(&house, &turnstile, long).await;
+        let cancelled = runtime.cancel(&run, "enough", Duration::from_secs(3_600));
+        tokio::time::timeout(Duration::from_secs(20), cancelled).await.expect("it is told at once").unwrap();
+        assert_eq!((turnstile.waiting(), house.world.times("100/30")), (0, 0));
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_waited_when_its_process_died_asks_anew() {
     let (house, first) = (House::new(), Turnstile::that(FULL));
