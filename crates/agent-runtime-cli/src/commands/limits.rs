@@ -66,6 +66,9 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
 
 /// How many tokens an agent used.
 pub(super) fn tokens(agent: &AgentStatus) -> String {
+    if let Some(damage) = &agent.damage {
+        return format!("not known: {damage}");
+    }
     let usage = &agent.usage;
     let waiting = match usage.waiting {
         0 => String::new(),

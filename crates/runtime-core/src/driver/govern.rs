@@ -163,7 +163,10 @@ impl Admitting {
         let inner = Arc::clone(inner);
         let named = model.clone();
         let call = Box::pin(async move {
-            let limits = inner.see_to_book(&place).await;
+            let limits = match inner.see_to_book(&place).await {
+                Ok(limits) => limits,
+                Err(refused) => return Admission::Refused(refused),
+            };
             let Some(governing) = &inner.governing else {
                 return Admission::Held { most, price: None };
             };
@@ -214,16 +217,28 @@ impl Asked {
 
 impl Inner {
     /// Sees that whoever counts what an agent uses knows what it used before. What it may use.
-    async fn see_to_book(&self, place: &Place) -> ResourceLimits {
-        let Some(governing) = &self.governing else { return ResourceLimits::default() };
+    ///
+    /// A store that is away is asked again. Damage is not read again: nothing is let through of what is limited.
+    async fn see_to_book(&self, place: &Place) -> Result<ResourceLimits, Refused> {
+        let Some(governing) = &self.governing else { return Ok(ResourceLimits::default()) };
         loop {
-            match self.recall(governing, &place.tenant, &place.agent).await {
-                Ok(limits) => return limits,
-                Err(error) => {
-                    tracing::warn!(agent = %place.agent, %error, "what the agent used cannot be read yet; it is read again");
-                    tokio::time::sleep(READ_AGAIN_AFTER).await;
-                }
+            let error = match self.recall(governing, &place.tenant, &place.agent).await {
+                Ok(limits) => return Ok(limits),
+                Err(error) => error,
+            };
+            if matches!(&error, RuntimeError::Store(error) if error.is_transient()) {
+                tracing::warn!(agent = %place.agent, %error, "what the agent used cannot be read yet; it is read again");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+                continue;
             }
+            tracing::error!(agent = %place.agent, %error, "what the agent used cannot be read");
+            let limits = self.limits_of(&place.tenant, &place.agent).await;
+            return match limits {
+                Ok(limits) if limits.is_none() && !governing.governor.limits_tenant(&place.tenant) => {
+                    Ok(limits)
+                }
+                _ => Err(Refused::Unreadable { what: error.to_string() }),
+            };
         }
     }
 
@@ -278,7 +293,7 @@ impl Inner {
             if let Some(until) = kept_until(what) {
                 governing.keep_until(until, key.clone());
             }
-            sums.push((what, number(&cell.value)));
+            sums.push((what, number(key, &cell.value)?));
         }
         let mut past = past(sums, now);
         for (before, used) in open {
@@ -306,7 +321,7 @@ impl Inner {
                 if let (Some(until), Some(governing)) = (kept_until(what), &self.governing) {
                     governing.keep_until(until, key.clone());
                 }
-                sums.push((what.to_owned(), number(&cell.value)));
+                sums.push((what.to_owned(), number(&key, &cell.value)?));
             }
         }
         let mut past = past(sums.iter().map(|(what, sum)| (what.as_str(), *sum)), now);
@@ -523,7 +538,8 @@ fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
 }
 
 /// What a cell says that numbers are added to.
-fn number(value: &[u8]) -> u64 {
-    let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.parse::<i64>().ok()).and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0)
+fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
+    let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
+    let sum = sum.and_then(|sum| u64::try_from(sum).ok());
+    sum.ok_or_else(|| RuntimeError::Damaged { what: format!("`{key}` (no number)") })
 }

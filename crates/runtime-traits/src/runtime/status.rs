@@ -59,6 +59,9 @@ pub struct AgentStatus {
     /// What it uses.
     #[serde(default)]
     pub usage: ResourceUsage,
+    /// Why that is not known, if what it used before is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// What it takes of the process; `None`: nothing is measured of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessUsage>,

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
+use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
 use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
 use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
-use runtime_traits::{AgentSpec, RunId, RuntimeError, UnixMillis};
+use runtime_traits::store::Then;
+use runtime_traits::{AgentSpec, RunId, RuntimeError, Tenant, UnixMillis};
 
-use super::house::{House, output, submit, until_phase};
+use super::house::{House, meddle, output, submit, until_phase};
 
 const FULL: Lets = Lets::Wait(None);
 
@@ -546,6 +548,31 @@ async fn whoever_looks_at_agents_is_told_what_they_used_and_makes_none_active() 
     assert_eq!(listed[0].usage.tokens_total, 30);
     assert_eq!(second.told(&agent), None, "nothing is kept of an agent that does nothing");
     assert_eq!(runtime.status().await.unwrap().active_agents, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_an_agents_use_is_named_and_lets_nothing_through_that_is_limited() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let limited = ResourceLimits { max_tokens_total: Some(900), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &first, limited).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    drop(runtime);
+    let cell = keys::usage(&Tenant::default(), &agent, "m-0000000001-tokens");
+    meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), "no number".into())).await;
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, limited).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    let (kind, message) = failure(&runtime, run).await;
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains(&cell.to_string()), "{message}");
+    assert_eq!((house.world.times("100/30"), second.asked().len()), (1, 0), "the first time was before");
+    let listed = runtime.agents(None, 10).await.unwrap().items;
+    assert!(listed[0].damage.as_ref().unwrap().contains(&cell.to_string()), "{listed:?}");
+
+    // Who is not limited goes on: nothing can be exceeded.
+    runtime.set_limits(&agent.into(), ResourceLimits::default()).await.unwrap();
+    assert_eq!(output(&runtime, submit(&runtime, agent, "costs:100/30").await).await, "30 used");
 }
 
 #[tokio::test]

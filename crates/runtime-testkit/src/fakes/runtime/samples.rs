@@ -200,6 +200,7 @@ impl Samples {
             stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
             limits: ResourceLimits { max_tokens_per_minute: Some(9_000), ..ResourceLimits::default() },
             usage: ResourceUsage { tokens_used_last_minute: 700, ..ResourceUsage::default() },
+            damage: None,
             process: Some(ProcessUsage {
                 memory_mb: Some(1.5),
                 cpu_percent: 0.25,
