@@ -85,7 +85,7 @@ impl Inner {
                 Box::pin(self.check_limits(tenant, agent, &id)).await?;
             }
             if self.is_behind() {
-                Box::pin(self.until_let_go()).await;
+                Box::pin(self.until_let_go()).await?;
             }
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);

@@ -78,6 +78,9 @@ impl Inner {
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
         self.check_awake(&AgentRef::Id(accepted.agent))?;
+        if self.is_behind() {
+            Box::pin(self.until_let_go()).await?;
+        }
         let fork = RunId::mint(run.partition(), self.clock.as_ref(), self.entropy.as_ref());
         let session = match &request.session {
             Some(session) => session.clone(),
