@@ -66,7 +66,8 @@ async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_are_refused_an
 
     let mut ended = 0;
     let refused = loop {
-        match tokio::time::timeout(LONG / 4, runtime.run_agent(agent, "x")).await.expect("nobody waits long") {
+        match tokio::time::timeout(LONG / 4, runtime.run_agent(agent, "x")).await.expect("nobody waits long")
+        {
             Ok(_) => ended += 1,
             Err(refused) => break refused,
         }
@@ -104,7 +105,8 @@ async fn a_run_that_another_one_asks_for_waits_until_ended_ones_are_let_go_and_i
     until_phase(&runtime, parent, Phase::Waiting).await;
     tokio::time::sleep(LONG).await;
     assert_eq!(house.world.times("asked"), 0, "it waits");
-    let other = runtime.fork(&parent, ForkRequest { input: Some("x".into()), ..ForkRequest::default() }).await;
+    let other =
+        runtime.fork(&parent, ForkRequest { input: Some("x".into()), ..ForkRequest::default() }).await;
     assert!(matches!(other, Err(RuntimeError::Busy { .. })), "{other:?}");
     store.decide_by(|_| Fault::Pass);
     store.release().await;

@@ -211,6 +211,34 @@ async fn a_run_that_is_cancelled_while_it_waits_leaves_no_place_behind() {
     assert_eq!(house.world.times("100/30"), 0);
 }
 
+#[tokio::test]
+async fn the_entry_that_dispatches_a_step_says_what_is_held_for_it_also_if_it_waited() {
+    for waits in [false, true] {
+        let (house, turnstile) = (House::new(), Turnstile::default());
+        if waits {
+            turnstile.set(FULL);
+        }
+        turnstile.holds_more(7);
+        let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+        let run = submit(&runtime, agent, "costs-held:100/30").await;
+        if waits {
+            until_phase(&runtime, run, Phase::Waiting).await;
+            turnstile.set(Lets::Through);
+        }
+        house.world.began("100/30").await;
+
+        let step = runtime.run_status(&run).await.unwrap().steps[0].clone();
+        assert_eq!((step.reserved.tokens(), step.reserved_micros), (107, 107), "waited: {waits}");
+        drop(runtime);
+        let second = Turnstile::that(FULL);
+        let (runtime, _) = governed(&house, &second, ResourceLimits::default()).await;
+        until_phase(&runtime, run, Phase::Waiting).await;
+        let view = runtime.run_status(&run).await.unwrap();
+        assert_eq!((view.usage.tokens(), view.price.micros), (107, Some(107)), "that is booked");
+        assert_eq!(second.told(&agent).unwrap().tokens, 107);
+    }
+}
+
 /// A run that waits for room: for long, so that its log says so, or not yet.
 async fn waiting(house: &House, turnstile: &Turnstile, long: bool) -> (RuntimeManager, AgentId, RunId) {
     let park_after = Duration::from_millis(if long { 20 } else { 3_600_000 });
