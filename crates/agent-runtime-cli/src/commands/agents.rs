@@ -100,7 +100,7 @@ async fn show(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) -> Result<Ex
         ("kind", agent.kind.to_string()),
         ("description", agent.description.clone()),
         ("state", want(agent.want, agent.hosted).0),
-        ("revision", format!("{}, of {}", agent.revision, moment(agent.declared_at))),
+        ("revision", agent.revision.to_string()),
         ("running", agent.running.to_string()),
         ("queued", agent.queued.to_string()),
         ("stored", size::stored(&agent.stored)),
