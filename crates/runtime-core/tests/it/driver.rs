@@ -20,6 +20,7 @@ mod previews;
 mod recovery;
 mod regressions;
 mod restoring;
+mod room;
 mod said;
 mod sizes;
 mod swept;

@@ -17,14 +17,18 @@ use runtime_traits::{AgentSpec, RunId, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
 
-const FULL: Lets = Lets::Wait(None);
+pub(super) const FULL: Lets = Lets::Wait(None);
 
 fn refusal() -> Refused {
     Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: Some(Duration::from_secs(7)) }
 }
 
 /// A runtime whose agent `a` is held to limits.
-async fn governed(house: &House, turnstile: &Turnstile, limits: ResourceLimits) -> (RuntimeManager, AgentId) {
+pub(super) async fn governed(
+    house: &House,
+    turnstile: &Turnstile,
+    limits: ResourceLimits,
+) -> (RuntimeManager, AgentId) {
     let runtime = house.builder().governor(Arc::new(turnstile.clone())).open().await.unwrap();
     let spec = AgentSpec::new("scripted", "a").unwrap().limited(limits);
     let agent = runtime.register_spec(spec).await.unwrap();
@@ -43,7 +47,7 @@ async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) 
 }
 
 /// Waits until so many calls wait for room.
-async fn until_waiting(runtime: &RuntimeManager, run: RunId) {
+pub(super) async fn until_waiting(runtime: &RuntimeManager, run: RunId) {
     loop {
         if runtime.run_status(&run).await.unwrap().room.is_some() {
             return;
@@ -209,88 +213,6 @@ async fn a_run_that_is_cancelled_while_it_waits_leaves_no_place_behind() {
 
     assert_eq!(turnstile.waiting(), 0);
     assert_eq!(house.world.times("100/30"), 0);
-}
-
-#[tokio::test]
-async fn the_entry_that_dispatches_a_step_says_what_is_held_for_it_also_if_it_waited() {
-    for waits in [false, true] {
-        let (house, turnstile) = (House::new(), Turnstile::default());
-        if waits {
-            turnstile.set(FULL);
-        }
-        turnstile.holds_more(7);
-        let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
-        let run = submit(&runtime, agent, "costs-held:100/30").await;
-        if waits {
-            until_phase(&runtime, run, Phase::Waiting).await;
-            turnstile.set(Lets::Through);
-        }
-        house.world.began("100/30").await;
-
-        let step = runtime.run_status(&run).await.unwrap().steps[0].clone();
-        assert_eq!((step.reserved.tokens(), step.reserved_micros), (107, 107), "waited: {waits}");
-        drop(runtime);
-        let second = Turnstile::that(FULL);
-        let (runtime, _) = governed(&house, &second, ResourceLimits::default()).await;
-        until_phase(&runtime, run, Phase::Waiting).await;
-        let view = runtime.run_status(&run).await.unwrap();
-        assert_eq!((view.usage.tokens(), view.price.micros), (107, Some(107)), "that is booked");
-        assert_eq!(second.told(&agent).unwrap().tokens, 107);
-    }
-}
-
-/// A run that waits for room: for long, so that its log says so, or not yet.
-async fn waiting(house: &House, turnstile: &Turnstile, long: bool) -> (RuntimeManager, AgentId, RunId) {
-    let park_after = Duration::from_millis(if long { 20 } else { 3_600_000 });
-    let builder = house.builder().configure(|config| config.park_after = park_after);
-    let runtime = builder.governor(Arc::new(turnstile.clone())).open().await.unwrap();
-    let agent = runtime.register_spec(AgentSpec::new("scripted", "a").unwrap()).await.unwrap();
-    runtime.start_agent(agent).await.unwrap();
-    let run = submit(&runtime, agent, "costs:100/30").await;
-    until_waiting(&runtime, run).await;
-    if long {
-        until_phase(&runtime, run, Phase::Waiting).await;
-    }
-    (runtime, agent, run)
-}
-
-#[tokio::test]
-async fn whoever_waits_for_room_is_drained_at_once_and_asks_anew_in_the_next_process() {
-    for long in [false, true] {
-        let (house, first) = (House::new(), Turnstile::that(FULL));
-        let (runtime, _, run) = waiting(&house, &first, long).await;
-
-        let drained = runtime.shutdown(Duration::from_secs(3_600));
-        tokio::time::timeout(Duration::from_secs(20), drained).await.expect("it waits for nobody").unwrap();
-
-        assert_eq!(first.waiting(), 0);
-        drop(runtime);
-        let (runtime, _) = governed(&house, &Turnstile::default(), ResourceLimits::default()).await;
-        assert_eq!(output(&runtime, run).await, "30 used");
-    }
-}
-
-#[tokio::test]
-async fn whoever_waits_for_room_gives_up_its_place_when_its_agent_is_paused_or_the_run_is_to_end() {
-    for long in [false, true] {
-        let (house, turnstile) = (House::new(), Turnstile::that(FULL));
-        let (runtime, agent, run) = waiting(&house, &turnstile, long).await;
-        runtime.pause(&agent.into()).await.unwrap();
-        while turnstile.waiting() > 0 {
-            tokio::task::yield_now().await;
-        }
-        turnstile.set(Lets::Through);
-        assert_eq!(house.world.times("100/30"), 0, "a pause holds it");
-        runtime.resume(&agent.into()).await.unwrap();
-        assert_eq!(output(&runtime, run).await, "30 used");
-        drop(runtime);
-
-        let (house, turnstile) = (House::new(), Turnstile::that(FULL));
-        let (runtime, _, run) = waiting(&house, &turnstile, long).await;
-        let cancelled = runtime.cancel(&run, "enough", Duration::from_secs(3_600));
-        tokio::time::timeout(Duration::from_secs(20), cancelled).await.expect("it is told at once").unwrap();
-        assert_eq!((turnstile.waiting(), house.world.times("100/30")), (0, 0));
-    }
 }
 
 #[tokio::test]
