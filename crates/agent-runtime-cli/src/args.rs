@@ -247,7 +247,7 @@ pub(crate) enum AgentsCommand {
     Pause(AgentArg),
     /// End a pause
     Resume(AgentArg),
-    /// Change what it may use, from its next call on
+    /// Change what it may use, from now on and for runs under way
     Limit(LimitArgs),
     /// Delete a stopped agent with its runs and conversations; its snapshots stay
     Delete(AgentArg),

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runtime_traits::model::Deltas;
+use futures_util::future::BoxFuture;
+use runtime_traits::model::{Deltas, Repeat};
 use runtime_traits::{Entropy, Model, ModelError, ModelReply, ModelRequest};
 
 /// A model that is asked once more when the same call may succeed later.
 ///
 /// It waits longer before each further try, by chance a little less than it could, and never less than the provider
-/// said. It books nothing: each call that broke off, and may be billed, is taken back by [`Deltas::retract`] even if
-/// nothing was shown of it, so that whoever books can count them.
+/// said. It books nothing: whoever does is told of each call that broke off ([`Deltas::broke_off`]), and asked before the
+/// next is sent ([`Deltas::again`]): each takes something, and counts for limits.
 ///
 /// ```
 /// use runtime_agents::{Retrying, ScriptedModel, Turn};
@@ -117,14 +118,24 @@ impl<M: Model> Model for Retrying<M> {
             let Some(pause) = self.pause(failed, &error) else {
                 return Err(error);
             };
+            // Told of the call while it is held.
             if let ModelError::RateLimited { retry_after, .. } = &error {
                 deltas.throttled(*retry_after);
             }
-            if watched.shown.load(Ordering::Relaxed) || error.may_be_billed() {
+            let may_be_billed = watched.shown.load(Ordering::Relaxed) || error.may_be_billed();
+            deltas.broke_off(may_be_billed);
+            if may_be_billed {
                 deltas.retract();
             }
             tracing::debug!(model = self.name(), failed, ?pause, %error, "a call of a model is made once more");
             tokio::time::sleep(pause).await;
+            match deltas.again().await {
+                Repeat::Go => {}
+                Repeat::Refused(refused) => {
+                    return Err(ModelError::AtLimit { model: self.name().to_owned(), refused });
+                }
+                Repeat::Ends => return Err(error),
+            }
         }
     }
 }
@@ -150,6 +161,14 @@ impl Deltas for Watched<'_> {
     fn retract(&self) {
         self.shown.store(false, Ordering::Relaxed);
         self.deltas.retract();
+    }
+
+    fn broke_off(&self, may_be_billed: bool) {
+        self.deltas.broke_off(may_be_billed);
+    }
+
+    fn again(&self) -> BoxFuture<'_, Repeat> {
+        self.deltas.again()
     }
 
     fn throttled(&self, retry_after: Option<Duration>) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CodecError;
-use crate::old::{EndedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
+use crate::old::{AcceptedV2, EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
 const WHAT: &str = "run log entry";
@@ -16,17 +16,19 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        SETTLED | ENDED => 3,
-        ACCEPTED | OPENED | UNKNOWN => 2,
+        ACCEPTED | SETTLED | ENDED => 3,
+        OPENED | DISPATCHED | UNKNOWN => 2,
         _ => 1,
     }
 }
 
-/// Version 2: more policies for a busy session.
+/// Version 2: more policies for a busy session. Version 3: the runs before it.
 const ACCEPTED: u16 = 1;
 /// Version 2: a reservation in tokens, and what a try of unknown end is booked with.
 const OPENED: u16 = 3;
 const UNKNOWN: u16 = 6;
+/// Version 2: a reservation of its own, and what the call before used that broke off.
+const DISPATCHED: u16 = 4;
 /// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
@@ -40,7 +42,7 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
         EntryKind::Accepted(body) => with(ACCEPTED, entry, body.as_ref()),
         EntryKind::Started(body) => with(2, entry, body),
         EntryKind::StepOpened(body) => with(OPENED, entry, body),
-        EntryKind::StepDispatched(body) => with(4, entry, body),
+        EntryKind::StepDispatched(body) => with(DISPATCHED, entry, body),
         EntryKind::StepSettled(body) => with(SETTLED, entry, body),
         EntryKind::StepUnknown(body) => with(UNKNOWN, entry, body),
         EntryKind::StepDecided(body) => with(7, entry, body),
@@ -82,13 +84,15 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
     }
     match (head.tag, head.version) {
         (OPENED, 1) => with(seq, body, |old: StepOpenedV1| EntryKind::StepOpened(old.into())),
+        (DISPATCHED, 1) => with(seq, body, |old: StepDispatchedV1| EntryKind::StepDispatched(old.into())),
         (UNKNOWN, 1) => with(seq, body, |old: StepUnknownV1| EntryKind::StepUnknown(old.into())),
         (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
         (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
-        (1, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
+        (ACCEPTED, 1 | 2) => with(seq, body, |old: AcceptedV2| EntryKind::Accepted(Box::new(old.into()))),
+        (ACCEPTED, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
         (2, _) => with(seq, body, EntryKind::Started),
         (OPENED, _) => with(seq, body, EntryKind::StepOpened),
-        (4, _) => with(seq, body, EntryKind::StepDispatched),
+        (DISPATCHED, _) => with(seq, body, EntryKind::StepDispatched),
         (SETTLED, _) => with(seq, body, EntryKind::StepSettled),
         (UNKNOWN, _) => with(seq, body, EntryKind::StepUnknown),
         (7, _) => with(seq, body, EntryKind::StepDecided),

@@ -1,17 +1,39 @@
 //! Shapes that earlier versions wrote. They are read, and never written again.
 
+use std::collections::BTreeMap;
+
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::id::AgentId;
+use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
-    Effect, Ended, Head, Outcome, Price, StepFailure, StepKey, StepOpened, StepSettled, StepSort,
-    StepUnknown, UnknownCause, Usage,
+    Accepted, Effect, Ended, Head, Outcome, Price, StepDispatched, StepFailure, StepKey, StepOpened,
+    StepSettled, StepSort, StepUnknown, UnknownCause, Usage,
 };
-use runtime_traits::name::SessionName;
+use runtime_traits::name::{IdempotencyKey, SessionName};
+use runtime_traits::runtime::SessionPolicy;
 use runtime_traits::store::Seq;
 use serde::Deserialize;
 
 use crate::snapshot::{Kept, Manifest, SavedSession, SegmentRef};
+
+/// Before runs knew those from which they go on.
+#[derive(Deserialize)]
+pub(crate) struct AcceptedV2 {
+    agent: AgentId,
+    spec_rev: u32,
+    session: SessionName,
+    policy: SessionPolicy,
+    input: Payload,
+    digest: Digest,
+    idempotency_key: Option<IdempotencyKey>,
+    parent: Option<(RunId, StepKey)>,
+    copied_from: Option<RunId>,
+    principal: Option<String>,
+    trace: Option<String>,
+    deadline: Option<UnixMillis>,
+    priority: i32,
+    labels: BTreeMap<String, String>,
+}
 
 /// Before tokens could be estimated.
 #[derive(Deserialize)]
@@ -53,10 +75,40 @@ pub(crate) struct StepOpenedV1 {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct StepDispatchedV1 {
+    key: StepKey,
+    try_no: u32,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct StepUnknownV1 {
     key: StepKey,
     try_no: u32,
     cause: UnknownCause,
+}
+
+impl From<AcceptedV2> for Accepted {
+    fn from(old: AcceptedV2) -> Self {
+        let AcceptedV2 { agent, spec_rev, session, policy, input, digest, idempotency_key, .. } = old;
+        let AcceptedV2 { parent, copied_from, principal, trace, deadline, priority, labels, .. } = old;
+        Self {
+            agent,
+            spec_rev,
+            session,
+            policy,
+            input,
+            digest,
+            idempotency_key,
+            parent,
+            copied_from,
+            principal,
+            trace,
+            deadline,
+            priority,
+            labels,
+            chain: None,
+        }
+    }
 }
 
 impl From<StepOpenedV1> for StepOpened {
@@ -64,6 +116,12 @@ impl From<StepOpenedV1> for StepOpened {
         let StepOpenedV1 { key, sort, effect, request, digest, reserved, dispatched } = old;
         let reserved_usage = Usage::default();
         Self { key, sort, effect, request, digest, reserved, reserved_usage, dispatched }
+    }
+}
+
+impl From<StepDispatchedV1> for StepDispatched {
+    fn from(old: StepDispatchedV1) -> Self {
+        Self::of(old.key, old.try_no)
     }
 }
 

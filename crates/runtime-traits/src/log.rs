@@ -13,7 +13,7 @@ mod view;
 mod wait;
 
 pub use bodies::{
-    Accepted, AttemptEnded, AttemptEnding, CancelRequested, Ended, Started, StateSet, StepDecided,
+    Accepted, AttemptEnded, AttemptEnding, CancelRequested, Chain, Ended, Started, StateSet, StepDecided,
     StepDispatched, StepOpened, StepSettled, StepUnknown, WaitClosed, WaitOpened,
 };
 pub use entry::{Entry, EntryKind};

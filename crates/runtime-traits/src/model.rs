@@ -1,6 +1,7 @@
 //! Language models: what they are asked, what they answer, and how they fail.
 
 mod error;
+mod repeat;
 mod reply;
 mod request;
 mod transcript;
@@ -10,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_core::future::BoxFuture;
 
 pub use error::{ModelError, Phase};
+pub use repeat::Repeat;
 pub use reply::{ModelReply, StopReason, TokenUsage, ToolCall};
 pub use request::{ChatMessage, ModelRequest, ToolSpec};
 pub use transcript::{LEFT_OUT, NO_RESULT, Spoken, ToolResult, Transcript, project, window};
@@ -56,8 +59,20 @@ pub trait Deltas: Send + Sync {
     /// Takes back all pieces so far: the call is made once more.
     fn retract(&self);
 
-    /// The provider took no more calls for now, and the call is made once more; of a failure that is returned, whoever gets it knows.
-    /// Nobody has to listen.
+    /// A call came to nothing, and may be made once more. `may_be_billed`: the provider may have worked for it; otherwise it counts
+    /// as a request, and took nothing.
+    fn broke_off(&self, may_be_billed: bool) {
+        let _ = may_be_billed;
+    }
+
+    /// Asks to make a call that broke off once more: each takes something, and may reach a limit. Whoever repeats a call inside
+    /// asks before each.
+    fn again(&self) -> BoxFuture<'_, Repeat> {
+        Box::pin(std::future::ready(Repeat::Go))
+    }
+
+    /// The provider took no more calls for now, and the call that is under way may be made once more; of a failure that is
+    /// returned, whoever gets it knows. Nobody has to listen.
     fn throttled(&self, retry_after: Option<Duration>) {
         let _ = retry_after;
     }

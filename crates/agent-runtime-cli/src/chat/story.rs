@@ -276,6 +276,7 @@ mod tests {
                 trace: None,
                 deadline: None,
                 priority: 0,
+                chain: None,
                 labels: std::collections::BTreeMap::new(),
             };
             let mut told = Self(Story::new(samples.run), 1);
@@ -370,7 +371,7 @@ mod tests {
         assert_eq!(told.0.take(StreamItem::Retracted { step: Some(key("a")) }), [], "once");
         assert_eq!(told.shows("a", "Two"), [piece("Two")]);
         assert_eq!(told.shows("b", "Three"), [Act::Withdraw, piece("Three")]);
-        let again = StepDispatched { key: key("b"), try_no: 2 };
+        let again = StepDispatched::of(key("b"), 2);
         assert_eq!(told.entry(EntryKind::StepDispatched(again), None), [Act::Withdraw]);
     }
 

@@ -9,6 +9,7 @@ use crate::args::LimitArgs;
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::render::time::moment;
 
 /// Changes what an agent may use.
 pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) -> Result<Exit, CliError> {
@@ -20,7 +21,12 @@ pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) 
     if desk.screen.json {
         desk.screen.json(&agent)?;
     } else {
-        desk.screen.line(format!("{} may use, from its next call on: {}", agent.name, shown(&agent)))?;
+        desk.screen.line(format!(
+            "{} may use, since {} and for runs under way too: {}",
+            agent.name,
+            moment(agent.declared_at),
+            shown(&agent)
+        ))?;
     }
     Ok(Exit::Done)
 }
@@ -60,6 +66,9 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
 
 /// How many tokens an agent used.
 pub(super) fn tokens(agent: &AgentStatus) -> String {
+    if let Some(damage) = &agent.damage {
+        return format!("not known: {damage}");
+    }
     let usage = &agent.usage;
     let waiting = match usage.waiting {
         0 => String::new(),

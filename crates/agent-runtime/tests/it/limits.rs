@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runtime::clock::Clock;
+use agent_runtime::error::Cause;
+use agent_runtime::log::Usage;
 use agent_runtime::prelude::*;
 use agent_runtime::resource::{Limit, Money, OnLimit, ResourceLimits};
 use agent_runtime::resources::{Budgets, PriceTable, ResourceManager};
 use agent_runtime::runtime::Joined;
-use agent_runtime::{MemoryStore, ModelError, Outcome, Retrying, Tenant, Turn};
+use agent_runtime::{
+    Gate, MemoryStore, ModelError, Outcome, Retrying, ScriptedModel, StepOptions, Tenant, Turn,
+};
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use runtime_testkit::fakes::Turnstile;
 use runtime_testkit::peers::Aimock;
@@ -70,6 +75,168 @@ async fn fleet(
         ids.push(agent);
     }
     (runtime, ids)
+}
+
+/// A runtime with an agent whose model fails in turn with these before it answers, and asks it often.
+async fn stumbling(
+    manager: &ResourceManager,
+    limits: ResourceLimits,
+    fails: impl IntoIterator<Item = ModelError>,
+) -> (RuntimeManager, AgentId, Arc<ScriptedModel>) {
+    let turns =
+        fails.into_iter().map(|error| Turn::default().fails(error)).chain([Turn::from("yes").used(4, 6)]);
+    let model = Arc::new(ScriptedModel::in_order("stumbling", turns));
+    let retrying =
+        Retrying::new(Arc::clone(&model), 9).waits(Duration::from_millis(1), Duration::from_millis(2));
+    let agent = LlmAgent::new("stumbling", retrying).max_tokens(MAX_TOKENS).build().unwrap();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(manager.clone()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(agent).await.unwrap();
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    (runtime, agent, model)
+}
+
+fn busy() -> ModelError {
+    ModelError::RateLimited { model: "scripted/stumbling".into(), retry_after: None }
+}
+
+fn cut() -> ModelError {
+    ModelError::Cut { model: "scripted/stumbling".into(), cause: Cause::says("reset") }
+}
+
+#[tokio::test]
+async fn a_call_that_is_made_once_more_is_held_to_the_limits_like_the_first() {
+    let refuse = ResourceLimits { on_limit: OnLimit::Refuse, ..ResourceLimits::default() };
+    // A call that the provider refuses is a request, and takes no tokens.
+    let requests = ResourceLimits { max_requests_per_minute: Some(3), ..refuse };
+    let (runtime, agent, model) =
+        stumbling(&ResourceManager::default(), requests, [busy(), busy(), busy()]).await;
+    assert!(!run_with(&runtime, agent, "`max_requests_per_minute` is reached").await);
+    assert_eq!(model.asked(), 3);
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    assert_eq!((usage.requests_last_minute, usage.tokens_total), (3, 0));
+
+    // One that broke off may be billed: 4 + 40 tokens are charged, and 44 more are no more than 87.
+    let tokens = |most| ResourceLimits { max_tokens_total: Some(most), ..refuse };
+    let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(87), [cut()]).await;
+    assert!(!run_with(&runtime, agent, "`max_tokens_total` is reached").await);
+    assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (1, 44));
+    let (runtime, agent, model) = stumbling(&ResourceManager::default(), tokens(88), [cut()]).await;
+    assert!(run_with(&runtime, agent, "nothing").await);
+    assert_eq!((model.asked(), runtime.get_resource_usage(agent).await.unwrap().tokens_total), (2, 54));
+}
+
+#[tokio::test]
+async fn runs_that_had_begun_count_when_their_agent_is_limited_in_how_many_are_worked() {
+    let gates = [Gate::new(), Gate::new(), Gate::new()];
+    let turns = gates.iter().map(|gate| Turn::from("yes").waits(gate));
+    let model = ScriptedModel::in_order("held", turns);
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new()));
+    let builder = builder.governor(Arc::new(ResourceManager::default()));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(LlmAgent::new("held", model).build().unwrap()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let submit = async |session: &str| {
+        let request = RunRequest::new("x").in_session(SessionName::new(session).unwrap());
+        runtime.submit(&agent.into(), request).await.unwrap().run
+    };
+    let mut runs = Vec::new();
+    for (session, gate) in ["one", "two"].into_iter().zip(&gates) {
+        runs.push(submit(session).await);
+        gate.reached().await;
+    }
+
+    let two = ResourceLimits { max_concurrent_requests: Some(2), ..ResourceLimits::default() };
+    runtime.set_limits(&agent.into(), two).await.unwrap();
+    runs.push(submit("three").await);
+
+    while runtime.run_status(&runs[2]).await.unwrap().room.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let room = runtime.run_status(&runs[2]).await.unwrap().room.unwrap();
+    assert_eq!(room.limit, Limit::MaxConcurrentRequests);
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    let worked = usage.limits.iter().find(|used| used.limit == Limit::MaxConcurrentRequests).unwrap();
+    assert_eq!((worked.used, worked.max), (2, Some(2)));
+    gates[0].open();
+    gates[2].reached().await;
+    gates[1].open();
+    gates[2].open();
+    for run in runs {
+        assert!(matches!(runtime.join(&run, Duration::from_secs(20)).await.unwrap(), Joined::Ended(_)));
+    }
+    let usage = runtime.get_resource_usage(agent).await.unwrap();
+    let worked = usage.limits.iter().find(|used| used.limit == Limit::MaxConcurrentRequests).unwrap();
+    assert_eq!(worked.used, 0, "and nothing is left");
+}
+
+/// Calls a model for ten tokens, and goes on as a new run, for ever.
+#[derive(Debug)]
+struct Relay;
+
+#[async_trait]
+impl Agent for Relay {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("relay", "relay").unwrap()
+    }
+
+    async fn run(&self, ctx: Ctx, _: Content) -> Result<Content, AgentError> {
+        let ten = Usage { output_tokens: 10, model_calls: 1, ..Usage::default() };
+        let options = StepOptions::new("model", Effect::Repeatable).reserving(ten).of_model("test/relay");
+        let call = ctx.step_with(options, "ten", |call| async move {
+            call.used(ten);
+            Ok(())
+        });
+        call.await?;
+        ctx.continue_as("on")
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_as_another_takes_its_limits_with_it() {
+    let manager = ResourceManager::default();
+    let builder = RuntimeManager::builder(Arc::new(MemoryStore::new())).governor(Arc::new(manager));
+    let runtime: RuntimeManager = builder.open().await.unwrap().into();
+    let agent = runtime.register_agent(Relay).await.unwrap();
+    let limits = ResourceLimits {
+        max_tokens_per_run: Some(35),
+        on_limit: OnLimit::Refuse,
+        ..ResourceLimits::default()
+    };
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+
+    let mut run = runtime.submit(&agent.into(), "on".into()).await.unwrap().run;
+    let failure = loop {
+        let Joined::Ended(finished) = runtime.join(&run, Duration::from_secs(20)).await.unwrap() else {
+            panic!("`{run}` is open")
+        };
+        match finished.outcome {
+            Outcome::Continued(next) => run = next,
+            Outcome::Failed(failure) => break failure,
+            other => panic!("{other:?}"),
+        }
+    };
+
+    assert!(failure.message.contains("`max_tokens_per_run` is reached"), "{failure}");
+    assert_eq!(runtime.get_resource_usage(agent).await.unwrap().tokens_total, 30);
+}
+
+/// Runs an agent once. Whether it completed; otherwise it failed and said this.
+async fn run_with(runtime: &RuntimeManager, agent: AgentId, says: &str) -> bool {
+    let run = runtime.submit(&agent.into(), "question 0".into()).await.unwrap().run;
+    match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            Outcome::Completed(_) => true,
+            Outcome::Failed(failure) => {
+                assert!(failure.message.contains(says), "{failure}");
+                false
+            }
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("still open: {view:?}"),
+    }
 }
 
 /// Runs an agent once, in a session of its own. Whether it completed; otherwise it failed for a limit.

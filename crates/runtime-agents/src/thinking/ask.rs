@@ -63,11 +63,14 @@ impl Mind {
         let replied = ctx.step_with(options, &asked, |call| async move {
             let booking = Booking::new(&call, reservation.booked());
             let result = self.model.reply(&request, &booking).await;
-            call.used(reservation.bill(&result));
             if let Err(ModelError::RateLimited { retry_after, .. }) = &result {
                 call.throttled(*retry_after);
             }
-            Ok(renamed(result?, turn))
+            booking.ends(reservation.bill(&result));
+            match result {
+                Err(error @ ModelError::AtLimit { .. }) => Err(AgentError::at_limit(error.to_string())),
+                result => Ok(renamed(result?, turn)),
+            }
         });
         replied.await.map_err(|error| match error {
             // The model's own sentence is the one to read.

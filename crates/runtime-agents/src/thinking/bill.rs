@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use runtime_traits::model::{ChatMessage, Deltas, TokenUsage};
+use futures_util::future::BoxFuture;
+use runtime_traits::model::{ChatMessage, Deltas, Repeat, TokenUsage};
 use runtime_traits::{ModelError, ModelReply, ModelRequest, StepCall, Usage};
 
 /// What a call may use at most, as far as that can be known before: it is booked when nobody says what it used.
@@ -64,11 +65,20 @@ pub(crate) struct Booking<'a> {
     /// What is booked for each.
     each: Usage,
     shows: AtomicBool,
+    /// A call broke off and is booked, and no other was made since.
+    over: AtomicBool,
 }
 
 impl<'a> Booking<'a> {
     pub(crate) fn new(step: &'a StepCall, each: Usage) -> Self {
-        Self { step, each, shows: AtomicBool::new(false) }
+        Self { step, each, shows: AtomicBool::new(false), over: AtomicBool::new(false) }
+    }
+
+    /// Books the call with which the model came to its end, if it is not booked.
+    pub(crate) fn ends(&self, bill: Usage) {
+        if !self.over.load(Ordering::Relaxed) {
+            self.step.used(bill);
+        }
     }
 }
 
@@ -80,10 +90,28 @@ impl Deltas for Booking<'_> {
 
     fn retract(&self) {
         // At once: the step may be given up before the next call ends.
-        self.step.used(self.each);
+        if !self.over.load(Ordering::Relaxed) {
+            self.step.used(self.each);
+        }
         if self.shows.swap(false, Ordering::Relaxed) {
             self.step.retract();
         }
+    }
+
+    fn broke_off(&self, may_be_billed: bool) {
+        if !self.over.swap(true, Ordering::Relaxed) {
+            let request = Usage { model_calls: 1, ..Usage::default() };
+            self.step.used(if may_be_billed { self.each } else { request });
+            self.step.broke_off(may_be_billed);
+        }
+    }
+
+    fn again(&self) -> BoxFuture<'_, Repeat> {
+        Box::pin(async {
+            let repeat = self.step.again().await;
+            self.over.store(repeat != Repeat::Go, Ordering::Relaxed);
+            repeat
+        })
     }
 
     fn throttled(&self, retry_after: Option<Duration>) {

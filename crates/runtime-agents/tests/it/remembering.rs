@@ -131,7 +131,7 @@ async fn a_call_that_broke_off_inside_is_booked_beside_the_one_that_came_through
     assert_eq!(session.run(&agent, "y".repeat(30).as_str()).await.unwrap(), "It is.");
     let usage = session.usage();
     assert_eq!((usage.input_tokens, usage.output_tokens), (5 + 2 * 11, 2 + 2 * 100));
-    assert_eq!((usage.estimated_tokens, usage.model_calls), (222, 3));
+    assert_eq!((usage.estimated_tokens, usage.model_calls), (222, 4), "what is refused is a request");
     assert_eq!((session.previews(), session.retracted()), (vec!["It is.".to_owned()], 1));
 }
 

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use runtime_agents::{Gate, Retrying, ScriptedModel, Turn};
 use runtime_testkit::fakes::SeededEntropy;
-use runtime_traits::model::{Deltas, NoDeltas, Phase};
+use runtime_traits::model::{Deltas, NoDeltas, Phase, Repeat};
+use runtime_traits::resource::{Limit, Refused};
 use runtime_traits::{Cause, Model, ModelError, ModelRequest};
 
 /// Writes down what is shown.
@@ -23,6 +25,31 @@ impl Deltas for Shown {
 
     fn throttled(&self, retry_after: Option<Duration>) {
         self.0.lock().unwrap().push(format!("{retry_after:?}"));
+    }
+}
+
+/// Lets so many calls be made once more, and writes down what it is told.
+struct Lets(Mutex<(usize, Vec<String>)>, Repeat);
+
+impl Deltas for Lets {
+    fn text(&self, piece: &str) {
+        self.0.lock().unwrap().1.push(piece.to_owned());
+    }
+
+    fn retract(&self) {
+        self.0.lock().unwrap().1.push("<".to_owned());
+    }
+
+    fn broke_off(&self, may_be_billed: bool) {
+        self.0.lock().unwrap().1.push(if may_be_billed { "billed" } else { "free" }.to_owned());
+    }
+
+    fn again(&self) -> BoxFuture<'_, Repeat> {
+        let mut inside = self.0.lock().unwrap();
+        inside.1.push("again?".to_owned());
+        let go = inside.0 > 0;
+        inside.0 = inside.0.saturating_sub(1);
+        Box::pin(std::future::ready(if go { Repeat::Go } else { self.1.clone() }))
     }
 }
 
@@ -139,6 +166,20 @@ async fn what_was_shown_or_may_be_billed_is_taken_back_before_the_next_try() {
     assert_eq!(shown(vec![fails(busy(None)), yes()]).await, ["None", "yes"], "nothing happened");
     // The last one is left to whoever reads the error.
     assert_eq!(shown(vec![fails(busy(None)), Turn::from("y").fails(cut())]).await, ["None", "y"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_books_is_told_of_each_call_that_broke_off_and_asked_before_the_next() {
+    let refused = Refused::Reached { limit: Limit::MaxRequestsPerMinute, retry_after: None };
+    let at_limit = ModelError::AtLimit { model: model(), refused: refused.clone() };
+    for (answer, told) in [(Repeat::Refused(refused), at_limit), (Repeat::Ends, cut())] {
+        let inner = script([fails(busy(None)), fails(cut()), Turn::from("never")]);
+        let lets = Lets(Mutex::new((1, Vec::new())), answer);
+        let reply = Retrying::new(Arc::clone(&inner), 5).reply(&ModelRequest::default(), &lets).await;
+        assert_eq!(reply.unwrap_err(), told);
+        assert_eq!(inner.asked(), 2, "what is not let through is not sent");
+        assert_eq!(lets.0.into_inner().unwrap().1, ["free", "again?", "billed", "<", "again?"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

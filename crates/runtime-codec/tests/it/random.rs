@@ -9,10 +9,10 @@ use runtime_codec::{decode_entry, encode_entry};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Effect, Ended, Entry, EntryKind,
-    FailureKind, Outcome, Price, Receipt, RunFailure, Started, StateSet, StepDecided, StepDispatched,
-    StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, StepSort, StepUnknown, Stopped,
-    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, CancelRequested, Chain, DecidedBy, Effect, Ended, Entry,
+    EntryKind, FailureKind, Outcome, Price, Receipt, RunFailure, Started, StateSet, StepDecided,
+    StepDispatched, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, StepSort, StepUnknown,
+    Stopped, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::{IdempotencyKey, Name, SessionName};
 use runtime_traits::runtime::SessionPolicy;
@@ -84,12 +84,15 @@ fn accepted() -> impl Strategy<Value = EntryKind> {
     let what = (payload(), digest(), option::of(idempotency));
     let whence =
         (option::of((run(), key())), option::of(run()), option::of(".{0,20}"), option::of(".{0,60}"));
-    let how = (option::of(at()), any::<i32>(), btree_map(".{0,8}", ".{0,8}", 0..4));
+    let chain = (run(), at(), any::<u32>(), any::<u64>(), any::<u64>());
+    let chain =
+        chain.prop_map(|(first, began, steps, tokens, micros)| Chain { first, began, steps, tokens, micros });
+    let how = (option::of(at()), any::<i32>(), btree_map(".{0,8}", ".{0,8}", 0..4), option::of(chain));
     (whose, what, whence, how).prop_map(|(whose, what, whence, how)| {
         let (partition, unique, spec_rev, session, rejects) = whose;
         let (input, digest, idempotency_key) = what;
         let (parent, copied_from, principal, trace) = whence;
-        let (deadline, priority, labels) = how;
+        let (deadline, priority, labels, chain) = how;
         let policy = if rejects { SessionPolicy::Reject } else { SessionPolicy::Enqueue };
         EntryKind::Accepted(Box::new(Accepted {
             agent: AgentId::from_parts(partition, unique),
@@ -105,6 +108,7 @@ fn accepted() -> impl Strategy<Value = EntryKind> {
             trace,
             deadline,
             priority,
+            chain,
             labels,
         }))
     })
@@ -160,8 +164,18 @@ fn about_steps() -> impl Strategy<Value = EntryKind> {
     let verdict =
         prop_oneof![Just(Verdict::Repeat), payload().prop_map(Verdict::Assume), Just(Verdict::Fail)];
     prop_oneof![
-        (key(), any::<u32>())
-            .prop_map(|(key, try_no)| EntryKind::StepDispatched(StepDispatched { key, try_no })),
+        (key(), any::<u32>(), any::<u64>(), usage(), usage()).prop_map(
+            |(key, try_no, reserved, held, lost)| {
+                let (broke_off, broke_off_price) = lost;
+                EntryKind::StepDispatched(StepDispatched {
+                    reserved,
+                    reserved_usage: held.0,
+                    broke_off,
+                    broke_off_price,
+                    ..StepDispatched::of(key, try_no)
+                })
+            }
+        ),
         (key(), any::<u32>(), cause, usage()).prop_map(|(key, try_no, cause, (usage, _))| {
             EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
         }),

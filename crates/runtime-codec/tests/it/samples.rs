@@ -15,7 +15,7 @@ use runtime_codec::{
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Author, CancelRequested, DecidedBy, Effect, Ended, Entry,
+    Accepted, AttemptEnded, AttemptEnding, Author, CancelRequested, Chain, DecidedBy, Effect, Ended, Entry,
     EntryKind, FailureKind, Head, Message, Outcome, Price, Receipt, RunFailure, Started, StateSet,
     StepDecided, StepDispatched, StepFailure, StepFailureKind, StepKey, StepOpened, StepSettled, StepSort,
     StepUnknown, Stopped, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
@@ -144,6 +144,7 @@ fn least() -> Accepted {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     }
 }
@@ -164,8 +165,12 @@ fn entries() -> Vec<Sample> {
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         deadline: Some(UnixMillis(1_764_000_060_000)),
         priority: -5,
+        chain: None,
         labels: BTreeMap::from([label("team", "red"), label("cost", "")]),
     };
+    let chain =
+        Chain { first: run(3), began: UnixMillis(1_764_000_000_000), steps: 7, tokens: 300, micros: 900 };
+    let going_on = Accepted { chain: Some(chain), ..least() };
     let started = Started {
         kind_version: 2,
         build: "0.1.0+abc".to_owned(),
@@ -175,6 +180,7 @@ fn entries() -> Vec<Sample> {
     vec![
         Sample::entry("accepted.least", EntryKind::Accepted(Box::new(least()))),
         Sample::entry("accepted.full", EntryKind::Accepted(Box::new(full))),
+        Sample::entry("accepted.going-on", EntryKind::Accepted(Box::new(going_on))),
         Sample::entry("started", EntryKind::Started(started)),
         Sample::entry("state-set", EntryKind::StateSet(StateSet { cell: String::new(), value: text() })),
         Sample::entry(
@@ -212,8 +218,16 @@ fn steps() -> Vec<Sample> {
     }
     let reserving = StepOpened { reserved_usage: Usage { estimated_tokens: 40, ..usage() }, ..opened };
     samples.push(Sample::entry("step-opened.reserving", EntryKind::StepOpened(reserving)));
-    let dispatched = StepDispatched { key: key("fetch"), try_no: 2 };
+    let dispatched = StepDispatched::of(key("fetch"), 2);
     samples.push(Sample::entry("step-dispatched", EntryKind::StepDispatched(dispatched)));
+    let again = StepDispatched {
+        reserved: 9_999,
+        reserved_usage: Usage { estimated_tokens: 40, ..usage() },
+        broke_off: usage(),
+        broke_off_price: price(),
+        ..StepDispatched::of(key("a/fetch"), 3)
+    };
+    samples.push(Sample::entry("step-dispatched.again", EntryKind::StepDispatched(again)));
     let settled = StepSettled {
         key: key("fetch"),
         try_no: 1,

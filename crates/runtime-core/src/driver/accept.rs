@@ -85,7 +85,7 @@ impl Inner {
                 Box::pin(self.check_limits(tenant, agent, &id)).await?;
             }
             if self.is_behind() {
-                Box::pin(self.until_let_go()).await;
+                Box::pin(self.until_let_go()).await?;
             }
             let reserved = self.reserve(tenant, agent, &id, &request, Origin::default()).await?;
             let slot = Arc::clone(&reserved.slot);
@@ -239,6 +239,7 @@ impl Inner {
             trace: origin.trace,
             deadline: origin.deadline.or(request.deadline.map(|within| now.after(within))),
             priority: 0,
+            chain: None,
             labels: request.labels.clone(),
         });
         let parent = accepted.parent.as_ref().map(|(parent, _)| *parent);
@@ -262,10 +263,6 @@ impl Inner {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
                 admit(found, runs, request, max_queued)?;
-                if let Some(seconds) = found.limits.as_ref().and_then(|limits| limits.max_run_seconds) {
-                    let last = now.after(Duration::from_secs(seconds));
-                    accepted.deadline = Some(accepted.deadline.map_or(last, |deadline| deadline.min(last)));
-                }
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
@@ -319,7 +316,7 @@ impl Inner {
                 }
                 None => {
                     slot.committed(1);
-                    if let Some(deadline) = accepted_of(&log).and_then(|accepted| accepted.deadline) {
+                    if let Some(deadline) = self.deadline_of(&slot.place, &log) {
                         self.timers.add(deadline, slot.place.run);
                     }
                     // Its turn may come at once: then somebody else has moved it on.

@@ -9,6 +9,7 @@ use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::meter::ProcessLimits;
 use runtime_traits::name::Tenant;
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Then, When};
 
@@ -199,6 +200,14 @@ impl Inner {
         let _admin = home.admin.lock(agent).await;
         let loaded = self.load_agent(tenant, agent).await?;
         let mut state = lock(&home.state);
+        let counts =
+            |limits: Option<&ResourceLimits>| limits.is_some_and(|l| l.max_concurrent_requests.is_some());
+        if let Some(slot) = state.agents.get(&agent.unique())
+            && counts(loaded.limits.as_deref())
+            && !counts(slot.limits.as_deref())
+        {
+            self.count_worked(tenant, agent, slot.limits.as_deref(), state.runs.values());
+        }
         if let Some(slot) = state.agents.get_mut(&agent.unique()) {
             let sessions = slot.sessions.take();
             **slot = AgentSlot { sessions, ..loaded };

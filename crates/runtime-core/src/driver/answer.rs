@@ -12,7 +12,6 @@ use runtime_traits::runtime::{Reply, RuntimeError};
 use super::cancel::{MOVES_WITHIN, caller, leaves};
 use super::child::large;
 use super::commit::Patience;
-use super::finish::accepted_of;
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::answer::{Unanswered, answer_parked, child_over_parked};
@@ -169,7 +168,7 @@ impl Inner {
         self.write_blobs(place, &contents, Patience::OfCaller).await?;
         // A run that waits for a person as a whole goes on waiting.
         let next = if view.waits.iter().any(|wait| is_for_a_person(&wait.on)) {
-            Next::Wait { until: accepted_of(&log).and_then(|accepted| accepted.deadline) }
+            Next::Wait { until: self.deadline_of(&slot.place, &log) }
         } else {
             Next::Start
         };

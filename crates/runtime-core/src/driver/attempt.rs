@@ -24,7 +24,7 @@ use runtime_traits::store::{Seq, StateError};
 
 use super::beside::{Beside, WithTasks};
 use super::finish::accepted_of;
-use super::govern::Admitting;
+use super::govern::{Admitting, hold_to};
 use super::inner::Inner;
 use super::polls::Watched;
 use super::port::Port;
@@ -102,6 +102,7 @@ impl Inner {
                 let result = poll_fn(|cx| attempt.poll(cx)).await;
                 let machine = Arc::clone(&attempt.machine);
                 drop(attempt);
+                slot.is_not_worked();
                 self.attempt_over(&slot, &machine, result).await;
             }
             Err(error) => {
@@ -157,16 +158,18 @@ impl Inner {
         };
         let entries = log.len() as u64;
         let mut machine = RunMachine::begin(facts.clone(), log, contents, state, self.clock.now());
-        let most_steps =
-            self.in_agent(place, |agent| agent.limits.as_ref().and_then(|limits| limits.max_steps_per_run));
-        machine.govern(self.governing.is_some(), most_steps.flatten());
+        machine.govern(self.governing.is_some());
         machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
         slot.committed(entries);
-        // From here on whoever pauses finds the machine. What was wanted before is read under the lock under which it
-        // is changed, so that no change is missed and none is undone.
-        self.in_agent(place, |agent| lock(&machine).pause(agent.want == Want::Paused));
+        // From here on whoever pauses, or limits, finds the machine. What was wanted before is read under the lock under
+        // which it is changed, so that no change is missed and none is undone.
+        self.in_agent(place, |agent| {
+            let mut machine = lock(&machine);
+            machine.pause(agent.want == Want::Paused);
+            hold_to(&mut machine, agent.limits.as_deref());
+        });
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
         let meter = self.meter.attempt(&place.tenant, &place.agent, &place.run);
         let workers = self.control.workers().clone();
@@ -187,7 +190,8 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
-        let entering = inner.entering(&slot.place);
+        let counted = lock(&machine).counted_as();
+        let entering = inner.entering(&slot, &counted);
         Ok(Attempt {
             inner,
             slot,
@@ -246,6 +250,8 @@ impl Attempt {
             match self.poll_commit(cx) {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
+                    // Whatever was under way is given up: nothing stays held for it.
+                    self.admitting.settle_over(&self.inner, &self.machine, now);
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => continue,

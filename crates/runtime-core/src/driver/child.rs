@@ -55,6 +55,10 @@ impl Inner {
             Err(RuntimeError::UnknownRun { .. }) => {}
             Err(error) => return Err(error),
         }
+        // Its caller waits, and was accepted: it is not refused, but asked for once more behind the other mail.
+        if self.is_behind() {
+            Box::pin(self.until_let_go()).await?;
+        }
         let refused = |message: String| {
             let failure = StepFailure { kind: StepFailureKind::Work, message };
             let (step, usage) = (step.clone(), Usage::default());

@@ -98,12 +98,11 @@ impl Inner {
             _ => end.state.clone().or(before.state),
         };
         self.keep_use(writes, place, end.log);
-        let (accepted, at) = (end.accepted, end.at);
-        let after = writes.end(place, end, Some(before.conversation));
+        let after = writes.end(place, end.clone(), Some(before.conversation));
         let conversation = after.unwrap_or(before.conversation);
         let known = Known { conversation, state: kept };
         if let Some((run, input)) = successor {
-            let (successor, log) = self.succeed(writes, place, accepted, run, &input, at);
+            let (successor, log) = self.succeed(writes, place, &end, run, &input);
             teller.tell_run(&mut writes.told, &Place { run, ..place.clone() }, &log, &log);
             return (known, Some(successor));
         }
@@ -170,7 +169,13 @@ impl Inner {
             return;
         }
         if let Some(governing) = &self.governing {
-            governing.governor().run_over(&place.run);
+            let goes_on = matches!(log.last().map(|entry| &entry.kind), Some(EntryKind::Ended(ended))
+                if matches!(ended.outcome, Outcome::Continued(_)));
+            // What a run took counts for the one that goes on from it.
+            if !goes_on {
+                let counted = accepted_of(log).map_or(place.run, |accepted| accepted.counted_as(place.run));
+                governing.governor().run_over(&counted);
+            }
         }
         // A run with a key is kept as long as its key, and may be let go when that is forgotten.
         if accepted_of(log).is_some_and(|accepted| accepted.idempotency_key.is_none()) {
@@ -204,6 +209,9 @@ impl Inner {
         let Some(view) = RunView::of(slot.place.run, log) else { return };
         if self.is_draining() {
             return;
+        }
+        if let Some(deadline) = self.deadline_of(&slot.place, log) {
+            self.timers.add(deadline, slot.place.run);
         }
         match after_park(&view, log) {
             // There may be room before: another limit, or a tenant's that was raised.
@@ -359,8 +367,8 @@ impl Inner {
         append(&mut log, kinds);
         let (mut agent, mut waits_for) = (None, None);
         if next == Next::Start {
-            let (revision, deadline) =
-                accepted_of(&log).map_or((0, None), |accepted| (accepted.spec_rev, accepted.deadline));
+            let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
+            let deadline = self.deadline_of(place, &log);
             agent = self.agent_for(&place.tenant, &place.agent, revision).await?;
             if let Some((_, version)) = &agent {
                 let start = start(&log, *version);
@@ -386,7 +394,7 @@ impl Inner {
             (Next::Wait { until }, _) => {
                 slot.set_stage(Stage::Parked(waits_for.unwrap_or_else(|| reason(&log))));
                 let look = waits_for_room(view).then(|| self.clock.now().after(LOOK_FOR_ROOM));
-                if let Some(at) = until.into_iter().chain(look).min() {
+                if let Some(at) = until.into_iter().chain(look).chain(self.deadline_of(place, &log)).min() {
                     self.timers.add(at, place.run);
                 }
             }

@@ -78,6 +78,9 @@ impl Inner {
         let (log, _) = self.tenant_log(tenant, run).await?;
         let Some(accepted) = accepted_of(&log) else { return Err(RuntimeError::UnknownRun { run: *run }) };
         self.check_awake(&AgentRef::Id(accepted.agent))?;
+        if self.is_behind() {
+            Box::pin(self.until_let_go()).await?;
+        }
         let fork = RunId::mint(run.partition(), self.clock.as_ref(), self.entropy.as_ref());
         let session = match &request.session {
             Some(session) => session.clone(),
@@ -89,7 +92,9 @@ impl Inner {
             session: accepted.session.clone(),
             run: *run,
         };
-        Box::pin(self.check_room(tenant, &AgentRef::Id(of.agent), &of.agent, &session)).await?;
+        let called = AgentRef::Id(of.agent);
+        Box::pin(self.check_room(tenant, &called, &of.agent, &session)).await?;
+        Box::pin(self.check_limits(tenant, &called, &of.agent)).await?;
         let slot = self.take_session(&of, Place { session, run: fork, ..of.clone() }).await?;
         let written = self.copy(&of, &slot.place, &log, request).await;
         // What is there now was written beside whoever knew the session.
@@ -166,6 +171,8 @@ impl Inner {
             parent: None,
             copied_from: Some(if goes_on { drawn_by(of.run, log) } else { of.run }),
             deadline: None,
+            // A run of its own, with what a run may take.
+            chain: None,
             ..accepted.clone()
         };
         // All that a copy is refused for has been looked at: from here on only the store can refuse it.

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Entry, Price, Usage};
+use runtime_traits::log::{Chain, Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
@@ -20,9 +21,11 @@ use runtime_traits::runtime::{AgentRef, RuntimeError};
 use runtime_traits::store::{Key, StateError, Then};
 
 use super::attempt::READ_AGAIN_AFTER;
+use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
+use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::Asking;
@@ -94,15 +97,13 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        let (asking, over) = {
+        self.settle_over(inner, machine, now);
+        let (asking, counted) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.take_over_calls())
+            (machine.take_asking(), machine.counted_as())
         };
-        for call in over {
-            governing.governor.settle(call.id, call.took, now);
-        }
         for asking in asking {
-            self.ask(inner, run, asking, now);
+            self.ask(inner, run, counted, asking, now);
         }
         let mut moved = false;
         self.0.retain_mut(|asked| {
@@ -148,13 +149,24 @@ impl Admitting {
         moved
     }
 
-    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, asking: Asking, now: UnixMillis) {
+    /// Tells of the calls that are over.
+    pub(super) fn settle_over(&self, inner: &Inner, machine: &Mutex<RunMachine>, now: UnixMillis) {
+        let Some(governing) = &inner.governing else { return };
+        for call in lock(machine).take_over_calls() {
+            governing.governor.settle(call.id, call.took, now);
+        }
+    }
+
+    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
         let named = model.clone();
         let call = Box::pin(async move {
-            let limits = inner.see_to_book(&place).await;
+            let limits = match inner.see_to_book(&place).await {
+                Ok(limits) => limits,
+                Err(refused) => return Admission::Refused(refused),
+            };
             let Some(governing) = &inner.governing else {
                 return Admission::Held { most, price: None };
             };
@@ -162,7 +174,7 @@ impl Admitting {
                 id,
                 tenant: place.tenant,
                 agent: place.agent,
-                run: place.run,
+                run: counted,
                 model,
                 most,
                 on_limit: limits.on_limit,
@@ -205,16 +217,28 @@ impl Asked {
 
 impl Inner {
     /// Sees that whoever counts what an agent uses knows what it used before. What it may use.
-    async fn see_to_book(&self, place: &Place) -> ResourceLimits {
-        let Some(governing) = &self.governing else { return ResourceLimits::default() };
+    ///
+    /// A store that is away is asked again. Damage is not read again: nothing is let through of what is limited.
+    async fn see_to_book(&self, place: &Place) -> Result<ResourceLimits, Refused> {
+        let Some(governing) = &self.governing else { return Ok(ResourceLimits::default()) };
         loop {
-            match self.recall(governing, &place.tenant, &place.agent).await {
-                Ok(limits) => return limits,
-                Err(error) => {
-                    tracing::warn!(agent = %place.agent, %error, "what the agent used cannot be read yet; it is read again");
-                    tokio::time::sleep(READ_AGAIN_AFTER).await;
-                }
+            let error = match self.recall(governing, &place.tenant, &place.agent).await {
+                Ok(limits) => return Ok(limits),
+                Err(error) => error,
+            };
+            if matches!(&error, RuntimeError::Store(error) if error.is_transient()) {
+                tracing::warn!(agent = %place.agent, %error, "what the agent used cannot be read yet; it is read again");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+                continue;
             }
+            tracing::error!(agent = %place.agent, %error, "what the agent used cannot be read");
+            let limits = self.limits_of(&place.tenant, &place.agent).await;
+            return match limits {
+                Ok(limits) if limits.is_none() && !governing.governor.limits_tenant(&place.tenant) => {
+                    Ok(limits)
+                }
+                _ => Err(Refused::Unreadable { what: error.to_string() }),
+            };
         }
     }
 
@@ -269,15 +293,16 @@ impl Inner {
             if let Some(until) = kept_until(what) {
                 governing.keep_until(until, key.clone());
             }
-            sums.push((what, number(&cell.value)));
+            sums.push((what, number(key, &cell.value)?));
         }
         let mut past = past(sums, now);
-        for (run, used) in open {
+        for (before, used) in open {
             with_open(&mut past, &used, now);
-            let (tokens, micros) = used
-                .iter()
-                .fold((0, 0), |(tokens, micros), used| (tokens + used.tokens, micros + used.micros));
-            past.open.push(OpenUse { run, tokens, micros });
+            let (tokens, micros) =
+                used.iter().fold((before.tokens, before.micros), |(tokens, micros), used| {
+                    (tokens + used.tokens, micros + used.micros)
+                });
+            past.open.push(OpenUse { run: before.first, tokens, micros });
         }
         Ok(past)
     }
@@ -296,7 +321,7 @@ impl Inner {
                 if let (Some(until), Some(governing)) = (kept_until(what), &self.governing) {
                     governing.keep_until(until, key.clone());
                 }
-                sums.push((what.to_owned(), number(&cell.value)));
+                sums.push((what.to_owned(), number(&key, &cell.value)?));
             }
         }
         let mut past = past(sums.iter().map(|(what, sum)| (what.as_str(), *sum)), now);
@@ -306,12 +331,12 @@ impl Inner {
         Ok(past)
     }
 
-    /// What open runs used that were here before anybody counted.
+    /// What open runs used that were here before anybody counted, and what those took from which they go on.
     async fn open_use(
         &self,
         partition: Partition,
         wanted: impl Fn(&Place) -> bool,
-    ) -> Result<Vec<(RunId, Vec<Spent>)>, RuntimeError> {
+    ) -> Result<Vec<(Chain, Vec<Spent>)>, RuntimeError> {
         let slots: Vec<Arc<RunSlot>> = {
             let state = lock(&self.home(partition).state);
             state.runs.values().filter(|slot| wanted(&slot.place)).cloned().collect()
@@ -325,9 +350,11 @@ impl Inner {
                 Some(machine) => lock(&machine).log().to_vec(),
                 None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
             };
-            let used = spent_so_far(&log);
-            if !used.is_empty() {
-                open.push((slot.place.run, used));
+            let (run, used) = (slot.place.run, spent_so_far(&log));
+            let first = Chain { first: run, began: UnixMillis(0), steps: 0, tokens: 0, micros: 0 };
+            let before = accepted_of(&log).and_then(|accepted| accepted.chain).unwrap_or(first);
+            if !used.is_empty() || before != first {
+                open.push((before, used));
             }
         }
         Ok(open)
@@ -380,12 +407,42 @@ impl Inner {
     }
 
     /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.
-    pub(super) fn entering(&self, place: &Place) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
+    pub(super) fn entering(
+        &self,
+        run: &RunSlot,
+        counted: &RunId,
+    ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
-        let limits = self.in_agent(place, |agent| agent.limits.as_deref().copied()).flatten()?;
-        limits.max_concurrent_requests?;
+        let place = &run.place;
+        let limits = self.in_agent(place, |agent| {
+            let limits = agent.limits.as_deref().copied();
+            let limits = limits.filter(|limits| limits.max_concurrent_requests.is_some());
+            // Said under the lock under which that is changed: whoever limits it finds whom to count.
+            if limits.is_none() {
+                run.is_worked_uncounted();
+            }
+            limits
+        });
+        let limits = limits.flatten()?;
         governing.governor.limit(&place.tenant, &place.agent, &limits);
-        Some(governing.governor.enter(&place.agent, &place.run))
+        Some(governing.governor.enter(&place.agent, counted))
+    }
+
+    /// Counts the runs of an agent that are worked, as it is about to be limited in how many are: those that began before that
+    /// count as well. Called while nobody else has heard of the limit.
+    pub(super) fn count_worked<'a>(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        before: Option<&ResourceLimits>,
+        runs: impl Iterator<Item = &'a Arc<RunSlot>>,
+    ) {
+        let Some(governing) = &self.governing else { return };
+        governing.governor.limit(tenant, agent, &before.copied().unwrap_or_default());
+        for run in runs.filter(|run| run.place.agent == *agent) {
+            let enter = || governing.governor.enter(agent, &run.place.run).now_or_never()?.ok();
+            run.count(enter);
+        }
     }
 
     /// What one call costs, and that it is over.
@@ -397,7 +454,10 @@ impl Inner {
 
     /// What a run waits for under a limit.
     pub(super) fn waits_for_room(&self, run: &RunId) -> Option<Waiting> {
-        self.governing.as_ref()?.governor.waiting(run)
+        let governing = self.governing.as_ref()?;
+        let machine = self.run_slot(run)?.machine()?;
+        let counted = lock(&machine).counted_as();
+        governing.governor.waiting(&counted)
     }
 
     /// Refuses a run of an agent that does not wait, when nothing more would be let through for it.
@@ -442,21 +502,44 @@ impl Inner {
         self.governing.is_none() || state.agents.get(&agent.unique()).is_some_and(|slot| waits(slot))
     }
 
-    /// Lets the runs of an agent that wait for room look again.
-    pub(super) fn look_again(&self, agent: &AgentId) {
+    /// Holds the runs of an agent to other limits: those that are worked from now on, those that wait when they look again,
+    /// which is now.
+    pub(super) fn hold_runs(&self, agent: &AgentId) {
         let state = lock(&self.home(agent.partition()).state);
+        let limits = state.agents.get(&agent.unique()).and_then(|agent| agent.limits.as_deref());
         for slot in state.runs.values().filter(|slot| slot.place.agent == *agent) {
             match slot.stage() {
-                Stage::Parked(_) => self.timers.add(self.clock.now(), slot.place.run),
-                Stage::Working(_) => slot.signal.raise(),
+                Stage::Parked(_) | Stage::Queued => self.timers.add(self.clock.now(), slot.place.run),
+                Stage::Working(machine) => {
+                    hold_to(&mut lock(&machine), limits);
+                    slot.signal.raise();
+                }
                 _ => {}
             }
         }
     }
+
+    /// When a run has to be over: by its own deadline, and by the time that its agent's limits give a run.
+    pub(super) fn deadline_of(&self, place: &Place, log: &[Entry]) -> Option<UnixMillis> {
+        let own = accepted_of(log)?.deadline;
+        let most = self.in_agent(place, |agent| most_time(agent.limits.as_deref())).flatten();
+        let limit = most.and_then(|most| began(log).map(|began| began.after(most)));
+        own.into_iter().chain(limit).min()
+    }
+}
+
+/// Bounds what a run that is worked may take by itself.
+pub(super) fn hold_to(machine: &mut RunMachine, limits: Option<&ResourceLimits>) {
+    machine.hold_to(limits.and_then(|limits| limits.max_steps_per_run), most_time(limits));
+}
+
+fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
+    limits.and_then(|limits| limits.max_run_seconds).map(Duration::from_secs)
 }
 
 /// What a cell says that numbers are added to.
-fn number(value: &[u8]) -> u64 {
-    let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.parse::<i64>().ok()).and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0)
+fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
+    let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
+    let sum = sum.and_then(|sum| u64::try_from(sum).ok());
+    sum.ok_or_else(|| RuntimeError::Damaged { what: format!("`{key}` (no number)") })
 }

@@ -12,10 +12,11 @@ use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, WaitOn};
 use runtime_traits::meter::{ProcessStatus, mib};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
+use runtime_traits::resource::ResourceUsage;
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RuntimeError, Stored,
 };
-use runtime_traits::store::Key;
+use runtime_traits::store::{Key, StateError};
 
 use super::accept::waits_for;
 use super::inner::{BUILD, Inner};
@@ -213,16 +214,24 @@ impl Inner {
                 Stage::Ended(_) | Stage::Left(_) => {}
             }
         }
+        let (usage, damage) = match self.usage_of(tenant, id, &spec.limits).await {
+            Err(error @ (RuntimeError::Damaged { .. } | RuntimeError::Store(StateError::Damaged { .. }))) => {
+                (ResourceUsage::default(), Some(error.to_string()))
+            }
+            usage => (usage?, None),
+        };
         Ok(AgentStatus {
             id: *id,
             name: spec.name,
             kind: spec.kind,
             description: spec.description,
             limits: spec.limits,
-            usage: self.usage_of(tenant, id, &spec.limits).await?,
+            usage,
+            damage,
             want: want.want,
             hosted,
             revision: record.revision,
+            declared_at: record.at,
             running,
             queued,
             stored: Stored {

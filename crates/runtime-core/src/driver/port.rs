@@ -11,7 +11,7 @@ use runtime_traits::clock::{Clock, Entropy, UnixMillis};
 use runtime_traits::content::Content;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{StepFailure, StepKey, Usage};
-use runtime_traits::model::Spoken;
+use runtime_traits::model::{Repeat, Spoken};
 use runtime_traits::name::Name;
 use runtime_traits::tool::Reconciled;
 
@@ -123,6 +123,21 @@ impl RunPort for Port {
         if let (Some(governing), Some(call)) = (&self.inner.governing, call) {
             governing.governor().throttled(call.id, retry_after, self.clock.now());
         }
+    }
+
+    fn broke_off(&self, slot: Slot) {
+        let now = self.clock.now();
+        let price = self.inner.settle_call(&self.machine, slot, now);
+        let mut machine = lock(&self.machine);
+        machine.pass(now);
+        machine.broke_off(slot, price);
+    }
+
+    fn poll_again(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<Repeat> {
+        let now = self.clock.now();
+        let mut machine = lock(&self.machine);
+        machine.pass(now);
+        machine.poll_again(slot, cx)
     }
 
     fn retract(&self, slot: Slot) {

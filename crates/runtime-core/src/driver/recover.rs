@@ -169,7 +169,7 @@ impl Inner {
             slot.set_stage(Stage::Moving);
             return Ok(Some((slot, log, view, claim)));
         }
-        if let Some(deadline) = accepted_of(&log).and_then(|accepted| accepted.deadline) {
+        if let Some(deadline) = self.deadline_of(&place, &log) {
             self.timers.add(deadline, place.run);
         }
         self.in_session(&place, |session| {

@@ -76,7 +76,7 @@ impl Inner {
         self.reload_agent(tenant, &agent).await?;
         if let Some(governing) = &self.governing {
             governing.governor().limit(tenant, &agent, &spec.limits);
-            self.look_again(&agent);
+            self.hold_runs(&agent);
         }
         self.meter.set_limits(&agent, (&spec.limits).into())?;
         self.begin_all(tenant, &agent).await?;
@@ -108,7 +108,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Changes what an agent may use, from its next call on.
+    /// Changes what an agent may use, from now on, for runs that had begun as well.
     pub(super) async fn set_limits(
         self: &Arc<Self>,
         tenant: &Tenant,
@@ -133,7 +133,7 @@ impl Inner {
             governing.governor().limit(tenant, &agent, &limits);
         }
         self.meter.set_limits(&agent, (&limits).into())?;
-        self.look_again(&agent);
+        self.hold_runs(&agent);
         Ok(())
     }
 

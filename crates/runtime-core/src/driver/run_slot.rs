@@ -1,5 +1,6 @@
 //! A run in memory: where it is, and who waits for it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
@@ -7,6 +8,7 @@ use std::task::Context;
 use futures_util::task::AtomicWaker;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, EntryKind, StepKey};
+use runtime_traits::resource::Inside;
 use runtime_traits::runtime::{Finished, RuntimeError};
 use tokio::sync::{Notify, broadcast};
 
@@ -27,8 +29,30 @@ pub(super) struct RunSlot {
     moved: Notify,
     /// Tells the attempt that somebody changed its machine.
     pub(super) signal: Signal,
+    worked: Mutex<Worked>,
     /// There are none until somebody shows something, or watches.
     previews: Mutex<Option<Box<Previews>>>,
+}
+
+/// Whether it is worked, where runs are counted that are.
+#[derive(Default)]
+enum Worked {
+    #[default]
+    No,
+    /// It is, and is not counted: its agent was not limited in that.
+    Uncounted,
+    /// It is counted since its agent is.
+    Counted { _inside: Inside },
+}
+
+impl fmt::Debug for Worked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "No",
+            Self::Uncounted => "Uncounted",
+            Self::Counted { .. } => "Counted",
+        })
+    }
 }
 
 /// Wakes one task; a signal that comes while it is awake is not lost.
@@ -90,6 +114,7 @@ impl RunSlot {
             entries: AtomicU64::new(0),
             moved: Notify::new(),
             signal: Signal::default(),
+            worked: Mutex::default(),
             previews: Mutex::new(None),
         })
     }
@@ -130,6 +155,26 @@ impl RunSlot {
         }
         drop(stage);
         self.moved.notify_waiters();
+    }
+
+    /// It is worked, and nobody counts how many are.
+    pub(super) fn is_worked_uncounted(&self) {
+        *lock(&self.worked) = Worked::Uncounted;
+    }
+
+    /// It is not worked any more.
+    pub(super) fn is_not_worked(&self) {
+        *lock(&self.worked) = Worked::No;
+    }
+
+    /// Counts it, if it is worked and was not counted.
+    pub(super) fn count(&self, enter: impl FnOnce() -> Option<Inside>) {
+        let mut worked = lock(&self.worked);
+        if matches!(*worked, Worked::Uncounted)
+            && let Some(inside) = enter()
+        {
+            *worked = Worked::Counted { _inside: inside };
+        }
     }
 
     pub(super) fn machine(&self) -> Option<Arc<Mutex<RunMachine>>> {

@@ -12,7 +12,8 @@ use runtime_traits::store::Seq;
 
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::batches::{Place, Writes};
+use crate::engine::batches::{End, Place, Writes};
+use crate::engine::spent::chain;
 
 /// A run whose acceptance rides with the end of the one before it.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +30,9 @@ impl Inner {
         &self,
         writes: &mut Writes,
         place: &Place,
-        before: &Accepted,
+        ended: &End<'_>,
         run: RunId,
         input: &Content,
-        at: UnixMillis,
     ) -> (Successor, Vec<Entry>) {
         let epoch = self.home(place.run.partition()).owner.get().map_or(0, |owner| owner.epoch);
         let accepted = Accepted {
@@ -41,11 +41,12 @@ impl Inner {
             digest: input.digest(),
             // The key is the first run's, which says where it goes on.
             idempotency_key: None,
-            ..before.clone()
+            chain: chain(place.run, ended.log),
+            ..ended.accepted.clone()
         };
         let next = Place { run, ..place.clone() };
         let kind = EntryKind::Accepted(Box::new(accepted.clone()));
-        let mut log = vec![Entry { seq: Seq::FIRST, at, attempt: 0, epoch, kind }];
+        let mut log = vec![Entry { seq: Seq::FIRST, at: ended.at, attempt: 0, epoch, kind }];
         if let Some(version) = self.begins_with(place) {
             log.push(self.started(Seq(2), 1, epoch, version));
         }
@@ -53,7 +54,7 @@ impl Inner {
         let successor = Successor {
             run,
             entries: log.len() as u64,
-            deadline: accepted.deadline,
+            deadline: self.deadline_of(&next, &log),
             parent: accepted.parent.map(|(parent, _)| parent),
         };
         (successor, log)

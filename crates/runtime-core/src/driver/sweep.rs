@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
@@ -22,6 +23,8 @@ use crate::engine::keys;
 const SLACK: usize = 1_024;
 /// The most that wait beyond these to be let go: then no further run is taken until some are.
 const MOST_BEHIND: usize = 4_096;
+/// How long a caller waits for that. Who still finds no room is refused.
+const LET_GO_WITHIN: Duration = Duration::from_secs(1);
 /// Writes in one batch of a sweep.
 const GROUP: usize = 200;
 /// How often runs are tried to be let go that somebody else lets go as well.
@@ -64,18 +67,28 @@ impl Inner {
         })
     }
 
-    /// Waits as long as that is so: whoever takes runs faster than they go would fill the store.
-    pub(super) async fn until_let_go(&self) {
+    /// Waits a moment while that is so, and then refuses: whoever takes runs faster than they go would fill the store.
+    ///
+    /// Letting go waits for no run, so that whoever is kept from beginning one keeps nobody from it.
+    pub(super) async fn until_let_go(&self) -> Result<(), RuntimeError> {
+        let mut late = std::pin::pin!(tokio::time::sleep(LET_GO_WITHIN));
         loop {
             let mut swept = std::pin::pin!(self.swept.notified());
             swept.as_mut().enable();
             if !self.is_behind() {
-                return;
+                return Ok(());
             }
             self.sweep.notify_one();
             tokio::select! {
                 () = swept => {}
-                () = self.ending.cancelled() => return,
+                () = late.as_mut() => {
+                    return Err(RuntimeError::Busy {
+                        what: "the list of ended runs that wait to be let go".to_owned(),
+                        limit: (self.config.max_ended.unwrap_or(0) + SLACK + MOST_BEHIND) as u64,
+                        retry_after: LET_GO_WITHIN,
+                    });
+                }
+                () = self.ending.cancelled() => return Err(RuntimeError::ShuttingDown),
             }
         }
     }

@@ -232,6 +232,7 @@ fn accepted(agent: AgentId, session: SessionName) -> Accepted {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: Default::default(),
     }
 }

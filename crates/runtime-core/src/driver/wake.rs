@@ -16,7 +16,6 @@ use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
 use super::run_slot::{RunSlot, Stage, lock};
@@ -104,11 +103,14 @@ impl Inner {
                 return self.timers.add(self.clock.now().after(ROUND), slot.place.run);
             }
         };
-        let late = accepted_of(&log)
-            .and_then(|accepted| accepted.deadline)
-            .is_some_and(|deadline| deadline <= self.clock.now());
+        let deadline = self.deadline_of(&slot.place, &log);
+        let late = deadline.is_some_and(|deadline| deadline <= self.clock.now());
         let again = match slot.stage() {
             Stage::Queued if late && self.take_queued(&slot) => Stage::Queued,
+            // It may have been given less time since it was accepted, or more.
+            Stage::Queued if !late => {
+                return deadline.into_iter().for_each(|deadline| self.timers.add(deadline, slot.place.run));
+            }
             // The end of a pause looks at every parked run again.
             Stage::Parked(_) if late || !self.is_paused(&slot.place.agent) => match slot.take_parked() {
                 Some(reason) => Stage::Parked(reason),

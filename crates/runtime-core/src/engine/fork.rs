@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepKey, StepSettled, StepUnknown,
-    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepDispatched, StepKey, StepSettled,
+    StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
@@ -72,6 +72,10 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
                 let (usage, price) = (Usage::default(), Price::default());
                 EntryKind::StepSettled(StepSettled { messages, usage, price, ..settled })
             }
+            EntryKind::StepDispatched(again) => {
+                let (broke_off, broke_off_price) = (Usage::default(), Price::default());
+                EntryKind::StepDispatched(StepDispatched { broke_off, broke_off_price, ..again })
+            }
             EntryKind::StepUnknown(unknown) => {
                 EntryKind::StepUnknown(StepUnknown { usage: Usage::default(), ..unknown })
             }
@@ -92,6 +96,15 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
         append(now, EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Drained, counted: false }));
     }
     entries
+}
+
+/// From when on a run may take its time: its acceptance, that of the first of those from which it goes on, or the moment of
+/// the copy.
+pub fn began(log: &[Entry]) -> Option<UnixMillis> {
+    let first = log.first()?;
+    let EntryKind::Accepted(accepted) = &first.kind else { return None };
+    let copied = log.iter().take_while(|entry| entry.attempt == COPIED && first.attempt == COPIED);
+    Some(accepted.chain.map_or_else(|| copied.last().unwrap_or(first).at, |chain| chain.began))
 }
 
 /// The run whose id fixes what a run draws by chance: its own. A copy that goes on from copied entries draws what the

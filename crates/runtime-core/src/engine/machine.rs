@@ -6,6 +6,7 @@
 //! recorded log waits until all of it has been given out, and only then appends.
 
 pub mod admit;
+mod again;
 pub mod asks;
 mod diverge;
 mod give;
@@ -24,9 +25,9 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, CancelRequested, DecidedBy, Ended, Entry, EntryKind, FailureKind, Message,
-    Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
-    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    AttemptEnded, AttemptEnding, CancelRequested, Chain, DecidedBy, Ended, Entry, EntryKind, FailureKind,
+    Message, Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped,
+    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
@@ -84,6 +85,8 @@ pub struct RunMachine {
     over_calls: Vec<EndedCall>,
     /// Whether somebody holds agents to limits.
     governed: bool,
+    /// The runs before this one, which share its limits.
+    chain: Option<Chain>,
     /// The most steps of the run.
     most_steps: Option<u32>,
     /// Calls whose steps are not committed yet.
@@ -101,6 +104,8 @@ pub struct RunMachine {
     cancel_wakers: Vec<Waker>,
     cancel_by: Option<UnixMillis>,
     deadline: Option<UnixMillis>,
+    /// When it has taken the time that its agent's limits give a run.
+    time_over: Option<UnixMillis>,
     paused: bool,
     over: Over,
     usage: Usage,
@@ -144,9 +149,9 @@ impl RunMachine {
         now: UnixMillis,
     ) -> Self {
         let committed = log.len();
-        let deadline = match log.first().map(|entry| &entry.kind) {
-            Some(EntryKind::Accepted(accepted)) => accepted.deadline,
-            _ => None,
+        let (deadline, chain) = match log.first().map(|entry| &entry.kind) {
+            Some(EntryKind::Accepted(accepted)) => (accepted.deadline, accepted.chain),
+            _ => (None, None),
         };
         let said = Said::of(facts.run, &log, Conversation::default(), HashMap::new());
         let mut machine = Self {
@@ -172,6 +177,7 @@ impl RunMachine {
             admitting: Vec::new(),
             over_calls: Vec::new(),
             governed: false,
+            chain,
             most_steps: None,
             calling: Vec::new(),
             continuing: None,
@@ -186,6 +192,7 @@ impl RunMachine {
             cancel_wakers: Vec::new(),
             cancel_by: None,
             deadline,
+            time_over: None,
             paused: false,
             over: Over::No,
             usage: Usage::default(),
@@ -231,6 +238,8 @@ impl RunMachine {
                 EntryKind::StepDispatched(dispatched) => {
                     if let Some(recorded) = self.recorded.get_mut(&dispatched.key) {
                         recorded.dispatched(dispatched.try_no, entry.at);
+                        recorded.reserves = dispatched.holds(recorded.reserves);
+                        recorded.broke_off(&mut self.usage, &mut self.price, dispatched);
                         recorded.repeat = false;
                     }
                 }
@@ -339,7 +348,7 @@ impl RunMachine {
         if self.cancel_by.is_some_and(|by| by <= self.now) {
             return self.stop_cancelled(Stopped::Dropped);
         }
-        if self.deadline.is_some_and(|by| by <= self.now) {
+        if self.deadline.into_iter().chain(self.time_over).any(|by| by <= self.now) {
             self.give_up_steps(UnknownCause::TimedOut);
             return self.end(too_late());
         }
@@ -355,7 +364,7 @@ impl RunMachine {
         }
         let slots =
             self.open.iter().filter_map(|slot| self.slots[*slot].wake_at()).filter(|_| self.is_live());
-        slots.chain(self.cancel_by).chain(self.deadline).min()
+        slots.chain(self.cancel_by).chain(self.deadline).chain(self.time_over).min()
     }
 
     /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the
@@ -421,9 +430,12 @@ impl RunMachine {
         }
     }
 
-    /// Holds back all steps that have not begun, or lets them begin.
+    /// Holds back all steps that have not begun, or lets them begin. Those that wait to be let through give up their places.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
+        if paused {
+            self.ask_no_more();
+        }
     }
 
     /// Records a verdict on a step that waits for one. `false`: it does not wait.
@@ -510,13 +522,15 @@ impl RunMachine {
         self.is_still(SlotState::is_waiting)
     }
 
-    /// How the attempt may end at once when no more work is wanted: it waits, or a pause holds all that it could begin.
+    /// How the attempt may end at once when no more work is wanted: it waits, for room under a limit as well, or a pause holds
+    /// all that it could begin.
     pub fn may_drain(&self) -> Option<AttemptEnding> {
         if self.may_park() {
             return Some(AttemptEnding::Parked);
         }
-        let held = self.paused && self.is_still(|slot| slot.is_waiting() || slot.is_to_begin());
-        // Drained and not parked: no end of a wait in the log tells of the pause's.
+        let held = |slot: &SlotState| self.paused && slot.is_to_begin();
+        let held = self.is_still(|slot| slot.is_waiting() || slot.is_asking() || held(slot));
+        // Drained and not parked: no end of a wait in the log tells of the pause's, nor may one of room.
         held.then_some(AttemptEnding::Drained)
     }
 
@@ -534,7 +548,9 @@ impl RunMachine {
     /// Records that nobody knows how the steps under way will end.
     fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
-            if let Some(try_no) = self.slots[at].dispatched_try() {
+            let waits =
+                self.recorded.get(&self.slots[at].key).is_some_and(|recorded| recorded.waiting.is_some());
+            if let Some(try_no) = self.slots[at].dispatched_try().filter(|_| !waits) {
                 let usage = self.book_given_up(at, try_no);
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use runtime_traits::clock::UnixMillis;
-use runtime_traits::log::{Entry, EntryKind, Price, StepKey, Usage, WaitOn, WaitOpened};
+use runtime_traits::id::RunId;
+use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
 const MINUTE: u64 = 60_000;
@@ -58,7 +59,12 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
                 }
             }
             EntryKind::StepDispatched(dispatched) => {
-                if let Some(most) = held.get(&dispatched.key) {
+                if let Some(most) = held.get_mut(&dispatched.key) {
+                    if !dispatched.reserved_usage.is_none() {
+                        let (usage, micros) = (dispatched.reserved_usage, dispatched.reserved);
+                        let requests = u64::from(usage.model_calls);
+                        *most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                    }
                     open.insert(&dispatched.key, (entry.at, *most));
                 }
             }
@@ -92,6 +98,14 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
                 held.insert(&opened.key, opened.reserved);
                 continue;
             }
+            EntryKind::StepDispatched(dispatched) => {
+                if !dispatched.reserved_usage.is_none() {
+                    held.insert(&dispatched.key, dispatched.reserved);
+                }
+                let (usage, price) = booked.get(&dispatched.key).copied().unwrap_or_default();
+                let price = price.plus(dispatched.broke_off_price);
+                (&dispatched.key, usage.plus(dispatched.broke_off), Some(price))
+            }
             EntryKind::StepSettled(settled) => (&settled.key, settled.usage, Some(settled.price)),
             EntryKind::StepUnknown(unknown) => (&unknown.key, unknown.usage, None),
             _ => continue,
@@ -101,7 +115,8 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
         }
         let before = booked.get(key).copied().unwrap_or_default();
         let price = price.unwrap_or_else(|| {
-            let held = held.get(key).copied().filter(|held| *held > 0 && usage != before.0);
+            let took = usage.tokens() != before.0.tokens();
+            let held = held.get(key).copied().filter(|held| *held > 0 && took);
             before.1.plus(Price { micros: held, wasted_micros: 0 })
         });
         let (used, cost) = (usage.minus(before.0), price.minus(before.1));
@@ -117,6 +132,22 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
         }
     }
     all
+}
+
+/// The runs before the one that goes on from this run, and what all of them took.
+pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
+    let first = log.first()?;
+    let EntryKind::Accepted(accepted) = &first.kind else { return None };
+    let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
+    let before = accepted.chain.unwrap_or(before);
+    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() as u32);
+    let sum = spent(log).into_iter().fold((0, 0), |sum, used| (sum.0 + used.tokens, sum.1 + used.micros));
+    Some(Chain {
+        steps: before.steps.saturating_add(steps),
+        tokens: before.tokens.saturating_add(sum.0),
+        micros: before.micros.saturating_add(sum.1),
+        ..before
+    })
 }
 
 /// What is added to which cells when a run ends that used this; by `now` only the last hour matters by minutes.

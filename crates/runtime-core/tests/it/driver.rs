@@ -1,5 +1,6 @@
 //! The driver over a store that a test can make fail.
 
+mod again;
 mod blocking;
 mod bounds;
 mod calls;
@@ -19,6 +20,7 @@ mod previews;
 mod recovery;
 mod regressions;
 mod restoring;
+mod room;
 mod said;
 mod sizes;
 mod swept;

@@ -155,8 +155,8 @@ impl Books {
     }
 
     pub(super) fn throttled(&mut self, id: CallId, retry_after: Option<Duration>, now: UnixMillis) {
-        if let Some(Held { claim, quota: Some(at), .. }) = self.held.get(&id) {
-            self.quotas[*at].refused(id.0, claim.known(), retry_after, now);
+        if let Some(Held { quota: Some(at), .. }) = self.held.get(&id) {
+            self.quotas[*at].refused(id.0, retry_after, now);
         }
     }
 

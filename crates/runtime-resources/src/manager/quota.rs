@@ -67,10 +67,9 @@ impl Quota {
         self.flow.settle(&id, took);
     }
 
-    /// The provider refused a call. Whoever made it may make it once more without asking: until it is settled it counts again.
-    pub(super) fn refused(&mut self, id: u128, claim: Claim, retry_after: Option<Duration>, now: UnixMillis) {
+    /// The provider refused a call.
+    pub(super) fn refused(&mut self, id: u128, retry_after: Option<Duration>, now: UnixMillis) {
         self.flow.refused(&id, now, retry_after);
-        self.flow.send_again(id, claim);
     }
 
     /// Charges what was used within the last minute, of whichever model it was.

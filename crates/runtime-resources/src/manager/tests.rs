@@ -180,21 +180,26 @@ fn after_a_refusal_of_the_provider_nothing_is_sent_until_its_time_and_then_less_
 }
 
 #[test]
-fn a_refused_call_that_is_made_once_more_counts_again_when_the_provider_takes_calls_and_lowers_the_rates_again()
- {
+fn a_call_that_is_refused_again_lowers_the_rates_again_and_each_counts_as_a_request() {
     let (manager, mut ids) = (of_requests(10), 1_000);
     let later = |millis: u64| UnixMillis(BEGIN.0 + millis);
     let second = Some(std::time::Duration::from_secs(1));
+    let refused = Usage { model_calls: 1, ..Usage::default() };
     assert!(matches!(manager.admit(call(1, 0, 5), BEGIN), Admission::Held { .. }));
     manager.throttled(CallId(1), second, later(100));
     // Told twice of one refusal.
     manager.throttled(CallId(1), second, later(100));
-    // It was made once more.
-    manager.throttled(CallId(1), second, later(1_200));
-    manager.settle(CallId(1), call(1, 0, 5).most, later(3_000));
+    manager.settle(CallId(1), refused, later(100));
+    // It is made once more.
+    let Admission::Waits(mut turn) = manager.admit(call(2, 0, 5), later(200)) else { panic!("it is shut") };
+    let until = turn.until().expect("the provider said when");
+    assert!(until >= later(1_100));
+    assert!(turn.poll(until, &mut Context::from_waker(Waker::noop())).is_ready());
+    manager.throttled(CallId(2), second, until.after(std::time::Duration::from_millis(100)));
+    manager.settle(CallId(2), refused, until.after(std::time::Duration::from_millis(100)));
 
-    // Nine sixteenths of ten are five a minute; three of them are gone.
-    assert_eq!(let_through(&manager, later(3_000), 57_000, &mut ids), 2);
+    // Nine sixteenths of ten are five a minute; two of them are gone.
+    assert_eq!(let_through(&manager, later(3_000), 57_000, &mut ids), 3);
 }
 
 #[test]

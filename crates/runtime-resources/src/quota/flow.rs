@@ -143,20 +143,12 @@ impl<I: Ord> Flow<I> {
         self.recover(now);
         self.tokens.correct(sent.tokens, 0);
         self.shut = self.shut.max(now.after(retry_after.unwrap_or(PAUSE)));
-        if sent.at > now {
-            // It is to be sent once more, and has not been.
-            self.requests.correct(sent.requests, 0);
-        } else if sent.at >= self.changed {
+        if sent.at >= self.changed {
             let (of, parts, least) = LOWERED;
             self.part = (self.part * of / parts).max(least);
         }
         self.changed = self.changed.max(now);
         Settled::Settled
-    }
-
-    /// A call that was refused will be sent once more without being asked for: it is charged as of when the provider takes calls again.
-    pub(crate) fn send_again(&mut self, id: I, most: Claim) {
-        self.send(id, self.shut, most);
     }
 
     /// Charges what was used at a moment before this process, or until then, if it is of the last minute.

@@ -216,6 +216,7 @@ impl Part<'_, '_> {
             trace: None,
             deadline: None,
             priority: 0,
+            chain: None,
             labels: [("repaired".to_owned(), why.to_owned())].into(),
         };
         let entry = |seq, kind| Entry { seq: Seq(seq), at: self.now, attempt: 0, epoch: 0, kind };

@@ -244,6 +244,7 @@ impl Lived {
             trace: None,
             deadline: None,
             priority: 0,
+            chain: None,
             labels: Default::default(),
         }))
     }

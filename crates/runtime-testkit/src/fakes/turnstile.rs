@@ -47,6 +47,8 @@ struct Inner {
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
     limits_tenant: bool,
     entered: Vec<RunId>,
+    /// What is held for a call beyond what it asks for.
+    more: u64,
 }
 
 struct Before {
@@ -73,6 +75,11 @@ impl Turnstile {
         let mut inside = self.inside();
         inside.lets = lets;
         inside.waiting.iter_mut().filter_map(|(_, _, waker)| waker.take()).for_each(Waker::wake);
+    }
+
+    /// Holds so many tokens for each call beyond what it asks for, as if its model had billed more than was said.
+    pub fn holds_more(&self, tokens: u64) {
+        self.inside().more = tokens;
     }
 
     /// Says that somebody limits what tenants take together.
@@ -130,8 +137,11 @@ impl Turnstile {
     }
 }
 
-fn held(call: &Call) -> Admission {
-    Admission::Held { most: call.most, price: Some(Money::from_micros(call.most.tokens())) }
+impl Inner {
+    fn held(&self, call: &Call) -> Admission {
+        let most = Usage { input_tokens: call.most.input_tokens + self.more, ..call.most };
+        Admission::Held { most, price: Some(Money::from_micros(most.tokens())) }
+    }
 }
 
 impl ResourceGovernor for Turnstile {
@@ -167,7 +177,7 @@ impl ResourceGovernor for Turnstile {
         let mut inside = self.inside();
         inside.asked.push(call.clone());
         match inside.lets.clone() {
-            Lets::Through => held(&call),
+            Lets::Through => inside.held(&call),
             Lets::Refuse(refused) => Admission::Refused(refused),
             Lets::Wait(_) => {
                 inside.waiting.push((call.id, call.run, None));
@@ -237,7 +247,7 @@ impl Turn for Before {
     fn poll(&mut self, _now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission> {
         let mut inside = self.turnstile.inside();
         match inside.lets.clone() {
-            Lets::Through => Poll::Ready(held(&self.call)),
+            Lets::Through => Poll::Ready(inside.held(&self.call)),
             Lets::Refuse(refused) => Poll::Ready(Admission::Refused(refused)),
             Lets::Wait(_) => {
                 let own = inside.waiting.iter_mut().find(|(id, ..)| *id == self.call.id);

@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, RunId};
 use crate::log::{Effect, StepFailure, StepKey, StepSort, Usage};
-use crate::model::Spoken;
+use crate::model::{Repeat, Spoken};
 use crate::name::{Name, SessionName, Tenant};
 use crate::partition::Partition;
 use crate::tool::Reconciled;
@@ -157,6 +157,17 @@ pub trait RunPort: Send + Sync {
 
     /// Reports that a model's provider takes no more calls for now.
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>);
+
+    /// Reports that the call of a step that was under way is over, and came to nothing: what it used was reported before.
+    fn broke_off(&self, slot: Slot) {
+        let _ = slot;
+    }
+
+    /// Asks to make such a call once more, until there is an answer.
+    fn poll_again(&self, slot: Slot, cx: &mut Context<'_>) -> Poll<Repeat> {
+        let _ = (slot, cx);
+        Poll::Ready(Repeat::Go)
+    }
 
     /// Takes back what was shown of a step's value.
     fn retract(&self, slot: Slot);

@@ -1,13 +1,16 @@
 //! How a step is asked for, and what its work is told.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_core::future::BoxFuture;
 
 use crate::agent::port::{FenceMark, RunPort, Slot};
 use crate::content::Digest;
 use crate::log::{Effect, StepSort, Usage};
-use crate::model::Deltas;
+use crate::model::{Deltas, Repeat};
 use crate::partition::{Partition, Pool};
 
 /// How a step is asked for.
@@ -144,6 +147,22 @@ impl Deltas for StepCall {
         if let Some((port, slot)) = &self.step {
             port.retract(*slot);
         }
+    }
+
+    /// What it used is reported before, by [`StepCall::used`].
+    fn broke_off(&self, _may_be_billed: bool) {
+        if let Some((port, slot)) = &self.step {
+            port.broke_off(*slot);
+        }
+    }
+
+    fn again(&self) -> BoxFuture<'_, Repeat> {
+        Box::pin(async {
+            match &self.step {
+                Some((port, slot)) => poll_fn(|cx| port.poll_again(*slot, cx)).await,
+                None => Repeat::Go,
+            }
+        })
     }
 
     fn throttled(&self, retry_after: Option<Duration>) {

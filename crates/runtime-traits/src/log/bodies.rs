@@ -46,6 +46,32 @@ pub struct Accepted {
     pub priority: i32,
     /// The caller's own marks.
     pub labels: BTreeMap<String, String>,
+    /// The runs before it, if it goes on from one.
+    #[serde(default)]
+    pub chain: Option<Chain>,
+}
+
+/// The runs before one that goes on from them (`continue_as`), and what they took: the limits of a run hold for all of them
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// The first of them.
+    pub first: RunId,
+    /// When it was accepted.
+    pub began: UnixMillis,
+    /// How many steps they had.
+    pub steps: u32,
+    /// Tokens that they used, read and written, without those of the runs that they asked for.
+    pub tokens: u64,
+    /// What these cost, in millionths of a US dollar, as far as anybody knew.
+    pub micros: u64,
+}
+
+impl Accepted {
+    /// The run that limits count: the first of those that went on one from the other.
+    pub fn counted_as(&self, run: RunId) -> RunId {
+        self.chain.map_or(run, |chain| chain.first)
+    }
 }
 
 /// See [`EntryKind::Started`](crate::log::EntryKind::Started).
@@ -89,6 +115,31 @@ pub struct StepDispatched {
     pub key: StepKey,
     /// 1 for the first dispatch.
     pub try_no: u32,
+    /// What is held for it, in millionths of a US dollar.
+    #[serde(default)]
+    pub reserved: u64,
+    /// What it is booked with as long as nobody says what it used. Nothing: what was held before.
+    #[serde(default)]
+    pub reserved_usage: Usage,
+    /// What the call before it used, if that broke off, and the step's work makes this one instead: no other entry says so.
+    #[serde(default)]
+    pub broke_off: Usage,
+    /// What that cost.
+    #[serde(default)]
+    pub broke_off_price: Price,
+}
+
+impl StepDispatched {
+    /// A dispatch that holds what was held before.
+    pub fn of(key: StepKey, try_no: u32) -> Self {
+        let (reserved_usage, broke_off) = (Usage::default(), Usage::default());
+        Self { key, try_no, reserved: 0, reserved_usage, broke_off, broke_off_price: Price::default() }
+    }
+
+    /// What is held from here on, in tokens and money, where it was `before`.
+    pub fn holds(&self, before: (Usage, u64)) -> (Usage, u64) {
+        if self.reserved_usage.is_none() { before } else { (self.reserved_usage, self.reserved) }
+    }
 }
 
 /// See [`EntryKind::StepSettled`](crate::log::EntryKind::StepSettled).

@@ -217,10 +217,18 @@ impl RunView {
                     price: Price::default(),
                 });
             }
-            EntryKind::StepDispatched(dispatched) => self.change(&dispatched.key, |step| {
-                step.tries = dispatched.try_no;
-                step.phase = StepPhase::Dispatched;
-            }),
+            EntryKind::StepDispatched(dispatched) => {
+                self.usage = self.usage.plus(dispatched.broke_off);
+                self.price = self.price.plus(dispatched.broke_off_price);
+                self.change(&dispatched.key, |step| {
+                    step.tries = dispatched.try_no;
+                    step.phase = StepPhase::Dispatched;
+                    step.usage = step.usage.plus(dispatched.broke_off);
+                    step.price = step.price.plus(dispatched.broke_off_price);
+                    (step.reserved, step.reserved_micros) =
+                        dispatched.holds((step.reserved, step.reserved_micros));
+                });
+            }
             EntryKind::StepSettled(settled) => {
                 if !self.index.contains_key(&settled.key) {
                     self.put(StepView {
@@ -278,15 +286,16 @@ impl RunView {
     }
 
     /// What is said of a step's usage is said of all its tries. A try that nobody can say the price of costs what was held
-    /// for it.
+    /// for it, if it is booked with tokens.
     fn book(&mut self, key: &StepKey, usage: Usage, price: Option<Price>) {
         let Some(at) = self.index.get(key) else { return };
         let step = &mut self.steps[*at];
         let before = std::mem::replace(&mut step.usage, usage);
         self.usage = self.usage.minus(before).plus(usage);
         let held = || Price { micros: Some(step.reserved_micros).filter(|held| *held > 0), wasted_micros: 0 };
-        let price =
-            price.unwrap_or_else(|| if usage == before { step.price } else { step.price.plus(held()) });
+        let price = price.unwrap_or_else(|| {
+            if usage.tokens() == before.tokens() { step.price } else { step.price.plus(held()) }
+        });
         let before = std::mem::replace(&mut step.price, price);
         self.price = self.price.minus(before).plus(price);
     }

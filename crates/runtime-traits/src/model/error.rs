@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::error::Cause;
+use crate::resource::Refused;
 
 /// Why a model gave no reply.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -84,6 +85,15 @@ pub enum ModelError {
         /// How long.
         after: Duration,
     },
+    /// It failed, and a limit keeps it from being asked once more.
+    #[error("`{model}` is not asked once more: {refused}")]
+    AtLimit {
+        /// The model.
+        model: String,
+        /// The limit.
+        #[source]
+        refused: Refused,
+    },
     /// What came is no reply of a model.
     #[error(
         "`{model}` answered with something that is no reply ({said}); see the agent's `base_url` setting"
@@ -114,9 +124,11 @@ impl ModelError {
             | Self::Unreachable { .. }
             | Self::Cut { .. }
             | Self::TimedOut { .. } => true,
-            Self::Key { .. } | Self::UnknownModel { .. } | Self::Refused { .. } | Self::NoReply { .. } => {
-                false
-            }
+            Self::Key { .. }
+            | Self::UnknownModel { .. }
+            | Self::Refused { .. }
+            | Self::AtLimit { .. }
+            | Self::NoReply { .. } => false,
         }
     }
 
@@ -124,6 +136,7 @@ impl ModelError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::AtLimit { refused, .. } => refused.retry_after(),
             _ => None,
         }
     }

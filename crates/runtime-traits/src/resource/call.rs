@@ -112,6 +112,14 @@ pub enum Refused {
         /// The model.
         model: String,
     },
+    /// What was used before cannot be read, and something of it is limited.
+    #[error(
+        "what was used before cannot be read ({what}), so that nothing is let through under limits; see `agent-runtime state verify`"
+    )]
+    Unreadable {
+        /// What is damaged.
+        what: String,
+    },
     /// As many wait as may.
     #[error("too many calls wait for room under `{limit}`; try again later, or raise it")]
     Crowded {

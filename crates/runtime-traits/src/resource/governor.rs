@@ -123,7 +123,8 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;
 
-    /// Tells that a provider refused a call for now that is under way. It may be made once more without being asked for again.
+    /// Tells that a provider refused a call for now that is under way. It is settled as any other, and whoever makes it
+    /// once more asks for that call.
     fn throttled(&self, call: CallId, retry_after: Option<Duration>, now: UnixMillis);
 
     /// Tells that a run is over.

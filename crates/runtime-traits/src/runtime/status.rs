@@ -43,6 +43,9 @@ pub struct AgentStatus {
     pub hosted: bool,
     /// The number of its declaration.
     pub revision: u32,
+    /// When that was made. What it may use holds from then on, for runs that had begun as well.
+    #[serde(default)]
+    pub declared_at: UnixMillis,
     /// How many of its runs are under way or waiting.
     pub running: u32,
     /// How many of its runs have not begun.
@@ -56,6 +59,9 @@ pub struct AgentStatus {
     /// What it uses.
     #[serde(default)]
     pub usage: ResourceUsage,
+    /// Why that is not known, if what it used before is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// What it takes of the process; `None`: nothing is measured of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessUsage>,

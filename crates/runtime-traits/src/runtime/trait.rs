@@ -65,8 +65,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::WrongState`] unless it is stopped and has no open run.
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError>;
 
-    /// Changes what an agent may use: from its next call on, for runs under way and runs that wait as well. A change is the
-    /// next revision of its declaration.
+    /// Changes what an agent may use: from now on, for runs under way and runs that wait as well. A change is the next revision of
+    /// its declaration, which says since when it holds.
     ///
     /// # Errors
     /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Spec`] for limits that contradict each other, or let nothing through.

@@ -50,6 +50,7 @@ fn accepted() -> EntryKind {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     }))
 }
@@ -85,7 +86,7 @@ fn settled(step: &str) -> EntryKind {
 }
 
 fn dispatched(step: &str, try_no: u32) -> EntryKind {
-    EntryKind::StepDispatched(StepDispatched { key: key(step), try_no })
+    EntryKind::StepDispatched(StepDispatched::of(key(step), try_no))
 }
 
 fn unknown(step: &str, cause: UnknownCause) -> EntryKind {

@@ -24,6 +24,7 @@ fn kind(error: &ModelError) -> &'static str {
         ModelError::Cut { .. } => "cut",
         ModelError::TimedOut { .. } => "timed out",
         ModelError::NoReply { .. } => "no reply",
+        ModelError::AtLimit { .. } => "at-limit",
     }
 }
 

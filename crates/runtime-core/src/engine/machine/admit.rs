@@ -1,6 +1,9 @@
 //! Limits: a step that takes something is let through before it is recorded, and told over when it is.
 
+use std::time::Duration;
+
 use runtime_traits::agent::Slot;
+use runtime_traits::id::RunId;
 use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
     WaitOn, WaitOpened,
@@ -10,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
 use super::{Over, RunMachine};
+use crate::engine::fork::began;
 
 /// A step that asks to be let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +47,20 @@ const STILL: &str = "still";
 const LONG_MILLIS: u64 = 120_000;
 
 impl RunMachine {
-    /// Lets each step that takes something ask before it begins, and bounds the run's steps.
-    pub fn govern(&mut self, governed: bool, most_steps: Option<u32>) {
-        (self.governed, self.most_steps) = (governed, most_steps);
+    /// Lets each step that takes something ask before it begins.
+    pub fn govern(&mut self, governed: bool) {
+        self.governed = governed;
+    }
+
+    /// Bounds the run's steps and its time, from now on.
+    pub fn hold_to(&mut self, most_steps: Option<u32>, most_time: Option<Duration>) {
+        self.most_steps = most_steps;
+        self.time_over = most_time.and_then(|most| began(&self.log).map(|began| began.after(most)));
+    }
+
+    /// The run that limits count.
+    pub fn counted_as(&self) -> RunId {
+        self.chain.map_or(self.facts.run, |chain| chain.first)
     }
 
     /// The steps that ask to be let through, each once.
@@ -55,7 +70,7 @@ impl RunMachine {
             let Phase::Admitting { try_no, .. } = self.slots[slot].phase else { return None };
             let step = self.slots[slot].step()?;
             let id = self.call_id(&self.slots[slot].key, try_no);
-            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.reserves })
+            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks })
         };
         asking.into_iter().filter_map(asks).collect()
     }
@@ -78,8 +93,7 @@ impl RunMachine {
         }
         let Phase::Admitting { try_no, wait, .. } = self.slots[at].phase else { return false };
         if self.paused || self.cancel_by.is_some() {
-            let in_log = self.recorded.contains_key(&self.slots[at].key);
-            self.slots[at].phase = if in_log { Phase::Recorded } else { Phase::Asked };
+            self.asks_no_more(at);
             return false;
         }
         if let Some(step) = self.slots[at].step_mut() {
@@ -96,6 +110,20 @@ impl RunMachine {
         true
     }
 
+    /// No step waits to be let through any more. Each asks anew when it may begin.
+    pub(super) fn ask_no_more(&mut self) {
+        for at in self.open.iter().copied().collect::<Vec<_>>() {
+            if self.slots[at].is_asking() {
+                self.asks_no_more(at);
+            }
+        }
+    }
+
+    fn asks_no_more(&mut self, slot: usize) {
+        let in_log = self.recorded.contains_key(&self.slots[slot].key);
+        self.slots[slot].phase = if in_log { Phase::Recorded } else { Phase::Asked };
+    }
+
     /// A step is not let through: it has failed.
     pub fn not_admitted(&mut self, slot: Slot, refused: &Refused) {
         let at = slot.0;
@@ -104,6 +132,9 @@ impl RunMachine {
         }
         let Phase::Admitting { wait, .. } = self.slots[at].phase else { return };
         self.end_room_wait(at, wait, NO_ROOM);
+        if self.refused_again(at, refused) {
+            return;
+        }
         if !self.recorded.contains_key(&self.slots[at].key) {
             self.open_step(at, false);
         }
@@ -130,6 +161,8 @@ impl RunMachine {
                 return;
             }
             self.end_room_wait(at, Some(before), STILL);
+        } else {
+            self.says_broke_off(at);
         }
         if !self.recorded.contains_key(&self.slots[at].key) {
             self.open_step(at, false);
@@ -150,7 +183,7 @@ impl RunMachine {
         until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
     }
 
-    fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {
+    pub(super) fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {
         let Some(wait) = wait else { return };
         if let Some(recorded) = self.recorded.get_mut(&self.slots[slot].key) {
             recorded.waiting = None;
@@ -178,7 +211,8 @@ impl RunMachine {
         // Those of earlier attempts are counted once, by what the log knows of them.
         let again =
             self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
-        self.most_steps.is_some_and(|most| begun - again.count() >= most as usize)
+        let before = self.chain.map_or(0, |chain| chain.steps as usize);
+        self.most_steps.is_some_and(|most| before + begun - again.count() >= most as usize)
     }
 
     pub(super) fn too_many_steps(&mut self) {
@@ -198,6 +232,9 @@ impl RunMachine {
     pub fn call_under_way(&self, slot: Slot) -> Option<EndedCall> {
         let state = &self.slots[slot.0];
         let Phase::Executing { try_no, .. } = state.phase else { return None };
+        if state.between.is_idle() {
+            return None;
+        }
         self.has_to_be_admitted(slot.0)
             .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
     }

@@ -74,6 +74,7 @@ impl RunMachine {
             effect,
             request,
             within,
+            asks: reserves,
             reserves,
             model,
             micros: None,
@@ -150,7 +151,7 @@ impl RunMachine {
     /// Ready when the work of a step is no longer wanted.
     pub fn poll_given_up(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
         let state = &mut self.slots[slot.0];
-        if matches!(state.phase, Phase::Executing { .. } | Phase::Reconciling { .. }) {
+        if state.is_worked() {
             state.wait_with(cx.waker());
             return Poll::Pending;
         }

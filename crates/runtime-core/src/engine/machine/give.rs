@@ -56,6 +56,9 @@ impl RunMachine {
         if !self.cancelled {
             return false;
         }
+        if self.call_nobody_again() {
+            return true;
+        }
         let may_begin = |slot: &&usize| {
             let slot = &self.slots[**slot];
             let recorded = self.recorded.get(&slot.key);
@@ -230,7 +233,7 @@ impl RunMachine {
         let Phase::Opening { try_no } = state.phase else {
             return Step::Passed;
         };
-        if self.is_too_late(state) {
+        if !state.between.is_idle() && self.is_too_late(state) {
             // The commit took longer than the other side remembers the key. Nobody has begun it; now nobody does.
             let (key, cause) = (state.key.clone(), UnknownCause::Crash);
             let usage = self.book(slot, Usage::default());
@@ -285,6 +288,10 @@ impl RunMachine {
             }
             seen |= match self.slots[slot].phase {
                 Phase::Asked => self.begin_new(slot),
+                Phase::Recorded if let Some(tried) = self.slots[slot].between.asks_after() => {
+                    self.begin_again(slot, tried);
+                    false
+                }
                 Phase::Recorded => self.begin_recorded(slot),
                 Phase::Again { not_before } if not_before <= self.now => self.begin_recorded(slot),
                 _ => false,
@@ -433,7 +440,17 @@ impl RunMachine {
         recorded.dispatched(recorded.tries + 1, self.now);
         let (key, try_no) = (state.key.clone(), recorded.tries);
         state.phase = Phase::Opening { try_no };
-        self.append(EntryKind::StepDispatched(StepDispatched { key, try_no }));
+        let (broke_off, broke_off_price) = std::mem::take(&mut state.unsaid);
+        let (reserved_usage, reserved) =
+            state.step().map_or_else(Default::default, |step| (step.reserves, step.micros.unwrap_or(0)));
+        self.append(EntryKind::StepDispatched(StepDispatched {
+            key,
+            try_no,
+            reserved,
+            reserved_usage,
+            broke_off,
+            broke_off_price,
+        }));
     }
 
     /// Lets timers run out and ends steps whose deadline has passed, in the order of their moments.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::log::{Effect, Price, StepKey, StepOpened, StepSort, Usage, WaitId};
+use runtime_traits::log::{Effect, Price, StepDispatched, StepKey, StepOpened, StepSort, Usage, WaitId};
+
+use super::again::Between;
 
 /// A step or timer that the agent asked for in this attempt.
 #[derive(Debug)]
@@ -17,7 +19,12 @@ pub(super) struct SlotState {
     pub(super) phase: Phase,
     /// What the dispatch under way used so far.
     pub(super) used: Usage,
+    pub(super) between: Between,
+    /// What calls used and cost that broke off, of which the log does not tell yet.
+    pub(super) unsaid: (Usage, Price),
     waker: Option<Waker>,
+    /// Wakes the work that asks to make its call once more.
+    again: Option<Waker>,
 }
 
 /// What was asked for.
@@ -34,6 +41,8 @@ pub(super) struct AskedStep {
     pub(super) effect: Effect,
     pub(super) request: Payload,
     pub(super) within: Option<Duration>,
+    /// What a call of it takes at most, as the agent says; `reserves` is what is held for it.
+    pub(super) asks: Usage,
     pub(super) reserves: Usage,
     pub(super) model: Option<String>,
     /// What `reserves` costs.
@@ -114,7 +123,8 @@ pub(super) struct Recorded {
 
 impl SlotState {
     pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
-        Self { key, what, digest, phase, used: Usage::default(), waker: None }
+        let (used, unsaid) = (Usage::default(), Default::default());
+        Self { key, what, digest, phase, used, between: Between::No, unsaid, waker: None, again: None }
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {
@@ -123,9 +133,25 @@ impl SlotState {
         }
     }
 
+    /// The work may be polled by somebody else than whoever polls the step.
+    pub(super) fn again_with(&mut self, waker: &Waker) {
+        if !self.again.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.again = Some(waker.clone());
+        }
+    }
+
     pub(super) fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        self.waker.take().into_iter().chain(self.again.take()).for_each(Waker::wake);
+    }
+
+    /// Whether its work is with the agent: nobody has given it up.
+    pub(super) fn is_worked(&self) -> bool {
+        match self.phase {
+            Phase::Executing { .. } | Phase::Reconciling { .. } => true,
+            Phase::Recorded | Phase::Admitting { .. } | Phase::Opening { .. } | Phase::Execute { .. } => {
+                self.between.asks_after().is_some()
+            }
+            _ => false,
         }
     }
 
@@ -163,6 +189,11 @@ impl SlotState {
         )
     }
 
+    /// Whether it waits to be let through.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Admitting { .. })
+    }
+
     /// Whether it has not begun, or not again, so that a pause holds it.
     pub(super) fn is_to_begin(&self) -> bool {
         matches!(self.phase, Phase::Asked | Phase::Recorded | Phase::Again { .. } | Phase::Admitting { .. })
@@ -176,6 +207,8 @@ impl SlotState {
             {
                 Some(try_no)
             }
+            // What the last try used is not in the log yet.
+            Phase::Recorded | Phase::Admitting { .. } => self.between.asks_after(),
             _ => None,
         }
     }
@@ -183,6 +216,7 @@ impl SlotState {
     /// What is booked for a dispatch that is given up: what it reported, and what is held for what it did not.
     pub(super) fn given_up(&self) -> Usage {
         match (&self.phase, self.step()) {
+            (Phase::Executing { .. }, _) if self.between.is_idle() => self.used,
             (Phase::Executing { .. }, Some(step)) => self.used.plus(step.reserves),
             // It has not begun.
             _ => Usage::default(),
@@ -234,9 +268,16 @@ impl Recorded {
         self.closed = true;
     }
 
-    /// The log says that nobody knows how a try ended: what was booked for it cost what was held for it.
+    /// The log says what a call used and cost that broke off before this one.
+    pub(super) fn broke_off(&mut self, run: &mut Usage, cost: &mut Price, dispatched: &StepDispatched) {
+        self.book(run, self.usage.plus(dispatched.broke_off));
+        *cost = cost.plus(dispatched.broke_off_price);
+        self.price = self.price.plus(dispatched.broke_off_price);
+    }
+
+    /// The log says that nobody knows how a try ended: what was booked for it cost what was held for it, if it took tokens.
     pub(super) fn unknown(&mut self, run: &mut Usage, cost: &mut Price, usage: Usage) {
-        if usage != self.usage {
+        if usage.tokens() != self.usage.tokens() {
             let held = Price { micros: Some(self.reserves.1).filter(|held| *held > 0), wasted_micros: 0 };
             *cost = cost.plus(held);
             self.price = self.price.plus(held);

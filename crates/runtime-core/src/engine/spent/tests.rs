@@ -126,7 +126,7 @@ fn sum(all: &[Spent]) -> (u64, u64, u64) {
 
 #[test]
 fn tries_are_counted_once_each_and_those_of_unknown_end_with_what_was_held() {
-    let again = EntryKind::StepDispatched(StepDispatched { key: key(1), try_no: 2 });
+    let again = EntryKind::StepDispatched(StepDispatched::of(key(1), 2));
     let two = Usage { model_calls: 2, ..used(130) };
     let log = log(vec![opened(1), unknown(1, used(100)), again, settled(1, two, 91), opened(2)]);
 

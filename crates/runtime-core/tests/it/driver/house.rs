@@ -11,6 +11,7 @@ use runtime_core::{Builder, RuntimeManager};
 use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
 use runtime_traits::clock::{Clock, UnixMillis};
+use runtime_traits::model::{Deltas, Repeat};
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::{Batch, BatchId, Durability, StateStore, Then};
 use runtime_traits::tool::Reconciled;
@@ -201,6 +202,36 @@ impl Agent for Scripted {
                         if verb == "costs-held" {
                             world.pass(what).await;
                         }
+                        call.used(usage(takes));
+                        Ok(format!("{takes} used"))
+                    });
+                    said.push(step.await?);
+                }
+                // `breaks:billed/100/30` makes a call that breaks off, with 100 tokens or (`free`) none, and another that takes 30.
+                "breaks" => {
+                    let mut parts = what.split('/');
+                    let billed = parts.next() == Some("billed");
+                    let mut number = || parts.next().unwrap_or("0").parse::<u64>();
+                    let (most, takes) = (number()?, number()?);
+                    let usage = |tokens| Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
+                    let options = StepOptions::new("model", Effect::Repeatable)
+                        .reserving(usage(most))
+                        .of_model("test/priced");
+                    let world = &self.world;
+                    let step = ctx.step_with(options, what, |call| async move {
+                        world.begin("call");
+                        world.pass("call").await;
+                        call.used(usage(if billed { most } else { 0 }));
+                        call.broke_off(billed);
+                        match call.again().await {
+                            Repeat::Go => {}
+                            Repeat::Refused(refused) => {
+                                return Err(AgentError::at_limit(refused.to_string()));
+                            }
+                            Repeat::Ends => return Err(AgentError::says("it is to end")),
+                        }
+                        world.begin("call again");
+                        world.pass("call again").await;
                         call.used(usage(takes));
                         Ok(format!("{takes} used"))
                     });

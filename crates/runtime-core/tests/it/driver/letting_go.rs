@@ -8,11 +8,12 @@ use std::time::Duration;
 use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_testkit::recount::{counted, recount};
-use runtime_traits::runtime::{AgentRef, CancelReceipt, RunRequest, Runtime};
+use runtime_traits::log::Phase;
+use runtime_traits::runtime::{AgentRef, CancelReceipt, ForkRequest, RunRequest, Runtime};
 use runtime_traits::store::{Batch, StateStore, Then};
-use runtime_traits::{AgentId, AgentSpec, RunId, SessionName};
+use runtime_traits::{AgentId, AgentSpec, RunId, RuntimeError, SessionName};
 
-use super::house::House;
+use super::house::{House, output, until_phase};
 
 const LONG: Duration = Duration::from_secs(20);
 /// The cap of these tests, as many as are let go together, and as many as may wait beyond that.
@@ -55,7 +56,7 @@ async fn cancel(runtime: &RuntimeManager, run: RunId) -> CancelReceipt {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_wait_and_cancels_do_not() {
+async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_are_refused_and_cancels_are_not() {
     let (house, store) = faulty();
     let (runtime, agent) = keeping_one(&house).await;
     let at_work = submit_in(&runtime, agent, "other", "held:gate").await;
@@ -64,10 +65,18 @@ async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_wait_and_cance
     store.decide_by(slow);
 
     let mut ended = 0;
-    while let Ok(ran) = tokio::time::timeout(LONG / 4, runtime.run_agent(agent, "x")).await {
-        ran.unwrap();
-        ended += 1;
-    }
+    let refused = loop {
+        match tokio::time::timeout(LONG / 4, runtime.run_agent(agent, "x")).await.expect("nobody waits long")
+        {
+            Ok(_) => ended += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(
+        matches!(&refused, RuntimeError::Busy { limit, retry_after, .. }
+            if *limit == MOST as u64 && *retry_after == Duration::from_secs(1)),
+        "{refused}"
+    );
     let cancelled = (cancel(&runtime, queued).await, cancel(&runtime, at_work).await);
     let open = runtime.status().await.unwrap().open_runs;
     store.decide_by(|_| Fault::Pass);
@@ -77,6 +86,30 @@ async fn while_too_many_ended_runs_wait_to_be_let_go_further_ones_wait_and_cance
 
     assert_eq!(ended, MOST);
     assert!(matches!(cancelled, (CancelReceipt::Cancelled(_), _)), "{cancelled:?}");
-    assert_eq!(open, 0, "who went away while waiting was not accepted");
+    assert_eq!(open, 0, "who was refused was not accepted");
     is_as_counted(store.as_ref()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_another_one_asks_for_waits_until_ended_ones_are_let_go_and_is_not_refused() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    let b = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    runtime.start_agent(b).await.unwrap();
+    let parent = submit_in(&runtime, agent, "other", "held:gate call:b/once:asked").await;
+    house.world.began("gate").await;
+    store.decide_by(slow);
+    while !matches!(runtime.run_agent(agent, "x").await, Err(RuntimeError::Busy { .. })) {}
+
+    house.world.open("gate");
+    until_phase(&runtime, parent, Phase::Waiting).await;
+    tokio::time::sleep(LONG).await;
+    assert_eq!(house.world.times("asked"), 0, "it waits");
+    let other =
+        runtime.fork(&parent, ForkRequest { input: Some("x".into()), ..ForkRequest::default() }).await;
+    assert!(matches!(other, Err(RuntimeError::Busy { .. })), "{other:?}");
+    store.decide_by(|_| Fault::Pass);
+    store.release().await;
+
+    assert_eq!(output(&runtime, parent).await, "gate! [asked!]");
 }

@@ -6,23 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
+use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
 use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
-use runtime_traits::runtime::{AgentRef, Joined, RunRequest, Runtime};
-use runtime_traits::{AgentSpec, RunId, RuntimeError, UnixMillis};
+use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
+use runtime_traits::store::Then;
+use runtime_traits::{AgentSpec, RunId, RuntimeError, Tenant, UnixMillis};
 
-use super::house::{House, output, submit, until_phase};
+use super::house::{House, meddle, output, submit, until_phase};
 
-const FULL: Lets = Lets::Wait(None);
+pub(super) const FULL: Lets = Lets::Wait(None);
 
 fn refusal() -> Refused {
     Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: Some(Duration::from_secs(7)) }
 }
 
 /// A runtime whose agent `a` is held to limits.
-async fn governed(house: &House, turnstile: &Turnstile, limits: ResourceLimits) -> (RuntimeManager, AgentId) {
+pub(super) async fn governed(
+    house: &House,
+    turnstile: &Turnstile,
+    limits: ResourceLimits,
+) -> (RuntimeManager, AgentId) {
     let runtime = house.builder().governor(Arc::new(turnstile.clone())).open().await.unwrap();
     let spec = AgentSpec::new("scripted", "a").unwrap().limited(limits);
     let agent = runtime.register_spec(spec).await.unwrap();
@@ -41,7 +47,7 @@ async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) 
 }
 
 /// Waits until so many calls wait for room.
-async fn until_waiting(runtime: &RuntimeManager, run: RunId) {
+pub(super) async fn until_waiting(runtime: &RuntimeManager, run: RunId) {
     loop {
         if runtime.run_status(&run).await.unwrap().room.is_some() {
             return;
@@ -257,6 +263,119 @@ async fn calls_side_by_side_and_calls_of_agents_are_steps_as_well() {
 }
 
 #[tokio::test]
+async fn runs_that_go_on_one_from_the_other_share_the_limits_of_a_run() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_steps_per_run: Some(4), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &first, limits).await;
+    let run = submit(&runtime, agent, "once:a costs:100/30 go-on:held/b,costs/50").await;
+    house.world.began("b").await;
+    assert_eq!(first.asked()[0].run, run);
+    assert_eq!(first.over(), [], "what it took counts for the next");
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, limits).await;
+    for _ in 0..2 {
+        house.world.open("b");
+    }
+    let heir = loop {
+        if let Some(call) = second.asked().first() {
+            break call.run;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(heir, run, "the calls of all of them are counted as the first one's");
+    let told = second.told(&agent).unwrap();
+    assert_eq!(told.open.iter().map(|open| (open.run, open.tokens)).collect::<Vec<_>>(), [(run, 30)]);
+    assert_eq!(told.tokens, 30, "which counts once for their agent");
+    while second.over() != [run] {
+        tokio::task::yield_now().await;
+    }
+
+    let beyond = submit(&runtime, agent, "once:c once:d go-on:once/e,once/f,once/g").await;
+    let heir = match runtime.join(&beyond, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            runtime_traits::Outcome::Continued(heir) => heir,
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("{view:?}"),
+    };
+    let (kind, message) = failure(&runtime, heir).await;
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains("`max_steps_per_run` is 4"), "{message}");
+    assert_eq!((house.world.times("f"), house.world.times("g")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_time_for_a_run_holds_for_runs_that_had_begun_and_for_those_that_wait_also_over_a_restart() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::default());
+    let within = |seconds| ResourceLimits { max_run_seconds: Some(seconds), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, within(6)).await;
+    let at_work = submit(&runtime, agent, "held:x").await;
+    house.world.began("x").await;
+    runtime.set_limits(&agent.into(), within(600)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    house.world.open("x");
+    assert_eq!(output(&runtime, at_work).await, "x!", "it was given more");
+
+    let at_work = submit(&runtime, agent, "forever").await;
+    let queued = submit(&runtime, agent, "once:never").await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let now = house.clock.as_ref().unwrap().now();
+    runtime.set_limits(&agent.into(), within(50)).await.unwrap();
+    let status = runtime.agent(&agent.into()).await.unwrap();
+    assert_eq!((status.declared_at, status.limits), (now, within(50)), "since when is told");
+    assert_eq!(failure(&runtime, at_work).await.0, FailureKind::Deadline, "less");
+    assert_eq!(failure(&runtime, queued).await.0, FailureKind::Deadline);
+
+    runtime.set_limits(&agent.into(), within(600)).await.unwrap();
+    let at_work = submit(&runtime, agent, "forever").await;
+    let queued = submit(&runtime, agent, "once:never").await;
+    drop(runtime);
+    let (runtime, agent) = governed(&house, &turnstile, within(600)).await;
+    runtime.set_limits(&agent.into(), within(900)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    assert!(runtime.run_status(&at_work).await.unwrap().outcome.is_none());
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(failure(&runtime, at_work).await.0, FailureKind::Deadline);
+    assert_eq!(failure(&runtime, queued).await.0, FailureKind::Deadline);
+    assert_eq!(house.world.times("never"), 0);
+}
+
+#[tokio::test]
+async fn another_number_of_steps_holds_for_runs_that_had_begun() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "once:a held:b once:c").await;
+    house.world.began("b").await;
+    let limits = ResourceLimits { max_steps_per_run: Some(2), ..ResourceLimits::default() };
+
+    runtime.set_limits(&agent.into(), limits).await.unwrap();
+    house.world.open("b");
+
+    assert_eq!(failure(&runtime, run).await.0, FailureKind::Limit);
+    assert_eq!(house.world.times("c"), 0);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_run_is_held_to_what_a_new_run_may_take() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_run_seconds: Some(1), on_limit: OnLimit::Refuse, ..Default::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let run = submit(&runtime, agent, "once:a").await;
+    assert_eq!(output(&runtime, run).await, "a!");
+    let with = |input: &str| ForkRequest { input: Some(input.into()), ..ForkRequest::default() };
+
+    let copy = runtime.fork(&run, with("forever")).await.unwrap();
+    assert_eq!(failure(&runtime, copy).await.0, FailureKind::Deadline);
+    let same = runtime.fork(&run, ForkRequest::default()).await.unwrap();
+    assert_eq!(output(&runtime, same).await, "a!", "its time begins with it");
+    turnstile.set(Lets::Refuse(refusal()));
+    let refused = runtime.fork(&run, with("b")).await.unwrap_err();
+    assert_eq!(refused, RuntimeError::AtLimit { agent: agent.to_string(), refused: refusal() });
+}
+
+#[tokio::test]
 async fn a_run_is_over_in_the_time_that_it_may_take() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     let limits = ResourceLimits { max_run_seconds: Some(1), ..ResourceLimits::default() };
@@ -379,6 +498,31 @@ async fn whoever_looks_at_agents_is_told_what_they_used_and_makes_none_active() 
     assert_eq!(listed[0].usage.tokens_total, 30);
     assert_eq!(second.told(&agent), None, "nothing is kept of an agent that does nothing");
     assert_eq!(runtime.status().await.unwrap().active_agents, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_an_agents_use_is_named_and_lets_nothing_through_that_is_limited() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let limited = ResourceLimits { max_tokens_total: Some(900), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &first, limited).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    drop(runtime);
+    let cell = keys::usage(&Tenant::default(), &agent, "m-0000000001-tokens");
+    meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), "no number".into())).await;
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, limited).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    let (kind, message) = failure(&runtime, run).await;
+    assert_eq!(kind, FailureKind::Limit);
+    assert!(message.contains(&cell.to_string()), "{message}");
+    assert_eq!((house.world.times("100/30"), second.asked().len()), (1, 0), "the first time was before");
+    let listed = runtime.agents(None, 10).await.unwrap().items;
+    assert!(listed[0].damage.as_ref().unwrap().contains(&cell.to_string()), "{listed:?}");
+
+    // Who is not limited goes on: nothing can be exceeded.
+    runtime.set_limits(&agent.into(), ResourceLimits::default()).await.unwrap();
+    assert_eq!(output(&runtime, submit(&runtime, agent, "costs:100/30").await).await, "30 used");
 }
 
 #[tokio::test]

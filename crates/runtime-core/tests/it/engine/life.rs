@@ -105,6 +105,7 @@ pub(crate) fn accepted(deadline: Option<UnixMillis>) -> Accepted {
         trace: None,
         deadline,
         priority: 0,
+        chain: None,
         labels: std::collections::BTreeMap::new(),
     }
 }

@@ -72,7 +72,8 @@ impl Case<'_> {
         }
     }
 
-    /// A step is dispatched once, and again only after it was said that nobody knows its end; it ends once.
+    /// A step is dispatched once, and again only after it was said that nobody knows its end, or that a call of it broke off
+    /// and its work makes another; it ends once.
     fn check_steps_of(&mut self, run: &RunId, log: &[Entry]) {
         let mut steps: HashMap<&StepKey, (u32, Known)> = HashMap::new();
         let mut waits: HashMap<WaitId, &StepKey> = HashMap::new();
@@ -85,7 +86,11 @@ impl Case<'_> {
                 EntryKind::StepDispatched(again) => {
                     let before = steps.get(&again.key);
                     let fits = before.is_some_and(|(tries, known)| {
-                        let begins = matches!(known, Known::Unknown | Known::Repeat | Known::Answered);
+                        let begins = match known {
+                            Known::Unknown | Known::Repeat | Known::Answered => true,
+                            Known::Dispatched => !again.broke_off.is_none(),
+                            _ => false,
+                        };
                         begins && again.try_no == tries + 1
                     });
                     (&again.key, fits, (again.try_no, Known::Dispatched))

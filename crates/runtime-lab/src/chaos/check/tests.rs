@@ -80,6 +80,7 @@ fn log(id: u64, saw: Option<Kept>) -> Vec<Entry> {
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     };
     let output = Output { script: id, saw: saw.clone(), pieces: vec![piece(&value)], padding: String::new() };
@@ -249,7 +250,7 @@ fn every_law_that_is_broken_is_named() {
             scene.log().push(more);
         }),
         (Law::Log, "dispatched again, and nobody said why", |scene| {
-            let again = EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 2 });
+            let again = EntryKind::StepDispatched(StepDispatched::of(pay(), 2));
             let log = scene.log();
             log.insert(3, Entry { kind: again, ..log[2].clone() });
             log.iter_mut().zip(1..).for_each(|(entry, number)| entry.seq = Seq(number));

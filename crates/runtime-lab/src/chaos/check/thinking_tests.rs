@@ -102,11 +102,11 @@ fn every_law_about_consents_is_named_when_it_is_broken() {
             scene.insert(PARENT, 12, again.kind);
         }),
         (Law::Consent, "dispatched before the consent", |scene| {
-            let dispatched = EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 1 });
+            let dispatched = EntryKind::StepDispatched(StepDispatched::of(pay(), 1));
             scene.insert(PARENT, 11, dispatched);
         }),
         (Law::Log, "dispatched twice with one consent", |scene| {
-            let again = EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 2 });
+            let again = EntryKind::StepDispatched(StepDispatched::of(pay(), 2));
             scene.insert(PARENT, 13, again);
         }),
         (Law::Consent, "given up before it began", |scene| {

@@ -137,6 +137,7 @@ impl Samples {
             trace: None,
             deadline: None,
             priority: 0,
+            chain: None,
             labels: BTreeMap::from([("colour".to_owned(), "red".to_owned())]),
         };
         let started = Started { kind_version: 1, build: "test".to_owned(), node: self.node, suspects: 0 };
@@ -193,11 +194,13 @@ impl Samples {
             want: Want::Active,
             hosted: true,
             revision: 1,
+            declared_at: UnixMillis(1_764_000_000_000),
             running: 0,
             queued: 0,
             stored: Stored { bytes: 4096, grown: 1024, soft: Some(4000), hard: None },
             limits: ResourceLimits { max_tokens_per_minute: Some(9_000), ..ResourceLimits::default() },
             usage: ResourceUsage { tokens_used_last_minute: 700, ..ResourceUsage::default() },
+            damage: None,
             process: Some(ProcessUsage {
                 memory_mb: Some(1.5),
                 cpu_percent: 0.25,

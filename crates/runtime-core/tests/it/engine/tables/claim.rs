@@ -80,7 +80,7 @@ fn a_claim_that_was_cut_short_is_completed_by_the_next_one() {
 
 #[test]
 fn each_dispatch_that_a_crash_ended_is_booked_with_what_was_reserved_for_it() {
-    let again = StepDispatched { key: key("a"), try_no: 2 };
+    let again = StepDispatched::of(key("a"), 2);
     let kinds = vec![
         start(),
         opened("a", Effect::Repeatable),

@@ -103,6 +103,7 @@ fn accepted(of: u128, talk: &Talk, parent: Option<(RunId, StepKey)>) -> EntryKin
         trace: None,
         deadline: None,
         priority: 0,
+        chain: None,
         labels: BTreeMap::new(),
     }))
 }
@@ -190,7 +191,7 @@ fn parent_log() -> Vec<Entry> {
         opened(asked(), StepSort::Custom, false),
         waits(10, WaitOn::Answer(asked())),
         closed(6, "approved"),
-        EntryKind::StepDispatched(StepDispatched { key: pay(), try_no: 1 }),
+        EntryKind::StepDispatched(StepDispatched::of(pay(), 1)),
         said(pay(), DONE, 3, 4),
         closed(8, "over"),
         settled(helped(), 0, ASKED, json(&word), None),
