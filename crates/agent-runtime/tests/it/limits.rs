@@ -362,7 +362,8 @@ async fn each_refusal_of_a_provider_is_told_with_its_call_once() {
     let joined = runtime.join(&run, Duration::from_secs(20)).await.unwrap();
     assert!(matches!(joined, Joined::Ended(ref ended) if matches!(ended.outcome, Outcome::Failed(_))));
 
-    let call = turnstile.asked()[0].id;
-    let told = [(call, Some(Duration::ZERO)), (call, Some(Duration::from_secs(121)))];
+    let [call, again] = &turnstile.asked()[..] else { panic!("each was asked for") };
+    let (call, again) = (call.id, again.id);
+    let told = [(call, Some(Duration::ZERO)), (again, Some(Duration::from_secs(121)))];
     assert_eq!(turnstile.throttlings(), told);
 }
