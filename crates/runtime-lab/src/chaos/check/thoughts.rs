@@ -52,12 +52,16 @@ impl Case<'_> {
 
     /// Nothing is settled that was not done, nothing has another value than its talk says, and the run ends as it says.
     pub(super) fn check_talk(&mut self, run: &RunId, log: &[Entry], talk: &Talk) {
+        let mut cancelled = false;
         for entry in log {
-            if let EntryKind::StepSettled(settled) = &entry.kind {
-                self.check_thought(run, entry.attempt, talk, settled);
+            match &entry.kind {
+                EntryKind::StepSettled(settled) => {
+                    self.check_thought(run, entry.attempt, talk, settled, cancelled);
+                }
+                EntryKind::CancelRequested(_) => cancelled = true,
+                _ => {}
             }
         }
-        let cancelled = log.iter().any(|entry| matches!(entry.kind, EntryKind::CancelRequested(_)));
         let wish = self.wish_to_end(run);
         self.hold(Law::Cancelled, wish.is_some() || !cancelled, || format!("nobody cancelled {run}"));
         match outcome(log) {
@@ -88,7 +92,14 @@ impl Case<'_> {
         }
     }
 
-    fn check_thought(&mut self, run: &RunId, attempt: u32, talk: &Talk, settled: &StepSettled) {
+    fn check_thought(
+        &mut self,
+        run: &RunId,
+        attempt: u32,
+        talk: &Talk,
+        settled: &StepSettled,
+        cancelled: bool,
+    ) {
         let StepSettled { key, try_no, usage, .. } = settled;
         let done = |of_model: bool| {
             let executions = self.executions.get(run).into_iter().flatten();
@@ -99,9 +110,11 @@ impl Case<'_> {
         };
         let failed = settled.result.as_ref().err().map(|failure| failure.kind);
         if let Some((turn, said)) = talk.turn(key) {
+            // In a run that is to end a call that broke off is not made once more.
+            let is_cut_short = cancelled && failed.is_some() && said.stumbles > 0;
             let right = match failed {
                 None => done(true) && said.stumbles <= RETRIES,
-                Some(kind) => kind == StepFailureKind::Work && talk.breaks() == Some(turn),
+                Some(kind) => kind == StepFailureKind::Work && (talk.breaks() == Some(turn) || is_cut_short),
             };
             self.hold(Law::Dispatch, right, || format!("`{key}` of {run} is settled, and was not done"));
             // A try that a death or a drain cut off is booked with one call more than are known to have broken off in it;
@@ -112,7 +125,8 @@ impl Case<'_> {
                 .map(|execution| execution.begun.try_no)
                 .collect();
             let broke = said.stumbles.min(RETRIES);
-            let calls = tries.len() as u32 + broke..=try_no * (1 + broke);
+            let least = if is_cut_short { 1 } else { tries.len() as u32 + broke };
+            let calls = least..=try_no * (1 + broke);
             self.hold(Law::Usage, calls.contains(&usage.model_calls), || {
                 format!("`{key}` of {run} paid {} calls of its model, not {calls:?}", usage.model_calls)
             });
