@@ -4,6 +4,8 @@ mod backoff;
 mod breaker;
 mod health;
 mod hysteresis;
+mod policy;
+mod suspects;
 
 pub use backoff::Backoff;
 pub use breaker::{
@@ -12,3 +14,5 @@ pub use breaker::{
 };
 pub use health::{Health, Verdict};
 pub use hysteresis::{Hysteresis, Thresholds, Turn};
+pub use policy::{Failure, History, Phase, Quarantine, RecoveryRule, Remedy, Restart};
+pub use suspects::{Suspect, after_death, next_trial};
