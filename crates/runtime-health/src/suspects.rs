@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use runtime_traits::RunId;
 
 /// A run that was open when its process died, as its log tells it.
@@ -45,15 +47,18 @@ pub fn next_trial(suspects: &[Suspect]) -> Vec<RunId> {
     group[..half].to_vec()
 }
 
-/// Takes in that a process died, and returns the runs that go into quarantine, having been started `attempts` times for nothing.
+/// Takes in that the process died of one of `trial`, and returns the runs that go into quarantine, having been started `attempts` times
+/// for nothing. These are taken out of `suspects`, the open runs.
 ///
-/// `suspects` are the open runs, with `tried_with` as of the process that died. A death counts against a run only if it was alone. When
-/// the culprit is found, all others are as good as untried: what they were tried with is explained.
-pub fn after_death(suspects: &mut Vec<Suspect>, attempts: u32) -> Vec<RunId> {
-    let mut alone = suspects.iter_mut().filter(|suspect| suspect.tried_with == 1);
-    // Two that were each tried alone cannot both have been in the process that died.
-    if let (Some(suspect), None) = (alone.next(), alone.next()) {
-        suspect.counted = suspect.counted.saturating_add(1);
+/// `trial` are the runs that had been started and not been cleared. The death counts against a run only if it was alone among
+/// them. When the culprit is found, all others are as good as untried: what they were tried with is explained.
+pub fn after_death(suspects: &mut Vec<Suspect>, trial: &[RunId], attempts: u32) -> Vec<RunId> {
+    let together = u32::try_from(trial.len()).unwrap_or(u32::MAX);
+    // A look-up for each suspect: a trial may have as many runs as the process had.
+    let trial: HashSet<&RunId> = trial.iter().collect();
+    for suspect in suspects.iter_mut().filter(|suspect| trial.contains(&suspect.run)) {
+        suspect.tried_with = together;
+        suspect.counted = suspect.counted.saturating_add(u32::from(together == 1));
     }
     let convicted: Vec<RunId> =
         suspects.iter().filter(|suspect| suspect.counted >= attempts).map(|suspect| suspect.run).collect();

@@ -130,6 +130,11 @@ fn what_a_failure_asks_for_is_what_is_done() {
     assert!(matches!(done(Failure::Crowded, &history), Remedy::CoolDown { .. }));
     assert!(matches!(done(Failure::Damaged { snapshot: true }, &history), Remedy::Restore { .. }));
     assert!(matches!(done(Failure::Damaged { snapshot: false }, &history), Remedy::Quarantine(_)));
+    let restore = done(Failure::Damaged { snapshot: true }, &history);
+    history.took(&restore, &rule, START);
+    let again = done(Failure::Damaged { snapshot: true }, &history);
+    assert!(matches!(again, Remedy::Quarantine(_)), "the snapshot did not help");
+    history.progressed();
     assert_eq!(done(Failure::Ended, &history), Remedy::Leave, "only `Always` starts it again");
     assert_eq!(done(Failure::Unhealthy { action: None }, &history), Remedy::Leave);
     let stalled = |phase| Failure::Stalled { phase };

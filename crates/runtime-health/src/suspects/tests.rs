@@ -22,15 +22,6 @@ fn untried(runs: u64) -> Vec<Suspect> {
     (0..runs).map(|nth| Suspect { run: run(nth), tried_with: 0, counted: 0 }).collect()
 }
 
-/// The process of a trial died.
-fn dies(suspects: &mut Vec<Suspect>, trial: &[RunId]) -> Vec<RunId> {
-    let together = u32::try_from(trial.len()).unwrap();
-    for suspect in suspects.iter_mut().filter(|suspect| trial.contains(&suspect.run)) {
-        suspect.tried_with = together;
-    }
-    after_death(suspects, ATTEMPTS)
-}
-
 /// How often the process dies until all runs are cleared or set aside, and which ones are.
 fn live(runs: u64, poison: &BTreeSet<RunId>) -> (u32, BTreeSet<RunId>) {
     let mut suspects = untried(runs);
@@ -41,7 +32,8 @@ fn live(runs: u64, poison: &BTreeSet<RunId>) -> (u32, BTreeSet<RunId>) {
         assert!(!trial.is_empty(), "nothing is stuck");
         if trial.iter().any(|run| poison.contains(run)) {
             deaths += 1;
-            aside.extend(dies(&mut suspects, &trial));
+            assert!(f64::from(deaths) <= bound(runs, poison.len()), "{deaths} deaths of {runs} runs");
+            aside.extend(after_death(&mut suspects, &trial, ATTEMPTS));
         } else {
             suspects.retain(|suspect| !trial.contains(&suspect.run));
         }
@@ -87,11 +79,26 @@ fn a_death_among_many_counts_against_nobody() {
     for _ in 0..6 {
         let trial = next_trial(&suspects);
         assert!(trial.len() > 1);
-        assert_eq!(dies(&mut suspects, &trial), []);
+        assert_eq!(after_death(&mut suspects, &trial, ATTEMPTS), []);
         assert!(suspects.iter().all(|suspect| suspect.counted == 0));
     }
     let alone = next_trial(&suspects);
-    dies(&mut suspects, &alone);
+    after_death(&mut suspects, &alone, ATTEMPTS);
 
     assert_eq!(suspects.iter().map(|suspect| suspect.counted).sum::<u32>(), 1, "now one was alone");
+}
+
+#[test]
+fn when_the_culprit_is_found_all_others_go_on_together() {
+    let mut suspects = untried(16);
+    let culprit = run(0);
+    loop {
+        let trial = next_trial(&suspects);
+        assert!(trial.contains(&culprit), "it is in every first half");
+        if after_death(&mut suspects, &trial, ATTEMPTS) == [culprit] {
+            break;
+        }
+    }
+
+    assert_eq!(next_trial(&suspects).len(), 15);
 }
