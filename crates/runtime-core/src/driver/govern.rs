@@ -29,10 +29,13 @@ use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::Asking;
-use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, sums, with_open};
+use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open};
 
 /// Writes in one batch of cells that nobody needs any more.
 const GROUP: usize = 200;
+
+/// As many go with the log of a run: no run writes more.
+const WITH_A_LOG: usize = 32;
 
 /// What the driver keeps about limits.
 #[derive(Debug)]
@@ -404,6 +407,20 @@ impl Inner {
                 return Err(error);
             }
         }
+    }
+
+    /// Lets cells go of minutes and hours of an agent that nobody needs any more, with the log of one of its runs. Where the agent is
+    /// used they go in time; those of an agent that nobody used since a restart have been left.
+    pub(super) async fn stale_use(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+    ) -> Result<Vec<Then>, RuntimeError> {
+        let cells = self.cells(&keys::usage(tenant, agent, "")).await?;
+        let names = cells.iter().filter_map(|(key, _)| keys::last_part(key));
+        let stale: BTreeSet<&str> = stale(names, self.clock.now()).take(WITH_A_LOG).collect();
+        let is_stale = |key: &&Key| keys::last_part(key).is_some_and(|name| stale.contains(name));
+        Ok(cells.iter().map(|(key, _)| key).filter(is_stale).cloned().map(Then::Delete).collect())
     }
 
     /// What a run waits for before it is worked, where its agent is limited in how many are worked at once.

@@ -65,6 +65,7 @@ impl Inner {
             if is_last {
                 writes.then.push(Then::Drop(log.clone()));
                 writes.then.push(Then::Delete(due.clone()));
+                writes.then.extend(self.stale_use(tenant, agent).await?);
             } else {
                 writes.then.push(Then::Trim(log.clone(), upto));
                 writes.then.push(Then::Put(due.clone(), again.clone()));

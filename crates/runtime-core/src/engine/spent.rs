@@ -204,6 +204,11 @@ pub fn kept_until(what: &str) -> Option<UnixMillis> {
     }))
 }
 
+/// Of cells of these names those that nobody needs any more.
+pub fn stale<'a>(names: impl IntoIterator<Item = &'a str>, now: UnixMillis) -> impl Iterator<Item = &'a str> {
+    names.into_iter().filter(move |what| kept_until(what).is_some_and(|until| until <= now))
+}
+
 fn dated(what: &str) -> Option<(&str, u64, &str)> {
     let mut parts = what.splitn(3, '-');
     let (sort, at, unit) = (parts.next()?, parts.next()?, parts.next()?);

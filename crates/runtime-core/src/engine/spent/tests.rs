@@ -12,7 +12,7 @@ use runtime_traits::name::Name;
 use runtime_traits::store::Seq;
 use runtime_traits::{Content, Payload};
 
-use super::{HOUR, MINUTE, Spent, kept_until, past, spent, spent_so_far, sums, with_open};
+use super::{HOUR, MINUTE, Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open};
 
 const NOW: UnixMillis = UnixMillis(1_795_910_000_000);
 
@@ -73,6 +73,16 @@ fn a_cell_is_kept_until_the_longest_span_that_it_is_counted_in_is_over() {
     for kept in ["y-2026-11-micros", "micros", "input-tokens", "model-calls", "m-x-tokens"] {
         assert_eq!(kept_until(kept), None, "{kept}");
     }
+}
+
+#[test]
+fn what_a_run_wrote_is_stale_a_day_later_but_for_its_sums() {
+    let used = Spent { at: NOW, requests: 1, tokens: 2, micros: 3 };
+    let cells = sums(&[used], NOW);
+    let of = |now| stale(cells.iter().map(|sum| sum.what.as_str()), now).count();
+    assert_eq!((cells.len(), of(NOW), of(UnixMillis(NOW.0 + HOUR))), (6, 0, 0));
+    assert_eq!(of(UnixMillis(NOW.0 + 2 * HOUR)), 3, "the minute's");
+    assert_eq!(of(UnixMillis(NOW.0 + 27 * HOUR)), 4, "and the hour's");
 }
 
 fn key(nth: u32) -> StepKey {

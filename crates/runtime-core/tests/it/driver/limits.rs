@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
-use runtime_testkit::fakes::{Lets, Turnstile};
+use runtime_testkit::fakes::{Lets, MapStore, Turnstile};
+use runtime_testkit::recount::cells;
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
 use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
 use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
-use runtime_traits::store::Then;
+use runtime_traits::store::{Key, Then};
 use runtime_traits::{AgentSpec, RunId, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
+use super::swept::Years;
 
 pub(super) const FULL: Lets = Lets::Wait(None);
 
@@ -546,4 +548,25 @@ async fn use_is_kept_by_the_minute_as_long_as_it_is_needed() {
     );
     let of_tenant = next.told(&nobody).expect("a tenant's use is told once");
     assert_eq!((of_tenant.tokens, of_tenant.micros, of_tenant.month_micros), (30, 30, 30));
+}
+
+#[tokio::test]
+async fn what_an_agent_used_that_nobody_uses_any_more_goes_with_its_runs() {
+    let years = Years::over(Arc::new(MapStore::new()));
+    let (runtime, agent) = governed(&years.house, &Turnstile::default(), ResourceLimits::default()).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    runtime.shutdown(Duration::from_secs(20)).await.unwrap();
+    let kept = async || {
+        let cells = cells(years.house.store.as_ref(), agent.partition()).await;
+        let path = |key: &Key| String::from_utf8_lossy(key.path.as_bytes()).into_owned();
+        cells
+            .iter()
+            .filter(|(key, _)| path(key).contains("/usage/m-") || path(key).contains("/usage/h-"))
+            .count()
+    };
+    assert!(kept().await >= 3, "by the minute and by the hour");
+
+    let _runtime = years.later(Duration::from_secs(31 * 24 * 60 * 60)).await;
+
+    assert_eq!(kept().await, 0);
 }
