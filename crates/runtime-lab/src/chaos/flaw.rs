@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use clap::ValueEnum;
+use runtime_codec::keys::run_logs;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
     Batch, BatchId, Cell, Committed, Durability, Key, Log, LogExtent, Revision, Seq, StateError, StateStore,
@@ -14,9 +15,9 @@ use runtime_traits::store::{
 /// How a store breaks its contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Flaw {
-    /// Of every forty batches of an owner it answers one without writing it.
+    /// Of every forty batches that write into the log of a run it answers one without writing it.
     Lies,
-    /// The same of every five.
+    /// Of every five batches of an owner it answers one without writing it.
     Forgets,
     /// It writes without looking at the conditions.
     Unconditional,
@@ -94,9 +95,9 @@ impl StateStore for FlawedStore {
     async fn commit(&self, mut batch: Batch) -> Result<Committed, StateError> {
         let nth = |n| self.commits.fetch_add(1, Ordering::SeqCst) % n == n - 1;
         match self.flaw {
-            // The first ones claim and register: without them nothing begins. Nor does it without a later claim, which has
-            // no fence yet: a server whose claim is not there ends before any law is broken.
-            Flaw::Lies if batch.fence.is_some() && nth(40) => return Ok(lie(&batch)),
+            // Others claim, register and announce: a server without its claim or without its agents ends before any law
+            // is broken.
+            Flaw::Lies if of_a_run(&batch) && nth(40) => return Ok(lie(&batch)),
             Flaw::Forgets if batch.fence.is_some() && nth(5) => return Ok(lie(&batch)),
             Flaw::Unconditional => batch.when.clear(),
             Flaw::Unfenced => batch.fence = None,
@@ -156,6 +157,14 @@ impl FlawedStore {
             found => found,
         }
     }
+}
+
+/// Whether a batch writes into the log of a run.
+fn of_a_run(batch: &Batch) -> bool {
+    batch.then.iter().any(|then| match then {
+        Then::Append(log, _) => log.path.as_bytes().starts_with(run_logs(log.partition).path.as_bytes()),
+        _ => false,
+    })
 }
 
 /// What the store would have answered.
