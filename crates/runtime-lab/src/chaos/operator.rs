@@ -178,7 +178,7 @@ impl Operator {
     }
 }
 
-/// Saves one agent after the other until the campaign is over.
+/// Saves one agent after the other until nothing new is asked for: what a save tells has then left before the server ends.
 pub(super) async fn save(book: Book, mut lives: Lives, agents: u32) {
     let names: Vec<String> = (0..agents).map(agent_name).chain(thinkers()).collect();
     for name in names.into_iter().cycle() {
@@ -188,6 +188,9 @@ pub(super) async fn save(book: Book, mut lives: Lives, agents: u32) {
             Ok(state) => book.open().saves.push(state),
             Err(error) if is_away(&error) => {}
             Err(error) => book.violation(Law::Served, format!("a save was answered: {error}")),
+        }
+        if lives.finishing() {
+            return;
         }
         tokio::time::sleep(BETWEEN_SAVES).await;
     }
