@@ -27,9 +27,8 @@ fn a_store_that_answers_without_writing_is_found_out() {
 
     let told = text(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    for law in ["lost", "stuck"] {
-        assert!(told.contains(&format!("violation law={law} ")), "{told}");
-    }
+    // Which others are broken is a matter of chance: what finds each of them is tested beside it.
+    assert!(told.contains("violation law=stuck "), "{told}");
     assert!(!told.contains(" violations=0 "), "{told}");
 }
 
