@@ -130,6 +130,9 @@ impl Inner {
                         return Err(error);
                     }
                 }
+                // Whoever waits goes on with each group: after all of them it might have waited too long.
+                lock(&self.ended).going -= places.len();
+                self.swept.notify_waiters();
             }
         }
         Ok(())

@@ -113,3 +113,25 @@ async fn a_run_that_another_one_asks_for_waits_until_ended_ones_are_let_go_and_i
 
     assert_eq!(output(&runtime, parent).await, "gate! [asked!]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_until_ended_runs_are_let_go_goes_on_with_the_first_that_are() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    store.decide_by(slow);
+    while runtime.run_agent(agent, "x").await.is_ok() {}
+
+    // The first group is let go, and the next is held again.
+    let waits = runtime.run_agent(agent, "x");
+    let released = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        store.release().await;
+    };
+    let (ran, ()) = tokio::join!(waits, released);
+
+    assert!(ran.is_ok(), "{ran:?}");
+    store.decide_by(|_| Fault::Pass);
+    store.release().await;
+    runtime.shutdown(LONG).await.unwrap();
+    is_as_counted(store.as_ref()).await;
+}
