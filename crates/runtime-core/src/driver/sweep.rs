@@ -73,21 +73,24 @@ impl Inner {
     pub(super) async fn until_let_go(&self) -> Result<(), RuntimeError> {
         let mut late = std::pin::pin!(tokio::time::sleep(LET_GO_WITHIN));
         loop {
+            // Looked at before the list: who was not asked for so long may find room all the same.
+            let is_late = late.is_elapsed();
             let mut swept = std::pin::pin!(self.swept.notified());
             swept.as_mut().enable();
             if !self.is_behind() {
                 return Ok(());
             }
+            if is_late {
+                return Err(RuntimeError::Busy {
+                    what: "the list of ended runs that wait to be let go".to_owned(),
+                    limit: (self.config.max_ended.unwrap_or(0) + SLACK + MOST_BEHIND) as u64,
+                    retry_after: LET_GO_WITHIN,
+                });
+            }
             self.sweep.notify_one();
             tokio::select! {
                 () = swept => {}
-                () = late.as_mut() => {
-                    return Err(RuntimeError::Busy {
-                        what: "the list of ended runs that wait to be let go".to_owned(),
-                        limit: (self.config.max_ended.unwrap_or(0) + SLACK + MOST_BEHIND) as u64,
-                        retry_after: LET_GO_WITHIN,
-                    });
-                }
+                () = late.as_mut() => {}
                 () = self.ending.cancelled() => return Err(RuntimeError::ShuttingDown),
             }
         }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::poll;
 use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
 use runtime_testkit::recount::{counted, recount};
@@ -134,4 +135,25 @@ async fn who_waits_until_ended_runs_are_let_go_goes_on_with_the_first_that_are()
     store.release().await;
     runtime.shutdown(LONG).await.unwrap();
     is_as_counted(store.as_ref()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_too_long_and_finds_room_is_not_refused() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    store.decide_by(slow);
+    while runtime.run_agent(agent, "x").await.is_ok() {}
+    let mut waiting: Vec<_> = (0..16).map(|_| Box::pin(runtime.run_agent(agent, "x"))).collect();
+    for waits in &mut waiting {
+        assert!(poll!(waits).is_pending());
+    }
+
+    // Nobody asks them meanwhile, as on a machine that is busy with something else.
+    store.decide_by(|_| Fault::Pass);
+    store.release().await;
+    tokio::time::sleep(LONG).await;
+
+    for waits in waiting {
+        assert!(waits.await.is_ok());
+    }
 }
