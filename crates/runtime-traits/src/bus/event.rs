@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use super::{BusError, Headers, Topic};
+use crate::agent::StepCall;
 use crate::clock::{Clock, Entropy, UnixMillis};
 use crate::id::{RunId, mint_uuid};
 use crate::name::{NameError, Tenant};
@@ -127,6 +128,18 @@ impl Event {
             // The cause's was checked; where there is no room for it the trace ends.
             let _ = self.headers.set("traceparent", trace);
         }
+        self
+    }
+
+    /// Gives it the id of the `nth` event of a step. A step that is done once more after a crash then publishes it under the same
+    /// id, and a durable topic keeps it once.
+    #[must_use]
+    pub fn once_in(mut self, call: &StepCall, nth: u32) -> Self {
+        let mut hash = blake3::Hasher::new();
+        hash.update(call.idempotency_key().as_bytes()).update(&nth.to_le_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+        self.id = EventId::from_bytes(id);
         self
     }
 

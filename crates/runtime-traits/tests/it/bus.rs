@@ -8,6 +8,7 @@ use std::time::Duration;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::{Index, select};
+use runtime_traits::agent::StepCall;
 use runtime_traits::bus::{
     Act, BusError, Event, EventId, Headers, Pattern, Position, Rights, Rule, Topic, Who,
 };
@@ -215,4 +216,16 @@ fn every_error_of_a_bus_comes_back_from_its_json_as_it_was() {
     }
     let newer = serde_json::to_string(&settings("sharing", "1", "2")).unwrap().replace("sharing", "colour");
     assert_eq!(serde_json::from_str::<BusError>(&newer).unwrap(), settings("setting", "1", "2"));
+}
+
+#[test]
+fn an_event_of_a_step_has_the_same_id_however_often_the_step_is_done_and_no_other_event_has_it() {
+    let id = |step: &str, nth| {
+        let event = Event::new("news", &1).unwrap();
+        event.once_in(&StepCall::detached(step), nth).id
+    };
+
+    assert_eq!(id("step", 0), id("step", 0));
+    let ids = [id("step", 0), id("step", 1), id("other", 0), EventId::UNSET];
+    assert!((1..4).all(|n| !ids[..n].contains(&ids[n])), "{ids:?}");
 }
