@@ -33,8 +33,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, events, fork, log, messages, run, runs, sizes, snapshots, state,
-    status, stores,
+    agents, answer, cancel, check, decide, events, fork, limits, log, messages, run, runs, sizes, snapshots,
+    state, status, stores,
 };
 use desk::Desk;
 use open::Opened;

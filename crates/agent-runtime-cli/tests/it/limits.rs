@@ -51,7 +51,7 @@ fn limits_are_shown_and_changed_and_hold_a_call_that_waits_also_over_a_kill_of_t
     let before = home.json(&["limits"]);
     server.signal(Signal::KILL);
     drop(server);
-    waiting.wait().expect("it was started");
+    waiting.kill().and_then(|()| waiting.wait()).expect("it was started");
 
     let _server = Server::start(&home, &[]);
     home.until(&["runs", "--open"], |runs| runs[0]["room"]["limit"] == "max_requests_per_minute");
