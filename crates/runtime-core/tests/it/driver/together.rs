@@ -1,20 +1,18 @@
 //! What all agents of a tenant may use together: kept, told to whoever holds them to it, and changed while they work.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
-
-use std::time::Duration;
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
-use runtime_traits::runtime::{Joined, Runtime};
+use runtime_traits::runtime::Runtime;
 use runtime_traits::store::Then;
-use runtime_traits::{AgentId, Partition, Pool, RunId, RuntimeError, Tenant, UnixMillis};
+use runtime_traits::{AgentId, Partition, Pool, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
-use super::limits::governed;
+use super::limits::{failure, governed};
 
 fn in_all(tokens: u64) -> ResourceLimits {
     ResourceLimits { max_tokens_total: Some(tokens), ..ResourceLimits::default() }
@@ -28,16 +26,6 @@ async fn limit(runtime: &RuntimeManager, limits: ResourceLimits) {
 fn told(turnstile: &Turnstile) -> Option<Past> {
     let partition = Partition { pool: Pool::MAIN, index: 0 };
     turnstile.told(&AgentId::from_parts(partition, uuid::Uuid::nil()))
-}
-
-async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) {
-    match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
-        Joined::Ended(finished) => {
-            let failure = finished.failure().expect("it fails").clone();
-            (failure.kind, failure.message)
-        }
-        Joined::Open(view) => panic!("still open: {view:?}"),
-    }
 }
 
 #[tokio::test]
