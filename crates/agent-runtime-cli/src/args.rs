@@ -99,6 +99,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<AgentsCommand>,
     },
+    /// Show what all agents may use together and what they use, or change it from now on and for runs under way
+    Limits {
+        /// Limits, as in a fleet file: max_tokens_per_minute=10000, max_cost_per_day=2.50; `NAME=` lifts one
+        #[arg(value_name = "LIMIT=VALUE")]
+        limits: Vec<String>,
+    },
     /// List runs, oldest first
     Runs {
         /// Only this agent's

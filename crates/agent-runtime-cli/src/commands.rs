@@ -8,7 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod events;
 pub(crate) mod fork;
 mod keys;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod messages;
 mod repairs;

@@ -54,6 +54,7 @@ impl Exit {
             | E::AnswerWithKey
             | E::BadSnapshotFile { .. }
             | E::Meter(_)
+            | E::Limits(_)
             | E::TooLarge { .. } => Self::BadInput,
             E::UnknownAgent { .. } | E::UnknownRun { .. } | E::RunSwept { .. } | E::UnknownState { .. } => {
                 Self::NotFound

@@ -55,6 +55,9 @@ pub struct Ready {
     pub agents: Vec<AppliedAgent>,
     /// The agents that the fleet file does not name: they are stopped.
     pub left: Vec<Name>,
+    /// What applying the fleet file did to what all agents may use together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Change>,
     /// How many runs of an earlier process are open.
     pub open_runs: u64,
 }
@@ -127,7 +130,7 @@ impl Server {
                 return Err(error.into());
             }
         };
-        let Applied { agents, left } = applied;
+        let Applied { agents, left, limits } = applied;
         let open_runs = runtime.as_runtime().status().await?.open_runs;
         let asked_to_end = CancellationToken::new();
         let service = AgentService::over(runtime.shared()).on_shutdown(asked_to_end.clone());
@@ -145,6 +148,7 @@ impl Server {
             events: self.fleet.bus.place,
             agents,
             left,
+            limits,
             open_runs,
         };
         Ok(Up { runtime, serving, asked_to_end, drain: self.drain, ready, _socket: self.socket })
@@ -182,6 +186,10 @@ impl Up {
                 Change::Kept => "as before",
             };
             screen.line(format!("  agent   {name}  {}", paint.dim(note)))?;
+        }
+        if ready.limits == Some(Change::Changed) {
+            let note = "of all agents are those of the fleet file again (`limits` shows them)";
+            screen.line(format!("  limits  {}", paint.dim(note)))?;
         }
         for name in &ready.left {
             let note = "not in the fleet file: left stopped (`agents delete` deletes it)";

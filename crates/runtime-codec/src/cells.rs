@@ -2,16 +2,17 @@
 
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::log::Head;
+use runtime_traits::resource::ResourceLimits;
 use runtime_traits::store::Token;
 
 use crate::error::CodecError;
 use crate::events::{CursorRecord, EventRecord};
 use crate::layout::CellSort;
 use crate::mail::Cursor;
-use crate::record::decode;
+use crate::record::{Record, decode};
 use crate::records::{
-    ContentMark, Due, EndedRun, IdemRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord, StateRecord,
-    SweptRun, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, LimitsRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord,
+    StateRecord, SweptRun, WantRecord,
 };
 use crate::snapshot::{LastSaved, Manifest};
 
@@ -38,6 +39,8 @@ pub enum CellRecord {
     Revision(SpecRecord),
     /// What somebody wants.
     Want(WantRecord),
+    /// What the agents of the tenant may use together, as it is stored and as it is read.
+    Limits(LimitsRecord, ResourceLimits),
     /// A run that is over.
     Ended(EndedRun),
     /// What is kept of a run whose log was let go.
@@ -87,6 +90,15 @@ pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecErro
             }
         }
         CellSort::Want => CellRecord::Want(decode(value)?),
+        CellSort::Limits => {
+            let record: LimitsRecord = decode(value)?;
+            let body = |cause: serde_json::Error| CodecError::Body {
+                what: LimitsRecord::WHAT,
+                cause: cause.to_string(),
+            };
+            let limits = serde_json::from_str(&record.limits).map_err(body)?;
+            CellRecord::Limits(record, limits)
+        }
         CellSort::Ended => CellRecord::Ended(decode(value)?),
         CellSort::Swept => CellRecord::Swept(decode(value)?),
         CellSort::Mark(_) => CellRecord::Mark(decode(value)?),

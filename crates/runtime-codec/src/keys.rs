@@ -251,6 +251,12 @@ pub fn used(partition: Partition, tenant: &Tenant, what: &str) -> Key {
     key(partition, &["t/", tenant.as_str(), "/used/", what])
 }
 
+/// What the agents of a tenant may use together. The partition is the hash of the tenant.
+pub fn limits(pool: Pool, tenant: &Tenant) -> Key {
+    let partition = Partition::of_hash(pool, xxh3_64(tenant.as_str().as_bytes()));
+    key(partition, &["t/", tenant.as_str(), "/limits"])
+}
+
 /// The day that stands for all days before those that have cells of their own. An agent's cell of it says that nothing was
 /// written before it was counted.
 pub const DAYS_BEFORE: u64 = 0;

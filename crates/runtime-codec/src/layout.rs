@@ -44,6 +44,8 @@ pub enum CellSort {
     Revision(u32),
     /// What somebody wants of it.
     Want,
+    /// What the agents of the tenant may use together.
+    Limits,
     /// A run that is over.
     Ended,
     /// What is kept of a run whose log was let go.
@@ -148,6 +150,7 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["t", _, "a", _, "want"] => of_agent(CellSort::Want)?,
         ["t", _, "a", _, "ended", _] => of_agent(CellSort::Ended).filter(|_| whose.run.is_some())?,
         ["t", _, "a", _, "usage", _] => of_agent(CellSort::Usage)?,
+        ["t", _, "limits"] => whose.tenant.as_ref().map(|_| CellSort::Limits)?,
         ["t", _, "used", _] => whose.tenant.as_ref().map(|_| CellSort::Usage)?,
         ["t", _, "size", _, "all", _] => of_agent(CellSort::Size)?,
         ["t", _, "size", _, "s", _, _] => of_session(CellSort::Size)?,

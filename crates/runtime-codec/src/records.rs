@@ -5,6 +5,7 @@ use runtime_traits::content::{Digest, Payload};
 use runtime_traits::id::{AgentId, NodeId, RunId};
 use runtime_traits::log::{Head, Message, Outcome, Usage};
 use runtime_traits::name::{SessionName, Tenant};
+use runtime_traits::resource::LimitsBy;
 use runtime_traits::runtime::Want;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,20 @@ pub struct WantRecord {
     pub generation: u64,
 }
 record!(WantRecord, 104, "agent wish");
+
+/// `t/<tenant>/limits`: what the agents of the tenant may use together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsRecord {
+    /// When it was set.
+    pub at: UnixMillis,
+    /// Who set it.
+    pub by: LimitsBy,
+    /// From when on what they use is counted: since they were limited last without having been before.
+    pub counted_since: Option<UnixMillis>,
+    /// The `ResourceLimits` as JSON.
+    pub limits: String,
+}
+record!(LimitsRecord, 124, "limits of a tenant");
 
 /// `open/<run>`: a run that is not over. Recovery is one scan of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,6 +47,7 @@ mod succeed;
 mod sweep;
 mod swept;
 mod system;
+mod together;
 mod trouble;
 mod wake;
 

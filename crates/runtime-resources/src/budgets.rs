@@ -92,6 +92,20 @@ impl Budgets {
         }
     }
 
+    /// The same as limits: [`of_agent`](Self::of_agent) read backwards.
+    pub(crate) fn as_limits(&self) -> ResourceLimits {
+        ResourceLimits {
+            max_requests_per_minute: self.requests_per_minute,
+            max_tokens_per_minute: self.tokens_per_minute,
+            max_tokens_total: self.tokens_total,
+            max_cost_per_hour: self.cost_per_hour,
+            max_cost_per_day: self.cost_per_day,
+            max_cost_per_month: self.cost_per_month,
+            max_cost_total: self.cost_total,
+            ..ResourceLimits::default()
+        }
+    }
+
     /// What the calls of one run may take.
     pub fn of_run(limits: &ResourceLimits) -> Self {
         Self {

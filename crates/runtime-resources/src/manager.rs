@@ -22,7 +22,7 @@ use runtime_traits::resource::{
 use crate::budgets::Budgets;
 use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
-use book::{Blocked, Books, Scope, claim_of, usage_from};
+use book::{Blocked, Books, claim_of, usage_from};
 use entering::Entering;
 pub use quota::QuotaRule;
 use turn::{Place, Waiter};
@@ -79,11 +79,9 @@ impl ResourceManager {
         Self { shared: Arc::new(Shared { prices, books: Mutex::default() }) }
     }
 
-    /// Limits what the agents of a tenant take together.
+    /// Limits what the agents of a tenant take together: [`ResourceGovernor::limit_together`] for whoever has budgets.
     pub fn limit_tenant(&self, tenant: &Tenant, budgets: Budgets) {
-        let books = &mut *self.books();
-        books.tenant(tenant).set_budgets(budgets);
-        books.nudge(&Scope::Tenant(tenant.clone()));
+        self.books().limit_tenant(tenant, budgets);
     }
 
     /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
@@ -128,6 +126,14 @@ impl ResourceGovernor for ResourceManager {
 
     fn limits_tenant(&self, tenant: &Tenant) -> bool {
         self.books().limits_tenant(tenant)
+    }
+
+    fn limit_together(&self, tenant: &Tenant, limits: &ResourceLimits) {
+        self.books().limit_tenant(tenant, Budgets::of_agent(limits));
+    }
+
+    fn usage_together(&self, tenant: &Tenant, now: UnixMillis) -> Option<(ResourceLimits, ResourceUsage)> {
+        self.books().usage_together(tenant, now)
     }
 
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {

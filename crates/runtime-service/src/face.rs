@@ -4,6 +4,7 @@ mod agents;
 mod ask;
 mod bus;
 mod events;
+mod limits;
 mod node;
 mod runs;
 mod snapshots;
@@ -89,6 +90,8 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Register => post(agents::register),
         Operation::Unregister => delete(agents::unregister),
         Operation::SetLimits => put(agents::set_limits),
+        Operation::SetTenantLimits => put(limits::set_tenant_limits),
+        Operation::TenantLimits => get(limits::tenant_limits),
         Operation::Start => post(agents::start),
         Operation::Stop => post(agents::stop),
         Operation::Pause => post(agents::pause),

@@ -45,6 +45,10 @@ pub enum Operation {
     Unregister,
     /// `Runtime::set_limits`.
     SetLimits,
+    /// `Runtime::set_tenant_limits`.
+    SetTenantLimits,
+    /// `Runtime::tenant_limits`.
+    TenantLimits,
     /// `Runtime::start`.
     Start,
     /// `Runtime::stop`.
@@ -128,6 +132,8 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
     sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
+    sockets("GET", "/v1/limits", Operation::TenantLimits, "", "200 `TenantLimits`"),
+    sockets("PUT", "/v1/limits", Operation::SetTenantLimits, "`ResourceLimits`; `?by`", "204"),
     sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
     sockets("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
     sockets("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
@@ -173,6 +179,8 @@ impl Operation {
             Self::Register => "`register`",
             Self::Unregister => "`unregister`",
             Self::SetLimits => "`set_limits`",
+            Self::SetTenantLimits => "`set_tenant_limits`",
+            Self::TenantLimits => "`tenant_limits`",
             Self::Start => "`start`",
             Self::Stop => "`stop`",
             Self::Pause => "`pause`",

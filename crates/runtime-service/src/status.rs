@@ -31,6 +31,7 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         RuntimeError::UnknownKind { .. }
         | RuntimeError::Spec(_)
         | RuntimeError::Meter(_)
+        | RuntimeError::Limits(_)
         | RuntimeError::EmptyInput
         | RuntimeError::BadSnapshotFile { .. }
         | RuntimeError::AnswerWithKey => 422,

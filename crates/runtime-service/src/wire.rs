@@ -76,6 +76,13 @@ pub(crate) struct Paging {
     pub(crate) limit: u32,
 }
 
+/// Who sets what all agents may use together: of `set_tenant_limits` (query).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsBy {
+    pub(crate) by: runtime_traits::resource::LimitsBy,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelBody {

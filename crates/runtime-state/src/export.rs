@@ -7,8 +7,8 @@ use std::io;
 use bytes::Bytes;
 use runtime_codec::file::FileContent;
 use runtime_codec::{
-    CellRecord, CellSort, LogSort, Whose, beside, cell_sort, decode_cell, decode_entry, log_sort,
-    named_by_entry,
+    CellRecord, CellSort, LimitsRecord, LogSort, Whose, beside, cell_sort, decode_cell, decode_entry,
+    log_sort, named_by_entry,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -16,6 +16,7 @@ use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{Author, Entry, EntryKind, Head, Message};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::Partition;
+use runtime_traits::resource::{LimitsBy, ResourceLimits};
 use runtime_traits::runtime::Want;
 use runtime_traits::store::{Cell, Key, LogExtent, StateError, StateStore};
 use serde::Serialize;
@@ -69,6 +70,17 @@ pub enum ExportLine {
         agent: AgentId,
         /// What.
         want: Want,
+    },
+    /// What the agents of a tenant may use together.
+    Limits {
+        /// Whose.
+        tenant: Tenant,
+        /// Since when.
+        at: UnixMillis,
+        /// Who set it.
+        by: LimitsBy,
+        /// What.
+        limits: ResourceLimits,
     },
     /// Where a conversation ends.
     Session {
@@ -381,6 +393,9 @@ impl Export<'_> {
             }
             (CellRecord::Want(record), Some(agent), _) => {
                 self.write(ExportLine::Want { tenant, agent, want: record.want })
+            }
+            (CellRecord::Limits(LimitsRecord { at, by, .. }, limits), _, _) => {
+                self.write(ExportLine::Limits { tenant, at, by, limits })
             }
             (CellRecord::Head(head), Some(agent), Some(session)) => {
                 self.done.sessions += 1;

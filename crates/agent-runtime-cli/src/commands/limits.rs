@@ -1,6 +1,6 @@
-//! `agents limit`, and how limits are shown.
+//! `limits`, `agents limit`, and how limits are shown.
 
-use agent_runtime::resource::{Limit, Money, ResourceLimits};
+use agent_runtime::resource::{Limit, LimitsBy, Money, ResourceLimits, ResourceUsage, TenantLimits, Used};
 use agent_runtime::runtime::AgentStatus;
 use agent_runtime::{AgentRef, Runtime};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::time::moment;
+use crate::render::{counted, pairs};
 
 /// Changes what an agent may use.
 pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) -> Result<Exit, CliError> {
@@ -29,6 +30,64 @@ pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) 
         ))?;
     }
     Ok(Exit::Done)
+}
+
+/// Shows what all agents may use together, or changes it.
+pub(crate) async fn limits(desk: &Desk, runtime: &dyn Runtime, changes: &[String]) -> Result<Exit, CliError> {
+    let mut set = runtime.tenant_limits().await?;
+    let screen = &desk.screen;
+    if changes.is_empty() {
+        if screen.lists_as_json() {
+            screen.json(&set)?;
+        } else {
+            let rows = rows(&set);
+            let rows = rows.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            screen.line(pairs(rows, screen.terminal.width, screen.paint()))?;
+            screen.hint(&["limits max_cost_per_day=5".to_owned(), "agents limit NAME …".to_owned()]);
+        }
+        return Ok(Exit::Done);
+    }
+    runtime.set_tenant_limits(changed(set.limits, changes)?, LimitsBy::Hand).await?;
+    set = runtime.tenant_limits().await?;
+    if screen.json {
+        screen.json(&set)?;
+    } else {
+        let since = set.since.map(|at| format!(", since {} and for runs under way too", moment(at)));
+        let (since, shown) = (since.unwrap_or_default(), shown_of(&set.limits, &set.usage));
+        screen.line(format!("all agents together may use{since}: {shown}"))?;
+    }
+    if desk.place.fleet.as_ref().is_some_and(|fleet| !fleet.limits.is_none()) {
+        let note = "the fleet file has `limits` of all agents too: the next `serve` sets those again";
+        screen.say(screen.paint_err().warn(note));
+    }
+    Ok(Exit::Done)
+}
+
+/// What all agents may use together, limit by limit, and what is to be known about it.
+fn rows(set: &TenantLimits) -> Vec<(String, String)> {
+    let of = |limit: Limit| Some((limit.to_string(), one(limit, set.limits.of(limit)?, &set.usage.limits)));
+    let mut rows: Vec<(String, String)> = Limit::TOGETHER.into_iter().filter_map(of).collect();
+    let mut say = |name: &str, value: String| rows.push((name.to_owned(), value));
+    if set.limits.is_none() {
+        say("limits", "none of all agents together".to_owned());
+    }
+    if let (Some(at), Some(by)) = (set.since, set.by) {
+        let by = match by {
+            LimitsBy::Hand => "by hand",
+            LimitsBy::FleetFile => "by the fleet file",
+        };
+        say("set", format!("{by}, {}", moment(at)));
+    }
+    if let Some(damage) = &set.damage {
+        say("used", format!("not known: {damage}"));
+    }
+    if let Some(at) = set.counted_since {
+        say("counted since", moment(at));
+    }
+    if set.usage.waiting > 0 {
+        say("waiting", format!("{} for room", counted(set.usage.waiting.into(), "call")));
+    }
+    rows
 }
 
 /// The limits with these changes, each as `NAME=VALUE`; without a value a limit is lifted.
@@ -79,21 +138,27 @@ pub(super) fn tokens(agent: &AgentStatus) -> String {
 
 /// The limits of an agent, with what is used of them.
 pub(super) fn shown(agent: &AgentStatus) -> String {
-    let one = |limit: Limit| {
-        let max = agent.limits.of(limit)?;
-        let value = |value: u64| {
-            if limit.to_string().contains("cost") {
-                Money::from_micros(value).to_string()
-            } else {
-                value.to_string()
-            }
-        };
-        let used = agent.usage.limits.iter().find(|used| used.limit == limit);
-        let used = used.map(|used| format!("{} of ", value(used.used))).unwrap_or_default();
-        Some(format!("{limit} {used}{}", value(max)))
-    };
-    let all: Vec<String> = Limit::ALL.into_iter().filter_map(one).collect();
+    shown_of(&agent.limits, &agent.usage)
+}
+
+fn shown_of(limits: &ResourceLimits, usage: &ResourceUsage) -> String {
+    let shown = |limit: Limit| Some(format!("{limit} {}", one(limit, limits.of(limit)?, &usage.limits)));
+    let all: Vec<String> = Limit::ALL.into_iter().filter_map(shown).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// What there is of a limit, and what is used of it where that is known.
+fn one(limit: Limit, max: u64, used: &[Used]) -> String {
+    let value = |value: u64| {
+        if limit.to_string().contains("cost") {
+            Money::from_micros(value).to_string()
+        } else {
+            value.to_string()
+        }
+    };
+    let used = used.iter().find(|used| used.limit == limit);
+    let used = used.map(|used| format!("{} of ", value(used.used))).unwrap_or_default();
+    format!("{used}{}", value(max))
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ impl Out {
 
 fn file_of(line: &ExportLine) -> &'static str {
     match line {
-        ExportLine::Agent { .. } | ExportLine::Want { .. } => "agents",
+        ExportLine::Agent { .. } | ExportLine::Want { .. } | ExportLine::Limits { .. } => "agents",
         ExportLine::Session { .. } | ExportLine::State { .. } => "sessions",
         ExportLine::Message { .. } => "messages",
         ExportLine::Open { .. } | ExportLine::Run { .. } => "runs",

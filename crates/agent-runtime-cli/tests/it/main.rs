@@ -8,6 +8,7 @@ mod events;
 mod full;
 mod home;
 mod hosted;
+mod limits;
 mod living;
 mod people;
 mod readme;

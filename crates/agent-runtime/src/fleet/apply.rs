@@ -1,5 +1,6 @@
 //! Making a runtime be what a fleet file says.
 
+use runtime_traits::resource::LimitsBy;
 use runtime_traits::runtime::{AgentStatus, Want};
 use runtime_traits::{AgentRef, Name, Runtime, RuntimeError};
 use serde::Serialize;
@@ -13,6 +14,9 @@ pub struct Applied {
     pub agents: Vec<AppliedAgent>,
     /// The agents in the store that the file does not name. They are stopped, and nothing of them is deleted.
     pub left: Vec<Name>,
+    /// What was done to what all agents may use together; `None`: the file says nothing about it, and did not before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Change>,
 }
 
 /// An agent of the file, and what applying the file did to it.
@@ -24,13 +28,13 @@ pub struct AppliedAgent {
     pub change: Change,
 }
 
-/// What applying a fleet file did to an agent.
+/// What applying a fleet file did to an agent, or to what all may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It was not there.
     Added,
-    /// Its declaration was another one: this is its next revision.
+    /// Its declaration was another one, or somebody had changed it: this is its next revision.
     Changed,
     /// It was as the file says.
     Kept,
@@ -38,12 +42,13 @@ pub enum Change {
 
 impl Fleet {
     /// Makes `runtime` be what the file says: registers new agents, gives changed ones their next revision, starts and
-    /// stops as the file says. Agents that the file does not name are stopped; nothing is deleted.
+    /// stops as the file says. Agents that the file does not name are stopped; nothing is deleted. What all agents may use
+    /// together is what the file declares; where it declares nothing, what somebody set by hand stays.
     ///
     /// # Errors
     /// What the runtime says of the first agent that it does not take; those before it are applied.
     pub async fn apply(&self, runtime: &dyn Runtime) -> Result<Applied, RuntimeError> {
-        let mut applied = Applied::default();
+        let mut applied = Applied { limits: self.limit(runtime, true).await?, ..Applied::default() };
         for agent in &self.agents {
             let change = agent.register(runtime).await?;
             let name = AgentRef::from(agent.spec.name.clone());
@@ -66,12 +71,12 @@ impl Fleet {
     }
 
     /// Registers what is new or changed, and starts what is new. Leaves everything else alone: for a command that uses
-    /// the store for a moment, and does not undo what `agents stop` did.
+    /// the store for a moment, and does not undo what `agents stop` and `limits` did.
     ///
     /// # Errors
     /// As [`Fleet::apply`].
     pub async fn attach(&self, runtime: &dyn Runtime) -> Result<Applied, RuntimeError> {
-        let mut applied = Applied::default();
+        let mut applied = Applied { limits: self.limit(runtime, false).await?, ..Applied::default() };
         for agent in &self.agents {
             let change = agent.register(runtime).await?;
             if change == Change::Added && agent.start {
@@ -80,6 +85,25 @@ impl Fleet {
             applied.agents.push(AppliedAgent { name: agent.spec.name.clone(), change });
         }
         Ok(applied)
+    }
+
+    /// Sets what all agents may use together as the file says; `anew`: also where somebody changed it since.
+    async fn limit(&self, runtime: &dyn Runtime, anew: bool) -> Result<Option<Change>, RuntimeError> {
+        let declares = !self.limits.is_none();
+        let set = runtime.tenant_limits().await?;
+        let change = match (set.by, declares) {
+            (None, false) => return Ok(None),
+            (None, true) => Change::Added,
+            (Some(LimitsBy::FleetFile), _) if set.limits == self.limits => {
+                return Ok(declares.then_some(Change::Kept));
+            }
+            (Some(LimitsBy::FleetFile), _) => Change::Changed,
+            (Some(LimitsBy::Hand), true) if anew && set.limits == self.limits => Change::Kept,
+            (Some(LimitsBy::Hand), true) if anew => Change::Changed,
+            (Some(LimitsBy::Hand), _) => return Ok(None),
+        };
+        runtime.set_tenant_limits(self.limits, LimitsBy::FleetFile).await?;
+        Ok(Some(change))
     }
 
     async fn unnamed(&self, runtime: &dyn Runtime) -> Result<Vec<AgentStatus>, RuntimeError> {

@@ -14,7 +14,6 @@ use toml::de::{DeTable, DeValue};
 use super::address::loopback;
 use super::fault::Fault;
 use super::measure::{size, span};
-use super::read_limits::OF_ALL;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
@@ -77,7 +76,7 @@ impl Reader<'_> {
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
                 "events" => fleet.bus = self.bus(value),
-                "limits" => fleet.limits = self.limits(value, &OF_ALL),
+                "limits" => fleet.limits = self.limits(value, &Limit::TOGETHER),
                 "prices" => fleet.prices = self.prices(value),
                 "quotas" => fleet.quotas = self.quotas(value),
                 "agents" => fleet.agents = self.agents(value),

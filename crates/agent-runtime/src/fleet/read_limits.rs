@@ -10,16 +10,6 @@ use super::read::{Reader, Value};
 use super::shown;
 use super::suggest::instead;
 
-/// What all agents may use together.
-pub(super) const OF_ALL: [Limit; 7] = [
-    Limit::MaxRequestsPerMinute,
-    Limit::MaxTokensPerMinute,
-    Limit::MaxTokensTotal,
-    Limit::MaxCostPerHour,
-    Limit::MaxCostPerDay,
-    Limit::MaxCostPerMonth,
-    Limit::MaxCostTotal,
-];
 const PRICE: [&str; 2] = ["input", "output"];
 const QUOTA: [&str; 2] = ["requests_per_minute", "tokens_per_minute"];
 const MONEY: &str = "write US dollars in quotation marks, as in \"0.25\"";

@@ -11,6 +11,7 @@ mod fleet_bus;
 mod fleet_file;
 mod interleavings;
 mod limits;
+mod limits_together;
 mod migrations;
 mod process;
 #[cfg(feature = "service")]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use runtime_codec::{
     AnnouncedRecord, Child, CodecError, ContentMark, ContentRef, Cursor, CursorRecord, Due, EndedRun,
-    EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved, Mail, Manifest, NameRecord, OpenRun,
-    OutboxMail, OwnerRecord, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList,
+    EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved, LimitsRecord, Mail, Manifest, NameRecord,
+    OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList,
     SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord, decode, decode_entry, encode, encode_entry,
     file::FileContent,
 };
@@ -21,6 +21,7 @@ use runtime_traits::log::{
     StepUnknown, Stopped, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
+use runtime_traits::resource::LimitsBy;
 use runtime_traits::runtime::{SessionPolicy, Want};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId, StateId};
@@ -382,6 +383,11 @@ fn records() -> Vec<Sample> {
     for (name, want) in [("active", Want::Active), ("paused", Want::Paused), ("stopped", Want::Stopped)] {
         samples.push(Sample::record(&format!("want.{name}"), WantRecord { want, generation: 5 }));
     }
+    let limits = "{\"max_tokens_total\":9000}".to_owned();
+    let by_hand = LimitsRecord { at, by: LimitsBy::Hand, counted_since: Some(at), limits };
+    samples.push(Sample::record("limits.hand", by_hand));
+    let none = LimitsRecord { at, by: LimitsBy::FleetFile, counted_since: None, limits: "{}".to_owned() };
+    samples.push(Sample::record("limits.fleet-file", none));
     samples
 }
 

@@ -44,7 +44,18 @@ pub(super) struct Governing {
     /// Cells of minutes and hours, by when nobody needs them any more.
     stale: Mutex<BTreeSet<(UnixMillis, Key)>>,
     /// Tenants whose use before this process was told.
-    told: tokio::sync::Mutex<BTreeSet<Tenant>>,
+    pub(super) told: tokio::sync::Mutex<BTreeSet<Tenant>>,
+    /// Tenants of whom it is known what the store says that their agents may use together.
+    pub(super) read: Mutex<BTreeSet<Tenant>>,
+}
+
+/// What is known of the calls of runs that are worked in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnderWay {
+    /// Whoever counts was asked for none of them yet: they count with what their logs say.
+    Unknown,
+    /// It was asked for each, and counts it.
+    Held,
 }
 
 /// A step that asks to be let through.
@@ -65,7 +76,8 @@ pub(super) struct Admitting(Vec<Asked>);
 
 impl Governing {
     pub(super) fn new(governor: Arc<dyn ResourceGovernor>) -> Self {
-        Self { governor, stale: Mutex::default(), told: tokio::sync::Mutex::default() }
+        let (stale, read) = (Mutex::default(), Mutex::default());
+        Self { governor, stale, told: tokio::sync::Mutex::default(), read }
     }
 
     pub(super) fn governor(&self) -> &Arc<dyn ResourceGovernor> {
@@ -237,9 +249,7 @@ impl Inner {
             tracing::error!(agent = %place.agent, %error, "what the agent used cannot be read");
             let limits = self.limits_of(&place.tenant, &place.agent).await;
             return match limits {
-                Ok(limits) if limits.is_none() && !governing.governor.limits_tenant(&place.tenant) => {
-                    Ok(limits)
-                }
+                Ok(limits) if limits.is_none() && !governing.may_limit(&place.tenant) => Ok(limits),
                 _ => Err(Refused::Unreadable { what: error.to_string() }),
             };
         }
@@ -251,13 +261,10 @@ impl Inner {
         tenant: &Tenant,
         agent: &AgentId,
     ) -> Result<ResourceLimits, RuntimeError> {
+        self.hold_tenant(governing, tenant).await?;
         if governing.governor.limits_tenant(tenant) {
-            let mut told = governing.told.lock().await;
-            if !told.contains(tenant) {
-                let past = self.past_of_tenant(tenant).await?;
-                governing.governor.recall_tenant(tenant, &past, self.clock.now());
-                told.insert(tenant.clone());
-            }
+            let told = &mut *governing.told.lock().await;
+            self.tell_of_tenant(governing, tenant, told, UnderWay::Unknown).await?;
         }
         let limits = self.limits_of(tenant, agent).await?;
         if governing.governor.limit(tenant, agent, &limits) == Known::No {
@@ -288,7 +295,7 @@ impl Inner {
         let now = self.clock.now();
         // Open runs first: one that ends meanwhile may count twice, and is not forgotten.
         let mine = |place: &Place| place.agent == *agent;
-        let open = self.open_use(agent.partition(), mine).await?;
+        let open = self.open_use(agent.partition(), mine, UnderWay::Unknown).await?;
         let cells = self.cells(&keys::usage(tenant, agent, "")).await?;
         let mut sums = Vec::with_capacity(cells.len());
         for (key, cell) in &cells {
@@ -310,7 +317,12 @@ impl Inner {
         Ok(past)
     }
 
-    async fn past_of_tenant(&self, tenant: &Tenant) -> Result<Past, RuntimeError> {
+    /// What the agents of a tenant used together, as the store has it.
+    pub(super) async fn past_of_tenant(
+        &self,
+        tenant: &Tenant,
+        under_way: UnderWay,
+    ) -> Result<Past, RuntimeError> {
         let now = self.clock.now();
         let mut sums: Vec<(String, u64)> = Vec::new();
         let mut open = Vec::new();
@@ -318,7 +330,7 @@ impl Inner {
             if !self.checked(partition) {
                 continue;
             }
-            open.extend(self.open_use(partition, |place| place.tenant == *tenant).await?);
+            open.extend(self.open_use(partition, |place| place.tenant == *tenant, under_way).await?);
             for (key, cell) in self.cells(&keys::used(partition, tenant, "")).await? {
                 let what = keys::last_part(&key).unwrap_or_default();
                 if let (Some(until), Some(governing)) = (kept_until(what), &self.governing) {
@@ -339,6 +351,7 @@ impl Inner {
         &self,
         partition: Partition,
         wanted: impl Fn(&Place) -> bool,
+        under_way: UnderWay,
     ) -> Result<Vec<(Chain, Vec<Spent>)>, RuntimeError> {
         let slots: Vec<Arc<RunSlot>> = {
             let state = lock(&self.home(partition).state);
@@ -349,11 +362,14 @@ impl Inner {
             if matches!(slot.stage(), Stage::Accepting) {
                 continue;
             }
-            let log = match slot.machine() {
+            let machine = slot.machine();
+            let is_held = machine.is_some() && under_way == UnderWay::Held;
+            let log = match machine {
                 Some(machine) => lock(&machine).log().to_vec(),
                 None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
             };
-            let (run, used) = (slot.place.run, spent_so_far(&log));
+            let used = if is_held { spent(&log) } else { spent_so_far(&log) };
+            let run = slot.place.run;
             let first = Chain { first: run, began: UnixMillis(0), steps: 0, tokens: 0, micros: 0 };
             let before = accepted_of(&log).and_then(|accepted| accepted.chain).unwrap_or(first);
             if !used.is_empty() || before != first {

@@ -58,6 +58,7 @@ impl Inner {
         let mut claims = Vec::new();
         let revisions: HashMap<RunId, Revision> =
             found.iter().map(|found| (found.place.run, found.accepted_by)).collect();
+        let tenants = found.iter().map(|found| found.place.tenant.clone()).collect();
         let mut displacing = Vec::new();
         for found in found {
             if found.view.phase == Phase::Queued
@@ -69,6 +70,7 @@ impl Inner {
             }
             claims.extend(self.seat(found, &mut firsts).await?);
         }
+        self.hold_tenants(&tenants).await?;
         let results = stream::iter(claims)
             .map(|(slot, log, view, claim)| {
                 let inner = Arc::clone(self);

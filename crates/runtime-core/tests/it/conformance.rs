@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::{MapSnapshots, MapStore};
+use runtime_testkit::fakes::{MapSnapshots, MapStore, Turnstile};
 use runtime_testkit::suites::runtime::wrong::{Flaw, WrongRuntime};
 use runtime_testkit::suites::runtime::{CASES, Case, RuntimeFixture};
 use runtime_traits::store::StateStore;
@@ -31,6 +31,7 @@ impl Managers {
     async fn over_the_store(&self, kinds: Vec<Arc<dyn AgentKind>>) -> Arc<dyn Runtime> {
         let (store, snapshots) = self.store.lock().expect("nobody panics with it").clone();
         let builder = RuntimeManager::builder(store).snapshots(snapshots);
+        let builder = builder.governor(Arc::new(Turnstile::default()));
         let builder = kinds.into_iter().fold(builder, |builder, kind| builder.kind(kind));
         Arc::new(builder.open().await.expect("the store opens"))
     }

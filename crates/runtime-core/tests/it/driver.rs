@@ -24,6 +24,7 @@ mod room;
 mod said;
 mod sizes;
 mod swept;
+mod together;
 mod unnamed;
 mod versions;
 mod waits;

@@ -58,6 +58,7 @@ struct Held {
     most: Usage,
     claim: Priced,
     quota: Option<usize>,
+    at: UnixMillis,
 }
 
 /// What a call takes; its price may be unknown.
@@ -122,27 +123,57 @@ impl AgentBook {
     }
 
     fn usage(&mut self, waiting: u32, now: UnixMillis) -> ResourceUsage {
+        let usage = usage_of(&mut self.ledger, waiting, now);
         let at_once = self.permits.max().map(|max| Used {
             limit: Limit::MaxConcurrentRequests,
             used: u64::from(self.permits.held()),
             max: Some(u64::from(max)),
         });
-        let used = self.ledger.used(now);
-        let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
-        ResourceUsage {
-            memory_mb: None,
-            tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
-            requests_last_minute: of(Limit::MaxRequestsPerMinute),
-            tokens_total: of(Limit::MaxTokensTotal),
-            limits: used.into_iter().filter(|used| used.max.is_some()).chain(at_once).collect(),
-            waiting,
-        }
+        ResourceUsage { limits: usage.limits.into_iter().chain(at_once).collect(), ..usage }
+    }
+}
+
+/// What a ledger says is used.
+fn usage_of(ledger: &mut Ledger, waiting: u32, now: UnixMillis) -> ResourceUsage {
+    let used = ledger.used(now);
+    let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
+    ResourceUsage {
+        memory_mb: None,
+        tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
+        requests_last_minute: of(Limit::MaxRequestsPerMinute),
+        tokens_total: of(Limit::MaxTokensTotal),
+        limits: used.into_iter().filter(|used| used.max.is_some()).collect(),
+        waiting,
     }
 }
 
 impl Books {
-    pub(super) fn tenant(&mut self, tenant: &Tenant) -> &mut Ledger {
-        self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
+    /// Limits what the agents of a tenant take together. Whoever is not limited is counted no more, unless there is a quota.
+    pub(super) fn limit_tenant(&mut self, tenant: &Tenant, budgets: Budgets) {
+        if budgets == Budgets::default() && self.quotas.is_empty() {
+            self.tenants.remove(tenant);
+        } else {
+            self.count_tenant(tenant, None).set_budgets(budgets);
+        }
+        self.nudge(&Scope::Tenant(tenant.clone()));
+    }
+
+    /// Counts what the agents of a tenant take together, from here on. What was used before comes first, and then what is under way.
+    fn count_tenant(&mut self, tenant: &Tenant, before: Option<(&Past, UnixMillis)>) -> &mut Ledger {
+        let Self { tenants, held, .. } = self;
+        let is_new = !tenants.contains_key(tenant);
+        let ledger = tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()));
+        if let Some((past, now)) = before {
+            recall(ledger, past, now);
+        }
+        if is_new {
+            let mut under_way: Vec<_> = held.iter().filter(|(_, held)| held.call.tenant == *tenant).collect();
+            under_way.sort_by_key(|(_, held)| held.at);
+            for (id, held) in under_way {
+                ledger.hold(id.0, held.at, held.claim.known());
+            }
+        }
+        ledger
     }
 
     /// A quota limits what all agents take together that use its models, whosever they are.
@@ -197,15 +228,13 @@ impl Books {
         }
     }
 
-    /// Charges what a tenant used before this process, if anybody limits it. The books do not say of which model it was: it counts
-    /// against each quota.
+    /// Charges what a tenant used before, and counts it from here on. The books do not say of which model that was: it counts against
+    /// each quota.
     pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
         for quota in &mut self.quotas {
             quota.recall(&past.minutes, now);
         }
-        if let Some(ledger) = self.tenants.get_mut(tenant) {
-            recall(ledger, past, now);
-        }
+        self.count_tenant(tenant, Some((past, now)));
     }
 
     /// What a call takes at most, as far as is known now.
@@ -272,7 +301,9 @@ impl Books {
             Scope::Agent(agent) => {
                 self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim)
             }
-            Scope::Tenant(tenant) => self.tenant(tenant).look(now, claim),
+            Scope::Tenant(tenant) => {
+                self.tenants.get_mut(tenant).map_or(Answer::Held, |ledger| ledger.look(now, claim))
+            }
             Scope::Quota(at) => self.quotas[*at].look(now, claim),
         };
         let named = |limit| match (scope, limit) {
@@ -307,12 +338,16 @@ impl Books {
                 Scope::Agent(agent) => {
                     self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.hold(id, now, known);
                 }
-                Scope::Tenant(tenant) => self.tenant(tenant).hold(id, now, known),
+                Scope::Tenant(tenant) => {
+                    if let Some(ledger) = self.tenants.get_mut(tenant) {
+                        ledger.hold(id, now, known);
+                    }
+                }
                 Scope::Quota(at) => self.quotas[*at].hold(id, now, known),
             }
         }
         let quota = self.quota_of(call);
-        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota });
+        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota, at: now });
         Admission::Held { most, price: claim.micros.map(Money::from_micros) }
     }
 
@@ -406,6 +441,16 @@ impl Books {
 
     pub(super) fn tenant_usage(&mut self, tenant: &Tenant, now: UnixMillis) -> Vec<Used> {
         self.tenants.get_mut(tenant).map(|ledger| ledger.used(now)).unwrap_or_default()
+    }
+
+    pub(super) fn usage_together(
+        &mut self,
+        tenant: &Tenant,
+        now: UnixMillis,
+    ) -> Option<(ResourceLimits, ResourceUsage)> {
+        let waiting = self.queues.waiting_of_tenant(tenant);
+        let ledger = self.tenants.get_mut(tenant)?;
+        Some((ledger.budgets().as_limits(), usage_of(ledger, waiting, now)))
     }
 
     pub(super) fn forget(&mut self, agent: &AgentId) {

@@ -74,6 +74,11 @@ impl Queues {
         u32::try_from(of.count()).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn waiting_of_tenant(&self, tenant: &Tenant) -> u32 {
+        let of = self.waiters.values().filter(|waiter| waiter.call.tenant == *tenant);
+        u32::try_from(of.count()).unwrap_or(u32::MAX)
+    }
+
     /// What a waiter waits for, and at which place.
     pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
         let waiter = self.waiters.get(&id)?;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::unfold;
 use reqwest::{Method, Request};
 use runtime_traits::log::{Outcome, StepKey};
+use runtime_traits::resource::{LimitsBy, TenantLimits};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
     RunStream, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -49,6 +50,16 @@ impl Runtime for RemoteRuntime {
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
         let request = self.sending(Method::PUT, &["v1", "agents", &agent.to_string(), "limits"], &limits)?;
         self.tell(request, Duration::ZERO).await
+    }
+
+    async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
+        let mut request = self.sending(Method::PUT, &["v1", "limits"], &limits)?;
+        add(&mut request, "by", Some(by));
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "limits"])).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

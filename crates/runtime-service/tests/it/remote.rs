@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::resource::ResourceLimits;
+use runtime_traits::resource::{LimitsBy, ResourceLimits};
 use runtime_traits::runtime::{
     CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
 };
@@ -52,6 +52,11 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(remote.unregister(&by_id).await, Ok(()));
     let limits = ResourceLimits { max_queued: Some(3), ..ResourceLimits::default() };
     assert_eq!(remote.set_limits(&agent, limits).await, Ok(()));
+    let together = ResourceLimits { max_tokens_total: Some(90_000), ..ResourceLimits::default() };
+    for by in [LimitsBy::FleetFile, LimitsBy::Hand] {
+        assert_eq!(remote.set_tenant_limits(together, by).await, Ok(()));
+    }
+    assert_eq!(remote.tenant_limits().await, Ok(samples.tenant_limits()));
     assert_eq!(remote.start(&agent).await, Ok(()));
     assert_eq!(remote.stop(&agent).await, Ok(()));
     assert_eq!(remote.pause(&agent).await, Ok(()));
@@ -104,6 +109,9 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::Register(as_sent),
         Call::Unregister(by_id),
         Call::SetLimits(agent.clone(), limits),
+        Call::SetTenantLimits(together, LimitsBy::FleetFile),
+        Call::SetTenantLimits(together, LimitsBy::Hand),
+        Call::TenantLimits,
         Call::Start(agent.clone()),
         Call::Stop(agent.clone()),
         Call::Pause(agent.clone()),

@@ -35,6 +35,7 @@ mod sled_faults;
 mod sled_opening;
 mod sled_suite;
 mod snapshots;
+mod together;
 mod traced;
 mod uri;
 mod verifying;

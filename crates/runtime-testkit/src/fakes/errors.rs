@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
 use runtime_traits::meter::MeterError;
-use runtime_traits::resource::{Limit, Refused};
+use runtime_traits::resource::{Limit, LimitsError, Refused};
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
@@ -96,6 +96,7 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::BadSnapshotFile { reason: named("it is cut off after 3 bytes") }, 422),
         (RuntimeError::NoSnapshots, 501),
         (RuntimeError::Meter(MeterError::MemoryNotMetered), 422),
+        (RuntimeError::Limits(LimitsError::NotTogether { limit: Limit::MaxRunSeconds }), 422),
         (RuntimeError::Damaged { what: named("the log") }, 500),
         (RuntimeError::Newer { what: named("the log") }, 500),
         (RuntimeError::Unreachable { at: named("unix:/run/x"), cause: Cause::says("no such file") }, 502),
@@ -180,6 +181,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 34);
+        assert_eq!(codes.len(), 35);
     }
 }

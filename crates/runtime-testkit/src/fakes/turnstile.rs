@@ -46,6 +46,7 @@ struct Inner {
     throttled: Vec<(CallId, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
     limits_tenant: bool,
+    together: BTreeMap<Tenant, ResourceLimits>,
     entered: Vec<RunId>,
     /// What is held for a call beyond what it asks for.
     more: u64,
@@ -85,6 +86,11 @@ impl Turnstile {
     /// Says that somebody limits what tenants take together.
     pub fn limit_tenants(&self) {
         self.inside().limits_tenant = true;
+    }
+
+    /// What it was told that all agents of a tenant may use together.
+    pub fn together(&self, tenant: &Tenant) -> Option<ResourceLimits> {
+        self.inside().together.get(tenant).copied()
     }
 
     /// The calls that were asked for, those that wait among them.
@@ -149,8 +155,24 @@ impl ResourceGovernor for Turnstile {
         Ok(())
     }
 
-    fn limits_tenant(&self, _tenant: &Tenant) -> bool {
-        self.inside().limits_tenant
+    fn limits_tenant(&self, tenant: &Tenant) -> bool {
+        let inside = self.inside();
+        inside.limits_tenant || inside.together.contains_key(tenant)
+    }
+
+    fn limit_together(&self, tenant: &Tenant, limits: &ResourceLimits) {
+        let mut inside = self.inside();
+        if limits.is_none() {
+            inside.together.remove(tenant);
+        } else {
+            inside.together.insert(tenant.clone(), *limits);
+        }
+    }
+
+    fn usage_together(&self, tenant: &Tenant, _now: UnixMillis) -> Option<(ResourceLimits, ResourceUsage)> {
+        let inside = self.inside();
+        let limits = inside.together.get(tenant)?;
+        Some((*limits, ResourceUsage { waiting: inside.waiting.len() as u32, ..ResourceUsage::default() }))
     }
 
     fn limit(&self, _tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {

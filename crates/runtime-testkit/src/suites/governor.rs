@@ -12,7 +12,7 @@ use runtime_traits::ResourceGovernor;
 
 pub use cases::{
     held_before_sent, limits_at_once, no_more_at_once, once_by_id, recalled_counts, settled_with_the_truth,
-    unknown_price_is_not_zero, waits_in_turn,
+    shared_by_a_tenant, unknown_price_is_not_zero, waits_in_turn,
 };
 
 /// The model whose price the governor knows.
@@ -42,6 +42,7 @@ macro_rules! for_each_governor_case {
             recalled_counts "recalled-counts",
             waits_in_turn "waits-in-turn",
             limits_at_once "limits-at-once",
+            shared_by_a_tenant "shared-by-a-tenant",
             no_more_at_once "no-more-at-once",
             unknown_price_is_not_zero "unknown-price-is-not-zero",
         }

@@ -87,6 +87,8 @@ pub enum Known {
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
 /// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
+/// - `shared-by-a-tenant`: what is limited of a tenant is shared by all its agents and by no others, counts calls that were under way when
+///   it was limited first, and holds from the next call on when it is changed or lifted, for calls that wait too.
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
@@ -101,13 +103,21 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// and recalled.
     fn limits_tenant(&self, tenant: &Tenant) -> bool;
 
+    /// Tells what all agents of a tenant may use together from now on; what is none of [`Limit::TOGETHER`](crate::resource::Limit::TOGETHER)
+    /// is not looked at. Without any limit nothing is counted of the tenant any more, unless somebody limits it otherwise.
+    fn limit_together(&self, tenant: &Tenant, limits: &ResourceLimits);
+
+    /// What all agents of a tenant may use together, and what they use. `None`: nobody counts that.
+    fn usage_together(&self, tenant: &Tenant, now: UnixMillis) -> Option<(ResourceLimits, ResourceUsage)>;
+
     /// Tells what an agent may use from now on. Whether its use before is known.
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known;
 
     /// Tells what an agent used before this process; once for each agent.
     fn recall(&self, agent: &AgentId, past: &Past, now: UnixMillis);
 
-    /// Tells what a tenant used before this process; once.
+    /// Tells what a tenant used before this process, or before it was limited; once, and again only after
+    /// [`limits_tenant`](Self::limits_tenant) was false. From here on the tenant is counted, with its calls that are under way.
     fn recall_tenant(&self, tenant: &Tenant, past: &Past, now: UnixMillis);
 
     /// Asks for a call.

@@ -113,8 +113,9 @@ pub enum Limit {
     MaxCpuPercent,
 }
 
-/// Limits under which nothing could run, or of which one can never be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Limits under which nothing could run, of which one can never be reached, or that nobody can be held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LimitsError {
     /// A limit is 0 that lets nothing through then.
     #[error("`{limit}` is 0, so that nothing could ever run; set it to 1 or more, or leave it out")]
@@ -132,6 +133,29 @@ pub enum LimitsError {
         /// The one that is reached before.
         outer: Limit,
     },
+    /// A limit that agents cannot share.
+    #[error(
+        "`{limit}` is of one agent or one of its runs, and not of all agents together; set it with `agent-runtime agents limit`"
+    )]
+    NotTogether {
+        /// Which one.
+        limit: Limit,
+    },
+    /// What becomes of a call that reaches a limit is said for each agent.
+    #[error(
+        "`on_limit` is of one agent, and not of all agents together; set it with `agent-runtime agents limit`"
+    )]
+    OnLimit,
+    /// What becomes of a run that takes too much memory is said for each agent.
+    #[error(
+        "`cancel_over_memory` is of one agent, and not of all agents together; set it with `agent-runtime agents limit`"
+    )]
+    CancelOverMemory,
+    /// Nobody holds agents to limits.
+    #[error(
+        "`limits`: nobody holds agents to limits here; give the runtime a governor, or leave `limits` out"
+    )]
+    NobodyHolds,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -12,7 +12,7 @@ use crate::id::{AgentId, RunId, StateId};
 use crate::log::{RunFailure, StepKey};
 use crate::meter::MeterError;
 use crate::name::{NameError, SessionName};
-use crate::resource::Refused;
+use crate::resource::{LimitsError, Refused};
 use crate::runtime::status::Want;
 use crate::store::StateError;
 
@@ -70,6 +70,9 @@ pub enum RuntimeError {
     /// A limit of what the agent may take of the process cannot be held here.
     #[error(transparent)]
     Meter(#[from] MeterError),
+    /// What all agents may use together cannot be limited like that.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// A name does not follow its rule.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -299,6 +302,7 @@ impl RuntimeError {
             Self::UnknownKind { .. } => "unknown-kind",
             Self::Spec(_) => "bad-spec",
             Self::Meter(_) => "not-metered",
+            Self::Limits(_) => "bad-limits",
             Self::Name(_) => "bad-name",
             Self::NameTaken { .. } => "name-taken",
             Self::EmptyInput => "empty-input",

@@ -9,7 +9,7 @@ use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
-use crate::resource::ResourceLimits;
+use crate::resource::{LimitsBy, ResourceLimits, TenantLimits};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
@@ -49,6 +49,8 @@ use crate::store::Seq;
 /// - `rollback-forgets`: with the policy `Rollback` it ends as `RolledBack`, and the conversation holds nothing of it.
 /// - `answer-is-given`: with the policy `Answer` the input is the answer that the run at work waits for.
 /// - `fork-leaves-the-original`: a fork is a new run in a new session; the original goes on as it was.
+/// - `tenant-limits-are-kept`: what all agents may use together is shown with since when it holds and who set it, is there again after
+///   a crash, and is refused where agents cannot share it.
 /// - `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 #[async_trait]
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
@@ -71,6 +73,20 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Spec`] for limits that contradict each other, or let nothing through.
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError>;
+
+    /// Changes what all agents of the tenant may use together: from now on, for runs under way and runs that wait as well. It is kept, and
+    /// a runtime that is opened later holds them to it before it lets their first call through. Setting what is set changes nothing.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Limits`] for limits that contradict each other, let nothing through, or are not for all agents together;
+    /// [`RuntimeError::Damaged`] when what they used before cannot be read, and somebody limits them by hand.
+    async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError>;
+
+    /// What all agents of the tenant may use together, since when, and what they use of it.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError>;
 
     /// Lets an agent take runs.
     ///

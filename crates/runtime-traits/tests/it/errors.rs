@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, RunFailure, StepKey};
 use runtime_traits::meter::MeterError;
-use runtime_traits::resource::Refused;
+use runtime_traits::resource::{Limit, LimitsError, Refused};
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SessionName, SpecError,
@@ -56,6 +56,7 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::Spec(SpecError::Config { agent: text("poet"), cause: cause() }),
         RuntimeError::Spec(SpecError::Needs { agent: text("poet"), what: text("a folder"), cause: cause() }),
         RuntimeError::Meter(MeterError::MemoryNotMetered),
+        RuntimeError::Limits(LimitsError::NotTogether { limit: Limit::MaxRunSeconds }),
         RuntimeError::Name(name()),
         RuntimeError::NameTaken { name: text("poet"), kind: text("echo") },
         RuntimeError::EmptyInput,
@@ -142,16 +143,17 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::RunSwept(_) => 31,
         RuntimeError::AtLimit { .. } => 32,
         RuntimeError::Meter(_) => 33,
+        RuntimeError::Limits(_) => 34,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..34).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..35).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (34, 34));
+    assert_eq!((codes.len(), words.len()), (35, 35));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

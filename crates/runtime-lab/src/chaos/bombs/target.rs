@@ -4,8 +4,8 @@ use std::fmt;
 
 use agent_runtime::fleet::{Fleet, StoreUri};
 use runtime_codec::{
-    Cursor, Due, EndedRun, IdemRecord, InboxMail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord,
-    Record, Segment, SpecRecord, StateRecord, WantRecord, decode, decode_entry,
+    Cursor, Due, EndedRun, IdemRecord, InboxMail, LimitsRecord, Manifest, NameRecord, OpenRun, OutboxMail,
+    OwnerRecord, Record, Segment, SpecRecord, StateRecord, WantRecord, decode, decode_entry,
 };
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{EntryKind, Head, Message};
@@ -40,6 +40,7 @@ pub(super) const TARGETS: &[Target] = &[
     record::<Manifest>("manifest"),
     record::<Segment>("segment"),
     record::<WantRecord>("want"),
+    record::<LimitsRecord>("limits"),
     record::<Cursor>("cursor"),
     record::<OutboxMail>("outbox"),
     record::<InboxMail>("inbox"),

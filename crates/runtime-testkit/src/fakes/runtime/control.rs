@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::resource::ResourceLimits;
+use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionStatus, SnapshotFilter, Submitted,
@@ -35,6 +35,15 @@ impl Runtime for FakeRuntime {
 
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
         self.done(Call::SetLimits(agent.clone(), limits)).await
+    }
+
+    async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
+        self.done(Call::SetTenantLimits(limits, by)).await
+    }
+
+    async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
+        self.done(Call::TenantLimits).await?;
+        Ok(self.samples().tenant_limits())
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runtime_traits::bus::{HeldTopic, TellingStatus};
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
-use runtime_traits::resource::{ResourceLimits, ResourceUsage};
+use runtime_traits::resource::{LimitsBy, ResourceLimits, ResourceUsage, TenantLimits};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -208,6 +208,18 @@ impl Samples {
                 longest_poll_ms: 20,
                 over_memory: true,
             }),
+        }
+    }
+
+    /// What all agents may use together.
+    pub fn tenant_limits(&self) -> TenantLimits {
+        TenantLimits {
+            limits: ResourceLimits { max_tokens_total: Some(90_000), ..ResourceLimits::default() },
+            since: Some(UnixMillis(1_764_000_000_000)),
+            by: Some(LimitsBy::Hand),
+            counted_since: Some(UnixMillis(1_763_000_000_000)),
+            usage: ResourceUsage { tokens_total: 700, waiting: 2, ..ResourceUsage::default() },
+            damage: None,
         }
     }
 

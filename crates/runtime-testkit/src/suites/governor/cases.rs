@@ -181,6 +181,41 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(used_in_all(&governor), 0, "of an agent that is deleted nothing is known");
 }
 
+/// `shared-by-a-tenant`: what is limited of a tenant is shared by all its agents and by no others, counts calls that were under way when
+/// it was limited first, and holds from the next call on when it is changed or lifted, for calls that wait too.
+pub fn shared_by_a_tenant(governor: Arc<dyn ResourceGovernor>) {
+    let (tenant, none) = (Tenant::default(), ResourceLimits::default());
+    let of = |agent: u128, call: Call| {
+        let agent = AgentId::from_parts(PARTITION, Uuid::from_u128(agent));
+        if governor.limit(&call.tenant, &agent, &none) == Known::No {
+            governor.recall(&agent, &Past::default(), NOW);
+        }
+        Call { agent, ..call }
+    };
+    let shown = || governor.usage_together(&tenant, NOW).map(|(limits, usage)| (limits, usage.tokens_total));
+    assert!(is_held(&governor, of(1, call(1, 1, 500))), "nothing is limited");
+    assert!(!governor.limits_tenant(&tenant) && shown().is_none(), "nobody limits it");
+    governor.recall_tenant(&tenant, &Past { tokens: 100, ..Past::default() }, NOW);
+    governor.limit_together(&tenant, &in_all(1_000));
+    assert!(governor.limits_tenant(&tenant), "somebody does");
+    assert_eq!(shown(), Some((in_all(1_000), 600)), "what was used before counts, and what is under way");
+    assert!(is_held(&governor, of(2, call(2, 2, 400))), "400 are left");
+    let mut waits = turn(governor.admit(of(3, call(3, 3, 100)), NOW));
+    assert_eq!(waits.waiting().limit, Limit::MaxTokensTotal, "agents share it");
+    let elsewhere = Call { tenant: Tenant::new("elsewhere").expect("a name"), ..call(4, 4, 900) };
+    assert!(is_held(&governor, of(4, elsewhere)), "another tenant has a limit of its own, or none");
+    governor.limit_together(&tenant, &in_all(1_100));
+    assert!(matches!(poll(&mut waits), Poll::Ready(Admission::Held { .. })), "the limit was raised");
+    governor.settle(CallId(1), used(100), NOW);
+    assert_eq!(shown(), Some((in_all(1_100), 700)), "a call that was under way counts with what it took");
+    governor.limit_together(&tenant, &in_all(700));
+    let mut waits = turn(governor.admit(of(1, call(5, 5, 10)), NOW));
+    assert!(poll(&mut waits).is_pending(), "the limit was lowered");
+    governor.limit_together(&tenant, &none);
+    assert!(matches!(poll(&mut waits), Poll::Ready(Admission::Held { .. })), "the limit was lifted");
+    assert!(!governor.limits_tenant(&tenant) && shown().is_none(), "nobody limits it any more");
+}
+
 /// `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
+use runtime_traits::resource::{Limit, LimitsBy, LimitsError, ResourceLimits};
 use runtime_traits::runtime::{AgentRef, Decision, RunRequest, Want};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
@@ -72,6 +73,55 @@ pub async fn restored_remembers(fixture: &dyn RuntimeFixture) {
     assert_eq!(scene.run(&AgentRef::Id(unnamed), "six").await, r#"["one","two","six"]"#);
     runtime.start(&agent).await.expect("it starts");
     assert_eq!(scene.run(&agent, "own").await, r#"["one","two","late","own"]"#);
+}
+
+/// `tenant-limits-are-kept`: what all agents may use together is shown with since when it holds and who set it, is there again after a
+/// crash, and is refused where agents cannot share it.
+pub async fn tenant_limits_are_kept(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let none = scene.runtime.tenant_limits().await.expect("they are shown");
+    assert_eq!((none.limits, none.since, none.by), (ResourceLimits::default(), None, None), "nobody set any");
+    let lower = ResourceLimits { max_tokens_per_minute: Some(9_000), ..ResourceLimits::default() };
+    let limits = ResourceLimits { max_tokens_total: Some(1_000_000), ..lower };
+    for (limits, by) in [(lower, LimitsBy::FleetFile), (limits, LimitsBy::Hand)] {
+        assert_eq!(scene.runtime.set_tenant_limits(limits, by).await, Ok(()));
+    }
+    let set = scene.runtime.tenant_limits().await.expect("they are shown");
+    assert_eq!((set.limits, set.by), (limits, Some(LimitsBy::Hand)), "they are those that were set last");
+    assert!(set.since >= set.counted_since && set.counted_since.is_some(), "since when is said: {set:?}");
+
+    let limit = Limit::MaxRunSeconds;
+    let of_a_run = ResourceLimits { max_run_seconds: Some(7), ..limits };
+    let refused = scene.runtime.set_tenant_limits(of_a_run, LimitsBy::Hand).await;
+    assert_eq!(refused, Err(RuntimeError::Limits(LimitsError::NotTogether { limit })));
+    let limit = Limit::MaxTokensTotal;
+    let zero = ResourceLimits { max_tokens_total: Some(0), ..lower };
+    let refused = scene.runtime.set_tenant_limits(zero, LimitsBy::Hand).await;
+    assert_eq!(refused, Err(RuntimeError::Limits(LimitsError::Zero { limit })));
+    assert_eq!(scene.runtime.set_tenant_limits(limits, LimitsBy::Hand).await, Ok(()), "they are set already");
+    let still = scene.runtime.tenant_limits().await.expect("they are shown");
+    assert_eq!(
+        (still.limits, still.since),
+        (limits, set.since),
+        "what is refused, or is so already, changes nothing"
+    );
+
+    if let Some(after) = scene.crash(fixture).await {
+        let kept = after.runtime.tenant_limits().await.expect("they are shown");
+        assert_eq!(
+            (kept.limits, kept.since, kept.by),
+            (limits, set.since, set.by),
+            "a crash changes nothing"
+        );
+        let lifted = after.runtime.set_tenant_limits(ResourceLimits::default(), LimitsBy::Hand).await;
+        assert_eq!(lifted, Ok(()));
+        let lifted = after.runtime.tenant_limits().await.expect("they are shown");
+        assert_eq!(
+            (lifted.limits, lifted.counted_since),
+            (ResourceLimits::default(), None),
+            "they are lifted"
+        );
+    }
 }
 
 /// `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.

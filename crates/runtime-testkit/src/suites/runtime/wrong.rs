@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
+use runtime_traits::resource::{LimitsBy, TenantLimits};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
@@ -68,6 +69,8 @@ pub enum Flaw {
     AnswerQueues,
     /// A forked run ends.
     ForkEnds,
+    /// What all agents may use together is said to be set, and is not.
+    ForgetsTenantLimits,
     /// An unknown run is said to be over.
     HidesTheUnknown,
 }
@@ -90,7 +93,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -114,6 +117,7 @@ impl Flaw {
         (Self::RollbackKeeps, "rollback-forgets"),
         (Self::AnswerQueues, "answer-is-given"),
         (Self::ForkEnds, "fork-leaves-the-original"),
+        (Self::ForgetsTenantLimits, "tenant-limits-are-kept"),
         (Self::HidesTheUnknown, "unknown-is-said"),
     ];
 }
@@ -183,6 +187,17 @@ impl Runtime for WrongRuntime {
 
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
         self.right.set_limits(agent, limits).await
+    }
+
+    async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
+        if self.has(Flaw::ForgetsTenantLimits) {
+            return Ok(());
+        }
+        self.right.set_tenant_limits(limits, by).await
+    }
+
+    async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
+        self.right.tenant_limits().await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

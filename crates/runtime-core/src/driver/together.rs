@@ -1,0 +1,191 @@
+//! What the agents of a tenant may use together: kept in a cell, and told to whoever holds them to it.
+
+use std::collections::BTreeSet;
+
+use runtime_codec::{LimitsRecord, encode};
+use runtime_traits::name::Tenant;
+use runtime_traits::resource::{LimitsBy, LimitsError, ResourceLimits, ResourceUsage, TenantLimits};
+use runtime_traits::runtime::RuntimeError;
+use runtime_traits::store::{Cell, Key, StateError, Then, When};
+
+use super::govern::{Governing, UnderWay};
+use super::inner::Inner;
+use super::load::read;
+use super::run_slot::{Stage, lock};
+use crate::engine::batches::Writes;
+use crate::engine::keys;
+
+impl Governing {
+    /// Whether the agents of a tenant may be limited together, as far as is known.
+    pub(super) fn may_limit(&self, tenant: &Tenant) -> bool {
+        !lock(&self.read).contains(tenant) || self.governor().limits_tenant(tenant)
+    }
+}
+
+impl Inner {
+    /// Changes what the agents of a tenant may use together, from now on, for runs that had begun as well.
+    pub(super) async fn set_tenant_limits(
+        &self,
+        tenant: &Tenant,
+        limits: ResourceLimits,
+        by: LimitsBy,
+    ) -> Result<(), RuntimeError> {
+        limits.check_together()?;
+        let Some(governing) = &self.governing else {
+            return if limits.is_none() { Ok(()) } else { Err(LimitsError::NobodyHolds.into()) };
+        };
+        self.hold_tenant(governing, tenant).await?;
+        let told = &mut *governing.told.lock().await;
+        if !limits.is_none() {
+            // No call is let through by limits that do not know yet what was used.
+            match self.tell_of_tenant(governing, tenant, told, UnderWay::Held).await {
+                // Nobody can be asked to look at it first: each call is refused until somebody has.
+                Err(error) if by == LimitsBy::FleetFile && is_damage(&error) => {
+                    tracing::error!(%tenant, %error, "what all agents used cannot be read");
+                }
+                told => told?,
+            }
+        }
+        loop {
+            let (key, cell) = self.limits_cell(tenant).await?;
+            let before = cell.as_ref().map(|cell| limits_in(&key, cell)).transpose()?;
+            let is_so = matches!(&before, Some((kept, record)) if *kept == limits && record.by == by);
+            let limited = governing.governor().limits_tenant(tenant);
+            if is_so || (before.is_none() && limits.is_none() && !limited) {
+                break;
+            }
+            let now = self.clock.now();
+            let counted_since = before.and_then(|(_, record)| record.counted_since).or(Some(now));
+            let counted_since = counted_since.filter(|_| !limits.is_none());
+            let json = serde_json::to_string(&limits).expect("limits are numbers and words");
+            let record = LimitsRecord { at: now, by, counted_since, limits: json };
+            let when = match cell {
+                Some(cell) => When::Revision(key.clone(), cell.revision),
+                None => When::Absent(key.clone()),
+            };
+            let partition = key.partition;
+            let writes = Writes::of(vec![when], vec![Then::Put(key, encode(&record))]);
+            match self.commit_now(partition, writes).await {
+                // Somebody else set them meanwhile: look again.
+                Err(StateError::Conflict { .. }) => {}
+                committed => break committed.map(drop)?,
+            }
+        }
+        governing.governor().limit_together(tenant, &limits);
+        if !governing.governor().limits_tenant(tenant) {
+            // Whoever limits it again is told anew what it used.
+            told.remove(tenant);
+        }
+        self.wake_tenant(tenant);
+        Ok(())
+    }
+
+    /// What the agents of a tenant may use together, and what they use of it.
+    pub(super) async fn tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
+        let (key, cell) = self.limits_cell(tenant).await?;
+        let mut shown = TenantLimits::default();
+        if let Some(cell) = cell {
+            let (limits, record) = limits_in(&key, &cell)?;
+            let LimitsRecord { at, by, counted_since, .. } = record;
+            shown = TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..shown };
+        }
+        let Some(governing) = &self.governing else { return Ok(shown) };
+        self.hold_tenant(governing, tenant).await?;
+        if !governing.governor().limits_tenant(tenant) {
+            return Ok(shown);
+        }
+        let told = &mut *governing.told.lock().await;
+        match self.tell_of_tenant(governing, tenant, told, UnderWay::Unknown).await {
+            Err(error) if is_damage(&error) => shown.damage = Some(error.to_string()),
+            told => told?,
+        }
+        if let Some((limits, usage)) = governing.governor().usage_together(tenant, self.clock.now()) {
+            // Whoever put the runtime together may have limited it by itself.
+            shown.limits = if shown.since.is_some() { shown.limits } else { limits };
+            shown.usage = if shown.damage.is_some() { ResourceUsage::default() } else { usage };
+        }
+        Ok(shown)
+    }
+
+    /// Sees that whoever counts holds the agents of a tenant to what the store says that they may use together; once.
+    pub(super) async fn hold_tenant(
+        &self,
+        governing: &Governing,
+        tenant: &Tenant,
+    ) -> Result<(), RuntimeError> {
+        if lock(&governing.read).contains(tenant) {
+            return Ok(());
+        }
+        let _told = governing.told.lock().await;
+        if lock(&governing.read).contains(tenant) {
+            return Ok(());
+        }
+        let (key, cell) = self.limits_cell(tenant).await?;
+        if let Some(cell) = cell {
+            governing.governor().limit_together(tenant, &limits_in(&key, &cell)?.0);
+        }
+        lock(&governing.read).insert(tenant.clone());
+        Ok(())
+    }
+
+    /// The same for tenants whose runs were open when this process began: what these used is kept at their ends, whether they ask for
+    /// a call or not. What cannot be read lets none of their calls through.
+    pub(super) async fn hold_tenants(&self, tenants: &BTreeSet<Tenant>) -> Result<(), RuntimeError> {
+        let Some(governing) = &self.governing else { return Ok(()) };
+        for tenant in tenants {
+            match self.hold_tenant(governing, tenant).await {
+                Err(error) if is_damage(&error) => {
+                    tracing::error!(%tenant, %error, "what all agents may use together cannot be read");
+                }
+                held => held?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees that whoever counts what the agents of a tenant use together knows what they used before; once.
+    pub(super) async fn tell_of_tenant(
+        &self,
+        governing: &Governing,
+        tenant: &Tenant,
+        told: &mut BTreeSet<Tenant>,
+        under_way: UnderWay,
+    ) -> Result<(), RuntimeError> {
+        if !told.contains(tenant) {
+            let past = self.past_of_tenant(tenant, under_way).await?;
+            governing.governor().recall_tenant(tenant, &past, self.clock.now());
+            told.insert(tenant.clone());
+        }
+        Ok(())
+    }
+
+    /// Lets the runs of a tenant that are parked look again, which is now; those that wait here are woken by whoever keeps them waiting.
+    fn wake_tenant(&self, tenant: &Tenant) {
+        for home in &self.partitions {
+            for slot in lock(&home.state).runs.values().filter(|slot| slot.place.tenant == *tenant) {
+                if matches!(slot.stage(), Stage::Parked(_)) {
+                    self.timers.add(self.clock.now(), slot.place.run);
+                }
+            }
+        }
+    }
+
+    async fn limits_cell(&self, tenant: &Tenant) -> Result<(Key, Option<Cell>), RuntimeError> {
+        let key = keys::limits(self.pool, tenant);
+        let cell = self.store.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        Ok((key, cell))
+    }
+}
+
+/// What a cell says that agents may use together.
+fn limits_in(key: &Key, cell: &Cell) -> Result<(ResourceLimits, LimitsRecord), RuntimeError> {
+    let record: LimitsRecord = read(key, cell)?;
+    let limits = serde_json::from_str(&record.limits)
+        .map_err(|error| RuntimeError::Damaged { what: format!("`{key}` ({error})") })?;
+    Ok((limits, record))
+}
+
+fn is_damage(error: &RuntimeError) -> bool {
+    use RuntimeError::{Damaged, Newer, Store};
+    matches!(error, Damaged { .. } | Newer { .. } | Store(StateError::Damaged { .. }))
+}

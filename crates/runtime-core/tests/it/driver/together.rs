@@ -1,0 +1,178 @@
+//! What all agents of a tenant may use together: kept, told to whoever holds them to it, and changed while they work.
+
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
+use runtime_core::RuntimeManager;
+use runtime_core::engine::keys;
+use runtime_testkit::fakes::{Lets, Turnstile};
+use runtime_traits::log::{FailureKind, Phase};
+use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
+use runtime_traits::runtime::Runtime;
+use runtime_traits::store::Then;
+use runtime_traits::{AgentId, Partition, Pool, RuntimeError, Tenant, UnixMillis};
+
+use super::house::{House, meddle, output, submit, until_phase};
+use super::limits::{failure, governed};
+
+fn in_all(tokens: u64) -> ResourceLimits {
+    ResourceLimits { max_tokens_total: Some(tokens), ..ResourceLimits::default() }
+}
+
+async fn limit(runtime: &RuntimeManager, limits: ResourceLimits) {
+    runtime.set_tenant_limits(limits, LimitsBy::Hand).await.unwrap();
+}
+
+/// What the turnstile was told that the tenant used before.
+fn told(turnstile: &Turnstile) -> Option<Past> {
+    let partition = Partition { pool: Pool::MAIN, index: 0 };
+    turnstile.told(&AgentId::from_parts(partition, uuid::Uuid::nil()))
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_limited_while_its_runs_are_open_counts_what_they_used_and_no_call_twice() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30 costs-held:100/50").await;
+    house.world.began("100/50").await;
+
+    limit(&runtime, in_all(1_000)).await;
+
+    let past = told(&turnstile).expect("it is told before it is limited");
+    assert_eq!(past.tokens, 30, "the call under way is counted by whoever let it through");
+    assert_eq!(turnstile.together(&Tenant::default()), Some(in_all(1_000)));
+    house.world.open("100/50");
+    assert_eq!(output(&runtime, run).await, "30 used 50 used");
+}
+
+#[tokio::test]
+async fn what_was_set_holds_after_a_restart_from_the_first_call_on_with_what_was_used() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    assert_eq!(second.together(&Tenant::default()), None, "nobody has asked for anything yet");
+    output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
+
+    assert_eq!(second.together(&Tenant::default()), Some(in_all(1_000)));
+    assert_eq!(told(&second).map(|past| past.tokens), Some(30));
+}
+
+#[tokio::test]
+async fn what_runs_used_that_end_without_another_call_after_a_restart_is_kept_all_the_same() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    let run = submit(&runtime, agent, "costs:100/30 held:x").await;
+    house.world.began("x").await;
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, _) = governed(&house, &second, ResourceLimits::default()).await;
+    for _ in 0..2 {
+        house.world.open("x");
+    }
+    assert_eq!(output(&runtime, run).await, "30 used x!");
+    assert!(second.asked().is_empty(), "it asked for no call");
+    drop(runtime);
+
+    let third = Turnstile::default();
+    let (runtime, agent) = governed(&house, &third, ResourceLimits::default()).await;
+    output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
+    assert_eq!(told(&third).map(|past| past.tokens), Some(30));
+}
+
+#[tokio::test]
+async fn a_parked_run_looks_again_when_other_limits_are_set() {
+    let (house, turnstile) = (House::new(), Turnstile::that(Lets::Wait(Some(UnixMillis(u64::MAX / 2)))));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    turnstile.set(Lets::Through);
+
+    limit(&runtime, in_all(2_000)).await;
+
+    assert_eq!(output(&runtime, run).await, "30 used");
+}
+
+#[tokio::test]
+async fn limits_that_cannot_be_read_let_nothing_through_and_are_named() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    let open = submit(&runtime, agent, "held:x costs:100/20").await;
+    house.world.began("x").await;
+    drop(runtime);
+    let cell = keys::limits(Pool::MAIN, &Tenant::default());
+    meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), "no record".into())).await;
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    for _ in 0..2 {
+        house.world.open("x");
+    }
+    for run in [open, submit(&runtime, agent, "costs:100/30").await] {
+        let (kind, message) = failure(&runtime, run).await;
+        assert_eq!(kind, FailureKind::Limit);
+        assert!(message.contains(&cell.to_string()), "{message}");
+    }
+    assert!(second.asked().is_empty());
+    let shown = runtime.tenant_limits().await.unwrap_err();
+    assert!(shown.to_string().contains(&cell.to_string()), "{shown}");
+}
+
+#[tokio::test]
+async fn what_was_used_that_cannot_be_read_is_shown_and_limits_by_hand_are_refused_but_lifting_them() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    drop(runtime);
+    let cell = keys::used(agent.partition(), &Tenant::default(), "m-0000000001-tokens");
+    meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), "no number".into())).await;
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    let shown = runtime.tenant_limits().await.unwrap();
+    assert!(shown.damage.unwrap().contains(&cell.to_string()));
+    assert_eq!(shown.limits, in_all(1_000), "what was set is known");
+    let refused = runtime.set_tenant_limits(in_all(2_000), LimitsBy::Hand).await.unwrap_err();
+    assert!(refused.to_string().contains(&cell.to_string()), "{refused}");
+    assert_eq!(failure(&runtime, submit(&runtime, agent, "costs:9/9").await).await.0, FailureKind::Limit);
+    // A server with a fleet file comes up, and lets nothing through.
+    assert_eq!(runtime.set_tenant_limits(in_all(2_000), LimitsBy::FleetFile).await, Ok(()));
+    assert_eq!(failure(&runtime, submit(&runtime, agent, "costs:9/9").await).await.0, FailureKind::Limit);
+
+    limit(&runtime, ResourceLimits::default()).await;
+
+    assert_eq!(output(&runtime, submit(&runtime, agent, "costs:100/30").await).await, "30 used");
+}
+
+#[tokio::test]
+async fn nobody_is_limited_where_nobody_holds_anybody_to_limits() {
+    let runtime = House::new().open().await;
+
+    let refused = runtime.set_tenant_limits(in_all(5), LimitsBy::Hand).await;
+
+    assert_eq!(refused, Err(RuntimeError::Limits(LimitsError::NobodyHolds)));
+    assert_eq!(runtime.tenant_limits().await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn tenants_have_limits_of_their_own() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, _) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let tenant = Tenant::new("acme").unwrap();
+    let other = runtime.for_tenant(tenant.clone());
+
+    limit(&other, in_all(7)).await;
+
+    assert_eq!(runtime.tenant_limits().await.unwrap(), Default::default());
+    assert_eq!(other.tenant_limits().await.unwrap().limits, in_all(7));
+    let told = [&tenant, &Tenant::default()].map(|tenant| turnstile.together(tenant));
+    assert_eq!(told, [Some(in_all(7)), None]);
+}
