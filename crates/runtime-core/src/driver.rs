@@ -29,6 +29,7 @@ mod inner;
 mod list;
 mod load;
 mod manager;
+mod no_room;
 mod own;
 mod polls;
 mod port;

@@ -16,7 +16,7 @@ use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
     Admission, Call, CallId, Inside, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
-    ResourceUsage, Waiting,
+    ResourceUsage, Waiting, Whose,
 };
 
 use crate::budgets::Budgets;
@@ -114,11 +114,12 @@ impl ResourceGovernor for ResourceManager {
         if claim.micros.is_none() && limits.limit_money() {
             return Err(Refused::Unpriced { model: model.to_owned() });
         }
-        for budgets in [Budgets::of_agent(limits), Budgets::of_run(limits)] {
+        let of_agent = (Whose::Agent, Budgets::of_agent(limits));
+        for (whose, budgets) in [of_agent, (Whose::Run, Budgets::of_run(limits))] {
             if let Answer::Never { limit, needs, max } =
                 Ledger::new(budgets).look(UnixMillis(0), claim.known())
             {
-                return Err(Refused::Never { limit: of_run(limit, limits, max), needs, max });
+                return Err(Refused::Never { limit: of_run(limit, limits, max), whose, needs, max });
             }
         }
         Ok(())
@@ -168,13 +169,14 @@ impl ResourceGovernor for ResourceManager {
             Blocked::Never(refused) => return Admission::Refused(refused),
             Blocked::Full { scope, limit, until } => (scope, limit, until),
         };
+        let whose = scope.whose();
         if call.on_limit == OnLimit::Refuse {
             let retry_after = until.map(|until| until.since(now));
-            return Admission::Refused(Refused::Reached { limit, retry_after });
+            return Admission::Refused(Refused::Reached { limit, whose, retry_after });
         }
         match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING) {
             Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
-            None => Admission::Refused(Refused::Crowded { limit }),
+            None => Admission::Refused(Refused::Crowded { limit, whose }),
         }
     }
 

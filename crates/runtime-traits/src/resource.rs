@@ -7,9 +7,9 @@ mod money;
 mod together;
 mod usage;
 
-pub use call::{Admission, Call, CallId, Refused, Turn, Waiting};
+pub use call::{Admission, Call, CallId, NoRoom, Refused, Turn, Waiting};
 pub use governor::{Hour, Inside, Known, Minute, OpenUse, Past, ResourceGovernor};
-pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits};
+pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits, Whose};
 pub use money::{Money, MoneyError};
 pub use together::{LimitsBy, TenantLimits};
 pub use usage::{ResourceUsage, Used};

@@ -5,6 +5,7 @@
 mod busy;
 mod damaged;
 mod fickle;
+mod limited;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,6 +41,12 @@ impl Agent for Worker {
             "step" => {
                 let done: u32 = ctx.step("do", Effect::AtMostOnce, "it", |_| async { Ok(7) }).await?;
                 Ok(Content::text(done.to_string()))
+            }
+            "steps" => {
+                for name in ["first", "second"] {
+                    ctx.step::<_, (), _, _>(name, Effect::Pure, "it", |_| async { Ok(()) }).await?;
+                }
+                Ok(Content::text("done"))
             }
             text => Ok(Content::text(text)),
         }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use runtime_agents::{Gate, Retrying, ScriptedModel, Turn};
 use runtime_testkit::fakes::SeededEntropy;
 use runtime_traits::model::{Deltas, NoDeltas, Phase, Repeat};
-use runtime_traits::resource::{Limit, Refused};
+use runtime_traits::resource::{Limit, Refused, Whose};
 use runtime_traits::{Cause, Model, ModelError, ModelRequest};
 
 /// Writes down what is shown.
@@ -170,7 +170,8 @@ async fn what_was_shown_or_may_be_billed_is_taken_back_before_the_next_try() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_books_is_told_of_each_call_that_broke_off_and_asked_before_the_next() {
-    let refused = Refused::Reached { limit: Limit::MaxRequestsPerMinute, retry_after: None };
+    let refused =
+        Refused::Reached { limit: Limit::MaxRequestsPerMinute, whose: Whose::Agent, retry_after: None };
     let at_limit = ModelError::AtLimit { model: model(), refused: refused.clone() };
     for (answer, told) in [(Repeat::Refused(refused), at_limit), (Repeat::Ends, cut())] {
         let inner = script([fails(busy(None)), fails(cut()), Turn::from("never")]);

@@ -214,7 +214,7 @@ impl Inner {
 
     /// Gives a run its place in its session's order.
     async fn reserve(
-        &self,
+        self: &Arc<Self>,
         tenant: &Tenant,
         called: &AgentRef,
         agent: &AgentId,
@@ -246,6 +246,7 @@ impl Inner {
         let ancestors = self.ancestors(parent);
         let slot = RunSlot::called_by(parent, place, Stage::Accepting);
         let max_queued = self.config.max_queued;
+        let mut queue_full = None;
         let reserved = self
             .with_agent(tenant, agent, |found, runs| {
                 // Mail that is taken twice at once asks for one run.
@@ -262,7 +263,8 @@ impl Inner {
                 if found.want == Want::Stopped {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
-                admit(found, runs, request, max_queued)?;
+                queue_full = full_queue(found, request);
+                admit(found, runs, request, queue_full, max_queued)?;
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
@@ -274,8 +276,11 @@ impl Inner {
                 let input = request.input.clone();
                 Ok(Reserved { slot, accepted, input, begins, behind, overtaken: origin.overtaken })
             })
-            .await??;
-        Ok(reserved)
+            .await?;
+        if let Some(most) = queue_full {
+            self.tell_queue_full(tenant, agent, most);
+        }
+        reserved
     }
 
     /// The open runs that wait for a run which this one asks for.
@@ -383,24 +388,27 @@ fn lend_to(work: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> bo
     work.poll(cx).is_ready()
 }
 
+/// How many runs of the agent may be queued, if as many are and this one would be.
+fn full_queue(agent: &mut AgentSlot, request: &RunRequest) -> Option<u32> {
+    let most = agent.limits.as_ref().and_then(|limits| limits.max_queued)?;
+    let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
+    (queued >= most as usize && !agent.session(&request.session).is_idle()).then_some(most)
+}
+
 /// Whether the session takes another run.
 fn admit(
     agent: &mut AgentSlot,
     runs: &IdMap<RunId, Arc<RunSlot>>,
     request: &RunRequest,
+    queue_full: Option<u32>,
     max_queued: usize,
 ) -> Result<(), RuntimeError> {
-    let most = agent.limits.as_ref().and_then(|limits| limits.max_queued);
-    if let Some(most) = most {
-        let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
-        let begins = agent.session(&request.session).is_idle();
-        if !begins && queued >= most as usize {
-            return Err(RuntimeError::Busy {
-                what: "the agent's queue (`max_queued`)".to_owned(),
-                limit: u64::from(most),
-                retry_after: Duration::from_secs(1),
-            });
-        }
+    if let Some(most) = queue_full {
+        return Err(RuntimeError::Busy {
+            what: "the agent's queue (`max_queued`)".to_owned(),
+            limit: u64::from(most),
+            retry_after: Duration::from_secs(1),
+        });
     }
     let session = agent.session(&request.session);
     let Some(run) = session.busy_with() else { return Ok(()) };

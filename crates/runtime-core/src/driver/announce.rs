@@ -29,6 +29,7 @@ use super::run_slot::lock;
 use crate::engine::announced::{Told, ended_by};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
+use crate::engine::machine::Outgoing;
 
 /// How many events wait in memory to be published to live readers.
 const HEARD: usize = 4_096;
@@ -187,6 +188,14 @@ impl Teller<'_> {
         for entry in entries {
             let ended_by = if matches!(entry.kind, EntryKind::Ended(_)) { ended_by(log) } else { None };
             self.tell(told, &Happening::Run { run, session, entry, ended_by }, Some(*run), entry.at);
+        }
+    }
+
+    /// Adds to a batch of a run what its entries refuse because of a limit.
+    pub(super) fn tell_refused(&self, told: &mut Told, run: &RunId, outgoing: &Outgoing) {
+        let Some(last) = outgoing.entries.last() else { return };
+        for no_room in &outgoing.refused {
+            self.tell(told, &Happening::NoRoom { run: Some(run), no_room }, Some(*run), last.at);
         }
     }
 

@@ -61,6 +61,8 @@ struct Attempt {
     agent: Option<WithTasks>,
     /// It asks to be worked. Until it may, its agent is not polled.
     entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
+    /// Whether somebody was told that it waits to be worked.
+    waits_to_enter: bool,
     /// That it is worked, as long as the attempt is there.
     inside: Option<Inside>,
     /// What the agent came to, as long as calls of its block threads.
@@ -198,6 +200,7 @@ impl Inner {
             machine,
             agent,
             entering,
+            waits_to_enter: false,
             inside: None,
             ended: None,
             beside,
@@ -299,6 +302,7 @@ impl Attempt {
                 machine.pass(self.inner.clock.now());
                 if machine.is_live() {
                     let (kind, message) = (FailureKind::Limit, refused.to_string());
+                    machine.tell_with_next(refused.no_room(self.inner.clock.now()));
                     machine.finish(Err(RunFailure { kind, message }));
                 } else {
                     machine.end_attempt(AttemptEnding::Drained);
@@ -306,7 +310,13 @@ impl Attempt {
             }
             Poll::Pending if machine.is_ending() => machine.stop_cancelled(Stopped::Complete),
             Poll::Pending if self.inner.is_draining() => machine.end_attempt(AttemptEnding::Drained),
-            Poll::Pending => return,
+            Poll::Pending => {
+                drop(machine);
+                if !std::mem::replace(&mut self.waits_to_enter, true) {
+                    self.inner.tell_entering(&self.slot);
+                }
+                return;
+            }
         }
         drop(machine);
         self.entering = None;

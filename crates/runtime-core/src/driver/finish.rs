@@ -55,6 +55,7 @@ impl Inner {
             writes.undue(&place.run, closed_timers(log, &outgoing.entries));
             leave_for(&mut writes, place, log, &outgoing);
             teller.tell_run(&mut writes.told, place, log, &outgoing.entries);
+            teller.tell_refused(&mut writes.told, &place.run, &outgoing);
             if ended.is_some() { log.to_vec() } else { Vec::new() }
         };
         let mut known = None;

@@ -14,7 +14,7 @@ use runtime_traits::log::{Chain, Entry, Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, OnLimit, OpenUse, Past, Refused, ResourceGovernor,
+    Admission, Call, CallId, Inside, Known, NoRoom, OnLimit, OpenUse, Past, Refused, ResourceGovernor,
     ResourceLimits, ResourceUsage, Turn, Waiting,
 };
 use runtime_traits::runtime::{AgentRef, RuntimeError};
@@ -28,7 +28,7 @@ use crate::engine::batches::{Place, Writes};
 use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
-use crate::engine::machine::admit::Asking;
+use crate::engine::machine::admit::{Asking, WaitSaid};
 use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open};
 
 /// Writes in one batch of cells that nobody needs any more.
@@ -68,6 +68,8 @@ struct Asked {
     call: Option<BoxFuture<'static, Admission>>,
     turn: Option<Box<dyn Turn>>,
     since: UnixMillis,
+    /// What was said of its waiting.
+    said: WaitSaid,
 }
 
 /// The steps of an attempt that ask to be let through.
@@ -126,6 +128,11 @@ impl Admitting {
                 return false;
             }
             let Poll::Ready(admission) = asked.poll(now, cx) else {
+                if let Some(no_room) = asked.turn.as_ref().map(|turn| turn.no_room())
+                    && let Some(no_room) = asked.says(inner, &run.place, no_room)
+                {
+                    inner.tell_no_room(&run.place.tenant, &run.place.agent, Some(run.place.run), no_room);
+                }
                 if now >= asked.since.after(inner.config.park_after)
                     && let Some(turn) = &asked.turn
                 {
@@ -141,6 +148,9 @@ impl Admitting {
                 return true;
             };
             moved = true;
+            let refused =
+                if let Admission::Refused(refused) = &admission { refused.no_room(now) } else { None };
+            let untold = refused.and_then(|no_room| asked.says(inner, &run.place, no_room));
             let mut machine = lock(machine);
             machine.pass(now);
             match admission {
@@ -152,7 +162,7 @@ impl Admitting {
                     false
                 }
                 Admission::Refused(refused) => {
-                    machine.not_admitted(asked.slot, &refused);
+                    machine.not_admitted(asked.slot, &refused, untold);
                     false
                 }
                 Admission::Waits(turn) => {
@@ -173,7 +183,7 @@ impl Admitting {
     }
 
     fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
-        let Asking { slot, id, model, most } = asking;
+        let Asking { slot, id, model, most, said } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
         let named = model.clone();
@@ -197,7 +207,7 @@ impl Admitting {
             };
             governing.governor.admit(call, inner.clock.now())
         });
-        self.0.push(Asked { slot, id, model: named, most, call: Some(call), turn: None, since: now });
+        self.0.push(Asked { slot, id, model: named, most, call: Some(call), turn: None, since: now, said });
     }
 
     /// When one of them is to be looked at again.
@@ -213,6 +223,16 @@ impl Admitting {
 }
 
 impl Asked {
+    /// What is to be said of finding no room, if that has not been said.
+    fn says(&mut self, inner: &Inner, place: &Place, no_room: NoRoom) -> Option<NoRoom> {
+        let said = WaitSaid::of(no_room.limit);
+        if said <= self.said {
+            return None;
+        }
+        self.said = said;
+        Some(inner.with_allowed(place, no_room))
+    }
+
     fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission> {
         if let Some(call) = &mut self.call {
             match std::task::ready!(call.as_mut().poll(cx)) {
@@ -495,7 +515,7 @@ impl Inner {
 
     /// Refuses a run of an agent that does not wait, when nothing more would be let through for it.
     pub(super) async fn check_limits(
-        &self,
+        self: &Arc<Self>,
         tenant: &Tenant,
         called: &AgentRef,
         agent: &AgentId,
@@ -507,7 +527,10 @@ impl Inner {
         }
         self.recall(governing, tenant, agent).await?;
         match governing.governor.exhausted(tenant, agent, self.clock.now()) {
-            Some(refused) => Err(RuntimeError::AtLimit { agent: called.to_string(), refused }),
+            Some(refused) => {
+                self.tell_refused(tenant, agent, &limits, &refused);
+                Err(RuntimeError::AtLimit { agent: called.to_string(), refused })
+            }
             None => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ mod again;
 pub mod asks;
 mod diverge;
 mod give;
+mod outgoing;
 pub mod outside;
 mod reading;
 pub mod said;
@@ -26,23 +27,25 @@ use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
     AttemptEnded, AttemptEnding, CancelRequested, Chain, DecidedBy, Ended, Entry, EntryKind, FailureKind,
-    Message, Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped,
-    UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
+    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
+use runtime_traits::resource::NoRoom;
 use runtime_traits::store::Seq;
 
-use super::batches::{Conversation, fitting};
+use super::batches::Conversation;
 use super::claim::unknown_steps;
 use super::mail::drop_children;
+pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
 use admit::EndedCall;
 use asks::MAX_CONTENT;
 use outside::Calling;
 use reading::{is_urgent, payload_digest};
-use said::{Said, said_in};
+use said::Said;
 use slot::{Phase, Recorded, SlotState};
 
 /// The most entries of a run's log. A run that needs more fails; the rest of the room is for its end.
@@ -81,6 +84,8 @@ pub struct RunMachine {
     seeking: Vec<usize>,
     /// Steps that wait to be let through, since somebody asked last.
     admitting: Vec<usize>,
+    /// What was refused because of a limit, with the entry that says so.
+    refused: Vec<(Seq, NoRoom)>,
     /// Calls that are over, and what they took.
     over_calls: Vec<EndedCall>,
     /// Whether somebody holds agents to limits.
@@ -123,21 +128,6 @@ pub enum Over {
     Run,
 }
 
-/// What is to be committed next.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The entries to append, in one batch.
-    pub entries: Vec<Entry>,
-    /// Contents to be written before that batch, under their hashes.
-    pub blobs: Vec<Content>,
-    /// Messages to append to the session's log in that batch, with their numbers.
-    pub messages: Vec<(Seq, Message)>,
-    /// Runs of other agents that are asked for in that batch.
-    pub calls: Vec<Calling>,
-    /// The run that goes on, and its input, if the batch ends this one so.
-    pub successor: Option<(RunId, Content)>,
-}
-
 impl RunMachine {
     /// Begins an attempt over a log that ends with this attempt's `Started` and is committed, with the contents that
     /// its payloads refer to and the session's state as of the run's begin.
@@ -175,6 +165,7 @@ impl RunMachine {
             history_of_session: Arc::default(),
             seeking: Vec::new(),
             admitting: Vec::new(),
+            refused: Vec::new(),
             over_calls: Vec::new(),
             governed: false,
             chain,
@@ -365,31 +356,6 @@ impl RunMachine {
         let slots =
             self.open.iter().filter_map(|slot| self.slots[*slot].wake_at()).filter(|_| self.is_live());
         slots.chain(self.cancel_by).chain(self.deadline).chain(self.time_over).min()
-    }
-
-    /// What is to be committed now, if no commit is under way. Entries that cause nothing outside ride along with the
-    /// next one that does.
-    pub fn take_batch(&mut self) -> Option<Outgoing> {
-        // The log of an attempt that is over may have been taken.
-        let news = self.log.get(self.sent..).unwrap_or_default();
-        let urgent = news.iter().any(|entry| is_urgent(&entry.kind)) || (self.hurry && !news.is_empty());
-        if self.sent > self.durable || !urgent {
-            return None;
-        }
-        self.hurry = false;
-        let said = |entry: &Entry| self.said.bytes(entry);
-        self.sent = self.durable + fitting(&self.log[self.durable..], said);
-        let entries = self.log[self.durable..self.sent].to_vec();
-        let messages = self.said.take(said_in(&entries).map(|(_, end)| end));
-        let opened = |calling: &mut Calling| {
-            entries.iter().any(|entry| matches!(&entry.kind, EntryKind::WaitOpened(opened) if opened.on.step() == Some(&calling.step)))
-        };
-        let calls = self.calling.extract_if(.., opened).collect();
-        let continues = |entry: &Entry| {
-            matches!(&entry.kind, EntryKind::Ended(Ended { outcome: Outcome::Continued(_), .. }))
-        };
-        let successor = if entries.last().is_some_and(continues) { self.continuing.take() } else { None };
-        Some(Outgoing { entries, blobs: std::mem::take(&mut self.unwritten), messages, calls, successor })
     }
 
     /// The batch taken last is committed.

@@ -6,13 +6,14 @@ use runtime_traits::log::{
     DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome, StepKey, Stopped, UnknownCause, Verdict, WaitOn,
 };
 use runtime_traits::name::SessionName;
+use runtime_traits::resource::NoRoom;
 use runtime_traits::runtime::Want;
 
 use super::{
     AgentDeleted, AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced,
-    MemoryExceeded, RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack,
-    RunStarted, SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown,
-    ThreadBlocked, WaitClosed, WaitOpened,
+    BudgetExhausted, LimitReached, MemoryExceeded, RunAccepted, RunCancelled, RunCompleted, RunContinued,
+    RunFailed, RunRolledBack, RunStarted, SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched,
+    StepSettled, StepUnknown, ThreadBlocked, WaitClosed, WaitOpened,
 };
 
 /// How many characters of what somebody said go into an event.
@@ -62,11 +63,23 @@ impl Announcer for Announcements {
             Happening::OverMemory { excess } => {
                 MemoryExceeded { agent, bytes: excess.live, allowed: excess.max }.event()
             }
+            Happening::NoRoom { run, no_room } => told_of(agent, run, no_room),
             Happening::Run { run, session, entry, ended_by } => {
                 Telling { agent, run, session }.entry(entry, ended_by)?
             }
         };
         Some(event.from(&format!("agents/{}", subject.name)))
+    }
+}
+
+fn told_of(agent: String, run: Option<&RunId>, no_room: &NoRoom) -> Event {
+    let NoRoom { limit, whose, allowed, waits, until } = *no_room;
+    let (run, whose) = (run.map(RunId::to_string), whose.to_string());
+    if limit.is_budget() {
+        BudgetExhausted { agent, run, budget: limit.to_string(), whose, allowed, waits }.event()
+    } else {
+        let (limit, until) = (limit.to_string(), until.map(|until| until.0));
+        LimitReached { agent, run, limit, whose, allowed, waits, until }.event()
     }
 }
 

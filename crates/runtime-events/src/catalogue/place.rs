@@ -82,23 +82,37 @@ mod resource {
     use crate::catalogue::announced;
 
     announced! { "agents";
-        /// Something waits or is refused because of a limit.
+        /// A call or a run waits or is refused because of a limit under which time makes room. Said once of each.
         LimitReached "limit.reached" of agent {
             /// The agent's name.
             agent: String,
-            /// The limit.
+            /// The run; nothing, where no run was accepted.
+            run: Option<String>,
+            /// The limit, as it is written in a file.
             limit: String,
-            /// How much is allowed, in the limit's unit.
-            allowed: u64,
+            /// Whose limit it is: that of a `run`, an `agent`, a `tenant` or a `provider`.
+            whose: String,
+            /// How much is allowed, in the limit's unit; money in millionths of a dollar. Nothing: the agent does not know it.
+            allowed: Option<u64>,
+            /// Whether it waits; otherwise it is refused.
+            waits: bool,
+            /// When there will be room if nobody takes it before, in milliseconds since 1970, as far as is known.
+            until: Option<u64>,
         }
-        /// A budget is spent.
+        /// A call or a run waits or is refused because of a limit under which time alone makes no room. Said once of each.
         BudgetExhausted "budget.exhausted" of agent {
             /// The agent's name.
             agent: String,
-            /// The budget.
+            /// The run; nothing, where no run was accepted.
+            run: Option<String>,
+            /// The budget, as it is written in a file.
             budget: String,
-            /// How much it was, in its unit.
-            allowed: u64,
+            /// Whose budget it is: that of a `run`, an `agent` or a `tenant`.
+            whose: String,
+            /// How much it is, in its unit; money in millionths of a dollar. Nothing: the agent does not know it.
+            allowed: Option<u64>,
+            /// Whether it waits; otherwise it is refused.
+            waits: bool,
         }
         /// The agent blocks a thread: one poll of it lasts long. Said again at intervals that double.
         ThreadBlocked "resource.thread_blocked" of agent {

@@ -8,7 +8,8 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used, Waiting,
+    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used,
+    Waiting, Whose,
 };
 
 use super::queues::Queues;
@@ -76,6 +77,17 @@ pub(super) enum Scope {
     Agent(AgentId),
     Tenant(Tenant),
     Quota(usize),
+}
+
+impl Scope {
+    pub(super) const fn whose(&self) -> Whose {
+        match self {
+            Self::Run(_) => Whose::Run,
+            Self::Agent(_) => Whose::Agent,
+            Self::Tenant(_) => Whose::Tenant,
+            Self::Quota(_) => Whose::Provider,
+        }
+    }
 }
 
 /// Why a call cannot be held.
@@ -317,7 +329,8 @@ impl Books {
                 Err(Blocked::Full { scope: scope.clone(), limit: named(limit), until })
             }
             Answer::Never { limit, needs, max } => {
-                Err(Blocked::Never(Refused::Never { limit: named(limit), needs, max }))
+                let (limit, whose) = (named(limit), scope.whose());
+                Err(Blocked::Never(Refused::Never { limit, whose, needs, max }))
             }
         }
     }
@@ -420,15 +433,17 @@ impl Books {
 
     pub(super) fn exhausted(&mut self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
         let least = Claim { requests: 1, tokens: 1, micros: 0 };
-        let agent = self.agents.get_mut(agent).map(|book| &mut book.ledger);
-        let ledgers = agent.into_iter().chain(self.tenants.get_mut(tenant));
+        let agent = self.agents.get_mut(agent).map(|book| (Whose::Agent, &mut book.ledger));
+        let tenant = self.tenants.get_mut(tenant).map(|ledger| (Whose::Tenant, ledger));
+        let ledgers = agent.into_iter().chain(tenant);
         ledgers
-            .filter_map(|ledger| match ledger.look(now, least) {
+            .filter_map(|(whose, ledger)| match ledger.look(now, least) {
                 Answer::Held => None,
                 Answer::Wait { limit, until } => {
-                    Some(Refused::Reached { limit, retry_after: until.map(|until| until.since(now)) })
+                    let retry_after = until.map(|until| until.since(now));
+                    Some(Refused::Reached { limit, whose, retry_after })
                 }
-                Answer::Never { limit, needs, max } => Some(Refused::Never { limit, needs, max }),
+                Answer::Never { limit, needs, max } => Some(Refused::Never { limit, whose, needs, max }),
             })
             .next()
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use runtime_traits::id::RunId;
-use runtime_traits::resource::{Inside, Limit, Refused};
+use runtime_traits::resource::{Inside, Limit, Refused, Whose};
 
 use super::ResourceManager;
 use crate::permits::Acquire;
@@ -30,7 +30,9 @@ impl Future for Entering {
                 drop(books);
                 Poll::Ready(match permit {
                     Ok(permit) => Ok(Box::new(permit)),
-                    Err(_) => Err(Refused::Crowded { limit: Limit::MaxConcurrentRequests }),
+                    Err(_) => {
+                        Err(Refused::Crowded { limit: Limit::MaxConcurrentRequests, whose: Whose::Agent })
+                    }
                 })
             }
             Poll::Pending => {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::Usage;
-use runtime_traits::resource::{Admission, Call, Limit, Money, Refused, Turn, Waiting};
+use runtime_traits::resource::{Admission, Call, Limit, Money, NoRoom, Refused, Turn, Waiting, Whose};
 
 use super::ResourceManager;
 use super::book::{Priced, Scope};
@@ -63,6 +63,13 @@ impl Waiter {
     }
 }
 
+impl Waiter {
+    fn no_room(&self) -> NoRoom {
+        let (limit, whose, until) = (self.limit, self.scope.whose(), self.until);
+        NoRoom { limit, whose, allowed: None, waits: true, until }
+    }
+}
+
 impl Place {
     pub(super) fn new(manager: ResourceManager, id: u64) -> Self {
         Self { manager, id, over: false }
@@ -93,6 +100,13 @@ impl Turn for Place {
     fn waiting(&self) -> Waiting {
         let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
         self.manager.books().queues.waiting(self.id).unwrap_or(nothing)
+    }
+
+    fn no_room(&self) -> NoRoom {
+        let (limit, whose) = (Limit::MaxTokensPerMinute, Whose::Agent);
+        let nothing = NoRoom { limit, whose, allowed: None, waits: true, until: None };
+        let mut books = self.manager.books();
+        books.queues.waiter(self.id).map_or(nothing, |waiter| waiter.no_room())
     }
 
     fn until(&self) -> Option<UnixMillis> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_traits::log::{FailureKind, StepKey};
 use runtime_traits::meter::MeterError;
-use runtime_traits::resource::{Limit, LimitsError, Refused};
+use runtime_traits::resource::{Limit, LimitsError, Refused, Whose};
 use runtime_traits::runtime::{SweptLog, Want};
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
@@ -74,6 +74,7 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
                 agent: named("scribe"),
                 refused: Refused::Reached {
                     limit: Limit::MaxTokensPerMinute,
+                    whose: Whose::Tenant,
                     retry_after: Some(Duration::from_secs(12)),
                 },
             },

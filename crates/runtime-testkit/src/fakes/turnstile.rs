@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Turn,
-    Waiting,
+    Admission, Call, CallId, Inside, Known, Limit, Money, NoRoom, Past, Refused, ResourceLimits,
+    ResourceUsage, Turn, Waiting, Whose,
 };
 use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
 use tokio::sync::Semaphore;
@@ -245,7 +245,10 @@ impl ResourceGovernor for Turnstile {
     fn exhausted(&self, _tenant: &Tenant, _agent: &AgentId, _now: UnixMillis) -> Option<Refused> {
         match &self.inside().lets {
             Lets::Through => None,
-            Lets::Wait(_) => Some(Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: None }),
+            Lets::Wait(_) => {
+                let (limit, whose) = (Limit::MaxTokensTotal, Whose::Agent);
+                Some(Refused::Reached { limit, whose, retry_after: None })
+            }
             Lets::Refuse(refused) => Some(refused.clone()),
         }
     }
@@ -284,6 +287,11 @@ impl Turn for Before {
     fn waiting(&self) -> Waiting {
         let nothing = Waiting { limit: Limit::MaxTokensTotal, place: 1, until: None };
         ResourceGovernor::waiting(&self.turnstile, &self.call.run).unwrap_or(nothing)
+    }
+
+    fn no_room(&self) -> NoRoom {
+        let (limit, until) = (Limit::MaxTokensTotal, Turn::until(self));
+        NoRoom { limit, whose: Whose::Agent, allowed: None, waits: true, until }
     }
 
     fn until(&self) -> Option<UnixMillis> {

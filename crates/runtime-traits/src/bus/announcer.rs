@@ -7,6 +7,7 @@ use crate::id::{AgentId, RunId, StateId};
 use crate::log::{DecidedBy, Entry};
 use crate::meter::{LongPoll, MemoryExcess};
 use crate::name::{Name, SessionName};
+use crate::resource::NoRoom;
 use crate::runtime::Want;
 
 /// Says what happens to agents, and in their runs, as events. Pure: the same happening is the same event.
@@ -70,6 +71,13 @@ pub enum Happening<'a> {
     OverMemory {
         /// By how much.
         excess: MemoryExcess,
+    },
+    /// It, or a run of it, waits or is refused because of a limit.
+    NoRoom {
+        /// The run, if there is one.
+        run: Option<&'a RunId>,
+        /// Which limit.
+        no_room: &'a NoRoom,
     },
     /// An entry was appended to the log of one of its runs.
     Run {

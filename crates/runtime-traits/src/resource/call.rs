@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::id::{AgentId, RunId};
 use crate::log::Usage;
 use crate::name::Tenant;
-use crate::resource::limits::{Limit, OnLimit};
+use crate::resource::limits::{Limit, OnLimit, Whose};
 use crate::resource::money::Money;
 
 /// Which call: the same for the same try of the same step, and for no other.
@@ -63,6 +63,10 @@ pub trait Turn: Send {
     /// What it waits for.
     fn waiting(&self) -> Waiting;
 
+    /// Why it waits now; what the limit is may be left open. Whoever wants to know the place as well asks for
+    /// [`waiting`](Self::waiting), which takes longer.
+    fn no_room(&self) -> NoRoom;
+
     /// When it wants to look again, beside being woken.
     fn until(&self) -> Option<UnixMillis>;
 }
@@ -79,6 +83,21 @@ pub struct Waiting {
     pub until: Option<UnixMillis>,
 }
 
+/// That there is no room under a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// The limit that has least room.
+    pub limit: Limit,
+    /// Whose it is.
+    pub whose: Whose,
+    /// What it is, in its unit; money in millionths of a dollar. `None`: whoever says this does not know.
+    pub allowed: Option<u64>,
+    /// Whether somebody waits for room; otherwise somebody is refused.
+    pub waits: bool,
+    /// When there will be room if nobody takes it before, as far as is known.
+    pub until: Option<UnixMillis>,
+}
+
 /// Why a call is not to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,6 +110,9 @@ pub enum Refused {
     Reached {
         /// Which.
         limit: Limit,
+        /// Whose it is.
+        #[serde(default)]
+        whose: Whose,
         /// When there will be room if nobody takes it before.
         retry_after: Option<Duration>,
     },
@@ -101,6 +123,9 @@ pub enum Refused {
     Never {
         /// Which.
         limit: Limit,
+        /// Whose it is.
+        #[serde(default)]
+        whose: Whose,
         /// What the call may take, in the limit's unit; money in millionths of a dollar.
         needs: u64,
         /// What the limit is.
@@ -125,6 +150,9 @@ pub enum Refused {
     Crowded {
         /// The limit.
         limit: Limit,
+        /// Whose it is.
+        #[serde(default)]
+        whose: Whose,
     },
 }
 
@@ -134,6 +162,20 @@ impl Refused {
         match self {
             Self::Reached { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// The limit for which it is refused, if it is for one.
+    pub fn no_room(&self, now: UnixMillis) -> Option<NoRoom> {
+        let refused =
+            |limit, whose, allowed, until| Some(NoRoom { limit, whose, allowed, waits: false, until });
+        match *self {
+            Self::Reached { limit, whose, retry_after } => {
+                refused(limit, whose, None, retry_after.map(|after| now.after(after)))
+            }
+            Self::Never { limit, whose, max, .. } => refused(limit, whose, Some(max), None),
+            Self::Crowded { limit, whose } => refused(limit, whose, None, None),
+            Self::Unpriced { .. } | Self::Unreadable { .. } => None,
         }
     }
 }

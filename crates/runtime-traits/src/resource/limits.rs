@@ -113,6 +113,21 @@ pub enum Limit {
     MaxCpuPercent,
 }
 
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// It holds for a run.
+    Run,
+    /// It holds for all runs of an agent.
+    #[default]
+    Agent,
+    /// It holds for all agents of a tenant.
+    Tenant,
+    /// A provider sets it, for all who use its models with one key.
+    Provider,
+}
+
 /// Limits under which nothing could run, of which one can never be reached, or that nobody can be held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -262,6 +277,27 @@ impl Limit {
         Self::MaxCpuPercent,
     ];
 
+    /// Whether it is a budget: time alone makes no room under it.
+    pub const fn is_budget(self) -> bool {
+        match self {
+            Self::MaxTokensPerRun
+            | Self::MaxTokensTotal
+            | Self::MaxCostPerRun
+            | Self::MaxCostTotal
+            | Self::MaxRunSeconds
+            | Self::MaxStepsPerRun => true,
+            Self::MaxMemoryMb
+            | Self::MaxTokensPerMinute
+            | Self::MaxConcurrentRequests
+            | Self::MaxQueued
+            | Self::MaxRequestsPerMinute
+            | Self::MaxCostPerHour
+            | Self::MaxCostPerDay
+            | Self::MaxCostPerMonth
+            | Self::MaxCpuPercent => false,
+        }
+    }
+
     /// Limits of which the first is about a part of what the second is about.
     const WITHIN: [(Self, Self); 8] = [
         (Self::MaxTokensPerRun, Self::MaxTokensTotal),
@@ -273,6 +309,17 @@ impl Limit {
         (Self::MaxCostPerHour, Self::MaxCostPerMonth),
         (Self::MaxCostPerMonth, Self::MaxCostTotal),
     ];
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Run => "run",
+            Self::Agent => "agent",
+            Self::Tenant => "tenant",
+            Self::Provider => "provider",
+        })
+    }
 }
 
 impl fmt::Display for Limit {

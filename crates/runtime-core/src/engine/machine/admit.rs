@@ -8,7 +8,7 @@ use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
     WaitOn, WaitOpened,
 };
-use runtime_traits::resource::{CallId, Money, Refused, Waiting};
+use runtime_traits::resource::{CallId, Limit, Money, NoRoom, Refused, Waiting, Whose};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
@@ -26,6 +26,26 @@ pub struct Asking {
     pub model: Option<String>,
     /// What it takes at most.
     pub most: Usage,
+    /// What was said before of its waiting.
+    pub said: WaitSaid,
+}
+
+/// What was said of a call that waits for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitSaid {
+    /// Nothing.
+    Nothing,
+    /// That a limit is reached.
+    Reached,
+    /// That a budget is spent.
+    Spent,
+}
+
+impl WaitSaid {
+    /// What is said of a call that finds no room.
+    pub const fn of(limit: Limit) -> Self {
+        if limit.is_budget() { Self::Spent } else { Self::Reached }
+    }
 }
 
 /// A call that is over.
@@ -67,10 +87,16 @@ impl RunMachine {
     pub fn take_asking(&mut self) -> Vec<Asking> {
         let asking = std::mem::take(&mut self.admitting);
         let asks = |slot: usize| {
-            let Phase::Admitting { try_no, .. } = self.slots[slot].phase else { return None };
+            let Phase::Admitting { try_no, wait, .. } = self.slots[slot].phase else { return None };
             let step = self.slots[slot].step()?;
             let id = self.call_id(&self.slots[slot].key, try_no);
-            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks })
+            let said = match wait.and_then(|wait| self.opened_wait(wait)) {
+                None => WaitSaid::Nothing,
+                // Whoever waits for a known moment waits for room that time makes.
+                Some(opened) if opened.wake_at.is_some() => WaitSaid::Reached,
+                Some(_) => WaitSaid::Spent,
+            };
+            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks, said })
         };
         asking.into_iter().filter_map(asks).collect()
     }
@@ -124,8 +150,8 @@ impl RunMachine {
         self.slots[slot].phase = if in_log { Phase::Recorded } else { Phase::Asked };
     }
 
-    /// A step is not let through: it has failed.
-    pub fn not_admitted(&mut self, slot: Slot, refused: &Refused) {
+    /// A step is not let through: it has failed. `untold`: the limit, if nobody has been told of that.
+    pub fn not_admitted(&mut self, slot: Slot, refused: &Refused, untold: Option<NoRoom>) {
         let at = slot.0;
         if !self.is_asking(slot) {
             return;
@@ -133,13 +159,20 @@ impl RunMachine {
         let Phase::Admitting { wait, .. } = self.slots[at].phase else { return };
         self.end_room_wait(at, wait, NO_ROOM);
         if self.refused_again(at, refused) {
-            return;
+            return self.tell_with_next(untold);
         }
         if !self.recorded.contains_key(&self.slots[at].key) {
             self.open_step(at, false);
         }
         let failure = StepFailure { kind: StepFailureKind::Limit, message: refused.to_string() };
+        self.tell_with_next(untold);
         self.settle_outside(at, Err(failure), Usage::default());
+    }
+
+    /// The next entry says that something is refused because of a limit.
+    pub fn tell_with_next(&mut self, refused: Option<NoRoom>) {
+        let seq = self.next_seq();
+        self.refused.extend(refused.map(|no_room| (seq, no_room)));
     }
 
     /// A step has waited for room for a while: the log says so from here on, and for which moment.
@@ -217,6 +250,8 @@ impl RunMachine {
 
     pub(super) fn too_many_steps(&mut self) {
         let most = self.most_steps.unwrap_or(0);
+        let (limit, whose, allowed) = (Limit::MaxStepsPerRun, Whose::Run, Some(u64::from(most)));
+        self.tell_with_next(Some(NoRoom { limit, whose, allowed, waits: false, until: None }));
         let message = format!(
             "`max_steps_per_run` is {most} and reached; raise it, or let the agent do with fewer steps"
         );

@@ -9,7 +9,7 @@ use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
-use runtime_traits::resource::{Limit, Refused};
+use runtime_traits::resource::{Limit, Refused, Whose};
 use runtime_traits::runtime::{Joined, Runtime};
 use runtime_traits::{AgentSpec, RunId, UnixMillis};
 
@@ -67,7 +67,11 @@ async fn each_call_of_a_step_is_held_and_settled_by_itself() {
 async fn a_call_that_a_limit_refuses_is_not_made_once_more_and_its_run_fails_for_it() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     let (runtime, _, run) = called(&house, &turnstile, "breaks:billed/100/30").await;
-    turnstile.set(Lets::Refuse(Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: None }));
+    turnstile.set(Lets::Refuse(Refused::Reached {
+        limit: Limit::MaxTokensTotal,
+        whose: Whose::Agent,
+        retry_after: None,
+    }));
     house.world.open("call");
 
     let Joined::Ended(finished) = runtime.join(&run, Duration::from_secs(20)).await.unwrap() else {

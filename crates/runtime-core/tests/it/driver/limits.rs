@@ -11,7 +11,7 @@ use runtime_testkit::fakes::{Lets, MapStore, Turnstile};
 use runtime_testkit::recount::cells;
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
-use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits};
+use runtime_traits::resource::{Limit, OnLimit, Refused, ResourceLimits, Whose};
 use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
 use runtime_traits::store::{Key, Then};
 use runtime_traits::{AgentSpec, RunId, RuntimeError, Tenant, UnixMillis};
@@ -22,7 +22,8 @@ use super::swept::Years;
 pub(super) const FULL: Lets = Lets::Wait(None);
 
 fn refusal() -> Refused {
-    Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: Some(Duration::from_secs(7)) }
+    let (limit, whose) = (Limit::MaxTokensTotal, Whose::Agent);
+    Refused::Reached { limit, whose, retry_after: Some(Duration::from_secs(7)) }
 }
 
 /// A runtime whose agent `a` is held to limits.
