@@ -2,6 +2,7 @@
 
 mod again;
 mod blocking;
+mod books;
 mod bounds;
 mod calls;
 mod counting;
