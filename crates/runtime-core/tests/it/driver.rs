@@ -1,6 +1,7 @@
 //! The driver over a store that a test can make fail.
 
 mod again;
+mod beside;
 mod blocking;
 mod books;
 mod bounds;

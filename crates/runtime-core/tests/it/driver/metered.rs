@@ -31,13 +31,20 @@ thread_local! {
 
 /// A meter that a test controls.
 #[derive(Clone, Debug, Default)]
-struct Gauge(Arc<Inside>);
+pub(super) struct Gauge(Arc<Inside>);
 
 #[derive(Debug, Default)]
 struct Inside {
     polls: AtomicUsize,
     waits: AtomicBool,
     exceeds: AtomicBool,
+}
+
+impl Gauge {
+    /// Whether the next poll of everybody has to wait for an hour.
+    pub(super) fn waits(&self, waits: bool) {
+        self.0.waits.store(waits, Ordering::SeqCst);
+    }
 }
 
 impl PollMeter for Gauge {
@@ -401,7 +408,7 @@ async fn an_agent_above_its_share_is_not_polled_and_can_be_cancelled_all_the_sam
     let shop = Shop::open().await;
     let run = shop.submit("steps").await;
     shop.world.began("step").await;
-    shop.gauge.0.waits.store(true, Ordering::SeqCst);
+    shop.gauge.waits(true);
     shop.world.open("step");
     let open = shop.runtime.join(&run, Duration::from_millis(50)).await.unwrap();
 
