@@ -197,9 +197,10 @@ async fn a_poll_that_ended_in_a_panic_is_not_under_way() {
     let run = shop.submit().await;
     world.began("poll").await;
     shop.clock.advance(Duration::from_secs(5));
-    assert_eq!(shop.blocked().await, Some(run));
+    let blocked = shop.blocked().await;
 
     world.unblock("poll");
+    assert_eq!(blocked, Some(run));
     let Joined::Ended(finished) = shop.runtime.join(&run, LONG).await.unwrap() else { panic!("it is over") };
 
     assert!(finished.failure().unwrap().message.contains("in a poll"), "{finished:?}");
