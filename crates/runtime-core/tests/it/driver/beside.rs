@@ -1,6 +1,6 @@
 //! What an agent does beside its own future has bounds, and ends with its run; polls that last are named however they end.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
