@@ -257,6 +257,17 @@ pub fn limits(pool: Pool, tenant: &Tenant) -> Key {
     key(partition, &["t/", tenant.as_str(), "/limits"])
 }
 
+/// What is before the name of a counter that counts on for a damaged one.
+pub const MORE: &str = "more-";
+
+/// The counter that counts on where nothing can be added to another one of [`usage`] or [`used`], because that is damaged. Its
+/// name is the other's behind [`MORE`]. `None`: the path would be too long.
+pub fn more(counter: &Key) -> Option<Key> {
+    let path = std::str::from_utf8(counter.path.as_bytes()).ok()?;
+    let (before, name) = path.rsplit_once('/')?;
+    Key::new(counter.partition, self::path(&[before, "/", MORE, name])).ok()
+}
+
 /// The day that stands for all days before those that have cells of their own. An agent's cell of it says that nothing was
 /// written before it was counted.
 pub const DAYS_BEFORE: u64 = 0;

@@ -15,6 +15,7 @@ mod config;
 mod contents;
 mod control;
 mod counted;
+mod counters;
 mod courier;
 mod displace;
 mod filling;

@@ -5,6 +5,7 @@
 //! - [`announced`] says what a batch is announced as;
 //! - [`answer`] says what somebody's word appends to the log of a run that waits for it;
 //! - [`mail`] says what leaves a run for other partitions;
+//! - [`counters`] says what is written where nothing can be added to a counter;
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
 //! - [`fork`] says what of a log goes into a copy of its run;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
@@ -17,6 +18,7 @@ pub mod announced;
 pub mod answer;
 pub mod batches;
 pub mod claim;
+pub mod counters;
 pub mod decide;
 pub mod fork;
 pub mod machine;

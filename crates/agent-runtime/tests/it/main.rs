@@ -1,6 +1,8 @@
 //! The facade, from outside.
 
 mod announced;
+#[cfg(feature = "redb")]
+mod books;
 mod bus;
 mod contents;
 mod deletion;

@@ -140,7 +140,7 @@ impl Inner {
 
     async fn submit_again(
         &self,
-        batch: Box<Batch>,
+        mut batch: Box<Batch>,
         mut error: StateError,
         until: Option<UnixMillis>,
     ) -> Result<Committed, StateError> {
@@ -148,6 +148,20 @@ impl Inner {
         let mut in_doubt = false;
         let stalled = Stalled::of(self);
         loop {
+            if matches!(error, StateError::Damaged { .. } | StateError::TooLarge { .. }) {
+                match self.around_counters(&batch).await {
+                    Ok(Some(around)) => {
+                        batch = around;
+                        error = match self.store.commit(Batch::clone(&batch)).await {
+                            Ok(committed) => return Ok(self.progressed(committed)),
+                            Err(error) => error,
+                        };
+                        continue;
+                    }
+                    Err(away) if away.is_transient() => error = away,
+                    Ok(None) | Err(_) => {}
+                }
+            }
             // Once its fate was unknown, it has to be cleared up, whatever it takes.
             in_doubt |= matches!(error, StateError::Unknown { .. });
             let late = !in_doubt && until.is_some_and(|until| self.clock.now() >= until);
@@ -182,7 +196,7 @@ impl Inner {
         }
     }
 
-    fn batch_id(&self) -> BatchId {
+    pub(super) fn batch_id(&self) -> BatchId {
         let count = self.batches.fetch_add(1, Ordering::Relaxed);
         BatchId(u128::from(self.batch_prefix) << 64 | u128::from(count))
     }

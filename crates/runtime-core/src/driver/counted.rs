@@ -7,7 +7,7 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::EntryKind;
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::runtime::RuntimeError;
-use runtime_traits::store::{Cell, Key, Log, Seq, StateError, Then, When};
+use runtime_traits::store::{Cell, Key, Log, Revision, Seq, StateError, Then, When};
 
 use super::inner::Inner;
 use super::load::PAGE;
@@ -53,6 +53,20 @@ impl Inner {
                 Err(RuntimeError::Store(StateError::Conflict { .. })) if tries > 0 => {}
                 Ok(()) | Err(RuntimeError::Store(StateError::Conflict { .. })) => return Ok(there),
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Lets counts of an agent go that cannot be read, so that it is counted anew. What keeps it from that is tried by the next one
+    /// who asks.
+    pub(super) async fn let_damaged_go(&self, tenant: &Tenant, agent: &AgentId, damaged: &[(Key, Revision)]) {
+        let own = keys::size(tenant, agent, keys::DAYS_BEFORE);
+        for some in damaged.chunks(GROUP) {
+            let when = some.iter().map(|(key, revision)| When::Revision(key.clone(), *revision)).collect();
+            let mut then: Vec<Then> = some.iter().map(|(key, _)| Then::Delete(key.clone())).collect();
+            then.push(Then::Delete(own.clone()));
+            if let Err(error) = self.commit_now(agent.partition(), Writes::of(when, then)).await {
+                tracing::debug!(%agent, %error, "damaged counts of its bytes are there yet");
             }
         }
     }

@@ -25,11 +25,12 @@ use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
+use crate::engine::counters;
 use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::{Asking, WaitSaid};
-use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open};
+use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sum_of, sums, with_open};
 
 /// Writes in one batch of cells that nobody needs any more.
 const GROUP: usize = 200;
@@ -87,7 +88,7 @@ impl Governing {
     }
 
     /// A cell is of no use from a moment on.
-    fn keep_until(&self, until: UnixMillis, cell: Key) {
+    pub(super) fn keep_until(&self, until: UnixMillis, cell: Key) {
         lock(&self.stale).insert((until, cell));
     }
 
@@ -328,10 +329,8 @@ impl Inner {
         let mut past = past(sums, now);
         for (before, used) in open {
             with_open(&mut past, &used, now);
-            let (tokens, micros) =
-                used.iter().fold((before.tokens, before.micros), |(tokens, micros), used| {
-                    (tokens + used.tokens, micros + used.micros)
-                });
+            let tokens = sum_of(used.iter().map(|used| used.tokens)).saturating_add(before.tokens);
+            let micros = sum_of(used.iter().map(|used| used.micros)).saturating_add(before.micros);
             past.open.push(OpenUse { run: before.first, tokens, micros });
         }
         Ok(past)
@@ -407,7 +406,7 @@ impl Inner {
         }
         let now = self.clock.now();
         let of_tenant = self.governing.as_ref().is_some_and(|g| g.governor.limits_tenant(&place.tenant));
-        let tokens: u64 = used.iter().map(|used| used.tokens).sum();
+        let tokens = sum_of(used.iter().map(|used| used.tokens));
         let add = |writes: &mut Writes, key: Key, by: u64, until: Option<UnixMillis>| {
             if let (Some(governing), Some(until)) = (&self.governing, until) {
                 governing.keep_until(until, key.clone());
@@ -595,7 +594,11 @@ fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
 
 /// What a cell says that numbers are added to.
 fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
-    let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
-    let sum = sum.and_then(|sum| u64::try_from(sum).ok());
-    sum.ok_or_else(|| RuntimeError::Damaged { what: format!("`{key}` (no number)") })
+    let sum = counters::number(value).and_then(|sum| u64::try_from(sum).ok());
+    sum.ok_or_else(|| RuntimeError::Damaged { what: no_number(key) })
+}
+
+/// What is said of a counter that is damaged.
+pub(super) fn no_number(counter: &Key) -> String {
+    format!("`{counter}` (no number)")
 }

@@ -31,6 +31,7 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Config;
 use super::control::Control;
+use super::counters::DamagedBooks;
 use super::govern::Governing;
 use super::id_map::IdMap;
 use super::polls::Polls;
@@ -89,6 +90,7 @@ pub(super) struct Inner {
     pub(super) scrub: Option<Arc<Scrubbing>>,
     pub(super) announcing: Option<Arc<Announcing>>,
     pub(super) governing: Option<Governing>,
+    pub(super) damaged_books: DamagedBooks,
     pub(super) meter: Arc<dyn PollMeter>,
     pub(super) polls: Polls,
 }

@@ -19,6 +19,7 @@ use runtime_traits::runtime::{
 use runtime_traits::store::{Key, StateError};
 
 use super::accept::waits_for;
+use super::govern::no_number;
 use super::inner::{BUILD, Inner};
 use super::load::read;
 use super::register::parse_spec;
@@ -218,7 +219,11 @@ impl Inner {
             Err(error @ (RuntimeError::Damaged { .. } | RuntimeError::Store(StateError::Damaged { .. }))) => {
                 (ResourceUsage::default(), Some(error.to_string()))
             }
-            usage => (usage?, None),
+            usage => {
+                let damaged = self.damaged_books.of(tenant, id, self.clock.now());
+                let damaged = damaged.map(|cell| RuntimeError::Damaged { what: no_number(&cell) });
+                (usage?, damaged.map(|damaged| damaged.to_string()))
+            }
         };
         Ok(AgentStatus {
             id: *id,

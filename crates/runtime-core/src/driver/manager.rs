@@ -23,6 +23,7 @@ use super::announce::Announcing;
 use super::commit::Backlog;
 use super::config::Builder;
 use super::control::Control;
+use super::counters::DamagedBooks;
 use super::govern::Governing;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::polls::Polls;
@@ -121,6 +122,7 @@ impl RuntimeManager {
                 .map(|scrub| Arc::new(Scrubbing::new(scrub, config.scrub))),
             announcing: announcing.map(Arc::new),
             governing: governor.map(Governing::new),
+            damaged_books: DamagedBooks::default(),
             meter,
             polls: Polls::default(),
             store,

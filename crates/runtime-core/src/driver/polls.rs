@@ -181,19 +181,73 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, times_told};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use runtime_traits::id::{AgentId, RunId};
+    use runtime_traits::name::SessionName;
+    use runtime_traits::partition::{Partition, Pool};
+
+    use super::{Arc, Duration, Polls, RunSlot, Tenant, UnixMillis, Watched, times_told};
+    use crate::driver::run_slot::Stage;
+    use crate::engine::batches::Place;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn attempt(nth: u128) -> Arc<Watched> {
+        let (partition, unique) = (Partition { pool: Pool::MAIN, index: 0 }, uuid::Uuid::from_u128(nth));
+        let (agent, run) = (AgentId::from_parts(partition, unique), RunId::from_parts(partition, unique));
+        let place = Place { tenant: Tenant::default(), agent, session: SessionName::default(), run };
+        Watched::new(RunSlot::new(place, Stage::Queued))
+    }
+
+    fn at(tenths: u64) -> UnixMillis {
+        UnixMillis(tenths * 100)
+    }
 
     #[test]
     fn a_poll_that_lasts_is_told_of_at_intervals_that_double() {
-        let bound = Duration::from_secs(1);
         let mut moments = Vec::new();
         for tenths in 1..100_u32 {
-            let times = |tenths| times_told(bound * tenths / 10, bound);
+            let times = |tenths| times_told(SECOND * tenths / 10, SECOND);
             if times(tenths) > times(tenths - 1) {
                 moments.push(tenths);
             }
         }
         assert_eq!(moments, [10, 20, 40, 80]);
         assert_eq!(times_told(Duration::MAX, Duration::ZERO), 74);
+    }
+
+    #[test]
+    fn each_poll_of_an_attempt_is_told_of_anew_and_each_moment_once() {
+        let (polls, attempt) = (Polls::default(), attempt(1));
+        for began in [0, 500] {
+            let _under_way = polls.begin(&attempt, at(began));
+            let told = (0..100).filter(|tenths| attempt.is_to_be_told(SECOND, at(began + tenths)));
+            assert_eq!(told.collect::<Vec<_>>(), [10, 20, 40, 80]);
+        }
+    }
+
+    #[test]
+    fn polls_that_last_are_those_under_way_for_so_long_the_oldest_first() {
+        let (polls, attempts) = (Polls::default(), [attempt(1), attempt(2), attempt(3)]);
+        let long = |now| {
+            let long = polls.longer_than(SECOND, at(now));
+            long.iter().map(|long| long.described(at(now)).run).collect::<Vec<_>>()
+        };
+        let [young, old, middle] = [0, 1, 2].map(|nth| attempts[nth].slot.place.run);
+        polls.watch(&attempts[0], at(20), || {
+            polls.watch(&attempts[1], at(0), || {
+                polls.watch(&attempts[2], at(10), || {
+                    assert_eq!(long(9), [] as [RunId; 0]);
+                    assert_eq!(long(10), [old]);
+                    assert_eq!(long(30), [old, middle, young]);
+                });
+                assert_eq!(long(30), [old, young]);
+            });
+            let panics = || polls.watch(&attempts[1], at(0), || std::panic::resume_unwind(Box::new(())));
+            catch_unwind(AssertUnwindSafe(panics)).expect_err("it panics");
+            assert_eq!(long(30), [young]);
+        });
+        assert_eq!(long(99), [] as [RunId; 0]);
     }
 }

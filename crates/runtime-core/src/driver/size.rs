@@ -13,7 +13,7 @@ use super::load::PAGE;
 use super::register::parse_spec;
 use super::run_slot::lock;
 use crate::engine::batches::{Writes, day_of, length};
-use crate::engine::keys;
+use crate::engine::{counters, keys};
 
 /// Sessions on a page, if the caller does not say.
 const PAGE_DEFAULT: u32 = 100;
@@ -75,9 +75,10 @@ impl Inner {
     /// What the cells of an agent's days come to. What was written before anybody counted is counted now.
     async fn sum_of_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<Sum, RuntimeError> {
         let sum = self.sum_under(&keys::sizes(tenant, agent)).await?;
-        if sum.is_whole {
+        if sum.is_whole && sum.damaged.is_empty() {
             return Ok(sum);
         }
+        self.let_damaged_go(tenant, agent, &sum.damaged).await;
         let all = self.count_anew(tenant, agent).await?.values().sum();
         Ok(Sum { all, ..sum })
     }
@@ -182,7 +183,11 @@ impl Inner {
         }
         if session_soft.or(session_hard).is_some() {
             self.see_to_count(tenant, agent).await?;
-            let sum = self.sum_under(&keys::session_sizes(tenant, agent, session)).await?;
+            let mut sum = self.sum_under(&keys::session_sizes(tenant, agent, session)).await?;
+            if !sum.damaged.is_empty() {
+                self.let_damaged_go(tenant, agent, &sum.damaged).await;
+                sum.all = self.count_anew(tenant, agent).await?.remove(session).unwrap_or(0);
+            }
             self.add_up(keys::session_size(tenant, agent, session, keys::DAYS_BEFORE), &sum.old).await;
             let stored = Stored { soft: session_soft, hard: session_hard, ..sum.stored() };
             let what = format!("session `{session}` of agent `{called}`");
@@ -232,6 +237,8 @@ pub(super) struct Sum {
     is_whole: bool,
     /// Days that nobody asks for any more by themselves.
     pub(super) old: Vec<OldDay>,
+    /// Those that cannot be read.
+    damaged: Vec<(Key, Revision)>,
 }
 
 /// The cell of a day.
@@ -244,7 +251,10 @@ pub(super) struct OldDay {
 
 impl Sum {
     fn add(&mut self, key: &Key, cell: &Cell, day: u64, today: u64) {
-        let Some(by) = number(cell) else { return not_counted(key) };
+        let Some(by) = number(cell) else {
+            self.damaged.push((key.clone(), cell.revision));
+            return not_counted(key);
+        };
         self.all = self.all.saturating_add(by);
         if day == keys::DAYS_BEFORE {
             self.is_whole = true;
@@ -262,10 +272,10 @@ impl Sum {
 
 /// What a counter says.
 pub(super) fn number(cell: &Cell) -> Option<i64> {
-    std::str::from_utf8(&cell.value).ok()?.parse().ok()
+    counters::number(&cell.value)
 }
 
-/// What cannot be read of a sum keeps nobody from working, nor from being listed: the sum is too small, or too large.
+/// What cannot be read of a sum keeps nobody from working, nor from being listed.
 fn not_counted(key: &Key) {
-    tracing::warn!(%key, "a count of stored bytes cannot be read; it is left out of the sum");
+    tracing::warn!(%key, "a count of stored bytes cannot be read");
 }

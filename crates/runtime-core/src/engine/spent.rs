@@ -7,6 +7,8 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
+use super::keys;
+
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 /// For how long after its end a minute's cell is needed: the longest limit that is counted by minutes is about an hour.
@@ -141,7 +143,9 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
     let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
     let before = accepted.chain.unwrap_or(before);
     let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() as u32);
-    let sum = spent(log).into_iter().fold((0, 0), |sum, used| (sum.0 + used.tokens, sum.1 + used.micros));
+    let sum = spent(log).into_iter().fold((0_u64, 0_u64), |sum, used| {
+        (sum.0.saturating_add(used.tokens), sum.1.saturating_add(used.micros))
+    });
     Some(Chain {
         steps: before.steps.saturating_add(steps),
         tokens: before.tokens.saturating_add(sum.0),
@@ -168,10 +172,15 @@ pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
         add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
     }
     let month = month_of(now);
-    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros).sum();
-    add(format!("y-{month}-micros"), of_month, None);
-    add("micros".to_owned(), spent.iter().map(|spent| spent.micros).sum(), None);
+    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros);
+    add(format!("y-{month}-micros"), sum_of(of_month), None);
+    add("micros".to_owned(), sum_of(spent.iter().map(|spent| spent.micros)), None);
     sums
+}
+
+/// What agents report is any number, and is nothing that a run ends for.
+pub fn sum_of(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 /// Sums by spans of time that are of use yet: at most so many, and what is older is counted with the oldest of them.
@@ -179,18 +188,18 @@ fn grouped(spent: &[Spent], now: UnixMillis, span: u64, kept: u64, most: usize) 
     let mut groups: BTreeMap<u64, Spent> = BTreeMap::new();
     for used in spent.iter().filter(|used| used.at.0 + kept > now.0) {
         let group = groups.entry(used.at.0 / span).or_default();
-        group.requests += used.requests;
-        group.tokens += used.tokens;
-        group.micros += used.micros;
+        group.requests = group.requests.saturating_add(used.requests);
+        group.tokens = group.tokens.saturating_add(used.tokens);
+        group.micros = group.micros.saturating_add(used.micros);
     }
     while groups.len() > most
         && let Some((_, oldest)) = groups.pop_first()
         && let Some(mut next) = groups.first_entry()
     {
         let next = next.get_mut();
-        next.requests += oldest.requests;
-        next.tokens += oldest.tokens;
-        next.micros += oldest.micros;
+        next.requests = next.requests.saturating_add(oldest.requests);
+        next.tokens = next.tokens.saturating_add(oldest.tokens);
+        next.micros = next.micros.saturating_add(oldest.micros);
     }
     groups
 }
@@ -209,8 +218,13 @@ pub fn stale<'a>(names: impl IntoIterator<Item = &'a str>, now: UnixMillis) -> i
     names.into_iter().filter(move |what| kept_until(what).is_some_and(|until| until <= now))
 }
 
+/// What a cell counts: the same as one that is damaged, if it counts on for that.
+fn counted(what: &str) -> &str {
+    what.trim_start_matches(keys::MORE)
+}
+
 fn dated(what: &str) -> Option<(&str, u64, &str)> {
-    let mut parts = what.splitn(3, '-');
+    let mut parts = counted(what).splitn(3, '-');
     let (sort, at, unit) = (parts.next()?, parts.next()?, parts.next()?);
     if !matches!(sort, "m" | "h") {
         return None;
@@ -229,21 +243,21 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
                 let minute = minutes.entry(at).or_default();
                 minute.at = UnixMillis((at + 1) * MINUTE - 1);
                 match unit {
-                    "requests" => minute.requests += sum,
-                    "tokens" => minute.tokens += sum,
-                    "micros" => minute.micros += sum,
+                    "requests" => minute.requests = minute.requests.saturating_add(sum),
+                    "tokens" => minute.tokens = minute.tokens.saturating_add(sum),
+                    "micros" => minute.micros = minute.micros.saturating_add(sum),
                     _ => {}
                 }
             }
             Some((_, at, "micros")) => {
                 let hour = hours.entry(at).or_default();
                 hour.at = UnixMillis((at + 1) * HOUR - 1);
-                hour.micros += sum;
+                hour.micros = hour.micros.saturating_add(sum);
             }
-            _ => match what {
-                "input-tokens" | "output-tokens" | "tokens" => past.tokens += sum,
-                "micros" => past.micros += sum,
-                what if what == this_month => past.month_micros += sum,
+            _ => match counted(what) {
+                "input-tokens" | "output-tokens" | "tokens" => past.tokens = past.tokens.saturating_add(sum),
+                "micros" => past.micros = past.micros.saturating_add(sum),
+                what if what == this_month => past.month_micros = past.month_micros.saturating_add(sum),
                 _ => {}
             },
         }
@@ -256,10 +270,10 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
 /// Adds what a run used that is not over, which no cell has yet.
 pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
     for used in spent {
-        past.tokens += used.tokens;
-        past.micros += used.micros;
+        past.tokens = past.tokens.saturating_add(used.tokens);
+        past.micros = past.micros.saturating_add(used.micros);
         if month_of(used.at) == month_of(now) {
-            past.month_micros += used.micros;
+            past.month_micros = past.month_micros.saturating_add(used.micros);
         }
         if used.at.0 + MINUTES_KEPT > now.0 {
             let Spent { at, requests, tokens, micros } = *used;

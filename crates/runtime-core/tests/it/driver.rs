@@ -1,7 +1,9 @@
 //! The driver over a store that a test can make fail.
 
 mod again;
+mod beside;
 mod blocking;
+mod books;
 mod bounds;
 mod calls;
 mod counting;

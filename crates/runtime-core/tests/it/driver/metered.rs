@@ -31,13 +31,20 @@ thread_local! {
 
 /// A meter that a test controls.
 #[derive(Clone, Debug, Default)]
-struct Gauge(Arc<Inside>);
+pub(super) struct Gauge(Arc<Inside>);
 
 #[derive(Debug, Default)]
 struct Inside {
     polls: AtomicUsize,
     waits: AtomicBool,
     exceeds: AtomicBool,
+}
+
+impl Gauge {
+    /// Whether the next poll of everybody has to wait for an hour.
+    pub(super) fn waits(&self, waits: bool) {
+        self.0.waits.store(waits, Ordering::SeqCst);
+    }
 }
 
 impl PollMeter for Gauge {
@@ -401,7 +408,7 @@ async fn an_agent_above_its_share_is_not_polled_and_can_be_cancelled_all_the_sam
     let shop = Shop::open().await;
     let run = shop.submit("steps").await;
     shop.world.began("step").await;
-    shop.gauge.0.waits.store(true, Ordering::SeqCst);
+    shop.gauge.waits(true);
     shop.world.open("step");
     let open = shop.runtime.join(&run, Duration::from_millis(50)).await.unwrap();
 
@@ -436,13 +443,16 @@ async fn an_agent_that_blocks_its_thread_is_named_with_its_run_and_step() {
     shop.world.began("stuck").await;
 
     shop.clock.advance(Duration::from_millis(999));
-    assert_eq!(shop.blocked().await, None);
+    let before = shop.blocked().await;
     shop.clock.advance(Duration::from_millis(1));
-    assert_eq!(shop.blocked().await, Some((run, vec!["stuck".to_owned()], 1_000)));
+    let blocked = shop.blocked().await;
     let other = shop.runtime.for_tenant("other".parse().unwrap());
-    assert_eq!(other.status().await.unwrap().process.long_polls, []);
-
+    let of_other = other.status().await.unwrap().process.long_polls;
+    // A thread that stays blocked would keep a test that fails from its end.
     shop.world.unblock("stuck");
+
+    assert_eq!((before, blocked), (None, Some((run, vec!["stuck".to_owned()], 1_000))));
+    assert_eq!(of_other, []);
     assert_eq!(output(&shop.runtime, run).await, "unblocked");
     assert_eq!(shop.blocked().await, None);
 }

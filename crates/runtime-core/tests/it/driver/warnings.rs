@@ -1,4 +1,4 @@
-//! What is warned of.
+//! What is warned of, and told as an error.
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
@@ -45,7 +45,7 @@ impl Visit for Reader<'_> {
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
+        *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
