@@ -193,19 +193,17 @@ async fn a_recovery_that_panics_or_hangs_is_a_try_that_failed() {
 async fn a_pause_before_a_try_is_kept_and_the_look_comes_when_it_is_over() {
     let (health, thing) = (monitor(), Thing::default());
     health.register_check("thing", thing.check()).unwrap();
-    let window = RecoveryRule { most: NonZeroU32::MIN, within: 20 * SECOND, ..at_once(9) };
-    thing.is_beyond_help.store(true, SeqCst);
-    health.register_recovery_with("thing", window, thing.recovery()).unwrap();
+    let later = RecoveryRule { backoff: Backoff { base: 20 * SECOND, max: 20 * SECOND }, ..at_once(9) };
+    health.register_recovery_with("thing", later, thing.recovery()).unwrap();
     thing.breaks();
     health.monitor(other("thing"), 3_600 * SECOND).unwrap();
 
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(thing.tries(), 1);
-    // A try in twenty seconds, though it is looked at once in an hour.
-    let _ = health.check_now(&other("thing"), "thing").await.unwrap();
     let next = health.health(&other("thing")).unwrap().checks[0].recovery.clone().unwrap().next;
     assert!(next.is_some());
-    assert_eq!(thing.tries(), 1);
+    assert_eq!(thing.tries(), 0);
+    sleep(20 * SECOND).await;
+    assert_eq!((thing.tries(), thing.is_well()), (1, true), "though it is looked at once in an hour");
 }
 
 #[tokio::test(start_paused = true)]
