@@ -48,11 +48,10 @@ mod stream;
 mod succeed;
 mod sweep;
 mod swept;
-mod system;
 mod together;
 mod trouble;
 mod wake;
 
 pub use config::{Builder, Config};
 pub use manager::RuntimeManager;
-pub use system::{SystemClock, SystemEntropy};
+pub use runtime_traits::clock::{SystemClock, SystemEntropy};

@@ -10,11 +10,10 @@ use runtime_traits::Tenant;
 use runtime_traits::bus::{
     Act, BusError, Event, EventLimits, Interest, Live, Pattern, Retention, Rights, Topic, TopicRule, Who,
 };
-use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use tokio::time::timeout;
 
 use crate::live::{Pushed, Reader, Ring, Table};
-use crate::system::{SystemClock, SystemEntropy};
 
 /// How a bus is set.
 #[derive(Clone)]
@@ -216,7 +215,7 @@ impl Default for Settings {
             limits: EventLimits::default(),
             rights: Rights::default(),
             rules: Vec::new(),
-            clock: Arc::new(SystemClock::new()),
+            clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy::default()),
             lease: Duration::from_secs(6),
         }

@@ -10,8 +10,8 @@ mod live;
 mod marks;
 #[cfg(feature = "redis")]
 mod redis_bus;
+mod steady;
 mod store_journal;
-mod system;
 mod watch;
 
 pub use bus::{

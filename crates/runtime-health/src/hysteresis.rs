@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Health, Verdict};
+use runtime_traits::health::{Health, Verdict};
 
 /// How many observations in a row it takes until what is shown turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::{Strategy, proptest};
 
     use super::{Hysteresis, Thresholds, Turn};
-    use crate::health::{Health, Verdict};
+    use runtime_traits::health::{Health, Verdict};
 
     fn thresholds(bad: u32, good: u32) -> Thresholds {
         let count = |n| NonZeroU32::new(n).unwrap();

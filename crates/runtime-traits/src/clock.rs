@@ -1,9 +1,13 @@
 //! Time and chance, as contracts: nothing else in the workspace reads a clock or draws a random number.
 
+mod system;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use system::{SystemClock, SystemEntropy};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub mod content;
 pub mod error;
 #[doc(hidden)]
 pub mod guard;
+pub mod health;
 pub mod id;
 pub mod log;
 pub mod meter;
@@ -30,9 +31,10 @@ pub use agent::{
     Agent, AgentError, AgentKind, AgentSpec, Ctx, SetStateError, SpecError, StepCall, StepError, StepOptions,
 };
 pub use bus::{Bus, BusError, Event};
-pub use clock::{Clock, Entropy, UnixMillis};
+pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, UnixMillis};
 pub use content::{Content, Digest, Media, Payload};
 pub use error::Cause;
+pub use health::{Health, HealthCheck, Recovery, Verdict, Watched};
 pub use id::{AgentId, NodeId, RunId, StateId};
 pub use log::{Effect, Entry, EntryKind, Outcome, RunFailure, RunView, StepKey, StepSort, Usage};
 pub use meter::PollMeter;

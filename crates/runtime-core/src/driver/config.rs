@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Announcer, Bus};
-use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use runtime_traits::meter::{NoMeter, PollMeter};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
@@ -16,7 +16,6 @@ use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 
 use super::manager::RuntimeManager;
-use super::system::{SystemClock, SystemEntropy};
 use crate::engine::scrub::ScrubRate;
 
 /// The settings of a runtime. Every one has a default.

@@ -19,7 +19,7 @@ use super::held::{ALL, Fate, Held, Settled};
 use super::wanted::{Wanted, same_settings};
 use super::window::{Take, blank};
 use crate::journal::{CursorName, Journal, Place};
-use crate::system::steady_now;
+use crate::steady::steady_now;
 
 pub(super) use saving::Keeping;
 

@@ -23,7 +23,7 @@ use crate::core::{Core, REPLIES};
 use crate::journal::Place;
 use crate::live::Reader;
 use crate::marks::Marks;
-use crate::system::steady_now;
+use crate::steady::steady_now;
 use crate::watch::Watches;
 
 /// How long the server is asked to wait for what is new.

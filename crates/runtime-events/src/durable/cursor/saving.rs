@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 use super::{Cursor, LAST_TRIES, PAUSES};
 use crate::durable::held::ALL;
 use crate::journal::{Claim, Sharing};
-use crate::system::steady_now;
+use crate::steady::steady_now;
 use runtime_traits::bus::BusError;
 
 /// By what right a process works a durable subscription.

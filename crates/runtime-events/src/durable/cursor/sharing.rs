@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Cursor, LAST_TRIES, PAUSES};
 use crate::durable::held::Snapshot;
 use crate::journal::{Dealt, Holding, Round};
-use crate::system::steady_now;
+use crate::steady::steady_now;
 
 impl Cursor {
     /// Saves, gives back and takes slots, until everybody has gone.

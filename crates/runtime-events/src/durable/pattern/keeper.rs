@@ -12,7 +12,7 @@ use super::open_topics::{OpenTopics, Parked};
 use crate::durable::Desk;
 use crate::durable::bell::Bell;
 use crate::durable::wanted::Wanted;
-use crate::system::steady_now;
+use crate::steady::steady_now;
 use crate::watch::Watch;
 
 /// After which pause a topic that could not be opened is tried again.

@@ -1,10 +1,10 @@
-//! The system's clock and entropy: the only place of the workspace that reads them.
+//! The system's clock and entropy.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use runtime_traits::clock::{Clock, Entropy, UnixMillis};
+use super::{Clock, Entropy, UnixMillis};
 
 /// The time of day at the process's start, and a steady clock since: an operator who sets the clock back moves nothing.
 #[derive(Debug)]

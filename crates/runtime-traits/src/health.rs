@@ -1,8 +1,14 @@
-//! A verdict with its reason, and the worst of many.
+//! How something is, what finds it out, and what is done about it.
 
+mod check;
+
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::Cause;
+pub use check::{HealthCheck, Recovery, RecoveryAnswer, Watched};
 
 /// How something is. Ordered: a greater verdict is a worse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,7 +54,7 @@ impl Health {
     ///
     /// # Examples
     /// ```
-    /// use runtime_health::{Health, Verdict};
+    /// use runtime_traits::health::{Health, Verdict};
     ///
     /// let slow = Health::new(Verdict::Degraded, "answers take 9 s");
     /// assert_eq!(Health::worst_of([Health::HEALTHY, slow.clone()]), slow);
@@ -60,6 +66,23 @@ impl Health {
         };
         let nothing = || Self::new(Verdict::Unknown, "no check has run");
         healths.into_iter().reduce(worse).unwrap_or_else(nothing)
+    }
+}
+
+impl From<bool> for Health {
+    /// `true` is healthy.
+    fn from(is_well: bool) -> Self {
+        if is_well { Self::HEALTHY } else { Self::new(Verdict::Unhealthy, "the check says no") }
+    }
+}
+
+impl<E: Error> From<Result<(), E>> for Health {
+    /// An error is the reason of an unhealthy verdict, with all its sources.
+    fn from(checked: Result<(), E>) -> Self {
+        match checked {
+            Ok(()) => Self::HEALTHY,
+            Err(error) => Self::new(Verdict::Unhealthy, Cause::of(&error).to_string()),
+        }
     }
 }
 
@@ -117,5 +140,14 @@ mod tests {
         }
         assert_eq!(Health::HEALTHY.to_string(), "healthy");
         assert_eq!(Health::new(Verdict::Degraded, "slow").to_string(), "degraded: slow");
+    }
+
+    #[test]
+    fn an_answer_of_yes_or_no_and_an_error_are_healths() {
+        assert_eq!(Health::from(true), Health::HEALTHY);
+        assert_eq!(Health::from(false), Health::new(Verdict::Unhealthy, "the check says no"));
+        assert_eq!(Health::from(Ok::<(), std::fmt::Error>(())), Health::HEALTHY);
+        let error = Err(std::io::Error::other("the disk is gone"));
+        assert_eq!(Health::from(error), Health::new(Verdict::Unhealthy, "the disk is gone"));
     }
 }

@@ -1,0 +1,73 @@
+//! What a monitor is made of.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use runtime_traits::{Clock, Entropy, Runtime, SystemClock, SystemEntropy};
+use tokio::sync::Notify;
+
+use super::report::HealthTurn;
+use super::watch::Around;
+use super::{HealthMonitor, Owner, Shared};
+
+/// Builds a [`HealthMonitor`].
+pub struct HealthMonitorBuilder {
+    around: Around,
+    runtime: Option<Arc<dyn Runtime>>,
+}
+
+impl Default for HealthMonitorBuilder {
+    fn default() -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()));
+        Self { around: Around { clock, entropy, told: None }, runtime: None }
+    }
+}
+
+impl HealthMonitorBuilder {
+    /// Tells the time; otherwise the system's clock does.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.around.clock = clock;
+        self
+    }
+
+    /// Draws pauses; otherwise the system's entropy does.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.around.entropy = entropy;
+        self
+    }
+
+    /// Knows which agents there are: others are refused.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Is told when what is shown of something turns, by whoever looked; it should not take long.
+    #[must_use]
+    pub fn on_turn(mut self, told: impl Fn(&HealthTurn) + Send + Sync + 'static) -> Self {
+        self.around.told = Some(Box::new(told));
+        self
+    }
+
+    /// The monitor. It watches nothing yet.
+    pub fn build(self) -> HealthMonitor {
+        let shared = Shared {
+            around: self.around,
+            checks: Mutex::default(),
+            watches: Mutex::default(),
+            arrivals: Mutex::default(),
+            bell: Notify::new(),
+        };
+        let owner = Owner { shared: Arc::new(shared), runtime: self.runtime, keeper: Mutex::default() };
+        HealthMonitor { owner: Arc::new(owner) }
+    }
+}
+
+impl fmt::Debug for HealthMonitorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HealthMonitorBuilder").finish_non_exhaustive()
+    }
+}

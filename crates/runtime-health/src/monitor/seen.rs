@@ -1,0 +1,108 @@
+//! What one check has seen of one thing, and what was done about it. Plain values: told the time and the chance.
+
+use runtime_traits::health::{Health, Verdict};
+use runtime_traits::{Cause, Entropy, UnixMillis};
+
+use super::report::{CheckReport, Looked, RecoveryReport};
+use crate::hysteresis::{Hysteresis, Thresholds, Turn};
+use crate::policy::{Failure, History, RecoveryRule, Remedy};
+
+/// What one check has seen of one thing.
+#[derive(Debug)]
+pub(super) struct Seen {
+    shown: Hysteresis,
+    since: UnixMillis,
+    looked: Option<Looked>,
+    history: History,
+    tried: Option<(UnixMillis, Result<(), Cause>)>,
+    next: Option<UnixMillis>,
+}
+
+impl Seen {
+    pub(super) fn new(thresholds: Thresholds, now: UnixMillis) -> Self {
+        Self {
+            shown: Hysteresis::new(thresholds),
+            since: now,
+            looked: None,
+            history: History::default(),
+            tried: None,
+            next: None,
+        }
+    }
+
+    pub(super) fn shown(&self) -> &Health {
+        self.shown.shown()
+    }
+
+    /// Takes in a look. What is well again counts its tries anew.
+    pub(super) fn look(&mut self, looked: Looked) -> Option<Turn> {
+        let at = looked.at;
+        let turn = self.shown.observe(looked.found.clone());
+        self.looked = Some(looked);
+        if turn.is_some() {
+            self.since = at;
+        }
+        if self.shown().verdict == Verdict::Healthy {
+            self.history.progressed();
+        }
+        if self.shown().verdict != Verdict::Unhealthy {
+            self.next = None;
+        }
+        turn
+    }
+
+    /// Whether something is to be done now. It is then a try, whatever becomes of it.
+    pub(super) fn is_to_recover(
+        &mut self,
+        check: &str,
+        rule: &RecoveryRule,
+        now: UnixMillis,
+        entropy: &dyn Entropy,
+    ) -> bool {
+        // What was found well just now may only have to be seen once more.
+        let is_bad = |looked: &Looked| looked.found.verdict == Verdict::Unhealthy;
+        if self.shown().verdict != Verdict::Unhealthy || !self.looked.as_ref().is_some_and(is_bad) {
+            return false;
+        }
+        if self.next.is_none() {
+            let failure = Failure::Unhealthy { action: Some(check.to_owned()) };
+            let remedy = rule.decide(&failure, &self.history, now, entropy);
+            self.history.took(&remedy, rule, now);
+            if let Remedy::Act { at, .. } = remedy {
+                self.next = Some(at);
+            }
+        }
+        self.next.take_if(|at| *at <= now).is_some()
+    }
+
+    /// Writes down how a try ended.
+    pub(super) fn tried(&mut self, at: UnixMillis, ended: Result<(), Cause>) {
+        self.tried = Some((at, ended));
+    }
+
+    /// When the next try may be.
+    pub(super) fn next(&self) -> Option<UnixMillis> {
+        self.next
+    }
+
+    /// A person says that it may be tried again. Whether nothing was to be tried any more.
+    pub(super) fn release(&mut self) -> bool {
+        let was_set_aside = self.history.quarantine().is_some();
+        self.history.release();
+        was_set_aside
+    }
+
+    pub(super) fn report(&self, check: &str) -> CheckReport {
+        let attempts = self.history.attempts();
+        let quarantine = self.history.quarantine().cloned();
+        let (last, next) = (self.tried.clone(), self.next);
+        let is_needed = attempts > 0 || quarantine.is_some() || last.is_some() || next.is_some();
+        CheckReport {
+            name: check.to_owned(),
+            health: self.shown().clone(),
+            since: self.since,
+            looked: self.looked.clone(),
+            recovery: is_needed.then_some(RecoveryReport { attempts, last, next, quarantine }),
+        }
+    }
+}

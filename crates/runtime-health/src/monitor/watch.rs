@@ -1,0 +1,169 @@
+//! One thing that is watched.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
+use runtime_traits::name::Name;
+use runtime_traits::{Cause, Clock, Entropy, UnixMillis};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::checks::Registered;
+use super::report::{CheckReport, HealthReport, HealthTurn, Looked};
+use super::seen::Seen;
+
+/// How long a recovery may take.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Who is told that something turned.
+pub(super) type Told = Box<dyn Fn(&HealthTurn) + Send + Sync>;
+
+/// Who tells the time and the chance, and who is told.
+pub(super) struct Around {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) told: Option<Told>,
+}
+
+/// One thing that is watched.
+pub(super) struct Watch {
+    pub(super) watched: Watched,
+    pub(super) interval: Duration,
+    /// Told once nobody wants to know any more.
+    pub(super) stopped: Notify,
+    /// Held by who looks: one look at a time.
+    looking: tokio::sync::Mutex<()>,
+    seen: Mutex<All>,
+}
+
+struct All {
+    checks: BTreeMap<Name, Seen>,
+    worst: Verdict,
+    since: UnixMillis,
+}
+
+impl Watch {
+    pub(super) fn new(watched: Watched, interval: Duration, now: UnixMillis) -> Self {
+        let all = All { checks: BTreeMap::new(), worst: Health::worst_of([]).verdict, since: now };
+        Self {
+            watched,
+            interval,
+            stopped: Notify::new(),
+            looking: tokio::sync::Mutex::new(()),
+            seen: Mutex::new(all),
+        }
+    }
+
+    /// Looks by all of these at once, and does what is to be done about what they find.
+    pub(super) async fn look(&self, around: &Around, checks: Vec<(Name, Registered)>) {
+        let _alone = self.looking.lock().await;
+        let looks = checks.into_iter().map(|(name, registered)| self.look_by(around, name, registered));
+        join_all(looks).await;
+    }
+
+    async fn look_by(&self, around: &Around, name: Name, registered: Registered) {
+        let looked = look_once(around, &self.watched, &registered).await;
+        let at = looked.at;
+        let (turn, is_to_recover, why) = {
+            let all = &mut *self.all();
+            let thresholds = registered.rule.thresholds;
+            let seen = all.checks.entry(name.clone()).or_insert_with(|| Seen::new(thresholds, at));
+            let turn = seen.look(looked);
+            let is_to_recover = registered.recovery.as_ref().is_some_and(|(rule, _)| {
+                seen.is_to_recover(name.as_str(), rule, at, around.entropy.as_ref())
+            });
+            let why = seen.shown().clone();
+            all.note_worst(at);
+            (turn, is_to_recover, why)
+        };
+        if let (Some(turn), Some(told)) = (turn, &around.told) {
+            let check = name.to_string();
+            told(&HealthTurn { watched: self.watched.clone(), check, from: turn.from, to: turn.to, at });
+        }
+        let Some((_, recovery)) = registered.recovery.filter(|_| is_to_recover) else { return };
+        let ended = recover(recovery.as_ref(), &self.watched, &why).await;
+        if let Some(seen) = self.all().checks.get_mut(&name) {
+            seen.tried(around.clock.now(), ended);
+        }
+    }
+
+    /// The earliest moment at which a recovery is to be tried.
+    pub(super) fn next_try(&self) -> Option<UnixMillis> {
+        self.all().checks.values().filter_map(Seen::next).min()
+    }
+
+    pub(super) fn release(&self, check: &Name) -> bool {
+        self.all().checks.get_mut(check).is_some_and(Seen::release)
+    }
+
+    pub(super) fn report(&self) -> HealthReport {
+        let all = self.all();
+        HealthReport {
+            watched: self.watched.clone(),
+            health: all.worst(),
+            since: all.since,
+            checks: all.checks.iter().map(|(name, seen)| seen.report(name.as_str())).collect(),
+        }
+    }
+
+    pub(super) fn report_of(&self, check: &Name) -> Option<CheckReport> {
+        self.all().checks.get(check).map(|seen| seen.report(check.as_str()))
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        // What is written under it are single values.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn worst(&self) -> Health {
+        Health::worst_of(self.checks.values().map(|seen| seen.shown().clone()))
+    }
+
+    fn note_worst(&mut self, now: UnixMillis) {
+        let worst = self.worst().verdict;
+        if worst != self.worst {
+            (self.worst, self.since) = (worst, now);
+        }
+    }
+}
+
+/// Looks once: a check that does not answer in time has found something, one that panics nothing.
+pub(super) async fn look_once(around: &Around, of: &Watched, registered: &Registered) -> Looked {
+    let began = around.clock.now();
+    let within = registered.rule.within;
+    let check: &dyn HealthCheck = registered.check.as_ref();
+    // The call itself may panic, before there is a future.
+    let looking = AssertUnwindSafe(async { check.check(of).await }).catch_unwind();
+    let found = match timeout(within, looking).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(panic)) => {
+            Health::new(Verdict::Unknown, format!("the check panicked: {}", said(panic.as_ref())))
+        }
+        Err(_) => Health::new(Verdict::Unhealthy, format!("no answer within {within:?}")),
+    };
+    let at = around.clock.now();
+    Looked { at, took: at.since(began), found }
+}
+
+async fn recover(recovery: &dyn Recovery, of: &Watched, why: &Health) -> Result<(), Cause> {
+    let trying = AssertUnwindSafe(async { recovery.recover(of, why).await }).catch_unwind();
+    match timeout(RECOVERS_WITHIN, trying).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(panic)) => Err(Cause::says(format!("the recovery panicked: {}", said(panic.as_ref())))),
+        Err(_) => Err(Cause::says(format!("the recovery did not end within {RECOVERS_WITHIN:?}"))),
+    }
+}
+
+/// What a panic says.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say why")
+}
