@@ -58,8 +58,11 @@ fn it_is_known_exported_copied_and_kept_by_a_repair() {
         let copy = MemoryStore::new();
         copy_store(&*lived.store, &copy, |_, _| {}).await.unwrap();
         assert_eq!(in_cell(&copy, &key).await, written);
+        // A store that is whole is not repaired.
+        let mut harmed = Harmed::over(Arc::clone(&lived.store));
+        harmed.cells.insert(lived.head(), Harm::Cut);
         let whole = MemoryStore::new();
-        repair_store(&*lived.store, &whole, at(100), &mut |_| Ok(()), &mut |_, _| {}).await.unwrap();
+        repair_store(&harmed, &whole, at(100), &mut |_| Ok(()), &mut |_, _| {}).await.unwrap();
         assert_eq!(in_cell(&whole, &key).await, written);
     });
 }
