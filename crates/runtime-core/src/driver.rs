@@ -24,6 +24,7 @@ mod fork;
 mod govern;
 mod held;
 mod history;
+mod hold_to;
 mod id_map;
 mod importing;
 mod inner;

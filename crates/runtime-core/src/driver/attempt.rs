@@ -24,7 +24,8 @@ use runtime_traits::store::{Seq, StateError};
 
 use super::beside::{Beside, WithTasks};
 use super::finish::accepted_of;
-use super::govern::{Admitting, hold_to};
+use super::govern::Admitting;
+use super::hold_to::hold_to;
 use super::inner::Inner;
 use super::polls::Watched;
 use super::port::Port;

@@ -26,7 +26,6 @@ use super::inner::{AgentSlot, Inner};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::counters;
-use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::{Asking, WaitSaid};
@@ -556,40 +555,6 @@ impl Inner {
         let waits = |slot: &AgentSlot| slot.limits.as_ref().is_none_or(|l| l.on_limit == OnLimit::Wait);
         self.governing.is_none() || state.agents.get(&agent.unique()).is_some_and(|slot| waits(slot))
     }
-
-    /// Holds the runs of an agent to other limits: those that are worked from now on, those that wait when they look again,
-    /// which is now.
-    pub(super) fn hold_runs(&self, agent: &AgentId) {
-        let state = lock(&self.home(agent.partition()).state);
-        let limits = state.agents.get(&agent.unique()).and_then(|agent| agent.limits.as_deref());
-        for slot in state.runs.values().filter(|slot| slot.place.agent == *agent) {
-            match slot.stage() {
-                Stage::Parked(_) | Stage::Queued => self.timers.add(self.clock.now(), slot.place.run),
-                Stage::Working(machine) => {
-                    hold_to(&mut lock(&machine), limits);
-                    slot.signal.raise();
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// When a run has to be over: by its own deadline, and by the time that its agent's limits give a run.
-    pub(super) fn deadline_of(&self, place: &Place, log: &[Entry]) -> Option<UnixMillis> {
-        let own = accepted_of(log)?.deadline;
-        let most = self.in_agent(place, |agent| most_time(agent.limits.as_deref())).flatten();
-        let limit = most.and_then(|most| began(log).map(|began| began.after(most)));
-        own.into_iter().chain(limit).min()
-    }
-}
-
-/// Bounds what a run that is worked may take by itself.
-pub(super) fn hold_to(machine: &mut RunMachine, limits: Option<&ResourceLimits>) {
-    machine.hold_to(limits.and_then(|limits| limits.max_steps_per_run), most_time(limits));
-}
-
-fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
-    limits.and_then(|limits| limits.max_run_seconds).map(Duration::from_secs)
 }
 
 /// What a cell says that numbers are added to.
