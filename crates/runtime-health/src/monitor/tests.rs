@@ -207,6 +207,25 @@ async fn a_pause_before_a_try_is_kept_and_the_look_comes_when_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_well_again_by_itself_is_not_recovered() {
+    let (health, thing) = (monitor(), Thing::default());
+    health.register_check("thing", thing.check()).unwrap();
+    let later = RecoveryRule { backoff: Backoff { base: 60 * SECOND, max: 60 * SECOND }, ..at_once(9) };
+    health.register_recovery_with("thing", later, thing.recovery()).unwrap();
+    thing.breaks();
+    health.monitor(other("thing"), SECOND).unwrap();
+    sleep(Duration::from_millis(1)).await;
+    let recovery = || health.health(&other("thing")).unwrap().checks[0].recovery.clone();
+    assert!(recovery().unwrap().next.is_some());
+
+    thing.mends();
+    sleep(3 * SECOND).await;
+    assert_eq!(recovery(), None);
+    sleep(120 * SECOND).await;
+    assert_eq!(thing.tries(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn thresholds_say_how_many_looks_it_takes() {
     let (health, thing) = (monitor(), Thing::default());
     let three = NonZeroU32::new(3).unwrap();
