@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut results = bus.listen("search_result").await?;
     runtime.run_agent(&asker, "crashes").await?;
-    let result = results.next_event().await.ok_or("the bus is there")?;
+    let result = results.next_event().await.ok_or("the bus is gone")?;
     println!("{}", result.json::<String>()?);
     assert_eq!(result.json::<String>()?, "three papers on crashes");
     Ok(())

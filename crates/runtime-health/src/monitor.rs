@@ -174,10 +174,14 @@ impl HealthMonitor {
             watches.insert(watched, Arc::clone(&watch));
             watch
         };
-        lock(&shared.arrivals).push(watch);
         let mut keeper = lock(&self.owner.keeper);
+        // One whose executor ended is over, and whoever comes after it knows nothing of what it kept.
+        while keeper.try_join_next().is_some() {}
         if keeper.is_empty() {
+            *lock(&shared.arrivals) = lock(&shared.watches).values().cloned().collect();
             keeper.spawn_on(keeper::keep(Arc::clone(shared)), &executor);
+        } else {
+            lock(&shared.arrivals).push(watch);
         }
         shared.bell.notify_one();
         Ok(())

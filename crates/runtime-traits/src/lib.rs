@@ -2,7 +2,8 @@
 //!
 //! This crate holds what two crates of the workspace must name, or what a third party implements: ids and names,
 //! payloads, the [`store`] contract, the [`log`] of a run with its pure projection, what an [`agent`] sees, and the
-//! control contract [`Runtime`]. It contains no executor, no driver and no IO.
+//! control contract [`Runtime`]. It contains no executor, no driver, and no IO but the
+//! [clock](SystemClock) and the [entropy](SystemEntropy) of the system.
 #![doc = include_str!("../README.md")]
 
 pub mod agent;

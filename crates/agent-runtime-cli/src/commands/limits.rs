@@ -101,6 +101,8 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
         let value = match value {
             "" => Value::Null,
             value if text => Value::String(value.to_owned()),
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
             value => value
                 .parse::<u64>()
                 .map(Value::from)
@@ -110,7 +112,9 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
             all.remove(name);
         }
         let one = Map::from_iter([(name.to_owned(), value.clone())]);
-        let read = if value.is_null() && name == "on_limit" {
+        // These are no numbers that may be absent.
+        let has_default = matches!(name, "on_limit" | "cancel_over_memory");
+        let read = if value.is_null() && has_default {
             Ok(ResourceLimits::default())
         } else {
             serde_json::from_value::<ResourceLimits>(Value::Object(one))
@@ -186,6 +190,11 @@ mod tests {
         };
         assert_eq!(limits, expected);
         assert_eq!(change(&["max_queued="]).unwrap(), ResourceLimits::default());
+        let cancelling = change(&["max_memory_mb=64", "cancel_over_memory=true"]).unwrap();
+        assert_eq!((cancelling.max_memory_mb, cancelling.cancel_over_memory), (Some(64), true));
+        for lifted in ["cancel_over_memory=false", "cancel_over_memory="] {
+            assert!(!change(&["cancel_over_memory=true", lifted]).unwrap().cancel_over_memory);
+        }
     }
 
     #[test]
@@ -197,6 +206,8 @@ mod tests {
             "max_queued=1.5",
             "max_cost_per_day=x",
             "on_limit=stop",
+            "cancel_over_memory=1",
+            "max_queued=true",
         ] {
             assert!(change(&[bad]).unwrap_err().contains(bad), "{bad}");
         }

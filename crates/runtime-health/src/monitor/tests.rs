@@ -376,3 +376,24 @@ fn nothing_is_monitored_outside_of_an_executor() {
 
     assert!(matches!(refused, Err(HealthError::NoExecutor)));
 }
+
+#[test]
+fn a_monitor_whose_executor_ended_goes_on_in_the_next_one_with_all_that_it_watches() {
+    let (health, thing) = (HealthMonitor::default(), Thing::default());
+    health.register_check("thing", thing.check()).unwrap();
+    let watch_until_all_are = |name: &str, verdict| {
+        runtime_testkit::block_on(async {
+            health.monitor(other(name), SECOND / 1_000).unwrap();
+            let seen = async {
+                while health.all().iter().any(|report| report.health.verdict != verdict) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(20 * SECOND, seen).await.expect("all are looked at");
+        });
+    };
+
+    watch_until_all_are("first", Verdict::Healthy);
+    thing.breaks();
+    watch_until_all_are("second", Verdict::Unhealthy);
+}
