@@ -29,7 +29,9 @@ use crate::engine::fork::began;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::Asking;
-use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open};
+use crate::engine::spent::{
+    MOST_AT_ONCE, Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open,
+};
 
 /// Writes in one batch of cells that nobody needs any more.
 const GROUP: usize = 200;
@@ -301,11 +303,10 @@ impl Inner {
         let mut past = past(sums, now);
         for (before, used) in open {
             with_open(&mut past, &used, now);
-            let (tokens, micros) =
-                used.iter().fold((before.tokens, before.micros), |(tokens, micros), used| {
-                    (tokens + used.tokens, micros + used.micros)
-                });
-            past.open.push(OpenUse { run: before.first, tokens, micros });
+            let Chain { first: run, tokens, micros, .. } = before;
+            let before = Spent { tokens, micros, ..Spent::default() };
+            let Spent { tokens, micros, .. } = used.into_iter().fold(before, Spent::plus);
+            past.open.push(OpenUse { run, tokens, micros });
         }
         Ok(past)
     }
@@ -371,12 +372,12 @@ impl Inner {
         }
         let now = self.clock.now();
         let of_tenant = self.governing.as_ref().is_some_and(|g| g.governor.limits_tenant(&place.tenant));
-        let tokens: u64 = used.iter().map(|used| used.tokens).sum();
+        let tokens = used.iter().copied().fold(Spent::default(), Spent::plus).tokens;
         let add = |writes: &mut Writes, key: Key, by: u64, until: Option<UnixMillis>| {
             if let (Some(governing), Some(until)) = (&self.governing, until) {
                 governing.keep_until(until, key.clone());
             }
-            writes.then.push(Then::Add(key, i64::try_from(by).unwrap_or(i64::MAX)));
+            writes.then.push(Then::Add(key, by.min(MOST_AT_ONCE) as i64));
         };
         // Nobody lets minutes and hours go where nobody counts.
         let counted = self.governing.is_some();

@@ -30,6 +30,10 @@ pub struct Spent {
     pub micros: u64,
 }
 
+/// The most that is added to a cell at once, and the most tokens of either sort that a call reports or reserves: whatever an agent or
+/// a provider says, a sum of thousands of them fits into a cell.
+pub const MOST_AT_ONCE: u64 = 1 << 40;
+
 /// A number that is added to a cell, and when the cell is of no use any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
@@ -39,6 +43,19 @@ pub struct Sum {
     pub by: u64,
     /// From when on nobody needs the cell.
     pub until: Option<UnixMillis>,
+}
+
+impl Spent {
+    /// The sum of two, at the moment of the first; saturates.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            at: self.at,
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            micros: self.micros.saturating_add(other.micros),
+        }
+    }
 }
 
 /// What a run used by itself, without the runs that it asked for, in the order of its log. Steps that have begun and not ended
@@ -140,8 +157,9 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
     let EntryKind::Accepted(accepted) = &first.kind else { return None };
     let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
     let before = accepted.chain.unwrap_or(before);
-    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() as u32);
-    let sum = spent(log).into_iter().fold((0, 0), |sum, used| (sum.0 + used.tokens, sum.1 + used.micros));
+    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() - copied_steps(log));
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    let sum = spent(log).into_iter().fold(Spent::default(), Spent::plus);
     Some(Chain {
         steps: before.steps.saturating_add(steps),
         tokens: before.tokens.saturating_add(sum.0),
@@ -168,29 +186,25 @@ pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
         add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
     }
     let month = month_of(now);
-    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros).sum();
-    add(format!("y-{month}-micros"), of_month, None);
-    add("micros".to_owned(), spent.iter().map(|spent| spent.micros).sum(), None);
+    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).copied();
+    add(format!("y-{month}-micros"), of_month.fold(Spent::default(), Spent::plus).micros, None);
+    add("micros".to_owned(), spent.iter().copied().fold(Spent::default(), Spent::plus).micros, None);
     sums
 }
 
 /// Sums by spans of time that are of use yet: at most so many, and what is older is counted with the oldest of them.
 fn grouped(spent: &[Spent], now: UnixMillis, span: u64, kept: u64, most: usize) -> BTreeMap<u64, Spent> {
     let mut groups: BTreeMap<u64, Spent> = BTreeMap::new();
-    for used in spent.iter().filter(|used| used.at.0 + kept > now.0) {
+    for used in spent.iter().filter(|used| used.at.0.saturating_add(kept) > now.0) {
         let group = groups.entry(used.at.0 / span).or_default();
-        group.requests += used.requests;
-        group.tokens += used.tokens;
-        group.micros += used.micros;
+        *group = group.plus(*used);
     }
     while groups.len() > most
         && let Some((_, oldest)) = groups.pop_first()
         && let Some(mut next) = groups.first_entry()
     {
         let next = next.get_mut();
-        next.requests += oldest.requests;
-        next.tokens += oldest.tokens;
-        next.micros += oldest.micros;
+        *next = next.plus(oldest);
     }
     groups
 }
@@ -229,21 +243,21 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
                 let minute = minutes.entry(at).or_default();
                 minute.at = UnixMillis((at + 1) * MINUTE - 1);
                 match unit {
-                    "requests" => minute.requests += sum,
-                    "tokens" => minute.tokens += sum,
-                    "micros" => minute.micros += sum,
+                    "requests" => more(&mut minute.requests, sum),
+                    "tokens" => more(&mut minute.tokens, sum),
+                    "micros" => more(&mut minute.micros, sum),
                     _ => {}
                 }
             }
             Some((_, at, "micros")) => {
                 let hour = hours.entry(at).or_default();
                 hour.at = UnixMillis((at + 1) * HOUR - 1);
-                hour.micros += sum;
+                more(&mut hour.micros, sum);
             }
             _ => match what {
-                "input-tokens" | "output-tokens" | "tokens" => past.tokens += sum,
-                "micros" => past.micros += sum,
-                what if what == this_month => past.month_micros += sum,
+                "input-tokens" | "output-tokens" | "tokens" => more(&mut past.tokens, sum),
+                "micros" => more(&mut past.micros, sum),
+                what if what == this_month => more(&mut past.month_micros, sum),
                 _ => {}
             },
         }
@@ -256,10 +270,10 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
 /// Adds what a run used that is not over, which no cell has yet.
 pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
     for used in spent {
-        past.tokens += used.tokens;
-        past.micros += used.micros;
+        more(&mut past.tokens, used.tokens);
+        more(&mut past.micros, used.micros);
         if month_of(used.at) == month_of(now) {
-            past.month_micros += used.micros;
+            more(&mut past.month_micros, used.micros);
         }
         if used.at.0 + MINUTES_KEPT > now.0 {
             let Spent { at, requests, tokens, micros } = *used;
@@ -271,6 +285,20 @@ pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
     }
     past.minutes.sort_by_key(|minute| minute.at);
     past.hours.sort_by_key(|hour| hour.at);
+}
+
+/// What a call may be said to take, or to have taken.
+pub fn believable(said: Usage) -> Usage {
+    Usage {
+        input_tokens: said.input_tokens.min(MOST_AT_ONCE),
+        output_tokens: said.output_tokens.min(MOST_AT_ONCE),
+        estimated_tokens: said.estimated_tokens.min(MOST_AT_ONCE),
+        ..said
+    }
+}
+
+fn more(sum: &mut u64, by: u64) {
+    *sum = sum.saturating_add(by);
 }
 
 /// Year and month of a moment, in UTC: `2026-11`.

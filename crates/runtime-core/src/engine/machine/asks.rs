@@ -17,6 +17,7 @@ use super::said::said_elsewhere;
 use super::slot::{AskedStep, Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, RunMachine, shortened};
 use crate::engine::fork::drawn_by;
+use crate::engine::spent::believable;
 
 /// The most bytes of an input, a request, a value, a state or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
@@ -56,6 +57,11 @@ impl RunMachine {
             });
         }
         let digest = request.digest();
+        let calls_model = outside.is_none() && (sort == StepSort::Model || model.is_some());
+        let reserves = match believable(reserves) {
+            none if none.is_none() && self.governed && calls_model => LEAST_OF_A_MODEL,
+            said => said,
+        };
         let mut recorded = self.recorded.get(&key).map(|recorded| recorded.differs(sort, effect, digest));
         if self.recorded_timers.contains_key(&key) {
             recorded = Some(Some("a step instead of a timer".to_owned()));
@@ -167,7 +173,7 @@ impl RunMachine {
     pub fn used(&mut self, slot: Slot, usage: Usage) {
         let state = &mut self.slots[slot.0];
         if matches!(state.phase, Phase::Executing { .. }) {
-            state.used = state.used.plus(usage);
+            state.used = believable(state.used.plus(usage));
         }
     }
 
