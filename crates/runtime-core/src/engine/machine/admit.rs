@@ -38,7 +38,8 @@ pub struct EndedCall {
 }
 
 /// Why a wait for room ended.
-const ROOM: &str = "room";
+pub(super) const ROOM: &str = "room";
+pub(super) const UNDECIDED: &str = "to be decided first";
 const NO_ROOM: &str = "refused";
 const STILL: &str = "still";
 
