@@ -137,7 +137,13 @@ impl RunPort for Port {
         let now = self.clock.now();
         let mut machine = lock(&self.machine);
         machine.pass(now);
-        machine.poll_again(slot, cx)
+        let before = machine.asks_again(slot);
+        let polled = machine.poll_again(slot, cx);
+        // Whoever polls this may be another task than the attempt's, which has to look at what changed.
+        if machine.asks_again(slot) != before {
+            self.slot.signal.raise();
+        }
+        polled
     }
 
     fn retract(&self, slot: Slot) {

@@ -80,6 +80,11 @@ impl RunMachine {
         }
     }
 
+    /// Whether the work of a step asks to make its call once more.
+    pub fn asks_again(&self, slot: Slot) -> bool {
+        self.slots[slot.0].between.asks_after().is_some()
+    }
+
     /// Whether the work of a step may make its call once more.
     pub fn poll_again(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<Repeat> {
         if self.over != Over::No {
