@@ -261,8 +261,14 @@ impl Inner {
                 told.insert(tenant.clone());
             }
         }
-        let limits = self.limits_of(tenant, agent).await?;
-        if governing.governor.limit(tenant, agent, &limits) == Known::No {
+        // Told under the lock under which they are changed: what was read before a change must not be told after it.
+        let told = self.with_agent(tenant, agent, |slot, _| {
+            let limits = slot.limits.as_deref().copied().unwrap_or_default();
+            (limits, governing.governor.limit(tenant, agent, &limits))
+        });
+        let (limits, known) = told.await?;
+        if known == Known::No {
+            let _reading = governing.reading(tenant);
             // One of those who read tells it; what the others read is dropped.
             let past = self.past_of(governing, tenant, agent).await?;
             governing.governor.recall(agent, &past, self.clock.now());
@@ -432,18 +438,17 @@ impl Inner {
     ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
         let place = &run.place;
-        let limits = self.in_agent(place, |agent| {
-            let limits = agent.limits.as_deref().copied();
-            let limits = limits.filter(|limits| limits.max_concurrent_requests.is_some());
-            // Said under the lock under which that is changed: whoever limits it finds whom to count.
-            if limits.is_none() {
-                run.is_worked_uncounted();
+        // Said under the lock under which that is changed: whoever limits it finds whom to count.
+        let counts = self.in_agent(place, |agent| {
+            let limits = agent.limits.as_deref().filter(|limits| limits.max_concurrent_requests.is_some());
+            match limits {
+                Some(limits) => _ = governing.governor.limit(&place.tenant, &place.agent, limits),
+                None => run.is_worked_uncounted(),
             }
             limits
         });
-        let limits = limits.flatten()?;
-        governing.governor.limit(&place.tenant, &place.agent, &limits);
-        Some(governing.governor.enter(&place.agent, counted))
+        counts.filter(|counts| *counts)?;
+        Some(governing.governor.enter(&place.agent, counted, priority))
     }
 
     /// Counts the runs of an agent that are worked, as it is about to be limited in how many are: those that began before that
