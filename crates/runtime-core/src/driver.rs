@@ -29,6 +29,7 @@ mod inner;
 mod list;
 mod load;
 mod manager;
+mod over_calls;
 mod own;
 mod polls;
 mod port;

@@ -181,6 +181,10 @@ impl ResourceGovernor for ResourceManager {
         self.books().settle(&self.shared.prices, call, took, now)
     }
 
+    fn record(&self, call: &Call, now: UnixMillis) {
+        self.books().record(&self.shared.prices, call, now);
+    }
+
     fn price(&self, model: &str, usage: &Usage) -> Price {
         Price { micros: self.shared.prices.cost(model, usage).map(|cost| cost.micros()), wasted_micros: 0 }
     }

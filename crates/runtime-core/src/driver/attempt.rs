@@ -26,6 +26,7 @@ use super::beside::{Beside, WithTasks};
 use super::finish::accepted_of;
 use super::govern::{Admitting, hold_to};
 use super::inner::Inner;
+use super::over_calls::settle_over;
 use super::polls::Watched;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};

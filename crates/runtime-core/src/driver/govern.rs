@@ -23,6 +23,7 @@ use runtime_traits::store::{Key, StateError, Then};
 use super::attempt::READ_AGAIN_AFTER;
 use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
+use super::over_calls::settle_over;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::fork::began;
@@ -47,6 +48,8 @@ pub(super) struct Governing {
     stale: Mutex<BTreeSet<(UnixMillis, Key)>>,
     /// Tenants whose use before this process was told.
     told: tokio::sync::Mutex<BTreeSet<Tenant>>,
+    /// Tenants of whose use before this process some is being read, each as often as somebody reads.
+    pub(super) reading: Mutex<Vec<Tenant>>,
 }
 
 /// A step that asks to be let through.
@@ -67,7 +70,8 @@ pub(super) struct Admitting(Vec<Asked>);
 
 impl Governing {
     pub(super) fn new(governor: Arc<dyn ResourceGovernor>) -> Self {
-        Self { governor, stale: Mutex::default(), told: tokio::sync::Mutex::default() }
+        let (told, reading) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { governor, stale: Mutex::default(), told, reading }
     }
 
     pub(super) fn governor(&self) -> &Arc<dyn ResourceGovernor> {
@@ -154,15 +158,14 @@ impl Admitting {
         moved
     }
 
-    /// Tells of the calls that are over.
-    pub(super) fn settle_over(&self, inner: &Inner, machine: &Mutex<RunMachine>, now: UnixMillis) {
-        let Some(governing) = &inner.governing else { return };
-        for call in lock(machine).take_over_calls() {
-            governing.governor.settle(call.id, call.took, now);
-        }
-    }
-
-    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
+    fn ask(
+        &mut self,
+        inner: &Arc<Inner>,
+        run: &RunSlot,
+        (counted, priority): (RunId, u8),
+        asking: Asking,
+        now: UnixMillis,
+    ) {
         let Asking { slot, id, model, most } = asking;
         let place = run.place.clone();
         let inner = Arc::clone(inner);
@@ -256,6 +259,7 @@ impl Inner {
         if governing.governor.limits_tenant(tenant) {
             let mut told = governing.told.lock().await;
             if !told.contains(tenant) {
+                let _reading = governing.reading(tenant);
                 let past = self.past_of_tenant(tenant).await?;
                 governing.governor.recall_tenant(tenant, &past, self.clock.now());
                 told.insert(tenant.clone());
@@ -471,8 +475,13 @@ impl Inner {
     /// What one call costs, and that it is over.
     pub(super) fn settle_call(&self, machine: &Mutex<RunMachine>, slot: Slot, now: UnixMillis) -> Price {
         let Some(governing) = &self.governing else { return Price::default() };
-        let call = lock(machine).call_under_way(slot);
-        call.map_or_else(Price::default, |call| governing.governor.settle(call.id, call.took, now))
+        let Some(call) = lock(machine).call_under_way(slot) else { return Price::default() };
+        match call.model {
+            _ if call.held => governing.governor.settle(call.id, call.took, now),
+            // It is told when the log says so.
+            Some(model) if !call.took.is_none() => governing.governor.price(&model, &call.took),
+            _ => Price::default(),
+        }
     }
 
     /// What a run waits for under a limit.

@@ -120,7 +120,9 @@ impl RunPort for Port {
 
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>) {
         let call = lock(&self.machine).call_under_way(slot);
-        if let (Some(governing), Some(call)) = (&self.inner.governing, call) {
+        if let (Some(governing), Some(call)) = (&self.inner.governing, call)
+            && call.held
+        {
             governing.governor().throttled(call.id, retry_after, self.clock.now());
         }
     }

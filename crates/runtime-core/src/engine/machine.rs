@@ -38,7 +38,7 @@ use super::claim::unknown_steps;
 use super::mail::drop_children;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
-use admit::EndedCall;
+use admit::{EndedCall, MostSteps};
 use asks::MAX_CONTENT;
 use outside::Calling;
 use reading::{is_urgent, payload_digest};

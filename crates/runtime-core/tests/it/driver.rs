@@ -24,6 +24,7 @@ mod room;
 mod said;
 mod sizes;
 mod swept;
+mod unheld;
 mod unnamed;
 mod versions;
 mod waits;

@@ -84,6 +84,7 @@ pub enum Known {
 /// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
 /// - `once-by-id`: a call that is asked for or settled again changes nothing.
 /// - `settled-with-the-truth`: once it is settled, a call counts with what it took.
+/// - `recorded-counts`: what a call took that was never held counts as if it had been.
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
 /// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
@@ -119,6 +120,10 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
 
     /// Tells what a call took, also when nobody can say how it ended; what that cost.
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;
+
+    /// Tells what a call took for which nothing was held: `most` is that. It counts against every limit from now on, whatever is left
+    /// of it. Once for each call.
+    fn record(&self, call: &Call, now: UnixMillis);
 
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;

@@ -33,8 +33,20 @@ pub struct Asking {
 pub struct EndedCall {
     /// Which call.
     pub id: CallId,
+    /// Whether it was let through before: its step said what it takes at most.
+    pub held: bool,
+    /// The model that it called.
+    pub model: Option<String>,
     /// What it took, as far as anybody knows.
     pub took: Usage,
+}
+
+/// How many steps a run may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MostSteps {
+    most: u32,
+    /// Those of the run that it is a copy of, in its log.
+    copied: usize,
 }
 
 /// Why a wait for room ended.
@@ -198,7 +210,8 @@ impl RunMachine {
     }
 
     pub(super) fn has_to_be_admitted(&self, slot: usize) -> bool {
-        self.governed && self.slots[slot].step().is_some_and(|step| !step.reserves.is_none())
+        let state = &self.slots[slot];
+        self.governed && !state.is_pure() && state.step().is_some_and(|step| !step.reserves.is_none())
     }
 
     pub(super) fn ask_to_be_admitted(&mut self, slot: usize, try_no: u32, wait: Option<WaitId>) {
@@ -236,15 +249,28 @@ impl RunMachine {
         if state.between.is_idle() {
             return None;
         }
-        self.has_to_be_admitted(slot.0)
-            .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
+        self.governed.then(|| self.call(slot.0, try_no, state.used))
+    }
+
+    fn call(&self, slot: usize, try_no: u32, took: Usage) -> EndedCall {
+        let id = self.call_id(&self.slots[slot].key, try_no);
+        let model = self.slots[slot].step().and_then(|step| step.model.clone());
+        EndedCall { id, held: self.has_to_be_admitted(slot), model, took }
     }
 
     /// A try is over, and took this.
     pub(super) fn call_over(&mut self, slot: usize, try_no: u32, took: Usage) {
         if self.has_to_be_admitted(slot) {
-            let id = self.call_id(&self.slots[slot].key, try_no);
-            self.over_calls.push(EndedCall { id, took });
+            self.over_calls.push(self.call(slot, try_no, took));
+        } else {
+            self.unheld_over(slot, try_no, took);
+        }
+    }
+
+    /// A try is over for which nothing was held: who counts hears of it only now.
+    pub(super) fn unheld_over(&mut self, slot: usize, try_no: u32, took: Usage) {
+        if self.governed && !took.is_none() && !self.has_to_be_admitted(slot) {
+            self.over_calls.push(self.call(slot, try_no, took));
         }
     }
 

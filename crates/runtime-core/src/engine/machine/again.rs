@@ -59,6 +59,7 @@ impl RunMachine {
         let used = std::mem::take(&mut self.slots[at].used);
         self.book(at, used);
         self.book_price(at, cost);
+        self.unheld_over(at, try_no, used);
         let unsaid = self.slots[at].unsaid;
         self.slots[at].unsaid = (unsaid.0.plus(used), unsaid.1.plus(cost));
         self.slots[at].between = Between::Calls { tried: try_no };

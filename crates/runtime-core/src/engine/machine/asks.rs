@@ -7,8 +7,8 @@ use runtime_traits::agent::{Ask, Facts, Given, SetStateError, Slot, StepError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{
-    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown, UnknownCause,
-    Usage, WaitClosed, WaitId, WaitOpened,
+    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepSort, StepUnknown,
+    UnknownCause, Usage, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::name::Name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -21,6 +21,11 @@ use crate::engine::spent::believable;
 
 /// The most bytes of an input, a request, a value, a state or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
+
+/// What is held for a call of a model whose step does not say what it takes at most: the least that one takes. So a limit that is
+/// reached holds it up like any other.
+const LEAST_OF_A_MODEL: Usage =
+    Usage { input_tokens: 0, output_tokens: 1, model_calls: 1, tool_calls: 0, estimated_tokens: 1 };
 
 /// The answer of a timer that ran out.
 pub(super) const ELAPSED: &str = "elapsed";
@@ -203,6 +208,7 @@ impl RunMachine {
         };
         let usage = self.book(slot.0, self.slots[slot.0].used);
         let price = self.book_price(slot.0, cost);
+        self.unheld_over(slot.0, try_no, self.slots[slot.0].used);
         self.slots[slot.0].phase = Phase::Settling;
         let settled = StepSettled {
             key: self.slots[slot.0].key.clone(),

@@ -114,6 +114,19 @@ pub fn settled_with_the_truth(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(used_in_all(&governor), 2_010, "the bill counts");
 }
 
+/// `recorded-counts`: what a call took that was never held counts as if it had been.
+pub fn recorded_counts(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    governor.record(&call(1, 1, 300), NOW);
+    governor.record(&call(2, 1, 300), NOW);
+    assert_eq!(used_in_all(&governor), 600, "what was taken counts");
+    assert!(!is_held(&governor, call(3, 2, 401)), "400 are left");
+    governor.record(&call(4, 1, 5_000), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "also beyond a limit");
+    governor.settle(CallId(4), used(0), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "and is over");
+}
+
 /// `recalled-counts`: what was used before a restart counts as what is used now.
 pub fn recalled_counts(governor: Arc<dyn ResourceGovernor>) {
     let limits = ResourceLimits { max_tokens_per_minute: Some(500), ..in_all(1_000) };
