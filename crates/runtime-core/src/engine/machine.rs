@@ -88,7 +88,7 @@ pub struct RunMachine {
     /// The runs before this one, which share its limits.
     chain: Option<Chain>,
     /// The most steps of the run.
-    most_steps: Option<u32>,
+    most_steps: Option<MostSteps>,
     /// Calls whose steps are not committed yet.
     calling: Vec<Calling>,
     continuing: Option<(RunId, Content)>,

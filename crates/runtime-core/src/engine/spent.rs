@@ -7,6 +7,8 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
+use super::fork::copied_steps;
+
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 /// For how long after its end a minute's cell is needed: the longest limit that is counted by minutes is about an hour.

@@ -12,8 +12,8 @@ use runtime_traits::resource::{CallId, Money, Refused, Waiting};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
-use super::{Over, RunMachine};
-use crate::engine::fork::began;
+use super::{Over, RunMachine, too_late};
+use crate::engine::fork::{began, copied_steps};
 
 /// A step that asks to be let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl RunMachine {
 
     /// Bounds the run's steps and its time, from now on.
     pub fn hold_to(&mut self, most_steps: Option<u32>, most_time: Option<Duration>) {
-        self.most_steps = most_steps;
+        self.most_steps = most_steps.map(|most| MostSteps { most, copied: copied_steps(&self.log) });
         self.time_over = most_time.and_then(|most| began(&self.log).map(|began| began.after(most)));
     }
 
@@ -226,7 +226,8 @@ impl RunMachine {
         let again =
             self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
         let before = self.chain.map_or(0, |chain| chain.steps as usize);
-        self.most_steps.is_some_and(|most| before + begun - again.count() >= most as usize)
+        let own = before + begun - again.count();
+        self.most_steps.is_some_and(|steps| own >= steps.most as usize + steps.copied)
     }
 
     pub(super) fn too_many_steps(&mut self) {
