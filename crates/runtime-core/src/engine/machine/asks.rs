@@ -228,6 +228,8 @@ impl RunMachine {
         self.open.remove(&at);
         let used = self.slots[at].given_up();
         let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
+        let unbegun = matches!(phase, Phase::Asked | Phase::Finding | Phase::Admitting { .. });
+        self.slots[at].never_began = unbegun && !self.recorded.contains_key(&self.slots[at].key);
         if self.over != Over::No {
             return;
         }
