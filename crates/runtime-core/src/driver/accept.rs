@@ -262,7 +262,7 @@ impl Inner {
                 if found.want == Want::Stopped {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
-                admit(found, runs, request, max_queued)?;
+                admit(agent, found, runs, request, max_queued)?;
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
@@ -385,6 +385,7 @@ fn lend_to(work: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> bo
 
 /// Whether the session takes another run.
 fn admit(
+    id: &AgentId,
     agent: &mut AgentSlot,
     runs: &IdMap<RunId, Arc<RunSlot>>,
     request: &RunRequest,
@@ -393,8 +394,16 @@ fn admit(
     let most = agent.limits.as_ref().and_then(|limits| limits.max_queued);
     if let Some(most) = most {
         let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
-        let begins = agent.session(&request.session).is_idle();
-        if !begins && queued >= most as usize {
+        let at_once = agent.limits.as_ref().and_then(|limits| limits.max_concurrent_requests);
+        // Those that their sessions let begin, and that wait as long as so many others are worked.
+        let entering = at_once.map(|most| {
+            let open = runs.values().filter(|run| run.place.agent == *id && run.is_busy());
+            let (begun, most) = (open.count().saturating_sub(queued), most as usize);
+            (begun >= most, begun.saturating_sub(most))
+        });
+        let (waits, entering) = entering.unwrap_or_default();
+        let begins = agent.session(&request.session).is_idle() && !waits;
+        if !begins && queued + entering >= most as usize {
             return Err(RuntimeError::Busy {
                 what: "the agent's queue (`max_queued`)".to_owned(),
                 limit: u64::from(most),
