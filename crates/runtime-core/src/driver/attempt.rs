@@ -241,7 +241,7 @@ impl Attempt {
             let now = self.inner.clock.now();
             self.poll_entering(cx);
             self.mind_memory(now);
-            if self.is_held(cx) {
+            if self.is_held(now, cx) {
                 self.tick(now);
             } else {
                 self.poll_agent(now, cx);
@@ -344,9 +344,14 @@ impl Attempt {
         }
     }
 
-    /// Whether the agent's next poll has to wait. What somebody asked to end never waits.
-    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.agent.is_none() || lock(&self.machine).is_ending() {
+    /// Whether the agent's next poll has to wait. What somebody asked to end never waits, nor what has to be over now: the agent
+    /// may have what it waited for.
+    fn is_held(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> bool {
+        let cannot_wait = {
+            let machine = lock(&self.machine);
+            machine.is_ending() || machine.is_due(now)
+        };
+        if self.agent.is_none() || cannot_wait {
             self.held = None;
             return false;
         }
@@ -401,7 +406,7 @@ impl Attempt {
             if over != Over::No {
                 self.drop_agent();
             }
-            if !again || self.agent.is_none() || self.entering.is_some() || self.is_held(cx) {
+            if !again || self.agent.is_none() || self.entering.is_some() || self.is_held(now, cx) {
                 return;
             }
         }

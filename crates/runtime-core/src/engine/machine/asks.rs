@@ -307,6 +307,13 @@ impl RunMachine {
         self.over != Over::No || self.cancel_by.is_some()
     }
 
+    /// Whether the run, or a step that is under way, has to be over by now.
+    pub fn is_due(&self, now: UnixMillis) -> bool {
+        let steps = self.open.iter().map(|slot| &self.slots[*slot]).filter(|slot| slot.is_worked());
+        let steps = steps.filter_map(SlotState::wake_at).filter(|_| self.is_live());
+        steps.chain(self.deadline).chain(self.time_over).any(|by| by <= now)
+    }
+
     /// Whether a run that was asked to end has used up its time to end by itself.
     pub fn is_cancel_due(&self, now: UnixMillis) -> bool {
         self.over == Over::No && self.cancel_by.is_some_and(|by| by <= now)
