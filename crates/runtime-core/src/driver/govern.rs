@@ -62,6 +62,8 @@ struct Asked {
     call: Option<BoxFuture<'static, Admission>>,
     turn: Option<Box<dyn Turn>>,
     since: UnixMillis,
+    /// The log says that it waits.
+    said: bool,
 }
 
 /// The steps of an attempt that ask to be let through.
@@ -123,8 +125,14 @@ impl Admitting {
                 if now >= asked.since.after(inner.config.park_after)
                     && let Some(turn) = &asked.turn
                 {
-                    asked.since = UnixMillis(u64::MAX);
+                    asked.since = now;
                     let waiting = turn.waiting();
+                    if std::mem::replace(&mut asked.said, true) {
+                        let mut machine = lock(machine);
+                        machine.pass(now);
+                        moved |= machine.still_waits(asked.slot, waiting);
+                        return true;
+                    }
                     let model = asked.model.as_deref();
                     let price = model.and_then(|model| governing.governor.price(model, &asked.most).micros);
                     let mut machine = lock(machine);
@@ -190,18 +198,14 @@ impl Admitting {
             };
             governing.governor.admit(call, inner.clock.now())
         });
-        self.0.push(Asked { slot, id, model: named, most, call: Some(call), turn: None, since: now });
+        let (call, turn): (Option<BoxFuture<'static, _>>, _) = (Some(call), None);
+        self.0.push(Asked { slot, id, model: named, most, call, turn, since: now, said: false });
     }
 
     /// When one of them is to be looked at again.
     pub(super) fn wake_at(&self, park_after: Duration) -> Option<UnixMillis> {
         let turns = self.0.iter().filter_map(|asked| asked.turn.as_ref().map(|turn| (turn, asked.since)));
-        turns
-            .flat_map(|(turn, since)| {
-                let long = (since.0 < u64::MAX).then(|| since.after(park_after));
-                turn.until().into_iter().chain(long)
-            })
-            .min()
+        turns.flat_map(|(turn, since)| turn.until().into_iter().chain([since.after(park_after)])).min()
     }
 }
 

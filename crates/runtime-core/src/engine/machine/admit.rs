@@ -168,7 +168,9 @@ impl RunMachine {
         let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
         if let Some(before) = before {
             let ends = self.opened_wait(before).and_then(|opened| opened.wake_at);
-            if ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some() {
+            let may_park_now = self.parks(waiting.until) && !self.parks(ends);
+            let same = ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some();
+            if same && !may_park_now {
                 let parks = self.parks(ends);
                 self.slots[at].phase = Phase::Admitting { try_no, wait: Some(before), parks };
                 return;
@@ -192,7 +194,18 @@ impl RunMachine {
         self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
     }
 
-    fn parks(&self, until: Option<runtime_traits::clock::UnixMillis>) -> bool {
+    /// A step that the log says waits for room still does. Whether the log says something else now: it waits for so long that its run
+    /// may park.
+    pub fn still_waits(&mut self, slot: Slot, waiting: Waiting) -> bool {
+        let parks = matches!(self.slots[slot.0].phase, Phase::Admitting { wait: Some(_), parks: true, .. });
+        let longer = !parks && self.parks(waiting.until);
+        if longer {
+            self.waits_long(slot, waiting, None);
+        }
+        longer
+    }
+
+    fn parks(&self, until: Option<UnixMillis>) -> bool {
         until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
     }
 
