@@ -348,9 +348,9 @@ impl RunMachine {
         if self.cancel_by.is_some_and(|by| by <= self.now) {
             return self.stop_cancelled(Stopped::Dropped);
         }
-        if self.deadline.into_iter().chain(self.time_over).any(|by| by <= self.now) {
+        if let Some(outcome) = self.too_late() {
             self.give_up_steps(UnknownCause::TimedOut);
-            return self.end(too_late());
+            return self.end(outcome);
         }
         if self.is_live() {
             self.fire_timers();

@@ -76,6 +76,20 @@ impl RunMachine {
         self.chain.map_or(self.facts.run, |chain| chain.first)
     }
 
+    /// Where it waits with others, higher ones come first.
+    pub fn priority(&self) -> u8 {
+        match self.log.first().map(|entry| &entry.kind) {
+            Some(EntryKind::Accepted(accepted)) => accepted.priority.clamp(0, u8::MAX.into()) as u8,
+            _ => 0,
+        }
+    }
+
+    /// What becomes of it if it is not over by its deadline, or in the time that a limit gives it, and should be.
+    pub(super) fn too_late(&self) -> Option<Outcome> {
+        let passed = |by: Option<UnixMillis>| by.is_some_and(|by| by <= self.now);
+        (passed(self.deadline) || passed(self.time_over)).then(|| too_late(passed(self.deadline)))
+    }
+
     /// The steps that ask to be let through, each once.
     pub fn take_asking(&mut self) -> Vec<Asking> {
         let asking = std::mem::take(&mut self.admitting);
