@@ -172,8 +172,13 @@ impl ResourceGovernor for ResourceManager {
         }
     }
 
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
-        let acquire = self.books().permits(agent).acquire();
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let acquire = self.books().permits(agent).acquire_with(priority);
         Box::pin(Entering { manager: self.clone(), run: *run, acquire })
     }
 

@@ -238,7 +238,7 @@ impl Inner {
             principal: origin.principal,
             trace: origin.trace,
             deadline: origin.deadline.or(request.deadline.map(|within| now.after(within))),
-            priority: 0,
+            priority: i32::from(request.priority),
             chain: None,
             labels: request.labels.clone(),
         });

@@ -191,8 +191,11 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
-        let counted = lock(&machine).counted_as();
-        let entering = inner.entering(&slot, &counted);
+        let (counted, priority) = {
+            let machine = lock(&machine);
+            (machine.counted_as(), machine.priority())
+        };
+        let entering = inner.entering(&slot, &counted, priority);
         Ok(Attempt {
             inner,
             slot,

@@ -111,7 +111,7 @@ impl Admitting {
         self.settle_over(inner, machine, now);
         let (asking, counted) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.counted_as())
+            (machine.take_asking(), (machine.counted_as(), machine.priority()))
         };
         for asking in asking {
             self.ask(inner, run, counted, asking, now);
@@ -194,7 +194,7 @@ impl Admitting {
                 model,
                 most,
                 on_limit: limits.on_limit,
-                priority: 0,
+                priority,
             };
             governing.governor.admit(call, inner.clock.now())
         });
@@ -443,6 +443,7 @@ impl Inner {
         &self,
         run: &RunSlot,
         counted: &RunId,
+        priority: u8,
     ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
         let place = &run.place;

@@ -192,7 +192,12 @@ impl ResourceGovernor for Turnstile {
         }
     }
 
-    fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+    fn enter(
+        &self,
+        _agent: &AgentId,
+        run: &RunId,
+        _priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
         self.inside().entered.push(*run);
         let door = Arc::clone(&self.door);
         Box::pin(async move {

@@ -77,8 +77,8 @@ pub enum Known {
 
 /// Holds agents to their limits: asked before each call that takes something, and told what it took.
 ///
-/// It keeps what it counts in memory. The engine keeps it in the log and in cells, in the batches that dispatch and settle a
-/// step, and tells it again after a restart.
+/// It keeps what it counts in memory. The engine keeps it in the run's log, in the batches that dispatch and settle a step, and in
+/// cells, in the batch of the run's end, and tells it again after a restart.
 ///
 /// # Contract
 /// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
@@ -114,9 +114,14 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Asks for a call.
     fn admit(&self, call: Call, now: UnixMillis) -> Admission;
 
-    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, in the order of asking.
-    /// Whoever drops the future asks no longer; whoever drops what it gives has left.
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>>;
+    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, those with a higher priority
+    /// first, and otherwise in the order of asking. Whoever drops the future asks no longer; whoever drops what it gives has left.
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>>;
 
     /// Tells what a call took, also when nobody can say how it ended; what that cost.
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;
