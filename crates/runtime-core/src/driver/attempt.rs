@@ -255,7 +255,7 @@ impl Attempt {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
                     // Whatever was under way is given up: nothing stays held for it.
-                    self.admitting.settle_over(&self.inner, &self.machine, now);
+                    settle_over(&self.inner, &self.slot, &self.machine, now);
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => continue,

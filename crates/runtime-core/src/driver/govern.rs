@@ -61,6 +61,7 @@ struct Asked {
     /// What was used before is being read first.
     call: Option<BoxFuture<'static, Admission>>,
     turn: Option<Box<dyn Turn>>,
+    /// Since when it waits, or was looked at for how long.
     since: UnixMillis,
     /// The log says that it waits.
     said: bool,
@@ -108,13 +109,13 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        self.settle_over(inner, machine, now);
-        let (asking, counted) = {
+        settle_over(inner, run, machine, now);
+        let (asking, whose) = {
             let mut machine = lock(machine);
             (machine.take_asking(), (machine.counted_as(), machine.priority()))
         };
         for asking in asking {
-            self.ask(inner, run, counted, asking, now);
+            self.ask(inner, run, whose, asking, now);
         }
         let mut moved = false;
         self.0.retain_mut(|asked| {
@@ -454,7 +455,7 @@ impl Inner {
                 Some(limits) => _ = governing.governor.limit(&place.tenant, &place.agent, limits),
                 None => run.is_worked_uncounted(),
             }
-            limits
+            limits.is_some()
         });
         counts.filter(|counts| *counts)?;
         Some(governing.governor.enter(&place.agent, counted, priority))
@@ -472,7 +473,7 @@ impl Inner {
         let Some(governing) = &self.governing else { return };
         governing.governor.limit(tenant, agent, &before.copied().unwrap_or_default());
         for run in runs.filter(|run| run.place.agent == *agent) {
-            let enter = || governing.governor.enter(agent, &run.place.run).now_or_never()?.ok();
+            let enter = || governing.governor.enter(agent, &run.place.run, 0).now_or_never()?.ok();
             run.count(enter);
         }
     }

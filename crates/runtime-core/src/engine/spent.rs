@@ -164,8 +164,8 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
     let sum = spent(log).into_iter().fold(Spent::default(), Spent::plus);
     Some(Chain {
         steps: before.steps.saturating_add(steps),
-        tokens: before.tokens.saturating_add(sum.0),
-        micros: before.micros.saturating_add(sum.1),
+        tokens: before.tokens.saturating_add(sum.tokens),
+        micros: before.micros.saturating_add(sum.micros),
         ..before
     })
 }

@@ -8,6 +8,7 @@ mod counting;
 mod decisions;
 mod edges;
 mod forks;
+mod held_to;
 mod house;
 mod kept;
 mod letting_go;

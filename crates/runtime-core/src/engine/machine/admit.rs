@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::agent::Slot;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
@@ -29,7 +30,7 @@ pub struct Asking {
 }
 
 /// A call that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedCall {
     /// Which call.
     pub id: CallId,
@@ -258,7 +259,7 @@ impl RunMachine {
     }
 
     pub(super) fn too_many_steps(&mut self) {
-        let most = self.most_steps.unwrap_or(0);
+        let most = self.most_steps.map_or(0, |steps| steps.most);
         let message = format!(
             "`max_steps_per_run` is {most} and reached; raise it, or let the agent do with fewer steps"
         );

@@ -38,7 +38,7 @@ pub(super) async fn governed(
     (runtime, agent)
 }
 
-async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) {
+pub(super) async fn failure(runtime: &RuntimeManager, run: RunId) -> (FailureKind, String) {
     match runtime.join(&run, Duration::from_secs(20)).await.unwrap() {
         Joined::Ended(finished) => {
             let failure = finished.failure().expect("it fails").clone();
