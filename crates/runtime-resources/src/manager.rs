@@ -180,13 +180,22 @@ impl ResourceGovernor for ResourceManager {
         }
     }
 
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
-        let acquire = self.books().permits(agent).acquire();
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let acquire = self.books().permits(agent).acquire_with(priority);
         Box::pin(Entering { manager: self.clone(), run: *run, acquire })
     }
 
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {
         self.books().settle(&self.shared.prices, call, took, now)
+    }
+
+    fn record(&self, call: &Call, now: UnixMillis) {
+        self.books().record(&self.shared.prices, call, now);
     }
 
     fn price(&self, model: &str, usage: &Usage) -> Price {

@@ -74,11 +74,9 @@ impl Inner {
             lock(&self.attached).insert(agent, value);
         }
         self.reload_agent(tenant, &agent).await?;
-        if let Some(governing) = &self.governing {
-            governing.governor().limit(tenant, &agent, &spec.limits);
+        if self.governing.is_some() {
             self.hold_runs(&agent);
         }
-        self.meter.set_limits(&agent, (&spec.limits).into())?;
         self.begin_all(tenant, &agent).await?;
         Ok(agent)
     }
@@ -129,10 +127,6 @@ impl Inner {
             }
         }
         self.reload_agent(tenant, &agent).await?;
-        if let Some(governing) = &self.governing {
-            governing.governor().limit(tenant, &agent, &limits);
-        }
-        self.meter.set_limits(&agent, (&limits).into())?;
         self.hold_runs(&agent);
         Ok(())
     }

@@ -382,6 +382,18 @@ impl Books {
         Price { micros: claim.micros, wasted_micros: 0 }
     }
 
+    /// Counts a call that took this, and for which nothing was held.
+    pub(super) fn record(&mut self, prices: &PriceTable, call: &Call, now: UnixMillis) {
+        if self.held.contains_key(&call.id) {
+            return;
+        }
+        let claim = claim_of(prices, call.model.as_deref(), &call.most);
+        let _ = self.hold(call, call.most, claim, now);
+        if let Some(Held { quota, .. }) = self.held.remove(&call.id) {
+            self.correct(call.id, call, quota, claim.known());
+        }
+    }
+
     /// Gives back what was held for a call that was never sent.
     pub(super) fn give_back(&mut self, id: CallId) {
         if let Some(Held { call, quota, .. }) = self.held.remove(&id) {

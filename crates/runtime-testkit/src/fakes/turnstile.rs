@@ -40,6 +40,7 @@ struct Inner {
     lets: Lets,
     asked: Vec<Call>,
     settled: Vec<(CallId, Usage)>,
+    recorded: Vec<Call>,
     told: BTreeMap<AgentId, Past>,
     limits: Vec<ResourceLimits>,
     over: Vec<RunId>,
@@ -101,6 +102,11 @@ impl Turnstile {
     /// The calls that are over, and what they took.
     pub fn settled(&self) -> Vec<(CallId, Usage)> {
         self.inside().settled.clone()
+    }
+
+    /// The calls for which nothing was held, with what they took.
+    pub fn recorded(&self) -> Vec<Call> {
+        self.inside().recorded.clone()
     }
 
     /// What it was told of an agent's use before.
@@ -208,7 +214,12 @@ impl ResourceGovernor for Turnstile {
         }
     }
 
-    fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+    fn enter(
+        &self,
+        _agent: &AgentId,
+        run: &RunId,
+        _priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
         self.inside().entered.push(*run);
         let door = Arc::clone(&self.door);
         Box::pin(async move {
@@ -221,6 +232,10 @@ impl ResourceGovernor for Turnstile {
     fn settle(&self, call: CallId, took: Usage, _now: UnixMillis) -> Price {
         self.inside().settled.push((call, took));
         Price { micros: Some(took.tokens()), wasted_micros: 0 }
+    }
+
+    fn record(&self, call: &Call, _now: UnixMillis) {
+        self.inside().recorded.push(call.clone());
     }
 
     fn price(&self, _model: &str, usage: &Usage) -> Price {

@@ -77,13 +77,14 @@ pub enum Known {
 
 /// Holds agents to their limits: asked before each call that takes something, and told what it took.
 ///
-/// It keeps what it counts in memory. The engine keeps it in the log and in cells, in the batches that dispatch and settle a
-/// step, and tells it again after a restart.
+/// It keeps what it counts in memory. The engine keeps it in the run's log, in the batches that dispatch and settle a step, and in
+/// cells, in the batch of the run's end, and tells it again after a restart.
 ///
 /// # Contract
 /// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
 /// - `once-by-id`: a call that is asked for or settled again changes nothing.
 /// - `settled-with-the-truth`: once it is settled, a call counts with what it took.
+/// - `recorded-counts`: what a call took that was never held counts as if it had been.
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
 /// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
@@ -123,12 +124,21 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Asks for a call.
     fn admit(&self, call: Call, now: UnixMillis) -> Admission;
 
-    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, in the order of asking.
-    /// Whoever drops the future asks no longer; whoever drops what it gives has left.
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>>;
+    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, those with a higher priority
+    /// first, and otherwise in the order of asking. Whoever drops the future asks no longer; whoever drops what it gives has left.
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>>;
 
     /// Tells what a call took, also when nobody can say how it ended; what that cost.
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;
+
+    /// Tells what a call took for which nothing was held: `most` is that. It counts against every limit from now on, whatever is left
+    /// of it. Once for each call.
+    fn record(&self, call: &Call, now: UnixMillis);
 
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;

@@ -22,7 +22,7 @@ pub struct ResourceLimits {
     /// Runs that are worked on at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_requests: Option<u32>,
-    /// Accepted runs that have not begun; 0 for no queue.
+    /// Accepted runs that have not begun, with those that wait until fewer are worked (`max_concurrent_requests`); 0 for no queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queued: Option<u32>,
     /// Calls of models in any 60 seconds.

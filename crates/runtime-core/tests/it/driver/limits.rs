@@ -386,7 +386,12 @@ async fn a_run_is_over_in_the_time_that_it_may_take() {
 
     let run = submit(&runtime, agent, "forever").await;
 
-    assert_eq!(failure(&runtime, run).await.0, FailureKind::Deadline);
+    let (kind, message) = failure(&runtime, run).await;
+    assert_eq!(kind, FailureKind::Deadline);
+    assert!(message.contains("`max_run_seconds`"), "{message}");
+    let own = RunRequest::new("forever").within(Duration::from_millis(10));
+    let own = runtime.submit(&AgentRef::Id(agent), own).await.unwrap().run;
+    assert!(failure(&runtime, own).await.1.contains("deadline"));
 }
 
 #[tokio::test]

@@ -114,6 +114,19 @@ pub fn settled_with_the_truth(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(used_in_all(&governor), 2_010, "the bill counts");
 }
 
+/// `recorded-counts`: what a call took that was never held counts as if it had been.
+pub fn recorded_counts(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    governor.record(&call(1, 1, 300), NOW);
+    governor.record(&call(2, 1, 300), NOW);
+    assert_eq!(used_in_all(&governor), 600, "what was taken counts");
+    assert!(!is_held(&governor, call(3, 2, 401)), "400 are left");
+    governor.record(&call(4, 1, 5_000), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "also beyond a limit");
+    governor.settle(CallId(4), used(0), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "and is over");
+}
+
 /// `recalled-counts`: what was used before a restart counts as what is used now.
 pub fn recalled_counts(governor: Arc<dyn ResourceGovernor>) {
     let limits = ResourceLimits { max_tokens_per_minute: Some(500), ..in_all(1_000) };
@@ -221,7 +234,7 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };
     limit(&governor, at_once(1));
     let run = |nth| call(0, nth, 0).run;
-    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth))).collect();
+    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth), 0)).collect();
     let first = let_in(&mut asks[0]).expect("nobody is in");
     assert!(let_in(&mut asks[1]).is_none(), "one is in");
     assert!(let_in(&mut asks[2]).is_none(), "one is in");
@@ -234,8 +247,16 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     assert!(let_in(&mut asks[2]).is_none(), "one is in");
     limit(&governor, at_once(2));
     let fourth = let_in(&mut asks[2]).expect("two may be in");
-    drop((third, fourth));
     assert_eq!(governor.waiting(&run(4)), None, "nobody waits");
+    limit(&governor, at_once(1));
+    let mut low = governor.enter(&agent(), &run(5), 0);
+    let mut high = governor.enter(&agent(), &run(6), 9);
+    assert!(let_in(&mut low).is_none() && let_in(&mut high).is_none(), "two are in");
+    drop((third, fourth));
+    let high = let_in(&mut high).expect("it comes first, though it asked last");
+    assert!(let_in(&mut low).is_none(), "one is in");
+    drop(high);
+    drop(let_in(&mut low).expect("it is its turn"));
 }
 
 /// `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
