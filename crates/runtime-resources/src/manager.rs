@@ -15,8 +15,8 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
-    ResourceUsage, Waiting,
+    Admission, Call, CallId, Inside, Known, Limit, Money, OnLimit, Past, Refused, ResourceGovernor,
+    ResourceLimits, ResourceUsage, Waiting,
 };
 
 use crate::budgets::Budgets;
@@ -144,7 +144,7 @@ impl ResourceGovernor for ResourceManager {
 
     fn admit(&self, call: Call, now: UnixMillis) -> Admission {
         let books = &mut *self.books();
-        if let Some(held) = books.held(call.id) {
+        if let Some(held) = books.take(call.id) {
             return held;
         }
         let most = books.corrected(&call);
@@ -155,7 +155,11 @@ impl ResourceGovernor for ResourceManager {
             return Admission::Refused(Refused::Unpriced { model: model.clone() });
         }
         let blocked = match books.look(&call, claim.known(), now) {
-            Ok(()) => return books.hold(&call, most, claim, now),
+            Ok(()) => {
+                books.hold(&call, most, claim, now);
+                books.take(call.id);
+                return Admission::Held { most, price: claim.micros.map(Money::from_micros) };
+            }
             Err(blocked) => blocked,
         };
         let (scope, limit, until) = match blocked {

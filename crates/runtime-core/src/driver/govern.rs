@@ -162,6 +162,8 @@ impl Admitting {
 
     fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
         let Asking { slot, id, model, most } = asking;
+        // One that had asked before, and was to ask no more in between, gives up its place.
+        self.0.retain(|asked| asked.slot != slot);
         let place = run.place.clone();
         let inner = Arc::clone(inner);
         let named = model.clone();

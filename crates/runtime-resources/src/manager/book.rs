@@ -13,6 +13,7 @@ use runtime_traits::resource::{
 
 use super::queues::Queues;
 use super::quota::{Quota, QuotaRule};
+use super::turn::Answered;
 use crate::budgets::Budgets;
 use crate::claim::Claim;
 use crate::estimate::Estimator;
@@ -58,6 +59,8 @@ struct Held {
     most: Usage,
     claim: Priced,
     quota: Option<usize>,
+    /// Whether somebody was told; it is theirs then, and settled by them.
+    taken: bool,
 }
 
 /// What a call takes; its price may be unknown.
@@ -226,11 +229,16 @@ impl Books {
             || self.tenants.get(&call.tenant).is_some_and(|ledger| ledger.budgets().limit_money())
     }
 
-    /// What is held for a call already.
-    pub(super) fn held(&self, id: CallId) -> Option<Admission> {
-        self.held
-            .get(&id)
-            .map(|held| Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
+    /// What is held for a call already. Whoever is told has it from here on.
+    pub(super) fn take(&mut self, id: CallId) -> Option<Admission> {
+        let held = self.held.get_mut(&id)?;
+        held.taken = true;
+        Some(Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
+    }
+
+    /// Whether nobody was told yet that a call is held.
+    pub(super) fn is_untaken(&self, id: CallId) -> bool {
+        self.held.get(&id).is_some_and(|held| !held.taken)
     }
 
     fn quota_of(&self, call: &Call) -> Option<usize> {
@@ -298,8 +306,8 @@ impl Books {
         &mut book.ledger
     }
 
-    /// Holds a call everywhere.
-    pub(super) fn hold(&mut self, call: &Call, most: Usage, claim: Priced, now: UnixMillis) -> Admission {
+    /// Holds a call everywhere, for all who asked for it.
+    pub(super) fn hold(&mut self, call: &Call, most: Usage, claim: Priced, now: UnixMillis) {
         let (id, known) = (call.id.0, claim.known());
         for scope in self.scopes(call) {
             match &scope {
@@ -312,8 +320,8 @@ impl Books {
             }
         }
         let quota = self.quota_of(call);
-        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota });
-        Admission::Held { most, price: claim.micros.map(Money::from_micros) }
+        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota, taken: false });
+        self.answer_all(call.id, &Answered::Held { most, price: claim.micros.map(Money::from_micros) });
     }
 
     pub(super) fn settle(&mut self, prices: &PriceTable, id: CallId, took: Usage, now: UnixMillis) -> Price {
@@ -328,6 +336,7 @@ impl Books {
             self.estimator.learn_of(model, plain, took.input_tokens);
         }
         self.correct(id, &call, quota, known);
+        self.ask_again(id);
         for scope in self.scopes(&call) {
             self.pump(&scope, now);
         }

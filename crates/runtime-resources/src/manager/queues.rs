@@ -1,11 +1,11 @@
 //! Who waits for room, and whose turn it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
-use runtime_traits::resource::{Admission, Limit, Waiting};
+use runtime_traits::resource::{CallId, Limit, Waiting};
 
 use super::book::{Blocked, Books, Scope};
 use super::turn::{Answered, Waiter};
@@ -16,6 +16,8 @@ use crate::fair::{FairQueue, Party};
 pub(super) struct Queues {
     lines: HashMap<Scope, FairQueue<Tenant, AgentId, u64>>,
     waiters: HashMap<u64, Waiter>,
+    /// Who waits for which call: a call that is asked for again has a place for each time.
+    calls: BTreeSet<(CallId, u64)>,
     last: u64,
 }
 
@@ -59,14 +61,31 @@ impl Queues {
 
     /// Takes a waiter out, wherever it is.
     fn remove(&mut self, id: u64) -> Option<Waiter> {
+        let waiter = self.forget(id)?;
+        self.leave(id, &waiter.scope);
+        Some(waiter)
+    }
+
+    /// Takes a waiter out that stands in no line.
+    fn forget(&mut self, id: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&id)?;
-        if let Some(line) = self.lines.get_mut(&waiter.scope) {
+        self.calls.remove(&(waiter.call.id, id));
+        Some(waiter)
+    }
+
+    /// Takes a waiter out of the line for a scope.
+    fn leave(&mut self, id: u64, scope: &Scope) {
+        if let Some(line) = self.lines.get_mut(scope) {
             line.remove_if(|waiting| waiting.item == id);
             if line.is_empty() {
-                self.lines.remove(&waiter.scope);
+                self.lines.remove(scope);
             }
         }
-        Some(waiter)
+    }
+
+    /// Those who wait for a call.
+    fn of_call(&self, id: CallId) -> Vec<u64> {
+        self.calls.range((id, 0)..=(id, u64::MAX)).map(|(_, waiter)| *waiter).collect()
     }
 
     pub(super) fn waiting_for(&self, agent: &AgentId) -> u32 {
@@ -93,6 +112,7 @@ impl Books {
         }
         queues.last += 1;
         let id = queues.last;
+        queues.calls.insert((waiter.call.id, id));
         queues.waiters.insert(id, waiter);
         self.join(id).then_some(id)
     }
@@ -140,10 +160,7 @@ impl Books {
                     self.answer(id, Answered::Refused(refused));
                 }
                 None => {
-                    self.queues.pop(scope);
-                    if let Admission::Held { most, price } = self.hold(&call, most, claim, now) {
-                        self.answer(id, Answered::Held { most, price });
-                    }
+                    self.hold(&call, most, claim, now);
                 }
             }
         }
@@ -154,6 +171,32 @@ impl Books {
         let head = self.queues.head(scope).and_then(|id| self.queues.waiter(id));
         if let Some(waker) = head.and_then(|head| head.waker.take()) {
             waker.wake();
+        }
+    }
+
+    /// Answers all who wait for a call. They stand in no line any more.
+    pub(super) fn answer_all(&mut self, call: CallId, answer: &Answered) {
+        for id in self.queues.of_call(call) {
+            let Some(waiter) = self.queues.waiter(id).filter(|waiter| waiter.answer.is_none()) else {
+                continue;
+            };
+            let scope = waiter.scope.clone();
+            if self.queues.head(&scope) == Some(id) {
+                self.queues.pop(&scope);
+            } else {
+                self.queues.leave(id, &scope);
+            }
+            self.answer(id, answer.clone());
+        }
+    }
+
+    /// A call is over. Whoever was given it and did not look holds nothing, and waits again.
+    pub(super) fn ask_again(&mut self, call: CallId) {
+        for id in self.queues.of_call(call) {
+            let waiter = self.queues.waiter(id);
+            if let Some(Answered::Held { .. }) = waiter.and_then(|waiter| waiter.answer.take()) {
+                self.join(id);
+            }
         }
     }
 
@@ -172,25 +215,28 @@ impl Books {
         if self.queues.waiter(id)?.answer.is_none() {
             self.pump(&scope, now);
         }
-        let waiter = self.queues.waiter(id)?;
-        let answer = waiter.answer.take();
-        if answer.is_some() {
-            self.queues.waiters.remove(&id);
-            return answer;
+        if self.queues.waiter(id)?.answer.is_some() {
+            let waiter = self.queues.forget(id)?;
+            if let Some(Answered::Held { .. }) = waiter.answer {
+                self.take(waiter.call.id);
+            }
+            return waiter.answer;
         }
         let others_first = self.queues.head(&scope) != Some(id);
         if let Some(waiter) = self.queues.waiter(id) {
             let late = waiter.until.is_some_and(|until| until <= now);
             waiter.look_again = (others_first && late).then(|| UnixMillis(now.0 + LOOK_AGAIN_MILLIS));
         }
-        answer
+        None
     }
 
     /// A waiter gives up its place. What it was given and did not take is given back.
     pub(super) fn give_up(&mut self, id: u64) {
         let Some(waiter) = self.queues.remove(id) else { return };
-        if let Some(Answered::Held { .. }) = waiter.answer {
-            self.give_back(waiter.call.id);
+        let call = waiter.call.id;
+        // It may be somebody else's who asked for the same call.
+        if self.is_untaken(call) && self.queues.of_call(call).is_empty() {
+            self.give_back(call);
         }
         self.nudge(&waiter.scope);
     }

@@ -100,6 +100,24 @@ pub fn once_by_id(governor: Arc<dyn ResourceGovernor>) {
     governor.settle(CallId(1), used(100), NOW);
     governor.settle(CallId(1), used(900), NOW);
     assert_eq!(used_in_all(&governor), 100, "what was settled stays settled");
+    // One that waits is asked for again, twice: it is one call, whoever of them looks.
+    assert!(is_held(&governor, call(2, 2, 900)), "the rest is left");
+    let mut places = [(); 3].map(|()| turn(governor.admit(call(3, 3, 300), NOW)));
+    governor.settle(CallId(2), used(0), NOW);
+    assert_eq!(used_in_all(&governor), 400, "all have room for the one call");
+    let [_, second, third] = &mut places;
+    assert!(matches!(poll(second), Poll::Ready(Admission::Held { .. })), "it is let through");
+    assert!(matches!(poll(third), Poll::Ready(Admission::Held { .. })), "it is the same call");
+    assert!(is_held(&governor, call(3, 3, 300)), "it is the same call");
+    drop(places);
+    assert_eq!(used_in_all(&governor), 400, "whoever goes away gives back nothing that another one has");
+    assert_eq!(governor.settle(CallId(3), used(50), NOW).micros, Some(50), "it is charged");
+    // All who asked for it go away.
+    assert!(is_held(&governor, call(4, 4, 850)), "the rest is left");
+    let places = [(); 2].map(|()| turn(governor.admit(call(5, 5, 300), NOW)));
+    governor.settle(CallId(4), used(0), NOW);
+    drop(places);
+    assert_eq!(used_in_all(&governor), 150, "nobody has it");
 }
 
 /// `settled-with-the-truth`: once it is settled, a call counts with what it took.
