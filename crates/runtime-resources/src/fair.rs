@@ -117,6 +117,13 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
         Ok(())
     }
 
+    /// Lets somebody wait again who had waited before all others of its party.
+    pub(crate) fn push_first(&mut self, priority: u8, party: Party<T, A>, waiting: Waiting<I>) {
+        self.len += 1;
+        let tenants = self.levels.entry(priority).or_default();
+        tenants.lane(party.tenant).lane(party.agent).push_front(waiting);
+    }
+
     /// Whose turn it is.
     pub fn peek(&self) -> Option<&Waiting<I>> {
         self.levels.values().rev().find_map(Serve::first)

@@ -83,7 +83,7 @@ impl ResourceManager {
     pub fn limit_tenant(&self, tenant: &Tenant, budgets: Budgets) {
         let books = &mut *self.books();
         books.tenant(tenant).set_budgets(budgets);
-        books.nudge(&Scope::Tenant(tenant.clone()));
+        books.limits_changed(&Scope::Tenant(tenant.clone()));
     }
 
     /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
@@ -170,7 +170,7 @@ impl ResourceGovernor for ResourceManager {
             let retry_after = until.map(|until| until.since(now));
             return Admission::Refused(Refused::Reached { limit, retry_after });
         }
-        match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING) {
+        match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING, now) {
             Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
             None => Admission::Refused(Refused::Crowded { limit }),
         }

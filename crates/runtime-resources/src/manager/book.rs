@@ -180,7 +180,7 @@ impl Books {
                 .collect();
             let scopes = runs.into_iter().map(Scope::Run);
             for scope in scopes.chain([Scope::Agent(*agent), Scope::Tenant(tenant.clone())]) {
-                self.nudge(&scope);
+                self.limits_changed(&scope);
             }
         }
         known
@@ -296,6 +296,21 @@ impl Books {
             Answer::Never { limit, needs, max } => {
                 Err(Blocked::Never(Refused::Never { limit: named(limit), needs, max }))
             }
+        }
+    }
+
+    /// Whether a call that finds no room in a scope can be helped by nothing but another limit.
+    pub(super) fn is_stuck(&mut self, scope: &Scope, call: &Call, claim: Claim, now: UnixMillis) -> bool {
+        match scope {
+            Scope::Run(run) => self.run(run, &call.agent).is_stuck(now, claim),
+            Scope::Agent(agent) => {
+                self.agents.get_mut(agent).is_some_and(|book| book.ledger.is_stuck(now, claim))
+            }
+            Scope::Tenant(tenant) => {
+                self.tenants.get_mut(tenant).is_some_and(|ledger| ledger.is_stuck(now, claim))
+            }
+            // Time makes room there.
+            Scope::Quota(_) => false,
         }
     }
 

@@ -5,16 +5,19 @@ use std::collections::{BTreeSet, HashMap};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
-use runtime_traits::resource::{CallId, Limit, Waiting};
+use runtime_traits::resource::{Call, CallId, Limit, Waiting};
 
 use super::book::{Blocked, Books, Scope};
 use super::turn::{Answered, Waiter};
+use crate::claim::Claim;
 use crate::fair::{FairQueue, Party};
 
 /// All queues: one for each limit's owner that somebody waits for.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     lines: HashMap<Scope, FairQueue<Tenant, AgentId, u64>>,
+    /// Those whom only another limit can help. They keep nobody else waiting.
+    aside: HashMap<Scope, BTreeSet<u64>>,
     waiters: HashMap<u64, Waiter>,
     /// Who waits for which call: a call that is asked for again has a place for each time.
     calls: BTreeSet<(CallId, u64)>,
@@ -35,13 +38,17 @@ impl Queues {
         self.lines.get(scope)?.peek().map(|waiting| waiting.item)
     }
 
-    /// `cost`: what a turn with so many tokens takes of what its scope shares.
-    fn push(&mut self, id: u64, cost: impl FnOnce(&Scope, u64) -> u64) -> bool {
+    /// `cost`: what a turn with so many tokens takes of what its scope shares. `first`: before all others of its agent.
+    fn push(&mut self, id: u64, first: bool, cost: impl FnOnce(&Scope, u64) -> u64) -> bool {
         let Some(waiter) = self.waiters.get(&id) else { return false };
         let party = Party { tenant: waiter.call.tenant.clone(), agent: waiter.call.agent };
         let cost = cost(&waiter.scope, waiter.claim.tokens);
         let waiting = crate::fair::Waiting { item: id, cost, deadline: None };
         let line = self.lines.entry(waiter.scope.clone()).or_insert_with(|| FairQueue::new(usize::MAX));
+        if first {
+            line.push_first(waiter.call.priority, party, waiting);
+            return true;
+        }
         line.push(waiter.call.priority, party, waiting).is_ok()
     }
 
@@ -73,14 +80,28 @@ impl Queues {
         Some(waiter)
     }
 
-    /// Takes a waiter out of the line for a scope.
+    /// Takes a waiter out of those who wait for a scope.
     fn leave(&mut self, id: u64, scope: &Scope) {
+        if let Some(aside) = self.aside.get_mut(scope)
+            && aside.remove(&id)
+        {
+            if aside.is_empty() {
+                self.aside.remove(scope);
+            }
+            return;
+        }
         if let Some(line) = self.lines.get_mut(scope) {
             line.remove_if(|waiting| waiting.item == id);
             if line.is_empty() {
                 self.lines.remove(scope);
             }
         }
+    }
+
+    /// Lets a waiter wait where it keeps nobody else waiting.
+    fn set_aside(&mut self, id: u64, scope: &Scope) {
+        self.leave(id, scope);
+        self.aside.entry(scope.clone()).or_default().insert(id);
     }
 
     /// Those who wait for a call.
@@ -96,8 +117,11 @@ impl Queues {
     /// What a waiter waits for, and at which place.
     pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
         let waiter = self.waiters.get(&id)?;
-        let line = self.lines.get(&waiter.scope)?;
-        let place = line.order().position(|waiting| waiting.item == id)?;
+        let aside = self.aside.get(&waiter.scope).filter(|aside| aside.contains(&id));
+        let place = match aside {
+            Some(aside) => aside.range(..id).count(),
+            None => self.lines.get(&waiter.scope)?.order().position(|waiting| waiting.item == id)?,
+        };
         let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: waiter.limit, place, until: waiter.until })
     }
@@ -105,7 +129,7 @@ impl Queues {
 
 impl Books {
     /// Lets a call wait. `None`: too many do.
-    pub(super) fn enqueue(&mut self, waiter: Waiter, most: usize) -> Option<u64> {
+    pub(super) fn enqueue(&mut self, waiter: Waiter, most: usize, now: UnixMillis) -> Option<u64> {
         let queues = &mut self.queues;
         if queues.waiters.len() >= most {
             return None;
@@ -113,16 +137,37 @@ impl Books {
         queues.last += 1;
         let id = queues.last;
         queues.calls.insert((waiter.call.id, id));
+        let (scope, call, claim) = (waiter.scope.clone(), waiter.call.clone(), waiter.claim.known());
         queues.waiters.insert(id, waiter);
-        self.join(id).then_some(id)
+        if !self.join(id, false) {
+            return None;
+        }
+        self.keep_from_nobody(id, &scope, &call, claim, now);
+        Some(id)
     }
 
-    fn join(&mut self, id: u64) -> bool {
+    fn join(&mut self, id: u64, first: bool) -> bool {
         let Self { queues, quotas, .. } = self;
-        queues.push(id, |scope, tokens| match scope {
+        queues.push(id, first, |scope, tokens| match scope {
             Scope::Quota(at) => quotas[*at].cost(tokens),
             Scope::Run(_) | Scope::Agent(_) | Scope::Tenant(_) => tokens.max(1),
         })
+    }
+
+    /// Whoever comes next, and can only be helped by another limit, keeps nobody else from the room that there is. Whether it was one.
+    fn keep_from_nobody(
+        &mut self,
+        id: u64,
+        scope: &Scope,
+        call: &Call,
+        claim: Claim,
+        now: UnixMillis,
+    ) -> bool {
+        let is = self.queues.head(scope) == Some(id) && self.is_stuck(scope, call, claim, now);
+        if is {
+            self.queues.set_aside(id, scope);
+        }
+        is
     }
 
     /// Lets those go on that wait for a limit and have room now, one after the other.
@@ -145,15 +190,18 @@ impl Books {
                     if let Some(waiter) = self.queues.waiter(id) {
                         waiter.waits_for(limit, until);
                     }
-                    return;
+                    if !self.keep_from_nobody(id, scope, &call, claim.known(), now) {
+                        return;
+                    }
                 }
                 Some(Blocked::Full { scope: other, limit, until }) => {
                     self.queues.pop(scope);
                     if let Some(waiter) = self.queues.waiter(id) {
-                        waiter.scope = other;
+                        waiter.scope = other.clone();
                         waiter.waits_for(limit, until);
                     }
-                    self.join(id);
+                    self.join(id, false);
+                    self.keep_from_nobody(id, &other, &call, claim.known(), now);
                 }
                 Some(Blocked::Never(refused)) => {
                     self.queues.pop(scope);
@@ -164,6 +212,14 @@ impl Books {
                 }
             }
         }
+    }
+
+    /// A limit is another one: who could not be helped comes first again.
+    pub(super) fn limits_changed(&mut self, scope: &Scope) {
+        for id in self.queues.aside.remove(scope).into_iter().flatten().rev() {
+            self.join(id, true);
+        }
+        self.nudge(scope);
     }
 
     /// Lets whoever comes next for a limit look whether there is room: it knows the time.
@@ -195,7 +251,7 @@ impl Books {
         for id in self.queues.of_call(call) {
             let waiter = self.queues.waiter(id);
             if let Some(Answered::Held { .. }) = waiter.and_then(|waiter| waiter.answer.take()) {
-                self.join(id);
+                self.join(id, false);
             }
         }
     }

@@ -13,6 +13,8 @@ use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 use super::{QuotaRule, ResourceManager};
 use crate::budgets::Budgets;
 
+mod whatever;
+
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 0 };
 const BEGIN: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -260,4 +262,31 @@ fn whoever_waits_for_its_own_limit_keeps_nobody_else_waiting() {
     );
     drop(beyond);
     assert!(matches!(manager.admit(call(6, 2, 1), BEGIN), Admission::Held { .. }));
+}
+
+#[test]
+fn a_call_that_only_another_limit_can_help_keeps_nobody_from_the_room_that_is_left() {
+    let manager = ResourceManager::default();
+    let of = |tokens| Budgets { tokens_total: Some(tokens), ..Budgets::default() };
+    manager.limit_tenant(&Tenant::default(), of(1_000));
+    assert!(matches!(manager.admit(call(1, 0, 850), BEGIN), Admission::Held { .. }));
+    let Admission::Waits(mut large) = manager.admit(call(2, 1, 250), BEGIN) else { panic!("850 are held") };
+    let Admission::Waits(mut small) = manager.admit(call(3, 2, 10), BEGIN) else {
+        panic!("the call before it may take less, so that the next has room")
+    };
+
+    let took = Usage { output_tokens: 800, model_calls: 1, ..Usage::default() };
+    manager.settle(CallId(1), took, BEGIN);
+
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(small.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "200 are left");
+    assert!(matches!(manager.admit(call(4, 3, 10), BEGIN), Admission::Held { .. }), "190 are left");
+    let Admission::Waits(mut other) = manager.admit(call(5, 3, 300), BEGIN) else {
+        panic!("it is too large")
+    };
+    assert!(large.poll(BEGIN, &mut cx).is_pending());
+    assert_eq!((large.waiting().place, other.waiting().place, other.until()), (1, 2, None));
+    manager.limit_tenant(&Tenant::default(), of(1_100));
+    assert!(other.poll(BEGIN, &mut cx).is_pending());
+    assert!(matches!(large.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "it came first");
 }
