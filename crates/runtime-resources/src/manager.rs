@@ -20,9 +20,8 @@ use runtime_traits::resource::{
 };
 
 use crate::budgets::Budgets;
-use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
-use book::{Blocked, Books, Scope, claim_of, usage_from};
+use book::{Blocked, Books, Scope, usage_from};
 use entering::Entering;
 pub use quota::QuotaRule;
 use turn::{Place, Waiter};
@@ -69,14 +68,16 @@ pub struct ResourceManager {
 
 #[derive(Debug, Default)]
 struct Shared {
-    prices: PriceTable,
+    prices: Arc<PriceTable>,
     books: Mutex<Books>,
 }
 
 impl ResourceManager {
     /// A manager that knows these prices.
     pub fn new(prices: PriceTable) -> Self {
-        Self { shared: Arc::new(Shared { prices, books: Mutex::default() }) }
+        let prices = Arc::new(prices);
+        let books = Mutex::new(Books::new(Arc::clone(&prices)));
+        Self { shared: Arc::new(Shared { prices, books }) }
     }
 
     /// Limits what the agents of a tenant take together.
@@ -111,19 +112,7 @@ impl ResourceManager {
 
 impl ResourceGovernor for ResourceManager {
     fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused> {
-        let Some((model, most)) = least else { return Ok(()) };
-        let claim = claim_of(&self.shared.prices, Some(model), &most);
-        if claim.micros.is_none() && limits.limit_money() {
-            return Err(Refused::Unpriced { model: model.to_owned() });
-        }
-        for budgets in [Budgets::of_agent(limits), Budgets::of_run(limits)] {
-            if let Answer::Never { limit, needs, max } =
-                Ledger::new(budgets).look(UnixMillis(0), claim.known())
-            {
-                return Err(Refused::Never { limit: of_run(limit, limits, max), needs, max });
-            }
-        }
-        Ok(())
+        self.books().check(&Tenant::default(), limits, least)
     }
 
     fn limits_tenant(&self, tenant: &Tenant) -> bool {
@@ -147,13 +136,10 @@ impl ResourceGovernor for ResourceManager {
         if let Some(held) = books.take(call.id) {
             return held;
         }
-        let most = books.corrected(&call);
-        let claim = claim_of(&self.shared.prices, call.model.as_deref(), &most);
-        if let (None, Some(model)) = (claim.micros, &call.model)
-            && books.limit_money(&call)
-        {
-            return Admission::Refused(Refused::Unpriced { model: model.clone() });
-        }
+        let (most, claim) = match books.wanted(&call) {
+            Ok(wanted) => wanted,
+            Err(refused) => return Admission::Refused(refused),
+        };
         let blocked = match books.look(&call, claim.known(), now) {
             Ok(()) => {
                 books.hold(&call, most, claim, now);
@@ -182,7 +168,7 @@ impl ResourceGovernor for ResourceManager {
     }
 
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {
-        self.books().settle(&self.shared.prices, call, took, now)
+        self.books().settle(call, took, now)
     }
 
     fn price(&self, model: &str, usage: &Usage) -> Price {
@@ -215,15 +201,6 @@ impl ResourceGovernor for ResourceManager {
 
     fn forget(&self, agent: &AgentId) {
         self.books().forget(agent);
-    }
-}
-
-/// The name of a limit as its owner knows it: a run's ledger counts its own tokens as all there are.
-fn of_run(limit: Limit, limits: &ResourceLimits, max: u64) -> Limit {
-    match limit {
-        Limit::MaxTokensTotal if limits.max_tokens_per_run == Some(max) => Limit::MaxTokensPerRun,
-        Limit::MaxCostTotal if limits.of(Limit::MaxCostPerRun) == Some(max) => Limit::MaxCostPerRun,
-        other => other,
     }
 }
 

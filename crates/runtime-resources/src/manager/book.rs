@@ -1,6 +1,7 @@
 //! What was used and what is held, by whom.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
@@ -14,7 +15,7 @@ use runtime_traits::resource::{
 use super::queues::Queues;
 use super::quota::{Quota, QuotaRule};
 use super::turn::Answered;
-use crate::budgets::Budgets;
+use crate::budgets::{Budgets, TooLow};
 use crate::claim::Claim;
 use crate::estimate::Estimator;
 use crate::ledger::{Answer, Ledger};
@@ -31,7 +32,9 @@ pub(super) struct Books {
     runs: HashMap<RunId, RunBook>,
     tenants: HashMap<Tenant, Ledger>,
     pub(super) quotas: Vec<Quota>,
-    estimator: Estimator,
+    /// Each tenant's, since each calls its own providers.
+    estimators: HashMap<Tenant, Estimator>,
+    prices: Arc<PriceTable>,
     held: HashMap<CallId, Held>,
     /// Runs that wait to be worked, with how many are before them.
     entering: HashMap<RunId, usize>,
@@ -87,19 +90,6 @@ pub(super) enum Blocked {
     Never(Refused),
 }
 
-/// What a use of a model takes.
-pub(super) fn claim_of(prices: &PriceTable, model: Option<&str>, usage: &Usage) -> Priced {
-    Priced {
-        requests: u64::from(usage.model_calls),
-        tokens: usage.tokens(),
-        micros: match model {
-            Some(model) => prices.cost(model, usage).map(Money::micros),
-            // What is no model costs nothing here.
-            None => Some(0),
-        },
-    }
-}
-
 impl Priced {
     /// What can be counted of it.
     pub(super) fn known(self) -> Claim {
@@ -144,6 +134,10 @@ impl AgentBook {
 }
 
 impl Books {
+    pub(super) fn new(prices: Arc<PriceTable>) -> Self {
+        Self { prices, ..Self::default() }
+    }
+
     pub(super) fn tenant(&mut self, tenant: &Tenant) -> &mut Ledger {
         self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
     }
@@ -211,22 +205,92 @@ impl Books {
         }
     }
 
-    /// What a call takes at most, as far as is known now.
-    pub(super) fn corrected(&self, call: &Call) -> Usage {
-        let Some(model) = &call.model else { return call.most };
-        let input = self.estimator.corrected(model, call.most.input_tokens).max(call.most.input_tokens);
-        let more = input - call.most.input_tokens;
-        Usage {
-            input_tokens: input,
-            estimated_tokens: call.most.estimated_tokens.saturating_add(more),
-            ..call.most
+    /// What a use of a model takes.
+    fn claim_of(&self, model: Option<&str>, usage: &Usage) -> Priced {
+        Priced {
+            requests: u64::from(usage.model_calls),
+            tokens: usage.tokens(),
+            micros: match model {
+                Some(model) => self.prices.cost(model, usage).map(Money::micros),
+                // What is no model costs nothing here.
+                None => Some(0),
+            },
         }
     }
 
-    /// Whether money is limited for whoever makes the call.
-    pub(super) fn limit_money(&self, call: &Call) -> bool {
-        self.agents.get(&call.agent).is_some_and(|book| book.limits.limit_money())
-            || self.tenants.get(&call.tenant).is_some_and(|ledger| ledger.budgets().limit_money())
+    /// What a call takes at most, as far as is known now, and in numbers. A correction alone makes no call too large for a limit.
+    ///
+    /// # Errors
+    /// [`Refused::Unpriced`].
+    pub(super) fn wanted(&self, call: &Call) -> Result<(Usage, Priced), Refused> {
+        let (model, plain) = (call.model.as_deref(), call.most.input_tokens);
+        let limits = self.agents.get(&call.agent).map(|book| book.limits).unwrap_or_default();
+        self.check_priced(&call.tenant, &limits, model)?;
+        let with = |input_tokens: u64| {
+            let estimated_tokens = call.most.estimated_tokens.saturating_add(input_tokens - plain);
+            let most = Usage { input_tokens, estimated_tokens, ..call.most };
+            (most, self.claim_of(model, &most))
+        };
+        let fits = |input: u64| self.check_size(&call.tenant, &limits, model, with(input).1.known()).is_ok();
+        let estimator = model.and_then(|model| Some((model, self.estimators.get(&call.tenant)?)));
+        let corrected = estimator.map_or(plain, |(model, of)| of.corrected(model, plain).max(plain));
+        if corrected == plain || fits(corrected) || !fits(plain) {
+            return Ok(with(corrected));
+        }
+        let (mut most, mut too_much) = (plain, corrected);
+        while too_much - most > 1 {
+            let middle = most + (too_much - most) / 2;
+            if fits(middle) {
+                most = middle;
+            } else {
+                too_much = middle;
+            }
+        }
+        Ok(with(most))
+    }
+
+    /// Whether a call of this size would be let through for an agent with these limits.
+    pub(super) fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        let Some((model, most)) = least else { return Ok(()) };
+        self.check_priced(tenant, limits, Some(model))?;
+        self.check_size(tenant, limits, Some(model), self.claim_of(Some(model), &most).known())
+    }
+
+    /// Whether it is known what a model costs, if money is limited for whoever calls it.
+    fn check_priced(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        model: Option<&str>,
+    ) -> Result<(), Refused> {
+        let Some(model) = model.filter(|model| self.prices.of(model).is_none()) else { return Ok(()) };
+        let of_tenant = self.tenants.get(tenant).is_some_and(|ledger| ledger.budgets().limit_money());
+        if of_tenant || limits.limit_money() {
+            return Err(Refused::Unpriced { model: model.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Whether there can be room for so much at once: for a run and an agent with these limits, for its tenant and at its provider.
+    fn check_size(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        model: Option<&str>,
+        claim: Claim,
+    ) -> Result<(), Refused> {
+        let of_run = Budgets::of_run(limits).too_low(&claim);
+        let of_run = of_run.map(|too_low| TooLow { limit: of_a_run(too_low.limit), ..too_low });
+        let of_agent = || Budgets::of_agent(limits).too_low(&claim);
+        let of_tenant = || self.tenants.get(tenant)?.budgets().too_low(&claim);
+        let of_quota = || self.quotas.iter().find(|quota| quota.is_of(model.unwrap_or("")))?.too_low(claim);
+        let too_low = of_run.or_else(of_agent).or_else(of_tenant).or_else(of_quota);
+        too_low.map_or(Ok(()), |TooLow { limit, needs, max }| Err(Refused::Never { limit, needs, max }))
     }
 
     /// What is held for a call already. Whoever is told has it from here on.
@@ -283,11 +347,7 @@ impl Books {
             Scope::Tenant(tenant) => self.tenant(tenant).look(now, claim),
             Scope::Quota(at) => self.quotas[*at].look(now, claim),
         };
-        let named = |limit| match (scope, limit) {
-            (Scope::Run(_), Limit::MaxTokensTotal) => Limit::MaxTokensPerRun,
-            (Scope::Run(_), Limit::MaxCostTotal) => Limit::MaxCostPerRun,
-            (_, limit) => limit,
-        };
+        let named = |limit| if let Scope::Run(_) = scope { of_a_run(limit) } else { limit };
         match answer {
             Answer::Held => Ok(()),
             Answer::Wait { limit, until } => {
@@ -339,16 +399,16 @@ impl Books {
         self.answer_all(call.id, &Answered::Held { most, price: claim.micros.map(Money::from_micros) });
     }
 
-    pub(super) fn settle(&mut self, prices: &PriceTable, id: CallId, took: Usage, now: UnixMillis) -> Price {
+    pub(super) fn settle(&mut self, id: CallId, took: Usage, now: UnixMillis) -> Price {
         let Some(Held { call, quota, .. }) = self.held.remove(&id) else { return Price::default() };
-        let claim = claim_of(prices, call.model.as_deref(), &took);
+        let claim = self.claim_of(call.model.as_deref(), &took);
         let known = claim.known();
         if let Some(model) = &call.model
             && took.estimated_tokens == 0
             && took.model_calls <= 1
         {
-            let plain = call.most.input_tokens;
-            self.estimator.learn_of(model, plain, took.input_tokens);
+            let estimator = self.estimators.entry(call.tenant.clone()).or_default();
+            estimator.learn_of(model, call.most.input_tokens, took.input_tokens);
         }
         self.correct(id, &call, quota, known);
         self.ask_again(id);
@@ -435,6 +495,15 @@ impl Books {
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.agents.remove(agent);
         self.runs.retain(|_, run| run.agent != *agent);
+    }
+}
+
+/// The name of a limit as its owner knows it: a run's ledger counts its own tokens as all there are.
+fn of_a_run(limit: Limit) -> Limit {
+    match limit {
+        Limit::MaxTokensTotal => Limit::MaxTokensPerRun,
+        Limit::MaxCostTotal => Limit::MaxCostPerRun,
+        other => other,
     }
 }
 

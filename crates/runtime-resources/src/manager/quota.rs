@@ -6,9 +6,10 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::resource::Minute;
 use serde::{Deserialize, Serialize};
 
+use crate::budgets::TooLow;
 use crate::claim::Claim;
 use crate::ledger::Answer;
-use crate::quota::{Flow, Rates, TooLow};
+use crate::quota::{Flow, Rates};
 
 /// What a provider lets through for one key, as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,11 @@ impl Quota {
             Some(stem) => model.starts_with(stem),
             None => model == self.models,
         }
+    }
+
+    /// The limit under which there is never room for so much, if there is one.
+    pub(super) fn too_low(&self, claim: Claim) -> Option<TooLow> {
+        self.flow.too_low(claim)
     }
 
     pub(super) fn look(&mut self, now: UnixMillis, claim: Claim) -> Answer {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Limit, Minute, OnLimit, Past, ResourceGovernor, Turn,
+    Admission, Call, CallId, Limit, Minute, OnLimit, Past, ResourceGovernor, ResourceLimits, Turn,
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
@@ -289,4 +289,27 @@ fn a_call_that_only_another_limit_can_help_keeps_nobody_from_the_room_that_is_le
     manager.limit_tenant(&Tenant::default(), of(1_100));
     assert!(other.poll(BEGIN, &mut cx).is_pending());
     assert!(matches!(large.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "it came first");
+}
+
+/// A call that reads so much, as its text says.
+fn reads(id: u128, tokens: u64) -> Call {
+    let most = Usage { input_tokens: tokens, estimated_tokens: tokens, model_calls: 1, ..Usage::default() };
+    Call { most, ..call(id, 0, 0) }
+}
+
+#[test]
+fn what_a_model_billed_beyond_the_estimate_makes_no_call_too_large_and_concerns_no_other_tenant() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_per_minute: Some(5_000), ..ResourceLimits::default() };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    assert!(matches!(manager.admit(reads(1, 2_000), BEGIN), Admission::Held { .. }));
+    let billed = Usage { input_tokens: 90_000, model_calls: 1, ..Usage::default() };
+    manager.settle(CallId(1), billed, BEGIN);
+    let later = UnixMillis(BEGIN.0 + 61_000);
+
+    let Admission::Held { most, .. } = manager.admit(reads(2, 2_200), later) else { panic!("it fits") };
+    assert_eq!(most.tokens(), 5_000, "2.7 times as much is too much for any minute");
+    let elsewhere = Call { tenant: Tenant::new("elsewhere").unwrap(), agent: agent(1), ..reads(3, 2_200) };
+    let Admission::Held { most, .. } = manager.admit(elsewhere, later) else { panic!("nothing is limited") };
+    assert_eq!(most.tokens(), 2_200);
 }
