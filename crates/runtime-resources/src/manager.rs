@@ -111,8 +111,13 @@ impl ResourceManager {
 }
 
 impl ResourceGovernor for ResourceManager {
-    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused> {
-        self.books().check(&Tenant::default(), limits, least)
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        self.books().check(tenant, limits, least)
     }
 
     fn limits_tenant(&self, tenant: &Tenant) -> bool {

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Limit, Minute, OnLimit, Past, ResourceGovernor, ResourceLimits, Turn,
+    Admission, Call, CallId, Limit, Minute, Money, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
+    Turn,
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
@@ -312,4 +313,27 @@ fn what_a_model_billed_beyond_the_estimate_makes_no_call_too_large_and_concerns_
     let elsewhere = Call { tenant: Tenant::new("elsewhere").unwrap(), agent: agent(1), ..reads(3, 2_200) };
     let Admission::Held { most, .. } = manager.admit(elsewhere, later) else { panic!("nothing is limited") };
     assert_eq!(most.tokens(), 2_200);
+}
+
+#[test]
+fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registration() {
+    let manager = ResourceManager::default();
+    let (none, dear) = (ResourceLimits::default(), Tenant::new("dear").unwrap());
+    manager.declare_quota(QuotaRule {
+        models: "openai/*".to_owned(),
+        requests_per_minute: None,
+        tokens_per_minute: Some(1_000),
+    });
+    manager.limit_tenant(&dear, Budgets { cost_per_day: Some(Money::from_micros(1)), ..Budgets::default() });
+    let check = |tenant: &Tenant, model, tokens| {
+        let most = Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
+        manager.check(tenant, &none, Some((model, most)))
+    };
+
+    assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_000), Ok(()));
+    let never = Refused::Never { limit: Limit::MaxTokensPerMinute, needs: 1_001, max: 1_000 };
+    assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_001), Err(never));
+    let unpriced = Refused::Unpriced { model: "other/model".to_owned() };
+    assert_eq!(check(&dear, "other/model", 1), Err(unpriced));
+    assert_eq!(check(&Tenant::default(), "other/model", 1), Ok(()));
 }

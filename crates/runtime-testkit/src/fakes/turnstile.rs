@@ -42,6 +42,7 @@ struct Inner {
     settled: Vec<(CallId, Usage)>,
     told: BTreeMap<AgentId, Past>,
     limits: Vec<ResourceLimits>,
+    checked: Vec<(Tenant, ResourceLimits)>,
     over: Vec<RunId>,
     throttled: Vec<(CallId, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
@@ -107,6 +108,11 @@ impl Turnstile {
         self.inside().limits.clone()
     }
 
+    /// Whose limits it was asked about, and which, in their order.
+    pub fn checked(&self) -> Vec<(Tenant, ResourceLimits)> {
+        self.inside().checked.clone()
+    }
+
     /// The runs that are over.
     pub fn over(&self) -> Vec<RunId> {
         self.inside().over.clone()
@@ -145,7 +151,13 @@ impl Inner {
 }
 
 impl ResourceGovernor for Turnstile {
-    fn check(&self, _limits: &ResourceLimits, _least: Option<(&str, Usage)>) -> Result<(), Refused> {
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        _least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        self.inside().checked.push((tenant.clone(), *limits));
         Ok(())
     }
 

@@ -90,12 +90,17 @@ pub enum Known {
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
-    /// Whether these limits can be kept here.
+    /// Whether calls of an agent of a tenant can be let through under these limits, and under those of its tenant and of the provider.
     ///
     /// # Errors
     /// [`Refused`] when the least call of the agent would never be let through: `least` is what one call may take, and
     /// of which model, as far as the agent's kind knows.
-    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused>;
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused>;
 
     /// Whether anybody limits what the agents of a tenant take together, by themselves or with those of others: then that is kept,
     /// and recalled.

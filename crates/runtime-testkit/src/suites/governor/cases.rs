@@ -193,8 +193,9 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
         matches!(governor.admit(call(4, 4, 1_501), NOW), Admission::Refused(Refused::Never { .. })),
         "what never fits does not wait"
     );
-    assert!(governor.check(&in_all(99), Some((PRICED, used(100)))).is_err(), "no call would be let through");
-    assert!(governor.check(&in_all(100), Some((PRICED, used(100)))).is_ok(), "one would");
+    let check = |limits, model| governor.check(&Tenant::default(), &limits, Some((model, used(100))));
+    assert!(check(in_all(99), PRICED).is_err(), "no call would be let through");
+    assert!(check(in_all(100), PRICED).is_ok(), "one would");
     governor.forget(&agent());
     assert_eq!(used_in_all(&governor), 0, "of an agent that is deleted nothing is known");
 }
@@ -235,7 +236,10 @@ pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
         matches!(governor.admit(unpriced(2, 2), NOW), Admission::Refused(Refused::Unpriced { .. })),
         "money is limited"
     );
-    assert!(governor.check(&money, Some((UNPRICED, used(10)))).is_err(), "that is told before");
+    assert!(
+        governor.check(&Tenant::default(), &money, Some((UNPRICED, used(10)))).is_err(),
+        "that is told before"
+    );
     assert!(is_held(&governor, call(3, 3, 100)), "the price is known, and there is room");
     assert!(!is_held(&governor, call(4, 4, 1)), "the money is used up");
 }
