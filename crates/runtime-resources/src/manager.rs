@@ -192,8 +192,14 @@ impl ResourceGovernor for ResourceManager {
         self.books().waiting_of(run)
     }
 
-    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
-        self.books().exhausted(tenant, agent, now)
+    fn exhausted(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused> {
+        self.books().exhausted(tenant, agent, least, now)
     }
 
     fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage> {

@@ -492,7 +492,10 @@ impl Inner {
             return Ok(());
         }
         self.recall(governing, tenant, agent).await?;
-        match governing.governor.exhausted(tenant, agent, self.clock.now()) {
+        let kind = self.with_agent(tenant, agent, |slot, _| slot.agent.clone()).await?;
+        let least = kind.and_then(|kind| kind.least_call());
+        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        match governing.governor.exhausted(tenant, agent, least, self.clock.now()) {
             Some(refused) => Err(RuntimeError::AtLimit { agent: called.to_string(), refused }),
             None => Ok(()),
         }

@@ -467,8 +467,15 @@ impl Books {
         self.runs.remove(run);
     }
 
-    pub(super) fn exhausted(&mut self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
-        let least = Claim { requests: 1, tokens: 1, micros: 0 };
+    pub(super) fn exhausted(
+        &mut self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused> {
+        let something = Claim { requests: 1, tokens: 1, micros: 1 };
+        let least = least.map_or(something, |(model, most)| self.claim_of(Some(model), &most).known());
         let agent = self.agents.get_mut(agent).map(|book| &mut book.ledger);
         let ledgers = agent.into_iter().chain(self.tenants.get_mut(tenant));
         ledgers

@@ -232,7 +232,13 @@ impl ResourceGovernor for Turnstile {
         Some(Waiting { limit: Limit::MaxTokensTotal, place: place as u32 + 1, until })
     }
 
-    fn exhausted(&self, _tenant: &Tenant, _agent: &AgentId, _now: UnixMillis) -> Option<Refused> {
+    fn exhausted(
+        &self,
+        _tenant: &Tenant,
+        _agent: &AgentId,
+        _least: Option<(&str, Usage)>,
+        _now: UnixMillis,
+    ) -> Option<Refused> {
         match &self.inside().lets {
             Lets::Through => None,
             Lets::Wait(_) => Some(Refused::Reached { limit: Limit::MaxTokensTotal, retry_after: None }),

@@ -138,8 +138,15 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// What a run waits for, if it does.
     fn waiting(&self, run: &RunId) -> Option<Waiting>;
 
-    /// Whether nothing more is let through for an agent now, and why.
-    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused>;
+    /// Whether nothing more is let through for an agent now, and why. `least` is what one call of it may take, and of which model, as
+    /// far as its kind knows.
+    fn exhausted(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused>;
 
     /// What an agent uses. `None`: nobody told it what that was before this process.
     fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage>;

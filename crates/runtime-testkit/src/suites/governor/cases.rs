@@ -241,5 +241,11 @@ pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
         "that is told before"
     );
     assert!(is_held(&governor, call(3, 3, 100)), "the price is known, and there is room");
+    let exhausted = |least| governor.exhausted(&Tenant::default(), &agent(), least, NOW);
+    assert!(exhausted(None).is_some(), "the money is used up");
     assert!(!is_held(&governor, call(4, 4, 1)), "the money is used up");
+    governor.settle(CallId(3), used(90), NOW);
+    assert_eq!(exhausted(None), None, "some is left");
+    assert_eq!(exhausted(Some((PRICED, used(10)))), None, "it is enough");
+    assert!(exhausted(Some((PRICED, used(11)))).is_some(), "it is not enough for any call");
 }
