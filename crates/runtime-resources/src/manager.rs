@@ -161,7 +161,7 @@ impl ResourceGovernor for ResourceManager {
             let retry_after = until.map(|until| until.since(now));
             return Admission::Refused(Refused::Reached { limit, retry_after });
         }
-        match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING, now) {
+        match books.enqueue(Waiter::new(call, claim, scope, limit, until), MOST_WAITING, now) {
             Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
             None => Admission::Refused(Refused::Crowded { limit }),
         }

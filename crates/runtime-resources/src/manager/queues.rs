@@ -177,7 +177,16 @@ impl Books {
                 self.queues.pop(scope);
                 continue;
             };
-            let (call, most, claim) = (waiter.call.clone(), waiter.most, waiter.claim);
+            let call = waiter.call.clone();
+            // What is known of it, and the limits, may have changed since it asked.
+            let (most, claim) = match self.wanted(&call) {
+                Ok(wanted) => wanted,
+                Err(refused) => {
+                    self.queues.pop(scope);
+                    self.answer(id, Answered::Refused(refused));
+                    continue;
+                }
+            };
             let blocked = self.scopes(&call).into_iter().find_map(|other| {
                 if let Err(blocked) = self.look_in(&other, &call, claim.known(), now) {
                     return Some(blocked);

@@ -13,7 +13,7 @@ use super::book::{Priced, Scope};
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) call: Call,
-    pub(super) most: Usage,
+    /// What it takes at most, as it was known when it asked.
     pub(super) claim: Priced,
     /// In which queue.
     pub(super) scope: Scope,
@@ -43,13 +43,12 @@ pub(super) struct Place {
 impl Waiter {
     pub(super) fn new(
         call: Call,
-        most: Usage,
         claim: Priced,
         scope: Scope,
         limit: Limit,
         until: Option<UnixMillis>,
     ) -> Self {
-        Self { call, most, claim, scope, limit, until, look_again: None, answer: None, waker: None }
+        Self { call, claim, scope, limit, until, look_again: None, answer: None, waker: None }
     }
 
     /// It waits for this now; whoever polls it looks again when that says so.

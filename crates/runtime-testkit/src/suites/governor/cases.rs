@@ -230,8 +230,15 @@ pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
     limit(&governor, in_all(1_000));
     assert!(is_held(&governor, unpriced(1, 1)), "money is not limited");
     assert_eq!(governor.settle(CallId(1), used(10), NOW).micros, None, "unknown, which is not 0");
+    assert!(is_held(&governor, call(10, 10, 900)), "there is room");
+    let mut waits = turn(governor.admit(Call { model: Some(UNPRICED.to_owned()), ..call(11, 11, 200) }, NOW));
     let money = ResourceLimits { max_cost_per_day: Some(Money::from_micros(100)), ..in_all(1_000) };
     limit(&governor, money);
+    assert!(
+        matches!(poll(&mut waits), Poll::Ready(Admission::Refused(Refused::Unpriced { .. }))),
+        "money is limited now, for calls that wait too"
+    );
+    governor.settle(CallId(10), used(0), NOW);
     assert!(
         matches!(governor.admit(unpriced(2, 2), NOW), Admission::Refused(Refused::Unpriced { .. })),
         "money is limited"
