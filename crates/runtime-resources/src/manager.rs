@@ -6,6 +6,7 @@ mod queues;
 mod quota;
 mod turn;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, Limit, Money, OnLimit, Past, Refused, ResourceGovernor,
-    ResourceLimits, ResourceUsage, Waiting,
+    Admission, Call, CallId, Inside, Known, Money, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
+    ResourceUsage, Waiting,
 };
 
 use crate::budgets::Budgets;
@@ -72,6 +73,32 @@ struct Shared {
     books: Mutex<Books>,
 }
 
+/// The books, while they are open. Wakers are woken, and let go, when they are closed: what those do may open them.
+struct Open<'a>(Option<MutexGuard<'a, Books>>);
+
+impl Deref for Open<'_> {
+    type Target = Books;
+
+    fn deref(&self) -> &Books {
+        self.0.as_deref().expect("they are open until this is dropped")
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut Books {
+        self.0.as_deref_mut().expect("they are open until this is dropped")
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let Some(mut books) = self.0.take() else { return };
+        let wakers = std::mem::take(&mut books.queues.wakers);
+        drop(books);
+        wakers.wake();
+    }
+}
+
 impl ResourceManager {
     /// A manager that knows these prices.
     pub fn new(prices: PriceTable) -> Self {
@@ -104,9 +131,9 @@ impl ResourceManager {
         self.books().tenant_usage(tenant, now)
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn books(&self) -> Open<'_> {
         // A holder that panicked left the books as they were between two changes of single numbers.
-        self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)
+        Open(Some(self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -103,12 +103,14 @@ impl Permits {
     /// Changes how many may be held at once. Permits that are held stay so, also when they are more than `max` now: then nobody gets
     /// one until enough were given back.
     pub fn set_max(&self, max: Option<u32>) {
-        let woken = {
-            let mut line = self.line();
-            line.max = max;
-            line.let_in()
-        };
-        wake(woken);
+        wake(self.change_max(max));
+    }
+
+    /// As [`set_max`](Self::set_max), for whoever holds a lock: who was let in is to be woken when that is open again.
+    pub(crate) fn change_max(&self, max: Option<u32>) -> Vec<Waker> {
+        let mut line = self.line();
+        line.max = max;
+        line.let_in()
     }
 
     /// How many may be held at once.

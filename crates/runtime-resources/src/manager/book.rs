@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
@@ -108,10 +109,11 @@ impl AgentBook {
         }
     }
 
-    fn set_limits(&mut self, limits: &ResourceLimits) {
+    /// Who is let in to be worked is to be woken.
+    fn set_limits(&mut self, limits: &ResourceLimits) -> Vec<Waker> {
         self.limits = *limits;
         self.ledger.set_budgets(Budgets::of_agent(limits));
-        self.permits.set_max(limits.max_concurrent_requests);
+        self.permits.change_max(limits.max_concurrent_requests)
     }
 
     fn usage(&mut self, waiting: u32, now: UnixMillis) -> ResourceUsage {
@@ -161,7 +163,7 @@ impl Books {
         let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
         let known = if book.known { Known::Yes } else { Known::No };
         if book.limits != *limits {
-            book.set_limits(limits);
+            self.queues.wakers.woken.extend(book.set_limits(limits));
             let of_run = Budgets::of_run(limits);
             let runs: Vec<RunId> = self
                 .runs

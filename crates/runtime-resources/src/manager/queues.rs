@@ -1,6 +1,7 @@
 //! Who waits for room, and whose turn it is.
 
 use std::collections::{BTreeSet, HashMap};
+use std::task::Waker;
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
@@ -22,6 +23,20 @@ pub(super) struct Queues {
     /// Who waits for which call: a call that is asked for again has a place for each time.
     calls: BTreeSet<(CallId, u64)>,
     last: u64,
+    pub(super) wakers: Wakers,
+}
+
+/// Wakers of those who waited.
+#[derive(Debug, Default)]
+pub(super) struct Wakers {
+    pub(super) woken: Vec<Waker>,
+    pub(super) let_go: Vec<Waker>,
+}
+
+impl Wakers {
+    pub(super) fn wake(self) {
+        self.woken.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Whoever comes next is looked at by the time its limit says; the others now and then.
@@ -75,9 +90,35 @@ impl Queues {
 
     /// Takes a waiter out that stands in no line.
     fn forget(&mut self, id: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&id)?;
+        let mut waiter = self.waiters.remove(&id)?;
         self.calls.remove(&(waiter.call.id, id));
+        self.wakers.let_go.extend(waiter.waker.take());
         Some(waiter)
+    }
+
+    /// Whoever polls a waiter is to look.
+    fn wake(&mut self, id: u64) {
+        if let Some(waiter) = self.waiters.get_mut(&id) {
+            self.wakers.woken.extend(waiter.waker.take());
+        }
+    }
+
+    /// Whoever polls a waiter wants to be woken so.
+    pub(super) fn wakes(&mut self, id: u64, waker: &Waker) {
+        if let Some(waiter) = self.waiters.get_mut(&id)
+            && !waiter.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            self.wakers.let_go.extend(waiter.waker.replace(waker.clone()));
+        }
+    }
+
+    /// A waiter waits for this now.
+    fn waits_for(&mut self, id: u64, limit: Limit, until: Option<UnixMillis>) {
+        let Some(waiter) = self.waiters.get_mut(&id) else { return };
+        if (waiter.limit, waiter.until) != (limit, until) {
+            (waiter.limit, waiter.until) = (limit, until);
+            self.wake(id);
+        }
     }
 
     /// Takes a waiter out of those who wait for a scope.
@@ -196,9 +237,7 @@ impl Books {
             });
             match blocked {
                 Some(Blocked::Full { scope: other, limit, until }) if other == *scope => {
-                    if let Some(waiter) = self.queues.waiter(id) {
-                        waiter.waits_for(limit, until);
-                    }
+                    self.queues.waits_for(id, limit, until);
                     if !self.keep_from_nobody(id, scope, &call, claim.known(), now) {
                         return;
                     }
@@ -207,8 +246,8 @@ impl Books {
                     self.queues.pop(scope);
                     if let Some(waiter) = self.queues.waiter(id) {
                         waiter.scope = other.clone();
-                        waiter.waits_for(limit, until);
                     }
+                    self.queues.waits_for(id, limit, until);
                     self.join(id, false);
                     self.keep_from_nobody(id, &other, &call, claim.known(), now);
                 }
@@ -233,9 +272,8 @@ impl Books {
 
     /// Lets whoever comes next for a limit look whether there is room: it knows the time.
     pub(super) fn nudge(&mut self, scope: &Scope) {
-        let head = self.queues.head(scope).and_then(|id| self.queues.waiter(id));
-        if let Some(waker) = head.and_then(|head| head.waker.take()) {
-            waker.wake();
+        if let Some(head) = self.queues.head(scope) {
+            self.queues.wake(head);
         }
     }
 
@@ -268,9 +306,7 @@ impl Books {
     fn answer(&mut self, id: u64, answer: Answered) {
         if let Some(waiter) = self.queues.waiter(id) {
             waiter.answer = Some(answer);
-            if let Some(waker) = waiter.waker.take() {
-                waker.wake();
-            }
+            self.queues.wake(id);
         }
     }
 

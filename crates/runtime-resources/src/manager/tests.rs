@@ -1,7 +1,9 @@
 //! Who waits for a limit that others share gets its part of it.
 
 use std::collections::BTreeMap;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
@@ -11,7 +13,7 @@ use runtime_traits::resource::{
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
-use super::{QuotaRule, ResourceManager};
+use super::{QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
 
 mod whatever;
@@ -248,7 +250,7 @@ fn whoever_waits_for_its_own_limit_keeps_nobody_else_waiting() {
     let manager = ResourceManager::default();
     let of = |tokens| Budgets { tokens_total: Some(tokens), ..Budgets::default() };
     manager.limit_tenant(&Tenant::default(), of(1_000));
-    let own = runtime_traits::ResourceLimits { max_tokens_total: Some(10), ..Default::default() };
+    let own = ResourceLimits { max_tokens_total: Some(10), ..Default::default() };
     manager.limit(&Tenant::default(), &agent(0), &own);
     assert!(matches!(manager.admit(call(1, 0, 10), BEGIN), Admission::Held { .. }));
     let waits = manager.admit(call(2, 0, 5), BEGIN);
@@ -336,4 +338,69 @@ fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registr
     let unpriced = Refused::Unpriced { model: "other/model".to_owned() };
     assert_eq!(check(&dear, "other/model", 1), Err(unpriced));
     assert_eq!(check(&Tenant::default(), "other/model", 1), Ok(()));
+}
+
+/// A waker that looks whether the books are closed, when it is woken and when it is let go.
+struct Looks {
+    shared: Weak<Shared>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Looks {
+    fn look(&self) {
+        let shared = self.shared.upgrade().expect("the manager is there");
+        self.closed.fetch_add(usize::from(shared.books.try_lock().is_ok()), Ordering::SeqCst);
+    }
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+#[test]
+fn whoever_is_woken_or_let_go_may_open_the_books() {
+    let manager = ResourceManager::default();
+    let limit = |tokens, at_once| {
+        let (max_tokens_total, max_concurrent_requests) = (Some(tokens), Some(at_once));
+        let limits =
+            ResourceLimits { max_tokens_total, max_concurrent_requests, ..ResourceLimits::default() };
+        manager.limit(&Tenant::default(), &agent(0), &limits);
+    };
+    let closed = Arc::new(AtomicUsize::new(0));
+    let looks = || Looks { shared: Arc::downgrade(&manager.shared), closed: Arc::clone(&closed) };
+    let pending = |turn: &mut Box<dyn Turn>, waker: Waker| {
+        assert!(turn.poll(BEGIN, &mut Context::from_waker(&waker)).is_pending());
+    };
+    limit(100, 1);
+    assert!(matches!(manager.admit(call(1, 0, 90), BEGIN), Admission::Held { .. }));
+    let Admission::Waits(mut turn) = manager.admit(call(2, 0, 90), BEGIN) else { panic!("90 are held") };
+
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    limit(150, 1);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 2, "it was woken, and let go");
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 1, "another one took its place");
+    drop(turn);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 1, "it was let go");
+
+    let [mut first, mut second] =
+        [call(1, 0, 0).run, call(2, 0, 0).run].map(|run| manager.enter(&agent(0), &run));
+    let Poll::Ready(inside) = first.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("nobody is in")
+    };
+    let waker = Waker::from(Arc::new(looks()));
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    limit(150, 2);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 2, "it may be worked now");
+    drop(inside);
 }

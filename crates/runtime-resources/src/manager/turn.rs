@@ -50,16 +50,6 @@ impl Waiter {
     ) -> Self {
         Self { call, claim, scope, limit, until, look_again: None, answer: None, waker: None }
     }
-
-    /// It waits for this now; whoever polls it looks again when that says so.
-    pub(super) fn waits_for(&mut self, limit: Limit, until: Option<UnixMillis>) {
-        if (self.limit, self.until) != (limit, until) {
-            (self.limit, self.until) = (limit, until);
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
-        }
-    }
 }
 
 impl Place {
@@ -81,9 +71,7 @@ impl Turn for Place {
                 })
             }
             None => {
-                if let Some(waiter) = books.queues.waiter(self.id) {
-                    waiter.waker = Some(cx.waker().clone());
-                }
+                books.queues.wakes(self.id, cx.waker());
                 Poll::Pending
             }
         }

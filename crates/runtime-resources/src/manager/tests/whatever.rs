@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::Config;
+use runtime_traits::Tenant;
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{Admission, CallId, Limit, Past, ResourceGovernor, ResourceLimits, Turn};
-use runtime_traits::{Tenant, UnixMillis};
 
 use super::{BEGIN, agent, call};
 use crate::budgets::Budgets;
