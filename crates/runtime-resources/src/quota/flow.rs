@@ -156,7 +156,10 @@ impl<I: Ord> Flow<I> {
 
     /// What may be used in a minute now.
     pub(crate) fn rates(&self) -> Rates {
-        let part = |declared: Option<u64>| declared.map(|declared| (declared * self.part / ALL).max(1));
+        let of = |declared: u64| u128::from(declared) * u128::from(self.part) / u128::from(ALL);
+        let part = |declared: Option<u64>| {
+            declared.map(|declared| u64::try_from(of(declared)).unwrap_or(declared).max(1))
+        };
         Rates {
             requests_per_minute: part(self.declared.requests_per_minute),
             tokens_per_minute: part(self.declared.tokens_per_minute),
