@@ -24,7 +24,7 @@ use crate::budgets::Budgets;
 use crate::price::PriceTable;
 use book::{Blocked, Books, Scope, usage_from};
 use entering::Entering;
-pub use quota::QuotaRule;
+pub use quota::{QuotaError, QuotaRule};
 use turn::{Place, Waiter};
 
 /// The most calls that wait for room at once.
@@ -114,7 +114,8 @@ impl ResourceManager {
         books.limits_changed(&Scope::Tenant(tenant.clone()));
     }
 
-    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
+    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds; what is in a file is
+    /// [checked](QuotaRule::check) first.
     ///
     /// Never more than that is let through in any minute, spent evenly among all who wait, and less for a while after the provider
     /// refused a call ([`throttled`](ResourceGovernor::throttled)). What a tenant used in the last minute before this process counts

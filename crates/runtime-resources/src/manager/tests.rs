@@ -13,7 +13,7 @@ use runtime_traits::resource::{
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
-use super::{QuotaRule, ResourceManager, Shared};
+use super::{QuotaError, QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
 
 mod whatever;
@@ -403,4 +403,22 @@ fn whoever_is_woken_or_let_go_may_open_the_books() {
     limit(150, 2);
     assert_eq!(closed.swap(0, Ordering::SeqCst), 2, "it may be worked now");
     drop(inside);
+}
+
+#[test]
+fn a_quota_of_no_model_or_of_nothing_is_named() {
+    let rule = |models: &str, requests_per_minute| QuotaRule {
+        models: models.to_owned(),
+        requests_per_minute,
+        tokens_per_minute: None,
+    };
+
+    for models in ["openai/gpt-4o", "openai/*", "openai/gpt*"] {
+        assert_eq!(rule(models, Some(1)).check(), Ok(()));
+        assert_eq!(rule(models, None).check(), Err(QuotaError::Empty { models: models.to_owned() }));
+        assert_eq!(rule(models, Some(0)).check(), Err(QuotaError::Empty { models: models.to_owned() }));
+    }
+    for models in ["gpt-4o", "*", "openai/gpt*o", "openai/", ""] {
+        assert_eq!(rule(models, Some(1)).check(), Err(QuotaError::Name { models: models.to_owned() }));
+    }
 }
