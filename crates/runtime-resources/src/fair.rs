@@ -151,6 +151,17 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
         self.remove_if(|waiting| waiting.deadline.is_some_and(|deadline| deadline <= now))
     }
 
+    /// Some of those who wait, in no order that means anything: the first and the last of each agent.
+    pub(crate) fn some(&self) -> impl Iterator<Item = &I> {
+        let agents = self.levels.values().flat_map(|tenants| tenants.lanes.values()).map(|lane| &lane.queue);
+        let queues = agents.flat_map(|agents| agents.lanes.values()).map(|lane| &lane.queue);
+        let ends = queues.flat_map(|queue| {
+            let last = queue.back().filter(|_| queue.len() > 1);
+            queue.front().into_iter().chain(last)
+        });
+        ends.map(|waiting| &waiting.item)
+    }
+
     /// The order in which those who wait now will be served, if nobody joins them. Reading it moves nobody; each next one costs
     /// about the logarithm of how many tenants and agents wait.
     pub fn order(&self) -> impl Iterator<Item = &Waiting<I>> {

@@ -39,8 +39,10 @@ impl Wakers {
     }
 }
 
-/// Whoever comes next is looked at by the time its limit says; the others now and then.
-const LOOK_AGAIN_MILLIS: u64 = 250;
+/// Whoever comes next looks at the moment for which it waits. It may be kept from that, as by a thread that is blocked: so a few others look
+/// as well, each so much later than the one before.
+const LATER_MILLIS: u64 = 250;
+const LOOK_TOO: usize = 3;
 
 impl Queues {
     /// What the first in line waits for, if somebody does.
@@ -115,9 +117,34 @@ impl Queues {
     /// A waiter waits for this now.
     fn waits_for(&mut self, id: u64, limit: Limit, until: Option<UnixMillis>) {
         let Some(waiter) = self.waiters.get_mut(&id) else { return };
-        if (waiter.limit, waiter.until) != (limit, until) {
-            (waiter.limit, waiter.until) = (limit, until);
+        let other = waiter.limit != limit;
+        (waiter.limit, waiter.until) = (limit, until);
+        if other {
             self.wake(id);
+        }
+    }
+
+    /// Who looks at a line by the time, and when: whoever comes next, and a few others. Nobody where time makes no room.
+    fn watch(&self, scope: &Scope) -> Vec<(u64, UnixMillis)> {
+        let watch = || {
+            let (line, head) = (self.lines.get(scope)?, self.head(scope)?);
+            let until = self.waiters.get(&head)?.until?;
+            let others = line.some().copied().filter(|id| *id != head).take(LOOK_TOO);
+            let at = |nth: usize| UnixMillis(until.0.saturating_add(nth as u64 * LATER_MILLIS));
+            Some(std::iter::once(head).chain(others).enumerate().map(|(nth, id)| (id, at(nth))).collect())
+        };
+        watch().unwrap_or_default()
+    }
+
+    /// Sees that those look at a line by the time who are to, and not much later.
+    fn keep_watch(&mut self, scope: &Scope) {
+        for (nth, (id, at)) in self.watch(scope).into_iter().enumerate() {
+            let latest = if nth == 0 { at } else { UnixMillis(at.0.saturating_add(LATER_MILLIS)) };
+            let Some(waiter) = self.waiters.get_mut(&id) else { continue };
+            if waiter.looks_at.is_none_or(|known| known > latest) {
+                waiter.looks_at = Some(at);
+                self.wake(id);
+            }
         }
     }
 
@@ -184,6 +211,7 @@ impl Books {
             return None;
         }
         self.keep_from_nobody(id, &scope, &call, claim, now);
+        self.queues.keep_watch(&scope);
         Some(id)
     }
 
@@ -239,6 +267,7 @@ impl Books {
                 Some(Blocked::Full { scope: other, limit, until }) if other == *scope => {
                     self.queues.waits_for(id, limit, until);
                     if !self.keep_from_nobody(id, scope, &call, claim.known(), now) {
+                        self.queues.keep_watch(scope);
                         return;
                     }
                 }
@@ -250,6 +279,7 @@ impl Books {
                     self.queues.waits_for(id, limit, until);
                     self.join(id, false);
                     self.keep_from_nobody(id, &other, &call, claim.known(), now);
+                    self.queues.keep_watch(&other);
                 }
                 Some(Blocked::Never(refused)) => {
                     self.queues.pop(scope);
@@ -323,11 +353,12 @@ impl Books {
             }
             return waiter.answer;
         }
-        let others_first = self.queues.head(&scope) != Some(id);
-        if let Some(waiter) = self.queues.waiter(id) {
-            let late = waiter.until.is_some_and(|until| until <= now);
-            waiter.look_again = (others_first && late).then(|| UnixMillis(now.0 + LOOK_AGAIN_MILLIS));
-        }
+        let scope = self.queues.waiter(id)?.scope.clone();
+        let at = self.queues.watch(&scope).into_iter().find(|(other, _)| *other == id);
+        // A moment that has come was looked at just now.
+        let later = UnixMillis(now.0.saturating_add(LATER_MILLIS));
+        let at = at.map(|(_, at)| if at <= now { later } else { at });
+        self.queues.waiter(id)?.looks_at = at;
         None
     }
 

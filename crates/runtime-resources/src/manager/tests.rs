@@ -422,3 +422,32 @@ fn a_quota_of_no_model_or_of_nothing_is_named() {
         assert_eq!(rule(models, Some(1)).check(), Err(QuotaError::Name { models: models.to_owned() }));
     }
 }
+
+#[test]
+fn a_few_look_for_those_who_come_next_and_do_not_and_the_others_wait_until_they_are_woken() {
+    let manager = of_requests(1);
+    assert_eq!(let_through(&manager, BEGIN, 10, &mut 1_000), 1);
+    let mut noop = Context::from_waker(Waker::noop());
+    let mut turns: Vec<Box<dyn Turn>> = (0..100)
+        .map(|nth| {
+            let Admission::Waits(turn) = manager.admit(call(nth, nth as usize, 5), BEGIN) else {
+                panic!("one was let through")
+            };
+            turn
+        })
+        .collect();
+    for turn in &mut turns {
+        assert!(turn.poll(BEGIN, &mut noop).is_pending());
+    }
+
+    let next = turns[0].until().expect("it comes next");
+    let others: Vec<_> = turns[1..].iter().filter_map(|turn| turn.until()).collect();
+    assert_eq!(others, [250, 500, 750].map(|later| UnixMillis(next.0 + later)));
+    // The thread of whoever comes next is blocked: somebody else looks, and it is let through all the same.
+    let other = turns.iter_mut().skip(1).find(|turn| turn.until().is_some()).expect("three look");
+    assert!(other.poll(UnixMillis(next.0 + 250), &mut noop).is_pending(), "it is not its turn");
+    let Poll::Ready(Admission::Held { .. }) = turns[0].poll(BEGIN, &mut noop) else {
+        panic!("it was let through")
+    };
+    assert!(turns[1].until() >= Some(UnixMillis(next.0 + 60_000)), "it comes next now");
+}

@@ -19,8 +19,8 @@ pub(super) struct Waiter {
     pub(super) scope: Scope,
     pub(super) limit: Limit,
     pub(super) until: Option<UnixMillis>,
-    /// When it looks again while others come before it.
-    pub(super) look_again: Option<UnixMillis>,
+    /// When whoever polls it looks again without being woken.
+    pub(super) looks_at: Option<UnixMillis>,
     pub(super) answer: Option<Answered>,
     pub(super) waker: Option<Waker>,
 }
@@ -48,7 +48,7 @@ impl Waiter {
         limit: Limit,
         until: Option<UnixMillis>,
     ) -> Self {
-        Self { call, claim, scope, limit, until, look_again: None, answer: None, waker: None }
+        Self { call, claim, scope, limit, until, looks_at: None, answer: None, waker: None }
     }
 }
 
@@ -83,7 +83,7 @@ impl Turn for Place {
     }
 
     fn until(&self) -> Option<UnixMillis> {
-        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.look_again.or(waiter.until))
+        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.looks_at)
     }
 }
 
