@@ -138,6 +138,18 @@ impl Ledger {
         wait.map_or(Answer::Held, |(limit, until)| Answer::Wait { limit, until })
     }
 
+    /// About when there is room for so much that is used in pieces; `None`: never, as far as is known.
+    pub(crate) fn expected(&mut self, now: UnixMillis, claim: &Claim) -> Option<UnixMillis> {
+        let now = self.seen(now);
+        let mut latest = now;
+        for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
+            if let (Some(max), amount @ 1..) = (self.budgets.of(counted.limit), counted.of(claim)) {
+                latest = latest.max(meter.expected(now, amount, max)?);
+            }
+        }
+        Some(latest)
+    }
+
     /// Whether no call that is under way can make room for a claim by taking less, and no time: only a limit that is raised can.
     pub(crate) fn is_stuck(&mut self, now: UnixMillis, most: Claim) -> bool {
         let now = self.seen(now);

@@ -166,6 +166,7 @@ impl ResourceGovernor for ResourceManager {
 
     fn admit(&self, call: Call, now: UnixMillis) -> Admission {
         let books = &mut *self.books();
+        books.seen(now);
         if let Some(held) = books.take(call.id) {
             return held;
         }

@@ -128,6 +128,11 @@ impl Permits {
         self.line().waiting.len()
     }
 
+    /// How many wait before a ticket; `None`: it does not wait.
+    pub(crate) fn ahead_of(&self, ticket: u64) -> Option<usize> {
+        self.line().place(ticket)
+    }
+
     fn release(&self) {
         let woken = {
             let mut line = self.line();
@@ -185,7 +190,12 @@ impl Drop for Permit {
 impl Acquire {
     /// How many wait before it; `None`: it does not wait.
     pub fn ahead(&self) -> Option<usize> {
-        self.permits.line().place(self.ticket?)
+        self.permits.ahead_of(self.ticket?)
+    }
+
+    /// Where it stands in which line, while it waits.
+    pub(crate) fn place(&self) -> Option<(Permits, u64)> {
+        Some((self.permits.clone(), self.ticket?))
     }
 }
 

@@ -95,6 +95,11 @@ impl Window {
         UnixMillis(now.0.saturating_add(self.part.saturating_mul(self.parts + 1)))
     }
 
+    /// For how long is counted what is charged, at the most.
+    pub(crate) fn span(&self) -> Duration {
+        Duration::from_millis(self.part.saturating_mul(self.parts + 1))
+    }
+
     /// The part in which a moment is, or the latest that was seen.
     fn slot(&mut self, now: UnixMillis) -> Slot {
         self.latest = self.latest.max(now.0 / self.part);

@@ -37,8 +37,10 @@ pub(super) struct Books {
     estimators: HashMap<Tenant, Estimator>,
     prices: Arc<PriceTable>,
     held: HashMap<CallId, Held>,
-    /// Runs that wait to be worked, with how many are before them.
-    entering: HashMap<RunId, usize>,
+    /// Runs that wait to be worked, and where they stand.
+    entering: HashMap<RunId, (Permits, u64)>,
+    /// The latest moment that anybody told.
+    latest: UnixMillis,
     pub(super) queues: Queues,
 }
 
@@ -322,6 +324,26 @@ impl Books {
         scopes
     }
 
+    /// The latest moment that anybody told, this one among them.
+    pub(super) fn seen(&mut self, now: UnixMillis) {
+        self.latest = self.latest.max(now);
+    }
+
+    pub(super) fn latest(&self) -> UnixMillis {
+        self.latest
+    }
+
+    /// About when a scope has room for so much that is taken in pieces, as far as is known.
+    pub(super) fn expected(&mut self, scope: &Scope, claim: &Claim) -> Option<UnixMillis> {
+        let now = self.latest;
+        match scope {
+            Scope::Run(run) => self.runs.get_mut(run)?.ledger.expected(now, claim),
+            Scope::Agent(agent) => self.agents.get_mut(agent)?.ledger.expected(now, claim),
+            Scope::Tenant(tenant) => self.tenants.get_mut(tenant)?.expected(now, claim),
+            Scope::Quota(at) => Some(self.quotas[*at].expected(now, *claim)),
+        }
+    }
+
     /// Whether a call can be held now, and whoever waits longer is not overtaken by it.
     pub(super) fn look(&mut self, call: &Call, claim: Claim, now: UnixMillis) -> Result<(), Blocked> {
         for scope in self.scopes(call) {
@@ -402,6 +424,7 @@ impl Books {
     }
 
     pub(super) fn settle(&mut self, id: CallId, took: Usage, now: UnixMillis) -> Price {
+        self.seen(now);
         let Some(Held { call, quota, .. }) = self.held.remove(&id) else { return Price::default() };
         let claim = self.claim_of(call.model.as_deref(), &took);
         let known = claim.known();
@@ -450,8 +473,8 @@ impl Books {
         self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
     }
 
-    pub(super) fn is_entering(&mut self, run: RunId, ahead: usize) {
-        self.entering.insert(run, ahead);
+    pub(super) fn is_entering(&mut self, run: RunId, place: Option<(Permits, u64)>) {
+        self.entering.extend(place.map(|place| (run, place)));
     }
 
     pub(super) fn entered(&mut self, run: &RunId) {
@@ -460,7 +483,9 @@ impl Books {
 
     /// What a run waits for that is not worked yet.
     pub(super) fn entering_of(&self, run: &RunId) -> Option<Waiting> {
-        let ahead = self.entering.get(run)?;
+        let (permits, ticket) = self.entering.get(run)?;
+        // One that was let in, and did not look since, waits no longer.
+        let ahead = permits.ahead_of(*ticket)?;
         let place = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: Limit::MaxConcurrentRequests, place, until: None })
     }

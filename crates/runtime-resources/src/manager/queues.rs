@@ -182,16 +182,20 @@ impl Queues {
         u32::try_from(of.count()).unwrap_or(u32::MAX)
     }
 
-    /// What a waiter waits for, and at which place.
-    pub(super) fn waiting(&self, id: u64) -> Option<Waiting> {
+    /// How many come before a waiter, and what they and it take. `None`: nothing moves it but another limit.
+    fn before(&self, id: u64) -> Option<(usize, Option<Claim>)> {
         let waiter = self.waiters.get(&id)?;
-        let aside = self.aside.get(&waiter.scope).filter(|aside| aside.contains(&id));
-        let place = match aside {
-            Some(aside) => aside.range(..id).count(),
-            None => self.lines.get(&waiter.scope)?.order().position(|waiting| waiting.item == id)?,
-        };
-        let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
-        Some(Waiting { limit: waiter.limit, place, until: waiter.until })
+        if let Some(aside) = self.aside.get(&waiter.scope).filter(|aside| aside.contains(&id)) {
+            return Some((aside.range(..id).count(), None));
+        }
+        let mut claims = Claim::default();
+        for (place, waiting) in self.lines.get(&waiter.scope)?.order().enumerate() {
+            claims = claims.plus(self.waiters.get(&waiting.item)?.claim.known());
+            if waiting.item == id {
+                return Some((place, Some(claims)));
+            }
+        }
+        None
     }
 }
 
@@ -292,6 +296,31 @@ impl Books {
         }
     }
 
+    /// What a waiter waits for, at which place, and when there is room if nobody else takes it.
+    pub(super) fn waits_for(&mut self, id: u64) -> Option<Waiting> {
+        let (before, claims) = self.queues.before(id)?;
+        let waiter = self.queues.waiter(id)?;
+        let (scope, limit) = (waiter.scope.clone(), waiter.limit);
+        let (call, claim) = (waiter.call.clone(), waiter.claim.known());
+        let until = match self.look_in(&scope, &call, claim, self.latest()) {
+            _ if claims.is_none() => None,
+            Err(Blocked::Full { until, .. }) => until,
+            Ok(()) | Err(Blocked::Never(_)) => self.queues.line(&scope).and_then(|(_, until)| until),
+        };
+        Some(Waiting { limit, place: place(before), until })
+    }
+
+    /// What a waiter waits for, at which place, and about when its turn comes.
+    pub(super) fn waiting(&mut self, id: u64) -> Option<Waiting> {
+        let (before, claims) = self.queues.before(id)?;
+        let waiter = self.queues.waiter(id)?;
+        let (scope, limit, until) = (waiter.scope.clone(), waiter.limit, waiter.until);
+        let expected = claims.and_then(|claims| self.expected(&scope, &claims));
+        // Whoever comes next was looked at.
+        let until = if before == 0 { until } else { expected };
+        Some(Waiting { limit, place: place(before), until })
+    }
+
     /// A limit is another one: who could not be helped comes first again.
     pub(super) fn limits_changed(&mut self, scope: &Scope) {
         for id in self.queues.aside.remove(scope).into_iter().flatten().rev() {
@@ -342,6 +371,7 @@ impl Books {
 
     /// What a waiter is answered, if it is; then it waits no longer.
     pub(super) fn answered(&mut self, id: u64, now: UnixMillis) -> Option<Answered> {
+        self.seen(now);
         let scope = self.queues.waiter(id)?.scope.clone();
         if self.queues.waiter(id)?.answer.is_none() {
             self.pump(&scope, now);
@@ -373,11 +403,15 @@ impl Books {
         self.nudge(&waiter.scope);
     }
 
-    pub(super) fn waiting_of(&self, run: &RunId) -> Option<Waiting> {
+    pub(super) fn waiting_of(&mut self, run: &RunId) -> Option<Waiting> {
         let waiting = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.run == *run);
         match waiting.map(|(id, _)| *id).min() {
-            Some(first) => self.queues.waiting(first),
+            Some(first) => self.waiting(first),
             None => self.entering_of(run),
         }
     }
+}
+
+fn place(before: usize) -> u32 {
+    u32::try_from(before + 1).unwrap_or(u32::MAX)
 }

@@ -101,6 +101,11 @@ impl Quota {
         }
     }
 
+    /// About when so much will have been sent that is sent in pieces.
+    pub(super) fn expected(&mut self, now: UnixMillis, claim: Claim) -> UnixMillis {
+        self.flow.expected(now, claim)
+    }
+
     /// What a turn with so many tokens costs.
     pub(super) fn cost(&self, tokens: u64) -> u64 {
         self.flow.cost(tokens)

@@ -451,3 +451,22 @@ fn a_few_look_for_those_who_come_next_and_do_not_and_the_others_wait_until_they_
     };
     assert!(turns[1].until() >= Some(UnixMillis(next.0 + 60_000)), "it comes next now");
 }
+
+#[test]
+fn the_moment_that_is_shown_counts_those_who_come_before() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_per_minute: Some(100), ..ResourceLimits::default() };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    assert!(matches!(manager.admit(call(1, 0, 100), BEGIN), Admission::Held { .. }));
+    let turns = [2, 3, 4].map(|id| match manager.admit(call(id, 0, 50), BEGIN) {
+        Admission::Waits(turn) => (call(id, 0, 50).run, turn),
+        other => panic!("there is no room: {other:?}"),
+    });
+
+    // A minute, and a 240th part of it, after which what was charged is counted no more.
+    let shown = turns.each_ref().map(|(run, _)| manager.waiting(run).map(|it| (it.place, it.until)));
+    let at = |millis| Some(UnixMillis(BEGIN.0 + millis));
+    assert_eq!(shown, [Some((1, at(60_250))), Some((2, at(60_250))), Some((3, at(120_500)))]);
+    let alone = turns.each_ref().map(|(_, turn)| turn.waiting().until);
+    assert_eq!(alone, [at(60_250); 3], "if nobody takes it before");
+}

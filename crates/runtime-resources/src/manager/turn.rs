@@ -79,7 +79,7 @@ impl Turn for Place {
 
     fn waiting(&self) -> Waiting {
         let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
-        self.manager.books().queues.waiting(self.id).unwrap_or(nothing)
+        self.manager.books().waits_for(self.id).unwrap_or(nothing)
     }
 
     fn until(&self) -> Option<UnixMillis> {

@@ -135,7 +135,7 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Tells that a run is over.
     fn run_over(&self, run: &RunId);
 
-    /// What a run waits for, if it does.
+    /// What a run waits for, if it does, as it is now: its moment counts what those take at most that come before it.
     fn waiting(&self, run: &RunId) -> Option<Waiting>;
 
     /// Whether nothing more is let through for an agent now, and why. `least` is what one call of it may take, and of which model, as

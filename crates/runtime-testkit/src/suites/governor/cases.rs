@@ -213,6 +213,7 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(place, Some((Limit::MaxConcurrentRequests, 2)), "another one comes before");
     // The one before it goes away.
     drop(asks.remove(1));
+    assert_eq!(governor.waiting(&run(3)).map(|waiting| waiting.place), Some(1), "it comes next");
     drop(first);
     let third = let_in(&mut asks[1]).expect("it is its turn");
     assert!(let_in(&mut asks[2]).is_none(), "one is in");
