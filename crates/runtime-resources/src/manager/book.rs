@@ -1,6 +1,6 @@
 //! What was used and what is held, by whom.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Books {
     agents: HashMap<AgentId, AgentBook>,
     runs: HashMap<RunId, RunBook>,
     tenants: HashMap<Tenant, Ledger>,
+    /// Tenants whose use before this process was told.
+    recalled: HashSet<Tenant>,
     pub(super) quotas: Vec<Quota>,
     /// Each tenant's, since each calls its own providers.
     estimators: HashMap<Tenant, Estimator>,
@@ -201,6 +203,9 @@ impl Books {
     /// Charges what a tenant used before this process, if anybody limits it. The books do not say of which model it was: it counts
     /// against each quota.
     pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
+        if !self.recalled.insert(tenant.clone()) {
+            return;
+        }
         for quota in &mut self.quotas {
             quota.recall(&past.minutes, now);
         }

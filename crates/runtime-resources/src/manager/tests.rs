@@ -470,3 +470,15 @@ fn the_moment_that_is_shown_counts_those_who_come_before() {
     let alone = turns.each_ref().map(|(_, turn)| turn.waiting().until);
     assert_eq!(alone, [at(60_250); 3], "if nobody takes it before");
 }
+
+#[test]
+fn what_a_tenant_used_before_counts_once_whoever_tells_it() {
+    let manager = ResourceManager::default();
+    let budgets = Budgets { tokens_total: Some(1_000), ..Budgets::default() };
+    manager.limit_tenant(&Tenant::default(), budgets);
+    for _ in 0..2 {
+        manager.recall_tenant(&Tenant::default(), &Past { tokens: 600, ..Past::default() }, BEGIN);
+    }
+
+    assert!(matches!(manager.admit(call(1, 0, 400), BEGIN), Admission::Held { .. }));
+}

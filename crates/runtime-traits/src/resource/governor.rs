@@ -109,10 +109,10 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Tells what an agent may use from now on. Whether its use before is known.
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known;
 
-    /// Tells what an agent used before this process; once for each agent.
+    /// Tells what an agent used before this process; told again, it changes nothing.
     fn recall(&self, agent: &AgentId, past: &Past, now: UnixMillis);
 
-    /// Tells what a tenant used before this process; once.
+    /// Tells what a tenant used before this process; told again, as by another runtime, it changes nothing.
     fn recall_tenant(&self, tenant: &Tenant, past: &Past, now: UnixMillis);
 
     /// Asks for a call.
