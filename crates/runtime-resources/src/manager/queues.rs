@@ -22,6 +22,9 @@ pub(super) struct Queues {
     waiters: HashMap<u64, Waiter>,
     /// Who waits for which call: a call that is asked for again has a place for each time.
     calls: BTreeSet<(CallId, u64)>,
+    runs: BTreeSet<(RunId, u64)>,
+    /// How many calls of each agent wait, or were let through and have not looked.
+    of_agents: HashMap<AgentId, u32>,
     last: u64,
     pub(super) wakers: Wakers,
 }
@@ -94,6 +97,13 @@ impl Queues {
     fn forget(&mut self, id: u64) -> Option<Waiter> {
         let mut waiter = self.waiters.remove(&id)?;
         self.calls.remove(&(waiter.call.id, id));
+        self.runs.remove(&(waiter.call.run, id));
+        if let Some(of) = self.of_agents.get_mut(&waiter.call.agent) {
+            *of -= 1;
+            if *of == 0 {
+                self.of_agents.remove(&waiter.call.agent);
+            }
+        }
         self.wakers.let_go.extend(waiter.waker.take());
         Some(waiter)
     }
@@ -178,8 +188,7 @@ impl Queues {
     }
 
     pub(super) fn waiting_for(&self, agent: &AgentId) -> u32 {
-        let of = self.waiters.values().filter(|waiter| waiter.call.agent == *agent);
-        u32::try_from(of.count()).unwrap_or(u32::MAX)
+        self.of_agents.get(agent).copied().unwrap_or(0)
     }
 
     /// How many come before a waiter, and what they and it take. `None`: nothing moves it but another limit.
@@ -209,6 +218,8 @@ impl Books {
         queues.last += 1;
         let id = queues.last;
         queues.calls.insert((waiter.call.id, id));
+        queues.runs.insert((waiter.call.run, id));
+        *queues.of_agents.entry(waiter.call.agent).or_default() += 1;
         let (scope, call, claim) = (waiter.scope.clone(), waiter.call.clone(), waiter.claim.known());
         queues.waiters.insert(id, waiter);
         if !self.join(id, false) {
@@ -404,8 +415,8 @@ impl Books {
     }
 
     pub(super) fn waiting_of(&mut self, run: &RunId) -> Option<Waiting> {
-        let waiting = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.run == *run);
-        match waiting.map(|(id, _)| *id).min() {
+        let first = self.queues.runs.range((*run, 0)..=(*run, u64::MAX)).next().map(|(_, id)| *id);
+        match first {
             Some(first) => self.waiting(first),
             None => self.entering_of(run),
         }
