@@ -133,6 +133,11 @@ impl Permits {
         self.line().place(ticket)
     }
 
+    /// Whether anybody else has these: holds one, waits for one, or may yet ask.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.line) > 1
+    }
+
     fn release(&self) {
         let woken = {
             let mut line = self.line();

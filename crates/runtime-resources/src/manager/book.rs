@@ -26,11 +26,16 @@ use crate::price::PriceTable;
 /// The most runs of one agent that wait to be worked: all that a runtime has open.
 const MOST_ENTERING: usize = 100_000;
 
+/// So many agents' books are kept in any case.
+const FEW: usize = 1_024;
+
 /// All books.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     agents: HashMap<AgentId, AgentBook>,
     runs: HashMap<RunId, RunBook>,
+    /// With how many agents it is looked whose books may go.
+    enough: usize,
     tenants: HashMap<Tenant, Ledger>,
     /// Tenants whose use before this process was told.
     recalled: HashSet<Tenant>,
@@ -48,6 +53,8 @@ pub(super) struct Books {
 
 #[derive(Debug)]
 struct AgentBook {
+    /// Whether anybody opened it since it was looked which books may go.
+    touched: bool,
     limits: ResourceLimits,
     ledger: Ledger,
     known: bool,
@@ -106,6 +113,7 @@ impl Priced {
 impl AgentBook {
     fn new() -> Self {
         Self {
+            touched: true,
             limits: ResourceLimits::default(),
             ledger: Ledger::new(Budgets::default()),
             known: false,
@@ -148,6 +156,38 @@ impl Books {
         self.tenants.entry(tenant.clone()).or_insert_with(|| Ledger::new(Budgets::default()))
     }
 
+    /// How many agents and runs there are books of.
+    #[cfg(test)]
+    pub(super) fn agents(&self) -> usize {
+        self.agents.len() + self.runs.len()
+    }
+
+    fn agent(&mut self, agent: &AgentId) -> &mut AgentBook {
+        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        book.touched = true;
+        book
+    }
+
+    /// Lets books go of agents that did nothing for a while, and of their runs. Whoever needs one again is told that nobody knows it, and
+    /// reads what was used.
+    ///
+    /// A book goes only if nobody opened it between two looks, each of which follows many others' first calls: whoever limits an agent
+    /// has asked for the call long before.
+    fn let_go(&mut self) {
+        if self.agents.len() < self.enough.max(FEW) {
+            return;
+        }
+        let queues = &self.queues;
+        self.agents.retain(|agent, book| {
+            let is_needed =
+                book.ledger.held() > 0 || book.permits.is_shared() || queues.waiting_for(agent) > 0;
+            std::mem::replace(&mut book.touched, false) || is_needed
+        });
+        let agents = &self.agents;
+        self.runs.retain(|_, run| agents.contains_key(&run.agent));
+        self.enough = agents.len() + FEW.max(agents.len() / 2);
+    }
+
     /// A quota limits what all agents take together that use its models, whosever they are.
     pub(super) fn limits_tenant(&self, tenant: &Tenant) -> bool {
         self.tenants.contains_key(tenant) || !self.quotas.is_empty()
@@ -164,7 +204,10 @@ impl Books {
     }
 
     pub(super) fn limit(&mut self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {
-        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        if !self.agents.contains_key(agent) {
+            self.let_go();
+        }
+        let book = self.agent(agent);
         let known = if book.known { Known::Yes } else { Known::No };
         if book.limits != *limits {
             self.queues.wakers.woken.extend(book.set_limits(limits));
@@ -187,7 +230,7 @@ impl Books {
     }
 
     pub(super) fn recall(&mut self, agent: &AgentId, past: &Past, now: UnixMillis) {
-        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        let book = self.agent(agent);
         if std::mem::replace(&mut book.known, true) {
             return;
         }
@@ -370,9 +413,7 @@ impl Books {
     ) -> Result<(), Blocked> {
         let answer = match scope {
             Scope::Run(run) => self.run(run, &call.agent).look(now, claim),
-            Scope::Agent(agent) => {
-                self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim)
-            }
+            Scope::Agent(agent) => self.agent(agent).ledger.look(now, claim),
             Scope::Tenant(tenant) => self.tenant(tenant).look(now, claim),
             Scope::Quota(at) => self.quotas[*at].look(now, claim),
         };
@@ -417,7 +458,7 @@ impl Books {
             match &scope {
                 Scope::Run(run) => self.run(run, &call.agent).hold(id, now, known),
                 Scope::Agent(agent) => {
-                    self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.hold(id, now, known);
+                    self.agent(agent).ledger.hold(id, now, known);
                 }
                 Scope::Tenant(tenant) => self.tenant(tenant).hold(id, now, known),
                 Scope::Quota(at) => self.quotas[*at].hold(id, now, known),
@@ -475,7 +516,7 @@ impl Books {
 
     /// How many runs of an agent may be worked at once.
     pub(super) fn permits(&mut self, agent: &AgentId) -> Permits {
-        self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
+        self.agent(agent).permits.clone()
     }
 
     pub(super) fn is_entering(&mut self, run: RunId, place: Option<(Permits, u64)>) {

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Limit, Minute, Money, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
-    Turn,
+    Admission, Call, CallId, Known, Limit, Minute, Money, OnLimit, OpenUse, Past, Refused, ResourceGovernor,
+    ResourceLimits, Turn,
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
@@ -481,4 +481,30 @@ fn what_a_tenant_used_before_counts_once_whoever_tells_it() {
     }
 
     assert!(matches!(manager.admit(call(1, 0, 400), BEGIN), Admission::Held { .. }));
+}
+
+#[test]
+fn of_agents_that_did_nothing_for_a_while_no_book_is_kept_and_of_those_that_are_at_work_it_is() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_total: Some(10), ..ResourceLimits::default() };
+    let begin = |nth: usize| {
+        let known = manager.limit(&Tenant::default(), &agent(nth), &limits);
+        manager.recall(&agent(nth), &Past::default(), BEGIN);
+        known
+    };
+    (0..3).for_each(|nth| drop(begin(nth)));
+    assert!(matches!(manager.admit(call(1, 0, 10), BEGIN), Admission::Held { .. }));
+    let inside = manager.enter(&agent(1), &call(2, 1, 0).run);
+    let open = OpenUse { run: call(3, 2, 0).run, tokens: 5, micros: 0 };
+    manager.recall(&agent(3), &Past { open: vec![open], ..Past::default() }, BEGIN);
+    for nth in 4..20_000 {
+        begin(nth);
+        assert_eq!(begin(nth), Known::Yes, "it was told just now");
+    }
+
+    let known = |nth| manager.limit(&Tenant::default(), &agent(nth), &limits);
+    assert_eq!([0, 1, 2, 3].map(known), [Known::Yes, Known::Yes, Known::No, Known::No]);
+    assert!(manager.shared.books.lock().unwrap().agents() < 5_000);
+    assert!(matches!(manager.admit(call(4, 0, 1), BEGIN), Admission::Waits(_)), "ten of ten are held");
+    drop(inside);
 }
