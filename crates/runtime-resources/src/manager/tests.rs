@@ -492,7 +492,9 @@ fn of_agents_that_did_nothing_for_a_while_no_book_is_kept_and_of_those_that_are_
         manager.recall(&agent(nth), &Past::default(), BEGIN);
         known
     };
-    (0..3).for_each(|nth| drop(begin(nth)));
+    for nth in 0..3 {
+        begin(nth);
+    }
     assert!(matches!(manager.admit(call(1, 0, 10), BEGIN), Admission::Held { .. }));
     let inside = manager.enter(&agent(1), &call(2, 1, 0).run);
     let open = OpenUse { run: call(3, 2, 0).run, tokens: 5, micros: 0 };

@@ -82,10 +82,12 @@ pub enum Known {
 ///
 /// # Contract
 /// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
-/// - `once-by-id`: a call that is asked for or settled again changes nothing.
+/// - `once-by-id`: a call that is asked for or settled again changes nothing, also while it waits: all who asked for it are let through
+///   with it, and it is given back when all have gone away.
 /// - `settled-with-the-truth`: once it is settled, a call counts with what it took.
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
-/// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
+/// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace. Who comes later does
+///   not overtake, unless nothing but another limit can make room for who came before.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.

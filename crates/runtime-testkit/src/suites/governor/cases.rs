@@ -178,6 +178,11 @@ pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
     // It has room by now, and goes away without having looked.
     drop(late);
     assert!(is_held(&governor, call(8, 8, 900)), "what it was given is given back");
+    governor.settle(CallId(8), used(800), NOW);
+    let mut large = turn(governor.admit(call(9, 9, 200), NOW));
+    assert!(is_held(&governor, call(10, 10, 100)), "only another limit can help whoever is before it");
+    limit(&governor, in_all(1_200));
+    assert!(matches!(poll(&mut large), Poll::Ready(Admission::Held { .. })), "there is one");
 }
 
 /// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
