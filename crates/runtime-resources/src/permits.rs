@@ -48,7 +48,7 @@ pub struct Acquire {
 }
 
 /// A place in the line: the lowest comes next. The lower the first number, the higher the priority.
-type Ticket = (u8, u64);
+pub(crate) type Ticket = (u8, u64);
 
 /// Why there is no permit, and no waiting for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -116,12 +116,14 @@ impl Permits {
     /// Changes how many may be held at once. Permits that are held stay so, also when they are more than `max` now: then nobody gets
     /// one until enough were given back.
     pub fn set_max(&self, max: Option<u32>) {
-        let woken = {
-            let mut line = self.line();
-            line.max = max;
-            line.let_in()
-        };
-        wake(woken);
+        wake(self.change_max(max));
+    }
+
+    /// As [`set_max`](Self::set_max), for whoever holds a lock: who was let in is to be woken when that is open again.
+    pub(crate) fn change_max(&self, max: Option<u32>) -> Vec<Waker> {
+        let mut line = self.line();
+        line.max = max;
+        line.let_in()
     }
 
     /// How many may be held at once.
@@ -137,6 +139,16 @@ impl Permits {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.line().waiting.len()
+    }
+
+    /// How many wait before a ticket; `None`: it does not wait.
+    pub(crate) fn ahead_of(&self, ticket: Ticket) -> Option<usize> {
+        self.line().place(ticket)
+    }
+
+    /// Whether anybody else has these: holds one, waits for one, or may yet ask.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.line) > 1
     }
 
     fn release(&self) {
@@ -196,7 +208,12 @@ impl Drop for Permit {
 impl Acquire {
     /// How many wait before it; `None`: it does not wait.
     pub fn ahead(&self) -> Option<usize> {
-        self.permits.line().place(self.ticket?)
+        self.permits.ahead_of(self.ticket?)
+    }
+
+    /// Where it stands in which line, while it waits.
+    pub(crate) fn place(&self) -> Option<(Permits, Ticket)> {
+        Some((self.permits.clone(), self.ticket?))
     }
 }
 

@@ -197,6 +197,8 @@ impl Admitting {
         now: UnixMillis,
     ) {
         let Asking { slot, id, model, most, said } = asking;
+        // One that had asked before, and was to ask no more in between, gives up its place.
+        self.0.retain(|asked| asked.slot != slot);
         let place = run.place.clone();
         let inner = Arc::clone(inner);
         let named = model.clone();
@@ -546,7 +548,10 @@ impl Inner {
             return Ok(());
         }
         self.recall(governing, tenant, agent).await?;
-        match governing.governor.exhausted(tenant, agent, self.clock.now()) {
+        let kind = self.with_agent(tenant, agent, |slot, _| slot.agent.clone()).await?;
+        let least = kind.and_then(|kind| kind.least_call());
+        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        match governing.governor.exhausted(tenant, agent, least, self.clock.now()) {
             Some(refused) => {
                 self.tell_refused(tenant, agent, &limits, &refused);
                 Err(RuntimeError::AtLimit { agent: called.to_string(), refused })

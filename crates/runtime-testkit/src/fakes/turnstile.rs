@@ -43,6 +43,7 @@ struct Inner {
     recorded: Vec<Call>,
     told: BTreeMap<AgentId, Past>,
     limits: Vec<ResourceLimits>,
+    checked: Vec<(Tenant, ResourceLimits)>,
     over: Vec<RunId>,
     throttled: Vec<(CallId, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
@@ -119,6 +120,11 @@ impl Turnstile {
         self.inside().limits.clone()
     }
 
+    /// Whose limits it was asked about, and which, in their order.
+    pub fn checked(&self) -> Vec<(Tenant, ResourceLimits)> {
+        self.inside().checked.clone()
+    }
+
     /// The runs that are over.
     pub fn over(&self) -> Vec<RunId> {
         self.inside().over.clone()
@@ -157,7 +163,13 @@ impl Inner {
 }
 
 impl ResourceGovernor for Turnstile {
-    fn check(&self, _limits: &ResourceLimits, _least: Option<(&str, Usage)>) -> Result<(), Refused> {
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        _least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        self.inside().checked.push((tenant.clone(), *limits));
         Ok(())
     }
 
@@ -257,7 +269,13 @@ impl ResourceGovernor for Turnstile {
         Some(Waiting { limit: Limit::MaxTokensTotal, place: place as u32 + 1, until })
     }
 
-    fn exhausted(&self, _tenant: &Tenant, _agent: &AgentId, _now: UnixMillis) -> Option<Refused> {
+    fn exhausted(
+        &self,
+        _tenant: &Tenant,
+        _agent: &AgentId,
+        _least: Option<(&str, Usage)>,
+        _now: UnixMillis,
+    ) -> Option<Refused> {
         match &self.inside().lets {
             Lets::Through => None,
             Lets::Wait(_) => {

@@ -576,3 +576,15 @@ async fn what_an_agent_used_that_nobody_uses_any_more_goes_with_its_runs() {
 
     assert_eq!(kept().await, 0);
 }
+
+#[tokio::test]
+async fn an_agent_without_limits_of_its_own_is_checked_against_those_of_its_tenant() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, _) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    assert_eq!(turnstile.checked(), [], "nothing is limited");
+
+    turnstile.limit_tenants();
+    runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+
+    assert_eq!(turnstile.checked(), [(Tenant::default(), ResourceLimits::default())]);
+}
