@@ -195,6 +195,9 @@ pub(crate) struct RunArgs {
     /// What to do if the conversation is busy [default: enqueue behind a run at work, reject behind one that waits]
     #[arg(long, value_name = "POLICY")]
     pub(crate) when_busy: Option<WhenBusy>,
+    /// Where runs wait for room under a limit, or to be worked, higher ones come first
+    #[arg(long, value_name = "0-255", default_value_t = 0)]
+    pub(crate) priority: u8,
 }
 
 /// What to do with a run whose conversation is busy.

@@ -32,6 +32,7 @@ mod list;
 mod load;
 mod manager;
 mod no_room;
+mod over_calls;
 mod own;
 mod polls;
 mod port;

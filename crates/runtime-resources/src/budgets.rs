@@ -28,6 +28,14 @@ pub struct Budgets {
     pub cost_total: Option<Money>,
 }
 
+/// A limit that is lower than what is asked for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLow {
+    pub(crate) limit: Limit,
+    pub(crate) needs: u64,
+    pub(crate) max: u64,
+}
+
 /// What is counted, and over what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
@@ -128,6 +136,14 @@ impl Budgets {
             Limit::MaxCostTotal => money(self.cost_total),
             _ => None,
         }
+    }
+
+    /// The limit under which there is never room for so much, if there is one.
+    pub(crate) fn too_low(&self, claim: &Claim) -> Option<TooLow> {
+        COUNTED.iter().find_map(|counted| {
+            let (limit, needs, max) = (counted.limit, counted.of(claim), self.of(counted.limit)?);
+            (needs > max).then_some(TooLow { limit, needs, max })
+        })
     }
 
     /// Whether money is limited: then each model has to have a price.

@@ -5,26 +5,42 @@ use std::collections::BTreeMap;
 /// Estimates the tokens that a model will bill for what it reads: a token for three bytes and a tenth more, and more than that where
 /// the model has billed more.
 ///
-/// The factor of a model only grows: what was once billed may be billed again. (No tokenizer is asked: providers count what no
-/// tokenizer sees, as tools, images and their own frames.)
+/// What a small request was billed more is taken for a frame, which each request has and which is as large for all: its tools, say,
+/// and what the provider says beside it. What a large one was billed more is taken for a factor. Both only grow, since what was
+/// once billed may be billed again, and neither without end: no tokenizer makes more than a token of each byte. (No tokenizer is asked:
+/// providers count what no tokenizer sees.)
 ///
 /// # Examples
 /// ```
 /// use runtime_resources::Estimator;
 ///
 /// let mut estimator = Estimator::default();
-/// assert_eq!(estimator.input("openai/gpt-4o", 3_000), 1_100);
-/// estimator.learn("openai/gpt-4o", 3_000, 2_200); // twice as many
+/// assert_eq!(estimator.input("openai/gpt-4o", 6_000), 2_200);
+/// estimator.learn("openai/gpt-4o", 6_000, 4_400); // twice as many
 /// assert_eq!(estimator.input("openai/gpt-4o", 300), 220);
+/// estimator.learn("openai/gpt-4o", 300, 520); // 300 more than was thought
+/// assert_eq!(estimator.input("openai/gpt-4o", 6_000), 4_700);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimator {
-    /// By how much more than the plain estimate each model has billed at most; those that did not are not here.
-    factors: BTreeMap<String, f64>,
+    /// What each model has billed at most beyond the plain estimate; those that did not are not here.
+    models: BTreeMap<String, Beyond>,
 }
 
-/// Requests below this are not learnt from: a frame of some tokens is a large part of a small request.
-const TELLING: u64 = 256;
+/// What a model bills beyond the plain estimate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Beyond {
+    /// Tokens of each request.
+    frame: u64,
+    factor: f64,
+}
+
+/// Requests below this tell of the frame, the others of the factor: a frame is a small part of them.
+const LARGE: u64 = 4_096;
+/// More tokens than that are no frame.
+const LARGEST_FRAME: u64 = 4_096;
+/// A token of each byte.
+const LARGEST_FACTOR: f64 = 30.0 / 11.0;
 
 impl Estimator {
     /// How many tokens a request of so many bytes has at most, as far as is known.
@@ -34,11 +50,9 @@ impl Estimator {
 
     /// A plain estimate in tokens, corrected by what the model has billed.
     pub fn corrected(&self, model: &str, estimated: u64) -> u64 {
-        match self.factors.get(model) {
-            // Within 2^53, where each count is exact; beyond it no model reads.
-            Some(factor) => (estimated as f64 * factor).ceil() as u64,
-            None => estimated,
-        }
+        self.models
+            .get(model)
+            .map_or(estimated, |beyond| beyond.scaled(estimated).saturating_add(beyond.frame))
     }
 
     /// Takes note of what a model billed for a request of so many bytes.
@@ -46,13 +60,27 @@ impl Estimator {
         self.learn_of(model, plain(bytes), billed);
     }
 
-    /// Takes note of what a model billed for a request that was plainly estimated as so many tokens.
+    /// Takes note of what a model billed for a request that was plainly estimated as so many tokens. One that was not estimated tells
+    /// nothing.
     pub fn learn_of(&mut self, model: &str, estimated: u64, billed: u64) {
-        let estimated = estimated.max(plain(TELLING));
-        let factor = billed as f64 / estimated as f64;
-        if factor > self.factors.get(model).copied().unwrap_or(1.0) {
-            self.factors.insert(model.to_owned(), factor);
+        if estimated == 0 || billed <= self.corrected(model, estimated) {
+            return;
         }
+        let beyond = self.models.entry(model.to_owned()).or_insert(Beyond { frame: 0, factor: 1.0 });
+        if estimated < plain(LARGE) {
+            let frame = billed.saturating_sub(beyond.scaled(estimated));
+            beyond.frame = frame.clamp(beyond.frame, LARGEST_FRAME);
+        } else {
+            let factor = billed.saturating_sub(beyond.frame) as f64 / estimated as f64;
+            beyond.factor = factor.clamp(beyond.factor, LARGEST_FACTOR);
+        }
+    }
+}
+
+impl Beyond {
+    fn scaled(self, estimated: u64) -> u64 {
+        // Within 2^53, where each count is exact; beyond it no model reads.
+        (estimated as f64 * self.factor).ceil() as u64
     }
 }
 
@@ -66,11 +94,11 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::proptest;
 
-    use super::{Estimator, TELLING};
+    use super::{Estimator, LARGE, LARGEST_FRAME, plain};
 
     proptest! {
         #[test]
-        fn what_was_billed_once_is_never_estimated_lower_again(
+        fn what_was_billed_once_is_never_estimated_lower_again_up_to_a_token_of_each_byte_and_a_frame(
             calls in vec((0..100_000_u64, 0..300_000_u64), 1..40),
         ) {
             let mut estimator = Estimator::default();
@@ -78,19 +106,31 @@ mod tests {
                 estimator.learn("a/b", *bytes, *billed);
             }
             for (bytes, billed) in &calls {
-                if *bytes >= TELLING {
-                    assert!(estimator.input("a/b", *bytes) >= *billed, "{bytes} bytes were billed as {billed}");
+                let most = if *bytes < LARGE { plain(*bytes) + LARGEST_FRAME } else { plain(*bytes) * 30 / 11 };
+                let estimated = estimator.input("a/b", *bytes);
+                if *bytes > 0 {
+                    assert!(estimated >= *billed.min(&most), "{bytes} bytes were billed as {billed}");
                 }
+                assert!(estimated <= plain(*bytes) * 30 / 11 + 1 + LARGEST_FRAME, "{bytes}: {estimated}");
             }
             assert_eq!(estimator.input("a/c", 30), 11);
         }
     }
 
     #[test]
-    fn a_small_request_tells_little() {
+    fn a_small_request_tells_of_the_frame_and_of_no_factor() {
         let mut estimator = Estimator::default();
-        estimator.learn("a/b", 3, 90);
+        // 300 bytes, and the tools that the provider describes.
+        estimator.learn("a/b", 300, 456);
 
-        assert_eq!(estimator.input("a/b", 3_000), 1_100);
+        assert_eq!(estimator.input("a/b", 150_000), 55_346);
+    }
+
+    #[test]
+    fn what_was_not_estimated_tells_nothing() {
+        let mut estimator = Estimator::default();
+        estimator.learn_of("a/b", 0, 3_000);
+
+        assert_eq!(estimator, Estimator::default());
     }
 }

@@ -117,6 +117,13 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
         Ok(())
     }
 
+    /// Lets somebody wait again who had waited before all others of its party.
+    pub(crate) fn push_first(&mut self, priority: u8, party: Party<T, A>, waiting: Waiting<I>) {
+        self.len += 1;
+        let tenants = self.levels.entry(priority).or_default();
+        tenants.lane(party.tenant).lane(party.agent).push_front(waiting);
+    }
+
     /// Whose turn it is.
     pub fn peek(&self) -> Option<&Waiting<I>> {
         self.levels.values().rev().find_map(Serve::first)
@@ -142,6 +149,17 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
     /// Takes out all whose turn has passed.
     pub fn expire(&mut self, now: UnixMillis) -> Vec<Waiting<I>> {
         self.remove_if(|waiting| waiting.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// Some of those who wait, in no order that means anything: the first and the last of each agent.
+    pub(crate) fn some(&self) -> impl Iterator<Item = &I> {
+        let agents = self.levels.values().flat_map(|tenants| tenants.lanes.values()).map(|lane| &lane.queue);
+        let queues = agents.flat_map(|agents| agents.lanes.values()).map(|lane| &lane.queue);
+        let ends = queues.flat_map(|queue| {
+            let last = queue.back().filter(|_| queue.len() > 1);
+            queue.front().into_iter().chain(last)
+        });
+        ends.map(|waiting| &waiting.item)
     }
 
     /// The order in which those who wait now will be served, if nobody joins them. Reading it moves nobody; each next one costs

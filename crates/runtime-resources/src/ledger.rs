@@ -6,7 +6,7 @@ use runtime_traits::UnixMillis;
 
 use crate::budgets::{Budgets, COUNTED};
 use crate::claim::Claim;
-use crate::meter::Meter;
+use crate::meter::{Meter, Span};
 use crate::window::Slot;
 use runtime_traits::resource::{Limit, Used};
 
@@ -136,6 +136,32 @@ impl Ledger {
             }
         }
         wait.map_or(Answer::Held, |(limit, until)| Answer::Wait { limit, until })
+    }
+
+    /// About when there is room for so much that is used in pieces; `None`: never, as far as is known.
+    pub(crate) fn expected(&mut self, now: UnixMillis, claim: &Claim) -> Option<UnixMillis> {
+        let now = self.seen(now);
+        let mut latest = now;
+        for (counted, meter) in COUNTED.iter().zip(&mut self.meters) {
+            if let (Some(max), amount @ 1..) = (self.budgets.of(counted.limit), counted.of(claim)) {
+                latest = latest.max(meter.expected(now, amount, max)?);
+            }
+        }
+        Some(latest)
+    }
+
+    /// Whether no call that is under way can make room for a claim by taking less, and no time: only a limit that is raised can.
+    pub(crate) fn is_stuck(&mut self, now: UnixMillis, most: Claim) -> bool {
+        let now = self.seen(now);
+        let Self { budgets, meters, held, .. } = self;
+        COUNTED.iter().zip(meters).filter(|(counted, _)| counted.span == Span::Ever).any(
+            |(counted, meter)| {
+                let under_way =
+                    held.values().map(|held| counted.of(&held.claim)).fold(0, u64::saturating_add);
+                let gone = meter.used(now).saturating_sub(under_way);
+                budgets.of(counted.limit).is_some_and(|max| gone.saturating_add(counted.of(&most)) > max)
+            },
+        )
     }
 
     /// The most that there is room for, beside what somebody else counts; what has no limit is [`u64::MAX`].

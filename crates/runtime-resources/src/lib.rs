@@ -27,7 +27,7 @@ pub use gate::{Entry, Gate, Left, Refusal};
 pub use grants::{Admission, Ask, Borrower, Grant, Lender, Lent};
 pub use heap::{Charged, Heap, HeapError, MeteredAlloc};
 pub use ledger::{Answer, Ledger, Settled};
-pub use manager::{QuotaRule, ResourceManager};
+pub use manager::{QuotaError, QuotaRule, ResourceManager};
 pub use meter::Span;
 pub use permits::{Acquire, Permit, Permits, PermitsError};
 pub use polls::{AgentMeter, Stopwatch, SystemStopwatch};

@@ -6,6 +6,7 @@ mod queues;
 mod quota;
 mod turn;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +16,15 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, Limit, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
-    ResourceUsage, Waiting, Whose,
+    Admission, Call, CallId, Inside, Known, Money, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
+    ResourceUsage, Waiting,
 };
 
 use crate::budgets::Budgets;
-use crate::ledger::{Answer, Ledger};
 use crate::price::PriceTable;
-use book::{Blocked, Books, claim_of, usage_from};
+use book::{Blocked, Books, usage_from};
 use entering::Entering;
-pub use quota::QuotaRule;
+pub use quota::{QuotaError, QuotaRule};
 use turn::{Place, Waiter};
 
 /// The most calls that wait for room at once.
@@ -69,14 +69,42 @@ pub struct ResourceManager {
 
 #[derive(Debug, Default)]
 struct Shared {
-    prices: PriceTable,
+    prices: Arc<PriceTable>,
     books: Mutex<Books>,
+}
+
+/// The books, while they are open. Wakers are woken, and let go, when they are closed: what those do may open them.
+struct Open<'a>(Option<MutexGuard<'a, Books>>);
+
+impl Deref for Open<'_> {
+    type Target = Books;
+
+    fn deref(&self) -> &Books {
+        self.0.as_deref().expect("they are open until this is dropped")
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut Books {
+        self.0.as_deref_mut().expect("they are open until this is dropped")
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let Some(mut books) = self.0.take() else { return };
+        let wakers = std::mem::take(&mut books.queues.wakers);
+        drop(books);
+        wakers.wake();
+    }
 }
 
 impl ResourceManager {
     /// A manager that knows these prices.
     pub fn new(prices: PriceTable) -> Self {
-        Self { shared: Arc::new(Shared { prices, books: Mutex::default() }) }
+        let prices = Arc::new(prices);
+        let books = Mutex::new(Books::new(Arc::clone(&prices)));
+        Self { shared: Arc::new(Shared { prices, books }) }
     }
 
     /// Limits what the agents of a tenant take together: [`ResourceGovernor::limit_together`] for whoever has budgets.
@@ -84,7 +112,8 @@ impl ResourceManager {
         self.books().limit_tenant(tenant, budgets);
     }
 
-    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds.
+    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds; what is in a file is
+    /// [checked](QuotaRule::check) first.
     ///
     /// Never more than that is let through in any minute, spent evenly among all who wait, and less for a while after the provider
     /// refused a call ([`throttled`](ResourceGovernor::throttled)). What a tenant used in the last minute before this process counts
@@ -101,28 +130,20 @@ impl ResourceManager {
         self.books().tenant_usage(tenant, now)
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn books(&self) -> Open<'_> {
         // A holder that panicked left the books as they were between two changes of single numbers.
-        self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)
+        Open(Some(self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
 impl ResourceGovernor for ResourceManager {
-    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused> {
-        let Some((model, most)) = least else { return Ok(()) };
-        let claim = claim_of(&self.shared.prices, Some(model), &most);
-        if claim.micros.is_none() && limits.limit_money() {
-            return Err(Refused::Unpriced { model: model.to_owned() });
-        }
-        let of_agent = (Whose::Agent, Budgets::of_agent(limits));
-        for (whose, budgets) in [of_agent, (Whose::Run, Budgets::of_run(limits))] {
-            if let Answer::Never { limit, needs, max } =
-                Ledger::new(budgets).look(UnixMillis(0), claim.known())
-            {
-                return Err(Refused::Never { limit: of_run(limit, limits, max), whose, needs, max });
-            }
-        }
-        Ok(())
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        self.books().check(tenant, limits, least)
     }
 
     fn limits_tenant(&self, tenant: &Tenant) -> bool {
@@ -151,18 +172,20 @@ impl ResourceGovernor for ResourceManager {
 
     fn admit(&self, call: Call, now: UnixMillis) -> Admission {
         let books = &mut *self.books();
-        if let Some(held) = books.held(call.id) {
+        books.seen(now);
+        if let Some(held) = books.take(call.id) {
             return held;
         }
-        let most = books.corrected(&call);
-        let claim = claim_of(&self.shared.prices, call.model.as_deref(), &most);
-        if let (None, Some(model)) = (claim.micros, &call.model)
-            && books.limit_money(&call)
-        {
-            return Admission::Refused(Refused::Unpriced { model: model.clone() });
-        }
+        let (most, claim) = match books.wanted(&call) {
+            Ok(wanted) => wanted,
+            Err(refused) => return Admission::Refused(refused),
+        };
         let blocked = match books.look(&call, claim.known(), now) {
-            Ok(()) => return books.hold(&call, most, claim, now),
+            Ok(()) => {
+                books.hold(&call, most, claim, now);
+                books.take(call.id);
+                return Admission::Held { most, price: claim.micros.map(Money::from_micros) };
+            }
             Err(blocked) => blocked,
         };
         let (scope, limit, until) = match blocked {
@@ -174,19 +197,28 @@ impl ResourceGovernor for ResourceManager {
             let retry_after = until.map(|until| until.since(now));
             return Admission::Refused(Refused::Reached { limit, whose, retry_after });
         }
-        match books.enqueue(Waiter::new(call, most, claim, scope, limit, until), MOST_WAITING) {
+        match books.enqueue(Waiter::new(call, claim, scope, limit, until), MOST_WAITING, now) {
             Some(id) => Admission::Waits(Box::new(Place::new(self.clone(), id))),
             None => Admission::Refused(Refused::Crowded { limit, whose }),
         }
     }
 
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
-        let acquire = self.books().permits(agent).acquire();
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
+        let acquire = self.books().permits(agent).acquire_with(priority);
         Box::pin(Entering { manager: self.clone(), run: *run, acquire })
     }
 
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price {
-        self.books().settle(&self.shared.prices, call, took, now)
+        self.books().settle(call, took, now)
+    }
+
+    fn record(&self, call: &Call, now: UnixMillis) {
+        self.books().record(call, now);
     }
 
     fn price(&self, model: &str, usage: &Usage) -> Price {
@@ -205,8 +237,14 @@ impl ResourceGovernor for ResourceManager {
         self.books().waiting_of(run)
     }
 
-    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
-        self.books().exhausted(tenant, agent, now)
+    fn exhausted(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused> {
+        self.books().exhausted(tenant, agent, least, now)
     }
 
     fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage> {
@@ -219,15 +257,6 @@ impl ResourceGovernor for ResourceManager {
 
     fn forget(&self, agent: &AgentId) {
         self.books().forget(agent);
-    }
-}
-
-/// The name of a limit as its owner knows it: a run's ledger counts its own tokens as all there are.
-fn of_run(limit: Limit, limits: &ResourceLimits, max: u64) -> Limit {
-    match limit {
-        Limit::MaxTokensTotal if limits.max_tokens_per_run == Some(max) => Limit::MaxTokensPerRun,
-        Limit::MaxCostTotal if limits.of(Limit::MaxCostPerRun) == Some(max) => Limit::MaxCostPerRun,
-        other => other,
     }
 }
 

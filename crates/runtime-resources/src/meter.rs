@@ -84,6 +84,21 @@ impl Meter {
         }
     }
 
+    /// About when there is room for so much that is used in pieces, as a limit lets it; `None`: never.
+    pub(crate) fn expected(&mut self, now: UnixMillis, amount: u64, max: u64) -> Option<UnixMillis> {
+        let (spans, rest) =
+            (amount.saturating_sub(1) / max.max(1), amount.saturating_sub(1) % max.max(1) + 1);
+        let room = self.falls_to(now, max.saturating_sub(rest))?;
+        match self {
+            Self::Any(window) => {
+                Some(room.after(window.span().saturating_mul(u32::try_from(spans).unwrap_or(u32::MAX))))
+            }
+            Self::Month { month, .. } if spans > 0 => Some(beginning_of(month.saturating_add(spans))),
+            Self::Month { .. } => Some(room),
+            Self::Ever { .. } => (spans == 0).then_some(room),
+        }
+    }
+
     /// When at most `most` will be counted if nothing is charged until then; `None`: never.
     pub(crate) fn falls_to(&mut self, now: UnixMillis, most: u64) -> Option<UnixMillis> {
         if self.used(now) <= most {

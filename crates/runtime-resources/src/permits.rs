@@ -10,7 +10,8 @@ use thiserror::Error;
 // Shuttle's where a test includes this file; see `sync.rs`.
 use crate::sync::{Mutex, MutexGuard};
 
-/// Permits, of which at most so many are held at once. Whoever gets none waits, and is served in the order of asking.
+/// Permits, of which at most so many are held at once. Whoever gets none waits, and is served in the order of asking, higher
+/// priorities first.
 ///
 /// Cheap to clone; all clones are the same permits. Needs no executor: it wakes whoever waits, and whoever waits is a future.
 ///
@@ -41,9 +42,13 @@ pub struct Permit {
 #[must_use = "it asks when it is polled"]
 pub struct Acquire {
     permits: Permits,
+    priority: u8,
     /// Where it stands in the line, from its first poll until its last.
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
 }
+
+/// A place in the line: the lowest comes next. The lower the first number, the higher the priority.
+pub(crate) type Ticket = (u8, u64);
 
 /// Why there is no permit, and no waiting for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -66,7 +71,7 @@ struct Line {
     next: u64,
     /// Who waits, by their tickets, the lowest first. A ticket leaves the line for a permit, which is held from then on, also while
     /// its future was not polled since.
-    waiting: VecDeque<(u64, Waker)>,
+    waiting: VecDeque<(Ticket, Waker)>,
 }
 
 impl Permits {
@@ -91,7 +96,15 @@ impl Permits {
     /// # Errors
     /// The future gives [`PermitsError::TooMany`] when as many wait as may.
     pub fn acquire(&self) -> Acquire {
-        Acquire { permits: self.clone(), ticket: None }
+        self.acquire_with(0)
+    }
+
+    /// As [`acquire`](Self::acquire), before all who ask with a lower priority.
+    ///
+    /// # Errors
+    /// As for [`acquire`](Self::acquire).
+    pub fn acquire_with(&self, priority: u8) -> Acquire {
+        Acquire { permits: self.clone(), priority, ticket: None }
     }
 
     /// A permit, if there is one now.
@@ -103,12 +116,14 @@ impl Permits {
     /// Changes how many may be held at once. Permits that are held stay so, also when they are more than `max` now: then nobody gets
     /// one until enough were given back.
     pub fn set_max(&self, max: Option<u32>) {
-        let woken = {
-            let mut line = self.line();
-            line.max = max;
-            line.let_in()
-        };
-        wake(woken);
+        wake(self.change_max(max));
+    }
+
+    /// As [`set_max`](Self::set_max), for whoever holds a lock: who was let in is to be woken when that is open again.
+    pub(crate) fn change_max(&self, max: Option<u32>) -> Vec<Waker> {
+        let mut line = self.line();
+        line.max = max;
+        line.let_in()
     }
 
     /// How many may be held at once.
@@ -124,6 +139,16 @@ impl Permits {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.line().waiting.len()
+    }
+
+    /// How many wait before a ticket; `None`: it does not wait.
+    pub(crate) fn ahead_of(&self, ticket: Ticket) -> Option<usize> {
+        self.line().place(ticket)
+    }
+
+    /// Whether anybody else has these: holds one, waits for one, or may yet ask.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.line) > 1
     }
 
     fn release(&self) {
@@ -165,7 +190,7 @@ impl Line {
         woken
     }
 
-    fn place(&self, ticket: u64) -> Option<usize> {
+    fn place(&self, ticket: Ticket) -> Option<usize> {
         self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
 }
@@ -183,7 +208,12 @@ impl Drop for Permit {
 impl Acquire {
     /// How many wait before it; `None`: it does not wait.
     pub fn ahead(&self) -> Option<usize> {
-        self.permits.line().place(self.ticket?)
+        self.permits.ahead_of(self.ticket?)
+    }
+
+    /// Where it stands in which line, while it waits.
+    pub(crate) fn place(&self) -> Option<(Permits, Ticket)> {
+        Some((self.permits.clone(), self.ticket?))
     }
 }
 
@@ -209,9 +239,10 @@ impl Future for Acquire {
             if waiting >= line.max_waiting {
                 return Poll::Ready(Err(PermitsError::TooMany { waiting }));
             }
-            let ticket = line.next;
+            let ticket = (u8::MAX - self.priority, line.next);
             line.next += 1;
-            line.waiting.push_back((ticket, cx.waker().clone()));
+            let place = line.waiting.partition_point(|(before, _)| *before < ticket);
+            line.waiting.insert(place, (ticket, cx.waker().clone()));
             self.ticket = Some(ticket);
             return Poll::Pending;
         }

@@ -107,7 +107,7 @@ impl PollMeter for AgentMeter {
                 account
             }
         };
-        Arc::new(OfAttempt { account, stopwatch: Arc::clone(&self.stopwatch) })
+        Arc::new(OfAttempt::new(account, Arc::clone(&self.stopwatch)))
     }
 
     fn check(&self, limits: ProcessLimits) -> Result<(), MeterError> {

@@ -57,15 +57,7 @@ impl PriceTable {
     /// # Errors
     /// [`PriceError::Name`].
     pub fn new(prices: BTreeMap<String, ModelPrice>) -> Result<Self, PriceError> {
-        let good = |name: &str| {
-            let stem = name.strip_suffix('*').unwrap_or(name);
-            let printable = stem.bytes().all(|b| b.is_ascii_graphic() && b != b'*');
-            printable
-                && stem.split_once('/').is_some_and(|(provider, model)| {
-                    !provider.is_empty() && (!model.is_empty() || name.ends_with('*'))
-                })
-        };
-        match prices.keys().find(|name| !good(name)) {
+        match prices.keys().find(|name| !names_models(name)) {
             Some(model) => Err(PriceError::Name { model: model.chars().take(80).collect() }),
             None => Ok(Self(prices)),
         }
@@ -94,6 +86,16 @@ impl ModelPrice {
         let micros = part(usage.input_tokens, self.input) + part(usage.output_tokens, self.output);
         Money::from_micros(u64::try_from(micros.div_ceil(1_000_000)).unwrap_or(u64::MAX))
     }
+}
+
+/// Whether a name can be that of a model, or of several: `provider/model`, at most with one `*` at its end.
+pub(crate) fn names_models(name: &str) -> bool {
+    let stem = name.strip_suffix('*').unwrap_or(name);
+    let printable = stem.bytes().all(|b| b.is_ascii_graphic() && b != b'*');
+    printable
+        && stem.split_once('/').is_some_and(|(provider, model)| {
+            !provider.is_empty() && (!model.is_empty() || name.ends_with('*'))
+        })
 }
 
 impl TryFrom<BTreeMap<String, ModelPrice>> for PriceTable {

@@ -11,10 +11,11 @@ use runtime_traits::UnixMillis;
 use runtime_traits::resource::Limit;
 use serde::{Deserialize, Serialize};
 
+use crate::budgets::TooLow;
 use crate::claim::Claim;
 use crate::fair::{FairQueue, Party, Waiting};
 use crate::ledger::Settled;
-pub(crate) use flow::{Flow, TooLow};
+pub(crate) use flow::Flow;
 
 /// What a provider lets a credential use, as it is declared. `None` means without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime_traits::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-/// How many parts a span is counted in: what is charged stays charged for the span and at most one part of it more.
+/// How many parts a span is counted in, at the least: what is charged stays charged for the span, and for at most two parts of it more.
 const PARTS: u64 = 240;
 
 /// Counts what was charged within the last span, so that never more than a limit falls into any span of that length.
@@ -29,6 +29,8 @@ const PARTS: u64 = 240;
 pub struct Window {
     /// Milliseconds of a part.
     part: u64,
+    /// How many parts the span has, the last one of which it may end in.
+    parts: u64,
     /// What was charged in each part, the oldest first.
     charged: VecDeque<(u64, u64)>,
     used: u64,
@@ -42,10 +44,11 @@ pub struct Window {
 pub struct Slot(pub(crate) u64);
 
 impl Window {
-    /// A window of this span with nothing in it. Spans are counted in milliseconds, and last at least 240 of them.
+    /// A window of this span with nothing in it. Spans are counted in milliseconds, and last at least one.
     pub fn new(span: Duration) -> Self {
-        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        Self { part: (span / PARTS).max(1), charged: VecDeque::new(), used: 0, latest: 0 }
+        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+        let part = (span / PARTS).max(1);
+        Self { part, parts: span.div_ceil(part), charged: VecDeque::new(), used: 0, latest: 0 }
     }
 
     /// What is counted at this moment.
@@ -85,11 +88,16 @@ impl Window {
         for (part, charged) in &self.charged {
             left = left.saturating_sub(*charged);
             if left <= most {
-                return UnixMillis((part + PARTS + 1).saturating_mul(self.part));
+                return UnixMillis((part + self.parts + 1).saturating_mul(self.part));
             }
         }
         // Sums that saturated: all of it has gone by then.
-        UnixMillis(now.0.saturating_add(self.part * (PARTS + 1)))
+        UnixMillis(now.0.saturating_add(self.part.saturating_mul(self.parts + 1)))
+    }
+
+    /// For how long is counted what is charged, at the most.
+    pub(crate) fn span(&self) -> Duration {
+        Duration::from_millis(self.part.saturating_mul(self.parts + 1))
     }
 
     /// The part in which a moment is, or the latest that was seen.
@@ -100,7 +108,7 @@ impl Window {
 
     fn forget(&mut self, now: Slot) {
         while let Some(&(part, charged)) = self.charged.front()
-            && part + PARTS < now.0
+            && part.saturating_add(self.parts) < now.0
         {
             self.charged.pop_front();
             self.used = self.used.saturating_sub(charged);
@@ -111,7 +119,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{Just, any, prop_oneof, proptest};
 
     use super::{Duration, UnixMillis, Window};
 
@@ -121,19 +129,20 @@ mod tests {
     proptest! {
         #[test]
         fn no_span_wherever_it_is_laid_gets_more_than_the_limit(
+            span in prop_oneof![1..2_000_u64, Just(SPAN), Just(61_000)],
             steps in vec((0..20_000_u64, 1..60_u64, any::<bool>()), 1..120),
         ) {
-            let mut window = Window::new(Duration::from_millis(SPAN));
+            let mut window = Window::new(Duration::from_millis(span));
             let (mut now, mut taken) = (1_000_000_u64, Vec::new());
             for (pause, amount, patient) in steps {
-                now += pause;
+                now += pause * span / SPAN;
                 if window.used(UnixMillis(now)) + amount > LIMIT {
                     if !patient {
                         continue;
                     }
                     // The answer is a moment at which it fits, and the first one.
                     let at = window.falls_to(UnixMillis(now), LIMIT - amount);
-                    assert!(at.0 > now && at.0 <= now + SPAN + SPAN / 240, "{at:?}");
+                    assert!(at.0 > now && at.0 <= now + span + 2 * (span / 240).max(1), "{at:?}");
                     assert!(window.clone().used(UnixMillis(at.0 - 1)) + amount > LIMIT);
                     now = at.0;
                     assert!(window.used(at) + amount <= LIMIT);
@@ -142,7 +151,7 @@ mod tests {
                 taken.push((now, amount));
             }
             for (from, _) in &taken {
-                let within = taken.iter().filter(|(at, _)| (*from..*from + SPAN).contains(at));
+                let within = taken.iter().filter(|(at, _)| (*from..*from + span).contains(at));
                 assert!(within.map(|(_, amount)| amount).sum::<u64>() <= LIMIT);
             }
         }

@@ -26,6 +26,7 @@ pub(crate) async fn run(
     let mut request = RunRequest::new(text(&args.input)?).in_session(args.session.clone());
     request.policy = args.when_busy.map(Into::into);
     request.idempotency_key = args.key.clone();
+    request.priority = args.priority;
     let progress = Progress::begin(&desk.screen, &args.agent.to_string());
     let submitted = runtime.submit(&args.agent, request).await?;
     let mut teller = Teller::new(desk.screen.clone(), progress);

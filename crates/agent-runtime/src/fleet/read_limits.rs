@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runtime_resources::{ModelPrice, PriceTable, QuotaRule};
+use runtime_resources::{ModelPrice, PriceTable, QuotaError, QuotaRule};
 use runtime_traits::resource::{Limit, ResourceLimits};
 use serde_json::{Map, Value as Json};
 
@@ -120,11 +120,13 @@ impl Reader<'_> {
             let Some(of) = self.table(&format!("quotas.{}", shown(models)), value, remedy) else { continue };
             let mut rule =
                 QuotaRule { models: models.to_owned(), requests_per_minute: None, tokens_per_minute: None };
+            let mut faulty = false;
             for (key, value) in of {
                 let most = match key.get_ref().as_ref() {
                     "requests_per_minute" => &mut rule.requests_per_minute,
                     "tokens_per_minute" => &mut rule.tokens_per_minute,
                     other => {
+                        faulty = true;
                         let what = format!("a quota has no setting `{}`", shown(other));
                         self.fault(&key.span(), what, instead(other, &QUOTA));
                         continue;
@@ -133,11 +135,21 @@ impl Reader<'_> {
                 match self.json(value).and_then(|json| json.as_u64()).filter(|most| *most > 0) {
                     Some(number) => *most = Some(number),
                     None => {
+                        faulty = true;
                         self.fault(&value.span(), format!("`{}` is no number of them", key.get_ref()), NUMBER)
                     }
                 }
             }
-            rules.push(rule);
+            match rule.check() {
+                Ok(()) => rules.push(rule),
+                // What it limits was meant to be something else.
+                Err(QuotaError::Empty { .. }) if faulty => {}
+                Err(error) => {
+                    let text = error.to_string();
+                    let (what, remedy) = text.split_once(": ").unwrap_or((&text, remedy));
+                    self.fault(&key.span(), what, remedy);
+                }
+            }
         }
         rules
     }

@@ -349,6 +349,8 @@ fn limits_prices_and_quotas_are_read_and_faults_are_told() {
         "a/c" = { input = "1" }
         [quotas]
         "a/*" = { requests_per_minute = 0, request_per_minute = 1 }
+        "claude" = { requests_per_minute = 1 }
+        "b/*" = {}
         [agents.a]
         kind = "shelf"
         limits = { max_tokens_per_minut = 1, max_queued = -1, max_cost_per_day = 5, on_limit = "stop" }
@@ -368,6 +370,8 @@ fn limits_prices_and_quotas_are_read_and_faults_are_told() {
         "a price has no setting `inputs`; did you mean `input`?",
         "the price of `a/c` is not whole",
         "`requests_per_minute` is no number of them",
+        "`claude` is no name of a model; write it as the agent does",
+        "the quota of `b/*` limits nothing; give it `requests_per_minute`",
         "a quota has no setting `request_per_minute`; did you mean `requests_per_minute`?",
         "`limits` has no setting `max_tokens_per_minut`; did you mean `max_tokens_per_minute`?",
         "`max_queued` is -1; write a whole number",

@@ -238,7 +238,7 @@ impl Inner {
             principal: origin.principal,
             trace: origin.trace,
             deadline: origin.deadline.or(request.deadline.map(|within| now.after(within))),
-            priority: 0,
+            priority: i32::from(request.priority),
             chain: None,
             labels: request.labels.clone(),
         });
@@ -263,7 +263,7 @@ impl Inner {
                 if found.want == Want::Stopped {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
-                queue_full = full_queue(found, request);
+                queue_full = full_queue(agent, found, runs, request);
                 admit(found, runs, request, queue_full, max_queued)?;
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
@@ -389,10 +389,24 @@ fn lend_to(work: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> bo
 }
 
 /// How many runs of the agent may be queued, if as many are and this one would be.
-fn full_queue(agent: &mut AgentSlot, request: &RunRequest) -> Option<u32> {
-    let most = agent.limits.as_ref().and_then(|limits| limits.max_queued)?;
+fn full_queue(
+    id: &AgentId,
+    agent: &mut AgentSlot,
+    runs: &IdMap<RunId, Arc<RunSlot>>,
+    request: &RunRequest,
+) -> Option<u32> {
+    let limits = agent.limits.as_ref()?;
+    let (most, at_once) = (limits.max_queued?, limits.max_concurrent_requests);
     let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
-    (queued >= most as usize && !agent.session(&request.session).is_idle()).then_some(most)
+    // Those that their sessions let begin, and that wait as long as so many others are worked.
+    let entering = at_once.map(|most| {
+        let open = runs.values().filter(|run| run.place.agent == *id && run.is_busy());
+        let (begun, most) = (open.count().saturating_sub(queued), most as usize);
+        (begun >= most, begun.saturating_sub(most))
+    });
+    let (waits, entering) = entering.unwrap_or_default();
+    let begins = agent.session(&request.session).is_idle() && !waits;
+    (!begins && queued + entering >= most as usize).then_some(most)
 }
 
 /// Whether the session takes another run.

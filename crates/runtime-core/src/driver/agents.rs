@@ -84,10 +84,8 @@ impl Inner {
             announcing.note_name(*agent, &declared.name);
         }
         let (storage, limits) = (declared.storage, declared.limits);
-        let of_process = ProcessLimits::from(&limits);
-        if of_process != ProcessLimits::default()
-            && let Err(error) = self.meter.set_limits(agent, of_process)
-        {
+        // Whoever changes limits loads the agent after that, under this very lock: the last one loads what is last.
+        if let Err(error) = self.meter.set_limits(agent, ProcessLimits::from(&limits)) {
             tracing::warn!(agent = %declared.name, %error, "a limit of the agent is not held here");
         }
         Ok(AgentSlot {
@@ -194,7 +192,7 @@ impl Inner {
         Ok(want)
     }
 
-    /// Lets the next use of an agent load it anew; what it works on stays.
+    /// Loads an agent anew, and holds it to what its declaration says now; what it works on stays.
     pub(super) async fn reload_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
         let home = self.home(agent.partition());
         let _admin = home.admin.lock(agent).await;
@@ -207,6 +205,10 @@ impl Inner {
             && !counts(slot.limits.as_deref())
         {
             self.count_worked(tenant, agent, slot.limits.as_deref(), state.runs.values());
+        }
+        // Under the lock under which whoever tells limits reads them, so that no older ones are told after these.
+        if let Some(governing) = &self.governing {
+            governing.governor().limit(tenant, agent, &loaded.limits.as_deref().copied().unwrap_or_default());
         }
         if let Some(slot) = state.agents.get_mut(&agent.unique()) {
             let sessions = slot.sessions.take();

@@ -27,6 +27,7 @@ use super::finish::accepted_of;
 use super::govern::Admitting;
 use super::hold_to::hold_to;
 use super::inner::Inner;
+use super::over_calls::settle_over;
 use super::polls::Watched;
 use super::port::Port;
 use super::run_slot::{RunSlot, Stage, lock};
@@ -193,8 +194,11 @@ impl Inner {
         let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
         let finding = FuturesUnordered::new();
         let admitting = Admitting::default();
-        let counted = lock(&machine).counted_as();
-        let entering = inner.entering(&slot, &counted);
+        let (counted, priority) = {
+            let machine = lock(&machine);
+            (machine.counted_as(), machine.priority())
+        };
+        let entering = inner.entering(&slot, &counted, priority);
         Ok(Attempt {
             inner,
             slot,
@@ -244,7 +248,7 @@ impl Attempt {
             let now = self.inner.clock.now();
             self.poll_entering(cx);
             self.mind_memory(now);
-            if self.is_held(cx) {
+            if self.is_held(now, cx) {
                 self.tick(now);
             } else {
                 self.poll_agent(now, cx);
@@ -255,7 +259,7 @@ impl Attempt {
                 Poll::Ready(Err(error)) => {
                     self.drop_agent();
                     // Whatever was under way is given up: nothing stays held for it.
-                    self.admitting.settle_over(&self.inner, &self.machine, now);
+                    settle_over(&self.inner, &self.slot, &self.machine, now);
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => continue,
@@ -354,9 +358,14 @@ impl Attempt {
         }
     }
 
-    /// Whether the agent's next poll has to wait. What somebody asked to end never waits.
-    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.agent.is_none() || lock(&self.machine).is_ending() {
+    /// Whether the agent's next poll has to wait. What somebody asked to end never waits, nor what has to be over now: the agent
+    /// may have what it waited for.
+    fn is_held(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> bool {
+        let cannot_wait = {
+            let machine = lock(&self.machine);
+            machine.is_ending() || machine.is_due(now)
+        };
+        if self.agent.is_none() || cannot_wait {
             self.held = None;
             return false;
         }
@@ -411,7 +420,7 @@ impl Attempt {
             if over != Over::No {
                 self.drop_agent();
             }
-            if !again || self.agent.is_none() || self.entering.is_some() || self.is_held(cx) {
+            if !again || self.agent.is_none() || self.entering.is_some() || self.is_held(now, cx) {
                 return;
             }
         }

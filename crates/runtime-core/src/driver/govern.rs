@@ -23,13 +23,16 @@ use runtime_traits::store::{Key, StateError, Then};
 use super::attempt::READ_AGAIN_AFTER;
 use super::finish::accepted_of;
 use super::inner::{AgentSlot, Inner};
+use super::over_calls::settle_over;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::counters;
 use crate::engine::keys;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::{Asking, WaitSaid};
-use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, sum_of, sums, with_open};
+use crate::engine::spent::{
+    MOST_AT_ONCE, Spent, kept_until, past, spent, spent_so_far, stale, sums, with_open,
+};
 
 /// Writes in one batch of cells that nobody needs any more.
 const GROUP: usize = 200;
@@ -47,6 +50,8 @@ pub(super) struct Governing {
     pub(super) told: tokio::sync::Mutex<BTreeSet<Tenant>>,
     /// Tenants of whom it is known what the store says that their agents may use together.
     pub(super) read: Mutex<BTreeSet<Tenant>>,
+    /// Tenants of whose use before this process some is being read, each as often as somebody reads.
+    pub(super) reading: Mutex<Vec<Tenant>>,
 }
 
 /// What is known of the calls of runs that are worked in this process.
@@ -67,9 +72,12 @@ struct Asked {
     /// What was used before is being read first.
     call: Option<BoxFuture<'static, Admission>>,
     turn: Option<Box<dyn Turn>>,
+    /// Since when it waits, or was looked at for how long.
     since: UnixMillis,
     /// What was said of its waiting.
     said: WaitSaid,
+    /// The log says that it waits.
+    in_log: bool,
 }
 
 /// The steps of an attempt that ask to be let through.
@@ -78,8 +86,8 @@ pub(super) struct Admitting(Vec<Asked>);
 
 impl Governing {
     pub(super) fn new(governor: Arc<dyn ResourceGovernor>) -> Self {
-        let (stale, read) = (Mutex::default(), Mutex::default());
-        Self { governor, stale, told: tokio::sync::Mutex::default(), read }
+        let (stale, read, reading) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { governor, stale, told: tokio::sync::Mutex::default(), read, reading }
     }
 
     pub(super) fn governor(&self) -> &Arc<dyn ResourceGovernor> {
@@ -114,13 +122,13 @@ impl Admitting {
         cx: &mut Context<'_>,
     ) -> bool {
         let Some(governing) = &inner.governing else { return false };
-        self.settle_over(inner, machine, now);
-        let (asking, counted) = {
+        settle_over(inner, run, machine, now);
+        let (asking, whose) = {
             let mut machine = lock(machine);
-            (machine.take_asking(), machine.counted_as())
+            (machine.take_asking(), (machine.counted_as(), machine.priority()))
         };
         for asking in asking {
-            self.ask(inner, run, counted, asking, now);
+            self.ask(inner, run, whose, asking, now);
         }
         let mut moved = false;
         self.0.retain_mut(|asked| {
@@ -136,8 +144,14 @@ impl Admitting {
                 if now >= asked.since.after(inner.config.park_after)
                     && let Some(turn) = &asked.turn
                 {
-                    asked.since = UnixMillis(u64::MAX);
+                    asked.since = now;
                     let waiting = turn.waiting();
+                    if std::mem::replace(&mut asked.in_log, true) {
+                        let mut machine = lock(machine);
+                        machine.pass(now);
+                        moved |= machine.still_waits(asked.slot, waiting);
+                        return true;
+                    }
                     let model = asked.model.as_deref();
                     let price = model.and_then(|model| governing.governor.price(model, &asked.most).micros);
                     let mut machine = lock(machine);
@@ -174,16 +188,17 @@ impl Admitting {
         moved
     }
 
-    /// Tells of the calls that are over.
-    pub(super) fn settle_over(&self, inner: &Inner, machine: &Mutex<RunMachine>, now: UnixMillis) {
-        let Some(governing) = &inner.governing else { return };
-        for call in lock(machine).take_over_calls() {
-            governing.governor.settle(call.id, call.took, now);
-        }
-    }
-
-    fn ask(&mut self, inner: &Arc<Inner>, run: &RunSlot, counted: RunId, asking: Asking, now: UnixMillis) {
+    fn ask(
+        &mut self,
+        inner: &Arc<Inner>,
+        run: &RunSlot,
+        (counted, priority): (RunId, u8),
+        asking: Asking,
+        now: UnixMillis,
+    ) {
         let Asking { slot, id, model, most, said } = asking;
+        // One that had asked before, and was to ask no more in between, gives up its place.
+        self.0.retain(|asked| asked.slot != slot);
         let place = run.place.clone();
         let inner = Arc::clone(inner);
         let named = model.clone();
@@ -203,22 +218,18 @@ impl Admitting {
                 model,
                 most,
                 on_limit: limits.on_limit,
-                priority: 0,
+                priority,
             };
             governing.governor.admit(call, inner.clock.now())
         });
-        self.0.push(Asked { slot, id, model: named, most, call: Some(call), turn: None, since: now, said });
+        let (call, turn): (Option<BoxFuture<'static, _>>, _) = (Some(call), None);
+        self.0.push(Asked { slot, id, model: named, most, call, turn, since: now, said, in_log: false });
     }
 
     /// When one of them is to be looked at again.
     pub(super) fn wake_at(&self, park_after: Duration) -> Option<UnixMillis> {
         let turns = self.0.iter().filter_map(|asked| asked.turn.as_ref().map(|turn| (turn, asked.since)));
-        turns
-            .flat_map(|(turn, since)| {
-                let long = (since.0 < u64::MAX).then(|| since.after(park_after));
-                turn.until().into_iter().chain(long)
-            })
-            .min()
+        turns.flat_map(|(turn, since)| turn.until().into_iter().chain([since.after(park_after)])).min()
     }
 }
 
@@ -283,11 +294,18 @@ impl Inner {
     ) -> Result<ResourceLimits, RuntimeError> {
         self.hold_tenant(governing, tenant).await?;
         if governing.governor.limits_tenant(tenant) {
+            let _reading = governing.reading(tenant);
             let told = &mut *governing.told.lock().await;
             self.tell_of_tenant(governing, tenant, told, UnderWay::Unknown).await?;
         }
-        let limits = self.limits_of(tenant, agent).await?;
-        if governing.governor.limit(tenant, agent, &limits) == Known::No {
+        // Told under the lock under which they are changed: what was read before a change must not be told after it.
+        let told = self.with_agent(tenant, agent, |slot, _| {
+            let limits = slot.limits.as_deref().copied().unwrap_or_default();
+            (limits, governing.governor.limit(tenant, agent, &limits))
+        });
+        let (limits, known) = told.await?;
+        if known == Known::No {
+            let _reading = governing.reading(tenant);
             // One of those who read tells it; what the others read is dropped.
             let past = self.past_of(governing, tenant, agent).await?;
             governing.governor.recall(agent, &past, self.clock.now());
@@ -328,9 +346,10 @@ impl Inner {
         let mut past = past(sums, now);
         for (before, used) in open {
             with_open(&mut past, &used, now);
-            let tokens = sum_of(used.iter().map(|used| used.tokens)).saturating_add(before.tokens);
-            let micros = sum_of(used.iter().map(|used| used.micros)).saturating_add(before.micros);
-            past.open.push(OpenUse { run: before.first, tokens, micros });
+            let Chain { first: run, tokens, micros, .. } = before;
+            let before = Spent { tokens, micros, ..Spent::default() };
+            let Spent { tokens, micros, .. } = used.into_iter().fold(before, Spent::plus);
+            past.open.push(OpenUse { run, tokens, micros });
         }
         Ok(past)
     }
@@ -405,12 +424,12 @@ impl Inner {
         }
         let now = self.clock.now();
         let of_tenant = self.governing.as_ref().is_some_and(|g| g.governor.limits_tenant(&place.tenant));
-        let tokens = sum_of(used.iter().map(|used| used.tokens));
+        let tokens = used.iter().copied().fold(Spent::default(), Spent::plus).tokens;
         let add = |writes: &mut Writes, key: Key, by: u64, until: Option<UnixMillis>| {
             if let (Some(governing), Some(until)) = (&self.governing, until) {
                 governing.keep_until(until, key.clone());
             }
-            writes.then.push(Then::Add(key, i64::try_from(by).unwrap_or(i64::MAX)));
+            writes.then.push(Then::Add(key, by.min(MOST_AT_ONCE) as i64));
         };
         // Nobody lets minutes and hours go where nobody counts.
         let counted = self.governing.is_some();
@@ -462,21 +481,21 @@ impl Inner {
         &self,
         run: &RunSlot,
         counted: &RunId,
+        priority: u8,
     ) -> Option<BoxFuture<'static, Result<Inside, Refused>>> {
         let governing = self.governing.as_ref()?;
         let place = &run.place;
-        let limits = self.in_agent(place, |agent| {
-            let limits = agent.limits.as_deref().copied();
-            let limits = limits.filter(|limits| limits.max_concurrent_requests.is_some());
-            // Said under the lock under which that is changed: whoever limits it finds whom to count.
-            if limits.is_none() {
-                run.is_worked_uncounted();
+        // Said under the lock under which that is changed: whoever limits it finds whom to count.
+        let counts = self.in_agent(place, |agent| {
+            let limits = agent.limits.as_deref().filter(|limits| limits.max_concurrent_requests.is_some());
+            match limits {
+                Some(limits) => _ = governing.governor.limit(&place.tenant, &place.agent, limits),
+                None => run.is_worked_uncounted(),
             }
-            limits
+            limits.is_some()
         });
-        let limits = limits.flatten()?;
-        governing.governor.limit(&place.tenant, &place.agent, &limits);
-        Some(governing.governor.enter(&place.agent, counted))
+        counts.filter(|counts| *counts)?;
+        Some(governing.governor.enter(&place.agent, counted, priority))
     }
 
     /// Counts the runs of an agent that are worked, as it is about to be limited in how many are: those that began before that
@@ -491,7 +510,7 @@ impl Inner {
         let Some(governing) = &self.governing else { return };
         governing.governor.limit(tenant, agent, &before.copied().unwrap_or_default());
         for run in runs.filter(|run| run.place.agent == *agent) {
-            let enter = || governing.governor.enter(agent, &run.place.run).now_or_never()?.ok();
+            let enter = || governing.governor.enter(agent, &run.place.run, 0).now_or_never()?.ok();
             run.count(enter);
         }
     }
@@ -499,8 +518,13 @@ impl Inner {
     /// What one call costs, and that it is over.
     pub(super) fn settle_call(&self, machine: &Mutex<RunMachine>, slot: Slot, now: UnixMillis) -> Price {
         let Some(governing) = &self.governing else { return Price::default() };
-        let call = lock(machine).call_under_way(slot);
-        call.map_or_else(Price::default, |call| governing.governor.settle(call.id, call.took, now))
+        let Some(call) = lock(machine).call_under_way(slot) else { return Price::default() };
+        match call.model {
+            _ if call.held => governing.governor.settle(call.id, call.took, now),
+            // It is told when the log says so.
+            Some(model) if !call.took.is_none() => governing.governor.price(&model, &call.took),
+            _ => Price::default(),
+        }
     }
 
     /// What a run waits for under a limit.
@@ -524,7 +548,10 @@ impl Inner {
             return Ok(());
         }
         self.recall(governing, tenant, agent).await?;
-        match governing.governor.exhausted(tenant, agent, self.clock.now()) {
+        let kind = self.with_agent(tenant, agent, |slot, _| slot.agent.clone()).await?;
+        let least = kind.and_then(|kind| kind.least_call());
+        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        match governing.governor.exhausted(tenant, agent, least, self.clock.now()) {
             Some(refused) => {
                 self.tell_refused(tenant, agent, &limits, &refused);
                 Err(RuntimeError::AtLimit { agent: called.to_string(), refused })

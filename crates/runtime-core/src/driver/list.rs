@@ -9,10 +9,10 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Payload;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Entry, EntryKind, Outcome, RunView, WaitOn};
-use runtime_traits::meter::{ProcessStatus, mib};
+use runtime_traits::meter::{ProcessStatus, ProcessUsage, mib};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
-use runtime_traits::resource::ResourceUsage;
+use runtime_traits::resource::{Limit, ResourceLimits, ResourceUsage, Used};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, Finished, Joined, NodeStatus, Page, Readiness, RunFilter, RuntimeError, Stored,
 };
@@ -215,7 +215,7 @@ impl Inner {
                 Stage::Ended(_) | Stage::Left(_) => {}
             }
         }
-        let (usage, damage) = match self.usage_of(tenant, id, &spec.limits).await {
+        let (mut usage, damage) = match self.usage_of(tenant, id, &spec.limits).await {
             Err(error @ (RuntimeError::Damaged { .. } | RuntimeError::Store(StateError::Damaged { .. }))) => {
                 (ResourceUsage::default(), Some(error.to_string()))
             }
@@ -225,6 +225,8 @@ impl Inner {
                 (usage?, damaged.map(|damaged| damaged.to_string()))
             }
         };
+        let process = self.meter.used(id);
+        of_process(&mut usage, &spec.limits, process.as_ref(), queued);
         Ok(AgentStatus {
             id: *id,
             name: spec.name,
@@ -244,7 +246,7 @@ impl Inner {
                 hard: spec.storage.hard,
                 ..self.stored(tenant, id).await?
             },
-            process: self.meter.used(id),
+            process,
         })
     }
 
@@ -389,4 +391,26 @@ fn asked<'a>(log: &'a [Entry], on: &WaitOn) -> Option<&'a Payload> {
         EntryKind::StepOpened(opened) if opened.key == *step => Some(&opened.request),
         _ => None,
     })
+}
+
+/// Adds what the governor of an agent does not count: what it takes of its process, and how many of its runs wait for their turn.
+fn of_process(
+    usage: &mut ResourceUsage,
+    limits: &ResourceLimits,
+    process: Option<&ProcessUsage>,
+    queued: u32,
+) {
+    let memory = process.and_then(|process| process.memory_mb).map(|mib| mib.ceil() as u64);
+    usage.memory_mb = usage.memory_mb.or(memory);
+    let measured = [
+        (Limit::MaxMemoryMb, usage.memory_mb),
+        (Limit::MaxCpuPercent, process.map(|process| process.cpu_percent.round() as u64)),
+        (Limit::MaxQueued, Some(u64::from(queued))),
+    ];
+    for (limit, used) in measured {
+        let told = usage.limits.iter().any(|told| told.limit == limit);
+        if let (Some(used), Some(max), false) = (used, limits.of(limit), told) {
+            usage.limits.push(Used { limit, used, max: Some(max) });
+        }
+    }
 }

@@ -120,7 +120,9 @@ impl RunPort for Port {
 
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>) {
         let call = lock(&self.machine).call_under_way(slot);
-        if let (Some(governing), Some(call)) = (&self.inner.governing, call) {
+        if let (Some(governing), Some(call)) = (&self.inner.governing, call)
+            && call.held
+        {
             governing.governor().throttled(call.id, retry_after, self.clock.now());
         }
     }
@@ -137,7 +139,13 @@ impl RunPort for Port {
         let now = self.clock.now();
         let mut machine = lock(&self.machine);
         machine.pass(now);
-        machine.poll_again(slot, cx)
+        let before = machine.asks_again(slot);
+        let polled = machine.poll_again(slot, cx);
+        // Whoever polls this may be another task than the attempt's, which has to look at what changed.
+        if machine.asks_again(slot) != before {
+            self.slot.signal.raise();
+        }
+        polled
     }
 
     fn retract(&self, slot: Slot) {

@@ -54,7 +54,7 @@ impl Inner {
             let (agent, cause) = (spec.name.to_string(), Cause::says(fault));
             return Err(SpecError::Config { agent, cause }.into());
         }
-        self.check_spec_limits(spec, value.as_deref())?;
+        self.check_spec_limits(tenant, spec, value.as_deref())?;
         let agent = loop {
             if let Some(agent) = self.named(tenant, &spec.name).await? {
                 match self.redeclare(tenant, &agent, spec).await {
@@ -74,28 +74,34 @@ impl Inner {
             lock(&self.attached).insert(agent, value);
         }
         self.reload_agent(tenant, &agent).await?;
-        if let Some(governing) = &self.governing {
-            governing.governor().limit(tenant, &agent, &spec.limits);
+        if self.governing.is_some() {
             self.hold_runs(&agent);
         }
-        self.meter.set_limits(&agent, (&spec.limits).into())?;
         self.begin_all(tenant, &agent).await?;
         Ok(agent)
     }
 
     /// Whether what an agent may use can be kept here, and lets anything through.
-    fn check_spec_limits(&self, spec: &AgentSpec, value: Option<&dyn Agent>) -> Result<(), RuntimeError> {
+    fn check_spec_limits(
+        &self,
+        tenant: &Tenant,
+        spec: &AgentSpec,
+        value: Option<&dyn Agent>,
+    ) -> Result<(), RuntimeError> {
         let limits = &spec.limits;
         let refused = |cause: Cause| SpecError::Config { agent: spec.name.to_string(), cause };
         limits.check().map_err(|error| refused(Cause::of(&error)))?;
         self.meter.check(limits.into())?;
-        if limits.is_none() {
-            return Ok(());
-        }
         let Some(governing) = &self.governing else {
+            if limits.is_none() {
+                return Ok(());
+            }
             let says = "`limits`: nobody holds agents to limits here; give the runtime a governor, or leave `limits` out";
             return Err(refused(Cause::says(says)).into());
         };
+        if limits.is_none() && !governing.governor().limits_tenant(tenant) {
+            return Ok(());
+        }
         let least = match value {
             Some(value) => value.least_call(),
             None => match self.kind(&spec.kind) {
@@ -104,7 +110,7 @@ impl Inner {
             },
         };
         let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
-        governing.governor().check(limits, least).map_err(|error| refused(Cause::of(&error)))?;
+        governing.governor().check(tenant, limits, least).map_err(|error| refused(Cause::of(&error)))?;
         Ok(())
     }
 
@@ -121,7 +127,7 @@ impl Inner {
             let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: called.to_string() })?;
             let spec = parse_spec(&record)?.limited(limits);
             let value = lock(&self.attached).get(&agent).cloned();
-            self.check_spec_limits(&spec, value.as_deref())?;
+            self.check_spec_limits(tenant, &spec, value.as_deref())?;
             match self.redeclare(tenant, &agent, &spec).await {
                 // Somebody else declared it meanwhile: look again.
                 Err(RuntimeError::Store(StateError::Conflict { .. })) => {}
@@ -129,10 +135,6 @@ impl Inner {
             }
         }
         self.reload_agent(tenant, &agent).await?;
-        if let Some(governing) = &self.governing {
-            governing.governor().limit(tenant, &agent, &limits);
-        }
-        self.meter.set_limits(&agent, (&limits).into())?;
         self.hold_runs(&agent);
         Ok(())
     }

@@ -138,6 +138,11 @@ impl RunSlot {
         self.moved.notify_waiters();
     }
 
+    /// Whether it is worked, or waits for its turn.
+    pub(super) fn is_busy(&self) -> bool {
+        !matches!(*lock(&self.stage), Stage::Parked(_) | Stage::Ended(_) | Stage::Left(_))
+    }
+
     /// Takes a parked run to move it: only one does. What it waited for, in words.
     pub(super) fn take_parked(&self) -> Option<String> {
         let mut stage = lock(&self.stage);

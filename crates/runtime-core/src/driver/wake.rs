@@ -16,6 +16,7 @@ use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
 use super::run_slot::{RunSlot, Stage, lock};
@@ -121,7 +122,9 @@ impl Inner {
             _ => return,
         };
         let moved = if late {
-            let ended = Ended { outcome: too_late(), usage: view.usage, price: Price::default() };
+            let own = accepted_of(&log).and_then(|accepted| accepted.deadline);
+            let outcome = too_late(own.is_some_and(|own| own <= self.clock.now()));
+            let ended = Ended { outcome, usage: view.usage, price: Price::default() };
             self.go_on(&slot, log, &view, vec![EntryKind::Ended(ended)], Next::Over).await
         } else {
             let next = match after_park(&view, &log) {

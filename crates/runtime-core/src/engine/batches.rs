@@ -21,6 +21,7 @@ use super::keys;
 use super::machine::payload_of;
 use super::machine::said::said_in;
 use super::mail::{over, own_usage};
+use super::spent::MOST_AT_ONCE;
 
 /// How long an idempotency key is kept after its run's outcome.
 pub const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -288,7 +289,7 @@ impl Writes {
             ("estimated-tokens", usage.estimated_tokens),
         ];
         for (what, sum) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
-            let by = i64::try_from(sum).unwrap_or(i64::MAX);
+            let by = sum.min(MOST_AT_ONCE) as i64;
             self.then.push(Then::Add(keys::usage(&place.tenant, &place.agent, what), by));
         }
     }

@@ -107,6 +107,17 @@ pub fn began(log: &[Entry]) -> Option<UnixMillis> {
     Some(accepted.chain.map_or_else(|| copied.last().unwrap_or(first).at, |chain| chain.began))
 }
 
+/// How many steps of a log are copied: the run that it is a copy of had them.
+pub fn copied_steps(log: &[Entry]) -> usize {
+    let copied = log.iter().take_while(|entry| entry.attempt == COPIED && log[0].attempt == COPIED);
+    let keys = copied.filter_map(|entry| match &entry.kind {
+        EntryKind::StepOpened(opened) => Some(&opened.key),
+        EntryKind::StepSettled(settled) => Some(&settled.key),
+        _ => None,
+    });
+    keys.collect::<HashSet<_>>().len()
+}
+
 /// The run whose id fixes what a run draws by chance: its own. A copy that goes on from copied entries draws what the
 /// original drew, for requests among them may have been made from it: `copied_from` of such a copy names the first
 /// original, also when it is a copy of a copy, so that no log but its own is needed. A copy that begins anew draws for

@@ -41,7 +41,7 @@ use super::mail::drop_children;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
-use admit::EndedCall;
+use admit::{EndedCall, MostSteps};
 use asks::MAX_CONTENT;
 use outside::Calling;
 use reading::{is_urgent, payload_digest};
@@ -93,7 +93,7 @@ pub struct RunMachine {
     /// The runs before this one, which share its limits.
     chain: Option<Chain>,
     /// The most steps of the run.
-    most_steps: Option<u32>,
+    most_steps: Option<MostSteps>,
     /// Calls whose steps are not committed yet.
     calling: Vec<Calling>,
     continuing: Option<(RunId, Content)>,
@@ -339,9 +339,9 @@ impl RunMachine {
         if self.cancel_by.is_some_and(|by| by <= self.now) {
             return self.stop_cancelled(Stopped::Dropped);
         }
-        if self.deadline.into_iter().chain(self.time_over).any(|by| by <= self.now) {
+        if let Some(outcome) = self.too_late() {
             self.give_up_steps(UnknownCause::TimedOut);
-            return self.end(too_late());
+            return self.end(outcome);
         }
         if self.is_live() {
             self.fire_timers();

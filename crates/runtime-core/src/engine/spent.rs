@@ -7,6 +7,7 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
+use super::fork::copied_steps;
 use super::keys;
 
 const MINUTE: u64 = 60_000;
@@ -32,6 +33,10 @@ pub struct Spent {
     pub micros: u64,
 }
 
+/// The most that is added to a cell at once, and the most tokens of either sort that a call reports or reserves: whatever an agent or
+/// a provider says, a sum of thousands of them fits into a cell.
+pub const MOST_AT_ONCE: u64 = 1 << 40;
+
 /// A number that is added to a cell, and when the cell is of no use any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
@@ -41,6 +46,19 @@ pub struct Sum {
     pub by: u64,
     /// From when on nobody needs the cell.
     pub until: Option<UnixMillis>,
+}
+
+impl Spent {
+    /// The sum of two, at the moment of the first; saturates.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            at: self.at,
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            micros: self.micros.saturating_add(other.micros),
+        }
+    }
 }
 
 /// What a run used by itself, without the runs that it asked for, in the order of its log. Steps that have begun and not ended
@@ -142,14 +160,13 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
     let EntryKind::Accepted(accepted) = &first.kind else { return None };
     let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
     let before = accepted.chain.unwrap_or(before);
-    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() as u32);
-    let sum = spent(log).into_iter().fold((0_u64, 0_u64), |sum, used| {
-        (sum.0.saturating_add(used.tokens), sum.1.saturating_add(used.micros))
-    });
+    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() - copied_steps(log));
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    let sum = spent(log).into_iter().fold(Spent::default(), Spent::plus);
     Some(Chain {
         steps: before.steps.saturating_add(steps),
-        tokens: before.tokens.saturating_add(sum.0),
-        micros: before.micros.saturating_add(sum.1),
+        tokens: before.tokens.saturating_add(sum.tokens),
+        micros: before.micros.saturating_add(sum.micros),
         ..before
     })
 }
@@ -172,9 +189,9 @@ pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
         add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
     }
     let month = month_of(now);
-    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros);
-    add(format!("y-{month}-micros"), sum_of(of_month), None);
-    add("micros".to_owned(), sum_of(spent.iter().map(|spent| spent.micros)), None);
+    let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).copied();
+    add(format!("y-{month}-micros"), of_month.fold(Spent::default(), Spent::plus).micros, None);
+    add("micros".to_owned(), spent.iter().copied().fold(Spent::default(), Spent::plus).micros, None);
     sums
 }
 
@@ -186,20 +203,16 @@ pub fn sum_of(numbers: impl Iterator<Item = u64>) -> u64 {
 /// Sums by spans of time that are of use yet: at most so many, and what is older is counted with the oldest of them.
 fn grouped(spent: &[Spent], now: UnixMillis, span: u64, kept: u64, most: usize) -> BTreeMap<u64, Spent> {
     let mut groups: BTreeMap<u64, Spent> = BTreeMap::new();
-    for used in spent.iter().filter(|used| used.at.0 + kept > now.0) {
+    for used in spent.iter().filter(|used| used.at.0.saturating_add(kept) > now.0) {
         let group = groups.entry(used.at.0 / span).or_default();
-        group.requests = group.requests.saturating_add(used.requests);
-        group.tokens = group.tokens.saturating_add(used.tokens);
-        group.micros = group.micros.saturating_add(used.micros);
+        *group = group.plus(*used);
     }
     while groups.len() > most
         && let Some((_, oldest)) = groups.pop_first()
         && let Some(mut next) = groups.first_entry()
     {
         let next = next.get_mut();
-        next.requests = next.requests.saturating_add(oldest.requests);
-        next.tokens = next.tokens.saturating_add(oldest.tokens);
-        next.micros = next.micros.saturating_add(oldest.micros);
+        *next = next.plus(oldest);
     }
     groups
 }
@@ -243,21 +256,21 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
                 let minute = minutes.entry(at).or_default();
                 minute.at = UnixMillis((at + 1) * MINUTE - 1);
                 match unit {
-                    "requests" => minute.requests = minute.requests.saturating_add(sum),
-                    "tokens" => minute.tokens = minute.tokens.saturating_add(sum),
-                    "micros" => minute.micros = minute.micros.saturating_add(sum),
+                    "requests" => more(&mut minute.requests, sum),
+                    "tokens" => more(&mut minute.tokens, sum),
+                    "micros" => more(&mut minute.micros, sum),
                     _ => {}
                 }
             }
             Some((_, at, "micros")) => {
                 let hour = hours.entry(at).or_default();
                 hour.at = UnixMillis((at + 1) * HOUR - 1);
-                hour.micros = hour.micros.saturating_add(sum);
+                more(&mut hour.micros, sum);
             }
             _ => match counted(what) {
-                "input-tokens" | "output-tokens" | "tokens" => past.tokens = past.tokens.saturating_add(sum),
-                "micros" => past.micros = past.micros.saturating_add(sum),
-                what if what == this_month => past.month_micros = past.month_micros.saturating_add(sum),
+                "input-tokens" | "output-tokens" | "tokens" => more(&mut past.tokens, sum),
+                "micros" => more(&mut past.micros, sum),
+                what if what == this_month => more(&mut past.month_micros, sum),
                 _ => {}
             },
         }
@@ -270,10 +283,10 @@ pub fn past<'a>(cells: impl IntoIterator<Item = (&'a str, u64)>, now: UnixMillis
 /// Adds what a run used that is not over, which no cell has yet.
 pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
     for used in spent {
-        past.tokens = past.tokens.saturating_add(used.tokens);
-        past.micros = past.micros.saturating_add(used.micros);
+        more(&mut past.tokens, used.tokens);
+        more(&mut past.micros, used.micros);
         if month_of(used.at) == month_of(now) {
-            past.month_micros = past.month_micros.saturating_add(used.micros);
+            more(&mut past.month_micros, used.micros);
         }
         if used.at.0 + MINUTES_KEPT > now.0 {
             let Spent { at, requests, tokens, micros } = *used;
@@ -285,6 +298,20 @@ pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
     }
     past.minutes.sort_by_key(|minute| minute.at);
     past.hours.sort_by_key(|hour| hour.at);
+}
+
+/// What a call may be said to take, or to have taken.
+pub fn believable(said: Usage) -> Usage {
+    Usage {
+        input_tokens: said.input_tokens.min(MOST_AT_ONCE),
+        output_tokens: said.output_tokens.min(MOST_AT_ONCE),
+        estimated_tokens: said.estimated_tokens.min(MOST_AT_ONCE),
+        ..said
+    }
+}
+
+fn more(sum: &mut u64, by: u64) {
+    *sum = sum.saturating_add(by);
 }
 
 /// Year and month of a moment, in UTC: `2026-11`.

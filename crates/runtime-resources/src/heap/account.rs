@@ -21,11 +21,21 @@ struct Live(AtomicI64);
 static LIVE: [Live; MOST] = [const { Live(AtomicI64::new(0)) }; MOST];
 
 thread_local! {
-    // Without a destructor, and made before the program runs: an allocator may look at them at any time.
+    // Made without asking for memory; what std needs for a destructor it takes from the system, since Rust 1.93.
     /// In whose name this thread works.
     static CURRENT: Cell<u32> = const { Cell::new(NOBODY) };
     /// What this thread has not booked yet, in that name.
-    static KEPT_HERE: Cell<i64> = const { Cell::new(0) };
+    static KEPT_HERE: Kept = const { Kept(Cell::new(0)) };
+}
+
+/// Bytes that are booked when their thread ends, at the latest.
+#[derive(Debug)]
+struct Kept(Cell<i64>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        book(current(), self.0.get());
+    }
 }
 
 /// Which accounts there are.
@@ -85,7 +95,7 @@ pub(super) fn add(number: u32, bytes: i64) {
         book(number, bytes);
         return;
     }
-    let kept = KEPT_HERE.try_with(|kept| {
+    let kept = KEPT_HERE.try_with(|Kept(kept)| {
         kept.set(kept.get() + bytes);
         kept.get().abs() < KEPT
     });
@@ -99,7 +109,7 @@ pub(super) fn add(number: u32, bytes: i64) {
 /// Bytes that are alive in this name. Below 0 for a moment, when what was freed is booked before what was asked for.
 pub(super) fn live(number: u32) -> u64 {
     let booked = LIVE.get(number as usize).map_or(0, |live| live.0.load(Ordering::Acquire));
-    let kept = if current() == number { KEPT_HERE.try_with(Cell::get).unwrap_or(0) } else { 0 };
+    let kept = if current() == number { KEPT_HERE.try_with(|kept| kept.0.get()).unwrap_or(0) } else { 0 };
     u64::try_from(booked + kept).unwrap_or(0)
 }
 
@@ -113,7 +123,7 @@ pub(super) fn is_metered() -> bool {
 }
 
 fn book_what_is_kept() {
-    let kept = KEPT_HERE.try_with(|kept| kept.replace(0)).unwrap_or(0);
+    let kept = KEPT_HERE.try_with(|kept| kept.0.replace(0)).unwrap_or(0);
     if kept != 0 {
         book(current(), kept);
     }

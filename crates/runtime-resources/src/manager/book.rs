@@ -1,6 +1,10 @@
 //! What was used and what is held, by whom.
 
-use std::collections::HashMap;
+mod size;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
@@ -14,32 +18,47 @@ use runtime_traits::resource::{
 
 use super::queues::Queues;
 use super::quota::{Quota, QuotaRule};
+use super::turn::Answered;
 use crate::budgets::Budgets;
 use crate::claim::Claim;
 use crate::estimate::Estimator;
 use crate::ledger::{Answer, Ledger};
-use crate::permits::Permits;
+use crate::permits::{Permits, Ticket};
 use crate::price::PriceTable;
+pub(super) use size::Priced;
 
 /// The most runs of one agent that wait to be worked: all that a runtime has open.
 const MOST_ENTERING: usize = 100_000;
+
+/// So many agents' books are kept in any case.
+const FEW: usize = 1_024;
 
 /// All books.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     agents: HashMap<AgentId, AgentBook>,
     runs: HashMap<RunId, RunBook>,
+    /// With how many agents it is looked whose books may go.
+    enough: usize,
     tenants: HashMap<Tenant, Ledger>,
+    /// Tenants whose use before this process was told.
+    recalled: HashSet<Tenant>,
     pub(super) quotas: Vec<Quota>,
-    estimator: Estimator,
+    /// Each tenant's, since each calls its own providers.
+    estimators: HashMap<Tenant, Estimator>,
+    prices: Arc<PriceTable>,
     held: HashMap<CallId, Held>,
-    /// Runs that wait to be worked, with how many are before them.
-    entering: HashMap<RunId, usize>,
+    /// Runs that wait to be worked, and where they stand.
+    entering: HashMap<RunId, (Permits, Ticket)>,
+    /// The latest moment that anybody told.
+    latest: UnixMillis,
     pub(super) queues: Queues,
 }
 
 #[derive(Debug)]
 struct AgentBook {
+    /// Whether anybody opened it since it was looked which books may go.
+    touched: bool,
     limits: ResourceLimits,
     ledger: Ledger,
     known: bool,
@@ -60,14 +79,8 @@ struct Held {
     claim: Priced,
     quota: Option<usize>,
     at: UnixMillis,
-}
-
-/// What a call takes; its price may be unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Priced {
-    pub(super) requests: u64,
-    pub(super) tokens: u64,
-    pub(super) micros: Option<u64>,
+    /// Whether somebody was told; it is theirs then, and settled by them.
+    taken: bool,
 }
 
 /// Whose limit it is.
@@ -97,30 +110,10 @@ pub(super) enum Blocked {
     Never(Refused),
 }
 
-/// What a use of a model takes.
-pub(super) fn claim_of(prices: &PriceTable, model: Option<&str>, usage: &Usage) -> Priced {
-    Priced {
-        requests: u64::from(usage.model_calls),
-        tokens: usage.tokens(),
-        micros: match model {
-            Some(model) => prices.cost(model, usage).map(Money::micros),
-            // What is no model costs nothing here.
-            None => Some(0),
-        },
-    }
-}
-
-impl Priced {
-    /// What can be counted of it.
-    pub(super) fn known(self) -> Claim {
-        let Self { requests, tokens, micros } = self;
-        Claim { requests, tokens, micros: micros.unwrap_or(0) }
-    }
-}
-
 impl AgentBook {
     fn new() -> Self {
         Self {
+            touched: true,
             limits: ResourceLimits::default(),
             ledger: Ledger::new(Budgets::default()),
             known: false,
@@ -128,10 +121,11 @@ impl AgentBook {
         }
     }
 
-    fn set_limits(&mut self, limits: &ResourceLimits) {
+    /// Who is let in to be worked is to be woken.
+    fn set_limits(&mut self, limits: &ResourceLimits) -> Vec<Waker> {
         self.limits = *limits;
         self.ledger.set_budgets(Budgets::of_agent(limits));
-        self.permits.set_max(limits.max_concurrent_requests);
+        self.permits.change_max(limits.max_concurrent_requests)
     }
 
     fn usage(&mut self, waiting: u32, now: UnixMillis) -> ResourceUsage {
@@ -160,14 +154,20 @@ fn usage_of(ledger: &mut Ledger, waiting: u32, now: UnixMillis) -> ResourceUsage
 }
 
 impl Books {
+    pub(super) fn new(prices: Arc<PriceTable>) -> Self {
+        Self { prices, ..Self::default() }
+    }
+
     /// Limits what the agents of a tenant take together. Whoever is not limited is counted no more, unless there is a quota.
     pub(super) fn limit_tenant(&mut self, tenant: &Tenant, budgets: Budgets) {
         if budgets == Budgets::default() && self.quotas.is_empty() {
             self.tenants.remove(tenant);
+            // Whoever limits it again tells again what it used.
+            self.recalled.remove(tenant);
         } else {
             self.count_tenant(tenant, None).set_budgets(budgets);
         }
-        self.nudge(&Scope::Tenant(tenant.clone()));
+        self.limits_changed(&Scope::Tenant(tenant.clone()));
     }
 
     /// Counts what the agents of a tenant take together, from here on. What was used before comes first, and then what is under way.
@@ -188,6 +188,38 @@ impl Books {
         ledger
     }
 
+    /// How many agents and runs there are books of.
+    #[cfg(test)]
+    pub(super) fn agents(&self) -> usize {
+        self.agents.len() + self.runs.len()
+    }
+
+    fn agent(&mut self, agent: &AgentId) -> &mut AgentBook {
+        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        book.touched = true;
+        book
+    }
+
+    /// Lets books go of agents that did nothing for a while, and of their runs. Whoever needs one again is told that nobody knows it, and
+    /// reads what was used.
+    ///
+    /// A book goes only if nobody opened it between two looks, each of which follows many others' first calls: whoever limits an agent
+    /// has asked for the call long before.
+    fn let_go(&mut self) {
+        if self.agents.len() < self.enough.max(FEW) {
+            return;
+        }
+        let queues = &self.queues;
+        self.agents.retain(|agent, book| {
+            let is_needed =
+                book.ledger.held() > 0 || book.permits.is_shared() || queues.waiting_for(agent) > 0;
+            std::mem::replace(&mut book.touched, false) || is_needed
+        });
+        let agents = &self.agents;
+        self.runs.retain(|_, run| agents.contains_key(&run.agent));
+        self.enough = agents.len() + FEW.max(agents.len() / 2);
+    }
+
     /// A quota limits what all agents take together that use its models, whosever they are.
     pub(super) fn limits_tenant(&self, tenant: &Tenant) -> bool {
         self.tenants.contains_key(tenant) || !self.quotas.is_empty()
@@ -204,10 +236,14 @@ impl Books {
     }
 
     pub(super) fn limit(&mut self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known {
-        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        if !self.agents.contains_key(agent) {
+            self.let_go();
+        }
+        let book = self.agent(agent);
         let known = if book.known { Known::Yes } else { Known::No };
         if book.limits != *limits {
-            book.set_limits(limits);
+            let woken = book.set_limits(limits);
+            self.queues.wakers.woken.extend(woken);
             let of_run = Budgets::of_run(limits);
             let runs: Vec<RunId> = self
                 .runs
@@ -220,14 +256,14 @@ impl Books {
                 .collect();
             let scopes = runs.into_iter().map(Scope::Run);
             for scope in scopes.chain([Scope::Agent(*agent), Scope::Tenant(tenant.clone())]) {
-                self.nudge(&scope);
+                self.limits_changed(&scope);
             }
         }
         known
     }
 
     pub(super) fn recall(&mut self, agent: &AgentId, past: &Past, now: UnixMillis) {
-        let book = self.agents.entry(*agent).or_insert_with(AgentBook::new);
+        let book = self.agent(agent);
         if std::mem::replace(&mut book.known, true) {
             return;
         }
@@ -243,35 +279,25 @@ impl Books {
     /// Charges what a tenant used before, and counts it from here on. The books do not say of which model that was: it counts against
     /// each quota.
     pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
+        if !self.recalled.insert(tenant.clone()) {
+            return;
+        }
         for quota in &mut self.quotas {
             quota.recall(&past.minutes, now);
         }
         self.count_tenant(tenant, Some((past, now)));
     }
 
-    /// What a call takes at most, as far as is known now.
-    pub(super) fn corrected(&self, call: &Call) -> Usage {
-        let Some(model) = &call.model else { return call.most };
-        let input = self.estimator.corrected(model, call.most.input_tokens).max(call.most.input_tokens);
-        let more = input - call.most.input_tokens;
-        Usage {
-            input_tokens: input,
-            estimated_tokens: call.most.estimated_tokens.saturating_add(more),
-            ..call.most
-        }
+    /// What is held for a call already. Whoever is told has it from here on.
+    pub(super) fn take(&mut self, id: CallId) -> Option<Admission> {
+        let held = self.held.get_mut(&id)?;
+        held.taken = true;
+        Some(Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
     }
 
-    /// Whether money is limited for whoever makes the call.
-    pub(super) fn limit_money(&self, call: &Call) -> bool {
-        self.agents.get(&call.agent).is_some_and(|book| book.limits.limit_money())
-            || self.tenants.get(&call.tenant).is_some_and(|ledger| ledger.budgets().limit_money())
-    }
-
-    /// What is held for a call already.
-    pub(super) fn held(&self, id: CallId) -> Option<Admission> {
-        self.held
-            .get(&id)
-            .map(|held| Admission::Held { most: held.most, price: held.claim.micros.map(Money::from_micros) })
+    /// Whether nobody was told yet that a call is held.
+    pub(super) fn is_untaken(&self, id: CallId) -> bool {
+        self.held.get(&id).is_some_and(|held| !held.taken)
     }
 
     fn quota_of(&self, call: &Call) -> Option<usize> {
@@ -287,6 +313,26 @@ impl Books {
         }
         scopes.extend(self.quota_of(call).map(Scope::Quota));
         scopes
+    }
+
+    /// The latest moment that anybody told, this one among them.
+    pub(super) fn seen(&mut self, now: UnixMillis) {
+        self.latest = self.latest.max(now);
+    }
+
+    pub(super) fn latest(&self) -> UnixMillis {
+        self.latest
+    }
+
+    /// About when a scope has room for so much that is taken in pieces, as far as is known.
+    pub(super) fn expected(&mut self, scope: &Scope, claim: &Claim) -> Option<UnixMillis> {
+        let now = self.latest;
+        match scope {
+            Scope::Run(run) => self.runs.get_mut(run)?.ledger.expected(now, claim),
+            Scope::Agent(agent) => self.agents.get_mut(agent)?.ledger.expected(now, claim),
+            Scope::Tenant(tenant) => self.tenants.get_mut(tenant)?.expected(now, claim),
+            Scope::Quota(at) => Some(self.quotas[*at].expected(now, *claim)),
+        }
     }
 
     /// Whether a call can be held now, and whoever waits longer is not overtaken by it.
@@ -310,19 +356,13 @@ impl Books {
     ) -> Result<(), Blocked> {
         let answer = match scope {
             Scope::Run(run) => self.run(run, &call.agent).look(now, claim),
-            Scope::Agent(agent) => {
-                self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.look(now, claim)
-            }
+            Scope::Agent(agent) => self.agent(agent).ledger.look(now, claim),
             Scope::Tenant(tenant) => {
                 self.tenants.get_mut(tenant).map_or(Answer::Held, |ledger| ledger.look(now, claim))
             }
             Scope::Quota(at) => self.quotas[*at].look(now, claim),
         };
-        let named = |limit| match (scope, limit) {
-            (Scope::Run(_), Limit::MaxTokensTotal) => Limit::MaxTokensPerRun,
-            (Scope::Run(_), Limit::MaxCostTotal) => Limit::MaxCostPerRun,
-            (_, limit) => limit,
-        };
+        let named = |limit| if let Scope::Run(_) = scope { of_a_run(limit) } else { limit };
         match answer {
             Answer::Held => Ok(()),
             Answer::Wait { limit, until } => {
@@ -335,6 +375,21 @@ impl Books {
         }
     }
 
+    /// Whether a call that finds no room in a scope can be helped by nothing but another limit.
+    pub(super) fn is_stuck(&mut self, scope: &Scope, call: &Call, claim: Claim, now: UnixMillis) -> bool {
+        match scope {
+            Scope::Run(run) => self.run(run, &call.agent).is_stuck(now, claim),
+            Scope::Agent(agent) => {
+                self.agents.get_mut(agent).is_some_and(|book| book.ledger.is_stuck(now, claim))
+            }
+            Scope::Tenant(tenant) => {
+                self.tenants.get_mut(tenant).is_some_and(|ledger| ledger.is_stuck(now, claim))
+            }
+            // Time makes room there.
+            Scope::Quota(_) => false,
+        }
+    }
+
     fn run(&mut self, run: &RunId, agent: &AgentId) -> &mut Ledger {
         let limits = self.agents.get(agent).map(|book| Budgets::of_run(&book.limits)).unwrap_or_default();
         let book =
@@ -342,14 +397,14 @@ impl Books {
         &mut book.ledger
     }
 
-    /// Holds a call everywhere.
-    pub(super) fn hold(&mut self, call: &Call, most: Usage, claim: Priced, now: UnixMillis) -> Admission {
+    /// Holds a call everywhere, for all who asked for it.
+    pub(super) fn hold(&mut self, call: &Call, most: Usage, claim: Priced, now: UnixMillis) {
         let (id, known) = (call.id.0, claim.known());
         for scope in self.scopes(call) {
             match &scope {
                 Scope::Run(run) => self.run(run, &call.agent).hold(id, now, known),
                 Scope::Agent(agent) => {
-                    self.agents.entry(*agent).or_insert_with(AgentBook::new).ledger.hold(id, now, known);
+                    self.agent(agent).ledger.hold(id, now, known);
                 }
                 Scope::Tenant(tenant) => {
                     if let Some(ledger) = self.tenants.get_mut(tenant) {
@@ -360,26 +415,40 @@ impl Books {
             }
         }
         let quota = self.quota_of(call);
-        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota, at: now });
-        Admission::Held { most, price: claim.micros.map(Money::from_micros) }
+        self.held.insert(call.id, Held { call: call.clone(), most, claim, quota, at: now, taken: false });
+        self.answer_all(call.id, &Answered::Held { most, price: claim.micros.map(Money::from_micros) });
     }
 
-    pub(super) fn settle(&mut self, prices: &PriceTable, id: CallId, took: Usage, now: UnixMillis) -> Price {
+    pub(super) fn settle(&mut self, id: CallId, took: Usage, now: UnixMillis) -> Price {
+        self.seen(now);
         let Some(Held { call, quota, .. }) = self.held.remove(&id) else { return Price::default() };
-        let claim = claim_of(prices, call.model.as_deref(), &took);
+        let claim = self.claim_of(call.model.as_deref(), &took);
         let known = claim.known();
         if let Some(model) = &call.model
             && took.estimated_tokens == 0
             && took.model_calls <= 1
         {
-            let plain = call.most.input_tokens;
-            self.estimator.learn_of(model, plain, took.input_tokens);
+            let estimator = self.estimators.entry(call.tenant.clone()).or_default();
+            estimator.learn_of(model, call.most.input_tokens, took.input_tokens);
         }
         self.correct(id, &call, quota, known);
+        self.ask_again(id);
         for scope in self.scopes(&call) {
             self.pump(&scope, now);
         }
         Price { micros: claim.micros, wasted_micros: 0 }
+    }
+
+    /// Counts a call that took this, and for which nothing was held.
+    pub(super) fn record(&mut self, call: &Call, now: UnixMillis) {
+        if self.held.contains_key(&call.id) {
+            return;
+        }
+        let claim = self.claim_of(call.model.as_deref(), &call.most);
+        self.hold(call, call.most, claim, now);
+        if let Some(Held { quota, .. }) = self.held.remove(&call.id) {
+            self.correct(call.id, call, quota, claim.known());
+        }
     }
 
     /// Gives back what was held for a call that was never sent.
@@ -409,11 +478,11 @@ impl Books {
 
     /// How many runs of an agent may be worked at once.
     pub(super) fn permits(&mut self, agent: &AgentId) -> Permits {
-        self.agents.entry(*agent).or_insert_with(AgentBook::new).permits.clone()
+        self.agent(agent).permits.clone()
     }
 
-    pub(super) fn is_entering(&mut self, run: RunId, ahead: usize) {
-        self.entering.insert(run, ahead);
+    pub(super) fn is_entering(&mut self, run: RunId, place: Option<(Permits, Ticket)>) {
+        self.entering.extend(place.map(|place| (run, place)));
     }
 
     pub(super) fn entered(&mut self, run: &RunId) {
@@ -422,7 +491,9 @@ impl Books {
 
     /// What a run waits for that is not worked yet.
     pub(super) fn entering_of(&self, run: &RunId) -> Option<Waiting> {
-        let ahead = self.entering.get(run)?;
+        let (permits, ticket) = self.entering.get(run)?;
+        // One that was let in, and did not look since, waits no longer.
+        let ahead = permits.ahead_of(*ticket)?;
         let place = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
         Some(Waiting { limit: Limit::MaxConcurrentRequests, place, until: None })
     }
@@ -431,8 +502,15 @@ impl Books {
         self.runs.remove(run);
     }
 
-    pub(super) fn exhausted(&mut self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused> {
-        let least = Claim { requests: 1, tokens: 1, micros: 0 };
+    pub(super) fn exhausted(
+        &mut self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused> {
+        let something = Claim { requests: 1, tokens: 1, micros: 1 };
+        let least = least.map_or(something, |(model, most)| self.claim_of(Some(model), &most).known());
         let agent = self.agents.get_mut(agent).map(|book| (Whose::Agent, &mut book.ledger));
         let tenant = self.tenants.get_mut(tenant).map(|ledger| (Whose::Tenant, ledger));
         let ledgers = agent.into_iter().chain(tenant);
@@ -471,6 +549,15 @@ impl Books {
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.agents.remove(agent);
         self.runs.retain(|_, run| run.agent != *agent);
+    }
+}
+
+/// The name of a limit as its owner knows it: a run's ledger counts its own tokens as all there are.
+fn of_a_run(limit: Limit) -> Limit {
+    match limit {
+        Limit::MaxTokensTotal => Limit::MaxTokensPerRun,
+        Limit::MaxCostTotal => Limit::MaxCostPerRun,
+        other => other,
     }
 }
 

@@ -22,7 +22,6 @@ impl Future for Entering {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.acquire).poll(cx);
-        let ahead = this.acquire.ahead();
         let mut books = this.manager.books();
         match polled {
             Poll::Ready(permit) => {
@@ -36,7 +35,7 @@ impl Future for Entering {
                 })
             }
             Poll::Pending => {
-                books.is_entering(this.run, ahead.unwrap_or(0));
+                books.is_entering(this.run, this.acquire.place());
                 Poll::Pending
             }
         }

@@ -1,17 +1,22 @@
 //! Who waits for a limit that others share gets its part of it.
 
 use std::collections::BTreeMap;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::Usage;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Limit, Minute, OnLimit, Past, ResourceGovernor, Turn,
+    Admission, Call, CallId, Known, Limit, Minute, Money, OnLimit, OpenUse, Past, Refused, ResourceGovernor,
+    ResourceLimits, Turn, Whose,
 };
 use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 
-use super::{QuotaRule, ResourceManager};
+use super::{QuotaError, QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
+
+mod whatever;
 
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 0 };
 const BEGIN: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -245,7 +250,7 @@ fn whoever_waits_for_its_own_limit_keeps_nobody_else_waiting() {
     let manager = ResourceManager::default();
     let of = |tokens| Budgets { tokens_total: Some(tokens), ..Budgets::default() };
     manager.limit_tenant(&Tenant::default(), of(1_000));
-    let own = runtime_traits::ResourceLimits { max_tokens_total: Some(10), ..Default::default() };
+    let own = ResourceLimits { max_tokens_total: Some(10), ..Default::default() };
     manager.limit(&Tenant::default(), &agent(0), &own);
     assert!(matches!(manager.admit(call(1, 0, 10), BEGIN), Admission::Held { .. }));
     let waits = manager.admit(call(2, 0, 5), BEGIN);
@@ -260,4 +265,249 @@ fn whoever_waits_for_its_own_limit_keeps_nobody_else_waiting() {
     );
     drop(beyond);
     assert!(matches!(manager.admit(call(6, 2, 1), BEGIN), Admission::Held { .. }));
+}
+
+#[test]
+fn a_call_that_only_another_limit_can_help_keeps_nobody_from_the_room_that_is_left() {
+    let manager = ResourceManager::default();
+    let of = |tokens| Budgets { tokens_total: Some(tokens), ..Budgets::default() };
+    manager.limit_tenant(&Tenant::default(), of(1_000));
+    assert!(matches!(manager.admit(call(1, 0, 850), BEGIN), Admission::Held { .. }));
+    let Admission::Waits(mut large) = manager.admit(call(2, 1, 250), BEGIN) else { panic!("850 are held") };
+    let Admission::Waits(mut small) = manager.admit(call(3, 2, 10), BEGIN) else {
+        panic!("the call before it may take less, so that the next has room")
+    };
+
+    let took = Usage { output_tokens: 800, model_calls: 1, ..Usage::default() };
+    manager.settle(CallId(1), took, BEGIN);
+
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(small.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "200 are left");
+    assert!(matches!(manager.admit(call(4, 3, 10), BEGIN), Admission::Held { .. }), "190 are left");
+    let Admission::Waits(mut other) = manager.admit(call(5, 3, 300), BEGIN) else {
+        panic!("it is too large")
+    };
+    assert!(large.poll(BEGIN, &mut cx).is_pending());
+    assert_eq!((large.waiting().place, other.waiting().place, other.until()), (1, 2, None));
+    manager.limit_tenant(&Tenant::default(), of(1_100));
+    assert!(other.poll(BEGIN, &mut cx).is_pending());
+    assert!(matches!(large.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "it came first");
+}
+
+/// A call that reads so much, as its text says.
+fn reads(id: u128, tokens: u64) -> Call {
+    let most = Usage { input_tokens: tokens, estimated_tokens: tokens, model_calls: 1, ..Usage::default() };
+    Call { most, ..call(id, 0, 0) }
+}
+
+#[test]
+fn what_a_model_billed_beyond_the_estimate_makes_no_call_too_large_and_concerns_no_other_tenant() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_per_minute: Some(5_000), ..ResourceLimits::default() };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    assert!(matches!(manager.admit(reads(1, 2_000), BEGIN), Admission::Held { .. }));
+    let billed = Usage { input_tokens: 90_000, model_calls: 1, ..Usage::default() };
+    manager.settle(CallId(1), billed, BEGIN);
+    let later = UnixMillis(BEGIN.0 + 61_000);
+
+    let Admission::Held { most, .. } = manager.admit(reads(2, 2_200), later) else { panic!("it fits") };
+    assert_eq!(most.tokens(), 5_000, "2.7 times as much is too much for any minute");
+    let elsewhere = Call { tenant: Tenant::new("elsewhere").unwrap(), agent: agent(1), ..reads(3, 2_200) };
+    let Admission::Held { most, .. } = manager.admit(elsewhere, later) else { panic!("nothing is limited") };
+    assert_eq!(most.tokens(), 2_200);
+}
+
+#[test]
+fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registration() {
+    let manager = ResourceManager::default();
+    let (none, dear) = (ResourceLimits::default(), Tenant::new("dear").unwrap());
+    manager.declare_quota(QuotaRule {
+        models: "openai/*".to_owned(),
+        requests_per_minute: None,
+        tokens_per_minute: Some(1_000),
+    });
+    manager.limit_tenant(&dear, Budgets { cost_per_day: Some(Money::from_micros(1)), ..Budgets::default() });
+    let check = |tenant: &Tenant, model, tokens| {
+        let most = Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
+        manager.check(tenant, &none, Some((model, most)))
+    };
+
+    assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_000), Ok(()));
+    let never =
+        Refused::Never { limit: Limit::MaxTokensPerMinute, whose: Whose::Agent, needs: 1_001, max: 1_000 };
+    assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_001), Err(never));
+    let unpriced = Refused::Unpriced { model: "other/model".to_owned() };
+    assert_eq!(check(&dear, "other/model", 1), Err(unpriced));
+    assert_eq!(check(&Tenant::default(), "other/model", 1), Ok(()));
+}
+
+/// A waker that looks whether the books are closed, when it is woken and when it is let go.
+struct Looks {
+    shared: Weak<Shared>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Looks {
+    fn look(&self) {
+        let shared = self.shared.upgrade().expect("the manager is there");
+        self.closed.fetch_add(usize::from(shared.books.try_lock().is_ok()), Ordering::SeqCst);
+    }
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+#[test]
+fn whoever_is_woken_or_let_go_may_open_the_books() {
+    let manager = ResourceManager::default();
+    let limit = |tokens, at_once| {
+        let (max_tokens_total, max_concurrent_requests) = (Some(tokens), Some(at_once));
+        let limits =
+            ResourceLimits { max_tokens_total, max_concurrent_requests, ..ResourceLimits::default() };
+        manager.limit(&Tenant::default(), &agent(0), &limits);
+    };
+    let closed = Arc::new(AtomicUsize::new(0));
+    let looks = || Looks { shared: Arc::downgrade(&manager.shared), closed: Arc::clone(&closed) };
+    let pending = |turn: &mut Box<dyn Turn>, waker: Waker| {
+        assert!(turn.poll(BEGIN, &mut Context::from_waker(&waker)).is_pending());
+    };
+    limit(100, 1);
+    assert!(matches!(manager.admit(call(1, 0, 90), BEGIN), Admission::Held { .. }));
+    let Admission::Waits(mut turn) = manager.admit(call(2, 0, 90), BEGIN) else { panic!("90 are held") };
+
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    limit(150, 1);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 2, "it was woken, and let go");
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    pending(&mut turn, Waker::from(Arc::new(looks())));
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 1, "another one took its place");
+    drop(turn);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 1, "it was let go");
+
+    let [mut first, mut second] =
+        [call(1, 0, 0).run, call(2, 0, 0).run].map(|run| manager.enter(&agent(0), &run, 0));
+    let Poll::Ready(inside) = first.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("nobody is in")
+    };
+    let waker = Waker::from(Arc::new(looks()));
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    limit(150, 2);
+    assert_eq!(closed.swap(0, Ordering::SeqCst), 2, "it may be worked now");
+    drop(inside);
+}
+
+#[test]
+fn a_quota_of_no_model_or_of_nothing_is_named() {
+    let rule = |models: &str, requests_per_minute| QuotaRule {
+        models: models.to_owned(),
+        requests_per_minute,
+        tokens_per_minute: None,
+    };
+
+    for models in ["openai/gpt-4o", "openai/*", "openai/gpt*"] {
+        assert_eq!(rule(models, Some(1)).check(), Ok(()));
+        assert_eq!(rule(models, None).check(), Err(QuotaError::Empty { models: models.to_owned() }));
+        assert_eq!(rule(models, Some(0)).check(), Err(QuotaError::Empty { models: models.to_owned() }));
+    }
+    for models in ["gpt-4o", "*", "openai/gpt*o", "openai/", ""] {
+        assert_eq!(rule(models, Some(1)).check(), Err(QuotaError::Name { models: models.to_owned() }));
+    }
+}
+
+#[test]
+fn a_few_look_for_those_who_come_next_and_do_not_and_the_others_wait_until_they_are_woken() {
+    let manager = of_requests(1);
+    assert_eq!(let_through(&manager, BEGIN, 10, &mut 1_000), 1);
+    let mut noop = Context::from_waker(Waker::noop());
+    let mut turns: Vec<Box<dyn Turn>> = (0..100)
+        .map(|nth| {
+            let Admission::Waits(turn) = manager.admit(call(nth, nth as usize, 5), BEGIN) else {
+                panic!("one was let through")
+            };
+            turn
+        })
+        .collect();
+    for turn in &mut turns {
+        assert!(turn.poll(BEGIN, &mut noop).is_pending());
+    }
+
+    let next = turns[0].until().expect("it comes next");
+    let others: Vec<_> = turns[1..].iter().filter_map(|turn| turn.until()).collect();
+    assert_eq!(others, [250, 500, 750].map(|later| UnixMillis(next.0 + later)));
+    // The thread of whoever comes next is blocked: somebody else looks, and it is let through all the same.
+    let other = turns.iter_mut().skip(1).find(|turn| turn.until().is_some()).expect("three look");
+    assert!(other.poll(UnixMillis(next.0 + 250), &mut noop).is_pending(), "it is not its turn");
+    let Poll::Ready(Admission::Held { .. }) = turns[0].poll(BEGIN, &mut noop) else {
+        panic!("it was let through")
+    };
+    assert!(turns[1].until() >= Some(UnixMillis(next.0 + 60_000)), "it comes next now");
+}
+
+#[test]
+fn the_moment_that_is_shown_counts_those_who_come_before() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_per_minute: Some(100), ..ResourceLimits::default() };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    assert!(matches!(manager.admit(call(1, 0, 100), BEGIN), Admission::Held { .. }));
+    let turns = [2, 3, 4].map(|id| match manager.admit(call(id, 0, 50), BEGIN) {
+        Admission::Waits(turn) => (call(id, 0, 50).run, turn),
+        other => panic!("there is no room: {other:?}"),
+    });
+
+    // A minute, and a 240th part of it, after which what was charged is counted no more.
+    let shown = turns.each_ref().map(|(run, _)| manager.waiting(run).map(|it| (it.place, it.until)));
+    let at = |millis| Some(UnixMillis(BEGIN.0 + millis));
+    assert_eq!(shown, [Some((1, at(60_250))), Some((2, at(60_250))), Some((3, at(120_500)))]);
+    let alone = turns.each_ref().map(|(_, turn)| turn.waiting().until);
+    assert_eq!(alone, [at(60_250); 3], "if nobody takes it before");
+}
+
+#[test]
+fn what_a_tenant_used_before_counts_once_whoever_tells_it() {
+    let manager = ResourceManager::default();
+    let budgets = Budgets { tokens_total: Some(1_000), ..Budgets::default() };
+    manager.limit_tenant(&Tenant::default(), budgets);
+    for _ in 0..2 {
+        manager.recall_tenant(&Tenant::default(), &Past { tokens: 600, ..Past::default() }, BEGIN);
+    }
+
+    assert!(matches!(manager.admit(call(1, 0, 400), BEGIN), Admission::Held { .. }));
+}
+
+#[test]
+fn of_agents_that_did_nothing_for_a_while_no_book_is_kept_and_of_those_that_are_at_work_it_is() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits { max_tokens_total: Some(10), ..ResourceLimits::default() };
+    let begin = |nth: usize| {
+        let known = manager.limit(&Tenant::default(), &agent(nth), &limits);
+        manager.recall(&agent(nth), &Past::default(), BEGIN);
+        known
+    };
+    for nth in 0..3 {
+        begin(nth);
+    }
+    assert!(matches!(manager.admit(call(1, 0, 10), BEGIN), Admission::Held { .. }));
+    let inside = manager.enter(&agent(1), &call(2, 1, 0).run, 0);
+    let open = OpenUse { run: call(3, 2, 0).run, tokens: 5, micros: 0 };
+    manager.recall(&agent(3), &Past { open: vec![open], ..Past::default() }, BEGIN);
+    for nth in 4..20_000 {
+        begin(nth);
+        assert_eq!(begin(nth), Known::Yes, "it was told just now");
+    }
+
+    let known = |nth| manager.limit(&Tenant::default(), &agent(nth), &limits);
+    assert_eq!([0, 1, 2, 3].map(known), [Known::Yes, Known::Yes, Known::No, Known::No]);
+    assert!(manager.shared.books.lock().unwrap().agents() < 5_000);
+    assert!(matches!(manager.admit(call(4, 0, 1), BEGIN), Admission::Waits(_)), "ten of ten are held");
+    drop(inside);
 }

@@ -13,14 +13,14 @@ use super::book::{Priced, Scope};
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) call: Call,
-    pub(super) most: Usage,
+    /// What it takes at most, as it was known when it asked.
     pub(super) claim: Priced,
     /// In which queue.
     pub(super) scope: Scope,
     pub(super) limit: Limit,
     pub(super) until: Option<UnixMillis>,
-    /// When it looks again while others come before it.
-    pub(super) look_again: Option<UnixMillis>,
+    /// When whoever polls it looks again without being woken.
+    pub(super) looks_at: Option<UnixMillis>,
     pub(super) answer: Option<Answered>,
     pub(super) waker: Option<Waker>,
 }
@@ -43,23 +43,12 @@ pub(super) struct Place {
 impl Waiter {
     pub(super) fn new(
         call: Call,
-        most: Usage,
         claim: Priced,
         scope: Scope,
         limit: Limit,
         until: Option<UnixMillis>,
     ) -> Self {
-        Self { call, most, claim, scope, limit, until, look_again: None, answer: None, waker: None }
-    }
-
-    /// It waits for this now; whoever polls it looks again when that says so.
-    pub(super) fn waits_for(&mut self, limit: Limit, until: Option<UnixMillis>) {
-        if (self.limit, self.until) != (limit, until) {
-            (self.limit, self.until) = (limit, until);
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
-        }
+        Self { call, claim, scope, limit, until, looks_at: None, answer: None, waker: None }
     }
 }
 
@@ -89,9 +78,7 @@ impl Turn for Place {
                 })
             }
             None => {
-                if let Some(waiter) = books.queues.waiter(self.id) {
-                    waiter.waker = Some(cx.waker().clone());
-                }
+                books.queues.wakes(self.id, cx.waker());
                 Poll::Pending
             }
         }
@@ -99,7 +86,7 @@ impl Turn for Place {
 
     fn waiting(&self) -> Waiting {
         let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
-        self.manager.books().queues.waiting(self.id).unwrap_or(nothing)
+        self.manager.books().waits_for(self.id).unwrap_or(nothing)
     }
 
     fn no_room(&self) -> NoRoom {
@@ -110,7 +97,7 @@ impl Turn for Place {
     }
 
     fn until(&self) -> Option<UnixMillis> {
-        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.look_again.or(waiter.until))
+        self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.looks_at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one agent takes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,10 @@ use runtime_traits::meter::{AttemptMeter, MemoryExcess, ProcessLimits, ProcessUs
 use super::share::{Share, percent};
 use super::stopwatch::Stopwatch;
 use crate::heap::Heap;
+
+/// By how much later than the one before it an attempt may be polled that has to wait; at most for so many.
+const LATER: Duration = Duration::from_millis(2);
+const MOST_BEFORE: u32 = 500;
 
 /// Instead of a limit.
 const NONE: u64 = u64::MAX;
@@ -29,6 +34,14 @@ pub(super) struct AgentAccount {
     /// Nanoseconds: what its times say of its next poll.
     not_before: AtomicU64,
     times: Mutex<Times>,
+    line: Mutex<Line>,
+}
+
+/// The attempts of an agent whose next poll has to wait, in the order in which they began to.
+#[derive(Debug, Default)]
+struct Line {
+    next: u64,
+    waiting: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -41,8 +54,10 @@ struct Times {
 /// The meter of one attempt.
 #[derive(Debug)]
 pub(super) struct OfAttempt {
-    pub(super) account: Arc<AgentAccount>,
-    pub(super) stopwatch: Arc<dyn Stopwatch>,
+    account: Arc<AgentAccount>,
+    stopwatch: Arc<dyn Stopwatch>,
+    /// Where it stands in the line; 0: nowhere.
+    ticket: AtomicU64,
 }
 
 /// Charges what was done when it is over, also when that panics.
@@ -65,6 +80,7 @@ impl AgentAccount {
             told: AtomicBool::new(false),
             not_before: AtomicU64::new(0),
             times: Mutex::new(times),
+            line: Mutex::default(),
         };
         account.set_limits(limits);
         account
@@ -145,10 +161,56 @@ impl AgentAccount {
     fn times(&self) -> MutexGuard<'_, Times> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Lets an attempt without a ticket stand last.
+    fn join(&mut self) -> u64 {
+        self.next += 1;
+        self.waiting.insert(self.next);
+        self.next
+    }
+}
+
+impl OfAttempt {
+    pub(super) fn new(account: Arc<AgentAccount>, stopwatch: Arc<dyn Stopwatch>) -> Self {
+        Self { account, stopwatch, ticket: AtomicU64::new(0) }
+    }
+
+    /// How much later than those before it may be polled: they come first, and if they do not, it is not kept from it.
+    fn later(&self) -> Duration {
+        let mut line = self.account.line();
+        let mut ticket = self.ticket.load(Ordering::Relaxed);
+        if ticket == 0 {
+            ticket = line.join();
+            self.ticket.store(ticket, Ordering::Relaxed);
+        }
+        let before = line.waiting.range(..ticket).take(MOST_BEFORE as usize).count();
+        LATER * u32::try_from(before).unwrap_or(MOST_BEFORE)
+    }
+
+    /// It waits no longer.
+    fn leave(&self) {
+        let ticket = self.ticket.swap(0, Ordering::Relaxed);
+        if ticket != 0 {
+            self.account.line().waiting.remove(&ticket);
+        }
+    }
+}
+
+impl Drop for OfAttempt {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 impl AttemptMeter for OfAttempt {
     fn poll(&self, poll: &mut dyn FnMut()) {
+        self.leave();
         let _timed = Timed { of: self, began: self.stopwatch.now(), worked: None };
         self.account.enter(poll);
     }
@@ -164,8 +226,14 @@ impl AttemptMeter for OfAttempt {
         if not_before == 0 {
             return None;
         }
-        let wait = Duration::from_nanos(not_before).saturating_sub(self.stopwatch.now());
-        (!wait.is_zero()).then_some(wait)
+        let not_before = Duration::from_nanos(not_before).saturating_add(self.later());
+        let wait = not_before.saturating_sub(self.stopwatch.now());
+        if wait.is_zero() {
+            // It is its turn, whether it uses it or not.
+            self.leave();
+            return None;
+        }
+        Some(wait)
     }
 
     fn excess(&self) -> Option<MemoryExcess> {

@@ -8,6 +8,7 @@ use runtime_traits::resource::Limit;
 
 use super::Rates;
 use super::rate::{Charged, Rate, SPAN};
+use crate::budgets::{Budgets, TooLow};
 use crate::claim::Claim;
 use crate::ledger::Settled;
 
@@ -50,14 +51,6 @@ struct Sent {
     tokens: Charged,
 }
 
-/// A limit that is too low.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLow {
-    pub(crate) limit: Limit,
-    pub(crate) needs: u64,
-    pub(crate) max: u64,
-}
-
 impl<I: Ord> Flow<I> {
     /// A flow of which nothing is used.
     pub(crate) fn new(declared: Rates) -> Self {
@@ -75,14 +68,7 @@ impl<I: Ord> Flow<I> {
     /// The limit under which there is never room for so much, if there is one.
     pub(crate) fn too_low(&self, claim: Claim) -> Option<TooLow> {
         let Rates { requests_per_minute, tokens_per_minute } = self.declared;
-        let limits = [
-            (Limit::MaxRequestsPerMinute, claim.requests, requests_per_minute),
-            (Limit::MaxTokensPerMinute, claim.tokens, tokens_per_minute),
-        ];
-        limits
-            .into_iter()
-            .filter_map(|(limit, needs, max)| max.map(|max| TooLow { limit, needs, max }))
-            .find(|too_low| too_low.needs > too_low.max)
+        Budgets { requests_per_minute, tokens_per_minute, ..Budgets::default() }.too_low(&claim)
     }
 
     /// What a turn with so many tokens costs: the larger one of its parts, of the tokens or of the requests.
@@ -170,7 +156,10 @@ impl<I: Ord> Flow<I> {
 
     /// What may be used in a minute now.
     pub(crate) fn rates(&self) -> Rates {
-        let part = |declared: Option<u64>| declared.map(|declared| (declared * self.part / ALL).max(1));
+        let of = |declared: u64| u128::from(declared) * u128::from(self.part) / u128::from(ALL);
+        let part = |declared: Option<u64>| {
+            declared.map(|declared| u64::try_from(of(declared)).unwrap_or(declared).max(1))
+        };
         Rates {
             requests_per_minute: part(self.declared.requests_per_minute),
             tokens_per_minute: part(self.declared.tokens_per_minute),

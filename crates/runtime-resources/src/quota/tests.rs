@@ -377,3 +377,11 @@ fn what_was_used_before_counts_for_a_minute_and_nothing_counts_as_saved_up() {
     assert_eq!(quota(61_000, 600).next(NOW), Turn::Send(1));
     assert_eq!(quota(20_000, 0).next(NOW), Turn::Nobody { until: Some(later(100)) });
 }
+
+#[test]
+fn a_quota_may_be_as_large_as_a_number() {
+    let declared = Rates { requests_per_minute: Some(u64::MAX), tokens_per_minute: Some(u64::MAX / 2) };
+    let quota: Quota<&str, u32, u32> = Quota::new(declared, 1);
+
+    assert_eq!(quota.rates(), declared);
+}

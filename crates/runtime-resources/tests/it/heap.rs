@@ -219,3 +219,14 @@ fn the_number_of_a_heap_is_used_again_when_nothing_of_it_is_alive() {
     }
     drop(block);
 }
+
+#[test]
+fn what_a_thread_did_last_is_counted_when_it_has_ended() {
+    let before = Heap::unattributed();
+    // Less than a thread keeps to itself.
+    let thread = || std::thread::spawn(|| Vec::<u8>::with_capacity(3_000));
+    let blocks: Vec<_> = (0..2_000).map(|_| thread().join().unwrap()).collect();
+
+    let more = Heap::unattributed().abs_diff(before);
+    assert!(more.abs_diff(6_000_000) < 1_000_000, "{more} bytes for {} blocks", blocks.len());
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -180,7 +181,8 @@ fn an_agent_above_its_share_waits_and_another_does_not() {
     one.poll(&mut || scale.stopwatch.advance(MILLI * 100));
     two.poll(&mut || scale.stopwatch.advance(MILLI * 100));
 
-    assert_eq!((one.wait(), also_one.wait(), two.wait()), (Some(MILLI * 800), Some(MILLI * 800), None));
+    // One comes after the other.
+    assert_eq!((one.wait(), also_one.wait(), two.wait()), (Some(MILLI * 800), Some(MILLI * 802), None));
     scale.meter.set_limits(&agent(1), ProcessLimits::default()).unwrap();
     assert_eq!(one.wait(), None, "a limit that is taken back binds nobody");
 }
@@ -243,4 +245,37 @@ fn the_systems_stopwatch_tells_what_a_thread_works() {
     }
 
     assert!(stopwatch.now() - now >= MILLI * 2);
+}
+
+#[test]
+fn runs_of_an_agent_above_its_share_are_polled_in_turn_also_on_one_thread() {
+    let scale = Scale::new();
+    let limits = ProcessLimits { max_cpu_percent: Some(10), ..ProcessLimits::default() };
+    scale.meter.set_limits(&agent(1), limits).unwrap();
+    let attempts = [(); 3].map(|()| scale.attempt(1));
+    let poll = |nth: usize, lasts: Duration| attempts[nth].poll(&mut || scale.stopwatch.advance(lasts));
+    // All of its share, and from there on it is above that.
+    poll(0, MILLI * 6_000);
+    poll(0, MILLI * 100);
+
+    // Timers as an executor has them: the earliest first, and of those that are alike the one that was set first.
+    let (mut timers, mut set, mut polls) = (BTreeMap::new(), 0, [0; 3]);
+    let mut sleeps = |timers: &mut BTreeMap<(Duration, u32), usize>, nth: usize| {
+        let Some(wait) = attempts[nth].wait() else { return false };
+        set += 1;
+        timers.insert((scale.stopwatch.now() + wait, set), nth);
+        true
+    };
+    (0..3).for_each(|nth| assert!(sleeps(&mut timers, nth)));
+    while polls.iter().sum::<u32>() < 30 {
+        let ((at, _), nth) = timers.pop_first().expect("three sleep");
+        scale.stopwatch.advance(at.saturating_sub(scale.stopwatch.now()));
+        if !sleeps(&mut timers, nth) {
+            poll(nth, MILLI * 100);
+            polls[nth] += 1;
+            assert!(sleeps(&mut timers, nth));
+        }
+    }
+
+    assert_eq!(polls, [10; 3]);
 }

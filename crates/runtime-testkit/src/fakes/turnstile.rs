@@ -40,8 +40,10 @@ struct Inner {
     lets: Lets,
     asked: Vec<Call>,
     settled: Vec<(CallId, Usage)>,
+    recorded: Vec<Call>,
     told: BTreeMap<AgentId, Past>,
     limits: Vec<ResourceLimits>,
+    checked: Vec<(Tenant, ResourceLimits)>,
     over: Vec<RunId>,
     throttled: Vec<(CallId, Option<Duration>)>,
     waiting: Vec<(CallId, RunId, Option<Waker>)>,
@@ -103,6 +105,11 @@ impl Turnstile {
         self.inside().settled.clone()
     }
 
+    /// The calls for which nothing was held, with what they took.
+    pub fn recorded(&self) -> Vec<Call> {
+        self.inside().recorded.clone()
+    }
+
     /// What it was told of an agent's use before.
     pub fn told(&self, agent: &AgentId) -> Option<Past> {
         self.inside().told.get(agent).cloned()
@@ -111,6 +118,11 @@ impl Turnstile {
     /// All limits that it was told, in their order.
     pub fn limits(&self) -> Vec<ResourceLimits> {
         self.inside().limits.clone()
+    }
+
+    /// Whose limits it was asked about, and which, in their order.
+    pub fn checked(&self) -> Vec<(Tenant, ResourceLimits)> {
+        self.inside().checked.clone()
     }
 
     /// The runs that are over.
@@ -151,7 +163,13 @@ impl Inner {
 }
 
 impl ResourceGovernor for Turnstile {
-    fn check(&self, _limits: &ResourceLimits, _least: Option<(&str, Usage)>) -> Result<(), Refused> {
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        _least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused> {
+        self.inside().checked.push((tenant.clone(), *limits));
         Ok(())
     }
 
@@ -208,7 +226,12 @@ impl ResourceGovernor for Turnstile {
         }
     }
 
-    fn enter(&self, _agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>> {
+    fn enter(
+        &self,
+        _agent: &AgentId,
+        run: &RunId,
+        _priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>> {
         self.inside().entered.push(*run);
         let door = Arc::clone(&self.door);
         Box::pin(async move {
@@ -221,6 +244,10 @@ impl ResourceGovernor for Turnstile {
     fn settle(&self, call: CallId, took: Usage, _now: UnixMillis) -> Price {
         self.inside().settled.push((call, took));
         Price { micros: Some(took.tokens()), wasted_micros: 0 }
+    }
+
+    fn record(&self, call: &Call, _now: UnixMillis) {
+        self.inside().recorded.push(call.clone());
     }
 
     fn price(&self, _model: &str, usage: &Usage) -> Price {
@@ -242,7 +269,13 @@ impl ResourceGovernor for Turnstile {
         Some(Waiting { limit: Limit::MaxTokensTotal, place: place as u32 + 1, until })
     }
 
-    fn exhausted(&self, _tenant: &Tenant, _agent: &AgentId, _now: UnixMillis) -> Option<Refused> {
+    fn exhausted(
+        &self,
+        _tenant: &Tenant,
+        _agent: &AgentId,
+        _least: Option<(&str, Usage)>,
+        _now: UnixMillis,
+    ) -> Option<Refused> {
         match &self.inside().lets {
             Lets::Through => None,
             Lets::Wait(_) => {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use runtime_traits::ResourceGovernor;
 
 pub use cases::{
-    held_before_sent, limits_at_once, no_more_at_once, once_by_id, recalled_counts, settled_with_the_truth,
-    shared_by_a_tenant, unknown_price_is_not_zero, waits_in_turn,
+    held_before_sent, limits_at_once, no_more_at_once, once_by_id, recalled_counts, recorded_counts,
+    settled_with_the_truth, shared_by_a_tenant, unknown_price_is_not_zero, waits_in_turn,
 };
 
 /// The model whose price the governor knows.
@@ -39,6 +39,7 @@ macro_rules! for_each_governor_case {
             held_before_sent "held-before-sent",
             once_by_id "once-by-id",
             settled_with_the_truth "settled-with-the-truth",
+            recorded_counts "recorded-counts",
             recalled_counts "recalled-counts",
             waits_in_turn "waits-in-turn",
             limits_at_once "limits-at-once",

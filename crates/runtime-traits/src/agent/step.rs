@@ -71,13 +71,20 @@ impl StepOptions {
 
     /// Says what a dispatch that is given up, or that a crash cuts off, is booked with beside what it has reported: the most
     /// that it may be using then. Not for pure steps: they have no entry but their result.
+    ///
+    /// Where agents are held to limits, this is held before each dispatch, and the step waits until there is room for it. A step
+    /// that reserves nothing is not held up by a limit: what it reports with [`StepCall::used`] counts after the fact, against
+    /// every limit, so that what comes next waits. A step that calls a model ([`StepSort::Model`], or
+    /// [`of_model`](Self::of_model)) and reserves nothing is held up by a limit that is reached already: one call and one token are
+    /// reserved for it, and it may take more than is left.
     #[must_use]
     pub fn reserving(mut self, usage: Usage) -> Self {
         self.reserves = usage;
         self
     }
 
-    /// Says which model it calls (`provider/name`): by that its price and the quota at its provider are known.
+    /// Says which model it calls (`provider/name`): by that its price and the quota at its provider are known. What it may take is
+    /// held before only if it is [reserved](Self::reserving).
     #[must_use]
     pub fn of_model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());

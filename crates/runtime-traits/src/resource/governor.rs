@@ -77,27 +77,35 @@ pub enum Known {
 
 /// Holds agents to their limits: asked before each call that takes something, and told what it took.
 ///
-/// It keeps what it counts in memory. The engine keeps it in the log and in cells, in the batches that dispatch and settle a
-/// step, and tells it again after a restart.
+/// It keeps what it counts in memory. The engine keeps it in the run's log, in the batches that dispatch and settle a step, and in
+/// cells, in the batch of the run's end, and tells it again after a restart.
 ///
 /// # Contract
 /// - `held-before-sent`: what is held counts as used until it is settled; the sum never exceeds a limit.
-/// - `once-by-id`: a call that is asked for or settled again changes nothing.
+/// - `once-by-id`: a call that is asked for or settled again changes nothing, also while it waits: all who asked for it are let through
+///   with it, and it is given back when all have gone away.
 /// - `settled-with-the-truth`: once it is settled, a call counts with what it took.
+/// - `recorded-counts`: what a call took that was never held counts as if it had been.
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
-/// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace.
+/// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace. Who comes later does
+///   not overtake, unless nothing but another limit can make room for who came before.
 /// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
 /// - `shared-by-a-tenant`: what is limited of a tenant is shared by all its agents and by no others, counts calls that were under way when
 ///   it was limited first, and holds from the next call on when it is changed or lifted, for calls that wait too.
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
-    /// Whether these limits can be kept here.
+    /// Whether calls of an agent of a tenant can be let through under these limits, and under those of its tenant and of the provider.
     ///
     /// # Errors
     /// [`Refused`] when the least call of the agent would never be let through: `least` is what one call may take, and
     /// of which model, as far as the agent's kind knows.
-    fn check(&self, limits: &ResourceLimits, least: Option<(&str, Usage)>) -> Result<(), Refused>;
+    fn check(
+        &self,
+        tenant: &Tenant,
+        limits: &ResourceLimits,
+        least: Option<(&str, Usage)>,
+    ) -> Result<(), Refused>;
 
     /// Whether anybody limits what the agents of a tenant take together, by themselves or with those of others: then that is kept,
     /// and recalled.
@@ -113,22 +121,31 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Tells what an agent may use from now on. Whether its use before is known.
     fn limit(&self, tenant: &Tenant, agent: &AgentId, limits: &ResourceLimits) -> Known;
 
-    /// Tells what an agent used before this process; once for each agent.
+    /// Tells what an agent used before this process; told again, it changes nothing.
     fn recall(&self, agent: &AgentId, past: &Past, now: UnixMillis);
 
-    /// Tells what a tenant used before this process, or before it was limited; once, and again only after
-    /// [`limits_tenant`](Self::limits_tenant) was false. From here on the tenant is counted, with its calls that are under way.
+    /// Tells what a tenant used before this process, or before it was limited; told again, as by another runtime, it changes nothing, until
+    /// [`limits_tenant`](Self::limits_tenant) was false in between. From here on the tenant is counted, with its calls that are under way.
     fn recall_tenant(&self, tenant: &Tenant, past: &Past, now: UnixMillis);
 
     /// Asks for a call.
     fn admit(&self, call: Call, now: UnixMillis) -> Admission;
 
-    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, in the order of asking.
-    /// Whoever drops the future asks no longer; whoever drops what it gives has left.
-    fn enter(&self, agent: &AgentId, run: &RunId) -> BoxFuture<'static, Result<Inside, Refused>>;
+    /// Asks to work a run of an agent: as many are worked at once as `max_concurrent_requests` says, those with a higher priority
+    /// first, and otherwise in the order of asking. Whoever drops the future asks no longer; whoever drops what it gives has left.
+    fn enter(
+        &self,
+        agent: &AgentId,
+        run: &RunId,
+        priority: u8,
+    ) -> BoxFuture<'static, Result<Inside, Refused>>;
 
     /// Tells what a call took, also when nobody can say how it ended; what that cost.
     fn settle(&self, call: CallId, took: Usage, now: UnixMillis) -> Price;
+
+    /// Tells what a call took for which nothing was held: `most` is that. It counts against every limit from now on, whatever is left
+    /// of it. Once for each call.
+    fn record(&self, call: &Call, now: UnixMillis);
 
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;
@@ -140,11 +157,18 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Tells that a run is over.
     fn run_over(&self, run: &RunId);
 
-    /// What a run waits for, if it does.
+    /// What a run waits for, if it does, as it is now: its moment counts what those take at most that come before it.
     fn waiting(&self, run: &RunId) -> Option<Waiting>;
 
-    /// Whether nothing more is let through for an agent now, and why.
-    fn exhausted(&self, tenant: &Tenant, agent: &AgentId, now: UnixMillis) -> Option<Refused>;
+    /// Whether nothing more is let through for an agent now, and why. `least` is what one call of it may take, and of which model, as
+    /// far as its kind knows.
+    fn exhausted(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        least: Option<(&str, Usage)>,
+        now: UnixMillis,
+    ) -> Option<Refused>;
 
     /// What an agent uses. `None`: nobody told it what that was before this process.
     fn usage(&self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage>;

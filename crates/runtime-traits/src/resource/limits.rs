@@ -22,7 +22,7 @@ pub struct ResourceLimits {
     /// Runs that are worked on at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_requests: Option<u32>,
-    /// Accepted runs that have not begun; 0 for no queue.
+    /// Accepted runs that have not begun, with those that wait until fewer are worked (`max_concurrent_requests`); 0 for no queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queued: Option<u32>,
     /// Calls of models in any 60 seconds.
@@ -171,6 +171,9 @@ pub enum LimitsError {
         "`limits`: nobody holds agents to limits here; give the runtime a governor, or leave `limits` out"
     )]
     NobodyHolds,
+    /// Runs are to be cancelled for a limit that there is not.
+    #[error("`cancel_over_memory` cancels nothing without `max_memory_mb`; set that, or leave it out")]
+    NothingToCancel,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -187,7 +190,8 @@ impl ResourceLimits {
     /// Checks that something can run under these limits, and that each can be reached.
     ///
     /// # Errors
-    /// [`LimitsError::Zero`] for the first limit that is 0, which only `max_queued` may be; [`LimitsError::Contradiction`].
+    /// [`LimitsError::Zero`] for the first limit that is 0, which only `max_queued` may be; [`LimitsError::Contradiction`];
+    /// [`LimitsError::NothingToCancel`].
     ///
     /// # Examples
     /// ```
@@ -208,6 +212,9 @@ impl ResourceLimits {
         };
         match Limit::WITHIN.into_iter().find(more) {
             Some((inner, outer)) => Err(LimitsError::Contradiction { inner, outer }),
+            None if self.cancel_over_memory && self.max_memory_mb.is_none() => {
+                Err(LimitsError::NothingToCancel)
+            }
             None => Ok(()),
         }
     }
@@ -299,7 +306,7 @@ impl Limit {
     }
 
     /// Limits of which the first is about a part of what the second is about.
-    const WITHIN: [(Self, Self); 8] = [
+    const WITHIN: [(Self, Self); 10] = [
         (Self::MaxTokensPerRun, Self::MaxTokensTotal),
         (Self::MaxTokensPerMinute, Self::MaxTokensTotal),
         (Self::MaxCostPerRun, Self::MaxCostTotal),
@@ -307,6 +314,8 @@ impl Limit {
         (Self::MaxCostPerHour, Self::MaxCostPerDay),
         (Self::MaxCostPerDay, Self::MaxCostPerMonth),
         (Self::MaxCostPerHour, Self::MaxCostPerMonth),
+        (Self::MaxCostPerHour, Self::MaxCostTotal),
+        (Self::MaxCostPerDay, Self::MaxCostTotal),
         (Self::MaxCostPerMonth, Self::MaxCostTotal),
     ];
 }
@@ -396,6 +405,14 @@ mod tests {
             assert_eq!(error, LimitsError::Contradiction { inner, outer });
             assert!(error.to_string().starts_with(&format!("`{inner}` is more than `{outer}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_is_cancelled_for_its_memory_only_where_that_is_limited() {
+        let limits = ResourceLimits { cancel_over_memory: true, ..ResourceLimits::default() };
+
+        assert_eq!(limits.check(), Err(LimitsError::NothingToCancel));
+        assert_eq!(ResourceLimits { max_memory_mb: Some(1), ..limits }.check(), Ok(()));
     }
 
     #[test]

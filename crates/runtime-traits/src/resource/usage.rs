@@ -17,7 +17,9 @@ pub struct ResourceUsage {
     pub requests_last_minute: u64,
     /// Tokens in all.
     pub tokens_total: u64,
-    /// Each limit that is set, and what is used of it.
+    /// Each limit that is set and of which the agent as a whole uses something, and what it uses. What a run uses of its own limits
+    /// (tokens, cost, steps, time) is in its view: the first two without the runs that it asked for. A limit of what is not
+    /// measured here is left out.
     pub limits: Vec<Used>,
     /// How many calls wait for room.
     pub waiting: u32,

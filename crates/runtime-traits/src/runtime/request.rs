@@ -28,6 +28,10 @@ pub struct RunRequest {
     /// How long the run may take, from now to its outcome.
     #[serde(default)]
     pub deadline: Option<Duration>,
+    /// Where runs wait for room under a limit, or to be worked, those with a higher one come first. What it asks other agents for
+    /// has none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub priority: u8,
     /// The caller's own marks.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -110,6 +114,7 @@ impl RunRequest {
             idempotency_key: None,
             policy: None,
             deadline: None,
+            priority: 0,
             labels: BTreeMap::new(),
         }
     }
@@ -135,12 +140,24 @@ impl RunRequest {
         self
     }
 
+    /// Lets it go before runs with a lower priority where they wait; 0 unless set.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
     /// Sets how long the run may take.
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
+}
+
+// A reference, as serde asks for it.
+fn is_none(priority: &u8) -> bool {
+    *priority == 0
 }
 
 impl<T: Into<Content>> From<T> for RunRequest {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::agent::Slot;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
@@ -12,8 +13,8 @@ use runtime_traits::resource::{CallId, Limit, Money, NoRoom, Refused, Waiting, W
 use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
-use super::{Over, RunMachine};
-use crate::engine::fork::began;
+use super::{Over, RunMachine, too_late};
+use crate::engine::fork::{began, copied_steps};
 
 /// A step that asks to be let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +50,29 @@ impl WaitSaid {
 }
 
 /// A call that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedCall {
     /// Which call.
     pub id: CallId,
+    /// Whether it was let through before: its step said what it takes at most.
+    pub held: bool,
+    /// The model that it called.
+    pub model: Option<String>,
     /// What it took, as far as anybody knows.
     pub took: Usage,
 }
 
+/// How many steps a run may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MostSteps {
+    most: u32,
+    /// Those of the run that it is a copy of, in its log.
+    copied: usize,
+}
+
 /// Why a wait for room ended.
-const ROOM: &str = "room";
+pub(super) const ROOM: &str = "room";
+pub(super) const UNDECIDED: &str = "to be decided first";
 const NO_ROOM: &str = "refused";
 const STILL: &str = "still";
 
@@ -74,13 +88,27 @@ impl RunMachine {
 
     /// Bounds the run's steps and its time, from now on.
     pub fn hold_to(&mut self, most_steps: Option<u32>, most_time: Option<Duration>) {
-        self.most_steps = most_steps;
+        self.most_steps = most_steps.map(|most| MostSteps { most, copied: copied_steps(&self.log) });
         self.time_over = most_time.and_then(|most| began(&self.log).map(|began| began.after(most)));
     }
 
     /// The run that limits count.
     pub fn counted_as(&self) -> RunId {
         self.chain.map_or(self.facts.run, |chain| chain.first)
+    }
+
+    /// Where it waits with others, higher ones come first.
+    pub fn priority(&self) -> u8 {
+        match self.log.first().map(|entry| &entry.kind) {
+            Some(EntryKind::Accepted(accepted)) => accepted.priority.clamp(0, u8::MAX.into()) as u8,
+            _ => 0,
+        }
+    }
+
+    /// What becomes of it if it is not over by its deadline, or in the time that a limit gives it, and should be.
+    pub(super) fn too_late(&self) -> Option<Outcome> {
+        let passed = |by: Option<UnixMillis>| by.is_some_and(|by| by <= self.now);
+        (passed(self.deadline) || passed(self.time_over)).then(|| too_late(passed(self.deadline)))
     }
 
     /// The steps that ask to be let through, each once.
@@ -188,7 +216,9 @@ impl RunMachine {
         let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
         if let Some(before) = before {
             let ends = self.opened_wait(before).and_then(|opened| opened.wake_at);
-            if ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some() {
+            let may_park_now = self.parks(waiting.until) && !self.parks(ends);
+            let same = ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some();
+            if same && !may_park_now {
                 let parks = self.parks(ends);
                 self.slots[at].phase = Phase::Admitting { try_no, wait: Some(before), parks };
                 return;
@@ -212,7 +242,18 @@ impl RunMachine {
         self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
     }
 
-    fn parks(&self, until: Option<runtime_traits::clock::UnixMillis>) -> bool {
+    /// A step that the log says waits for room still does. Whether the log says something else now: it waits for so long that its run
+    /// may park.
+    pub fn still_waits(&mut self, slot: Slot, waiting: Waiting) -> bool {
+        let parks = matches!(self.slots[slot.0].phase, Phase::Admitting { wait: Some(_), parks: true, .. });
+        let longer = !parks && self.parks(waiting.until);
+        if longer {
+            self.waits_long(slot, waiting, None);
+        }
+        longer
+    }
+
+    fn parks(&self, until: Option<UnixMillis>) -> bool {
         until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
     }
 
@@ -230,7 +271,8 @@ impl RunMachine {
     }
 
     pub(super) fn has_to_be_admitted(&self, slot: usize) -> bool {
-        self.governed && self.slots[slot].step().is_some_and(|step| !step.reserves.is_none())
+        let state = &self.slots[slot];
+        self.governed && !state.is_pure() && state.step().is_some_and(|step| !step.reserves.is_none())
     }
 
     pub(super) fn ask_to_be_admitted(&mut self, slot: usize, try_no: u32, wait: Option<WaitId>) {
@@ -245,11 +287,12 @@ impl RunMachine {
         let again =
             self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
         let before = self.chain.map_or(0, |chain| chain.steps as usize);
-        self.most_steps.is_some_and(|most| before + begun - again.count() >= most as usize)
+        let own = before + begun - again.count();
+        self.most_steps.is_some_and(|steps| own >= steps.most as usize + steps.copied)
     }
 
     pub(super) fn too_many_steps(&mut self) {
-        let most = self.most_steps.unwrap_or(0);
+        let most = self.most_steps.map_or(0, |steps| steps.most);
         let (limit, whose, allowed) = (Limit::MaxStepsPerRun, Whose::Run, Some(u64::from(most)));
         self.tell_with_next(Some(NoRoom { limit, whose, allowed, waits: false, until: None }));
         let message = format!(
@@ -270,15 +313,28 @@ impl RunMachine {
         if state.between.is_idle() {
             return None;
         }
-        self.has_to_be_admitted(slot.0)
-            .then(|| EndedCall { id: self.call_id(&state.key, try_no), took: state.used })
+        self.governed.then(|| self.call(slot.0, try_no, state.used))
+    }
+
+    fn call(&self, slot: usize, try_no: u32, took: Usage) -> EndedCall {
+        let id = self.call_id(&self.slots[slot].key, try_no);
+        let model = self.slots[slot].step().and_then(|step| step.model.clone());
+        EndedCall { id, held: self.has_to_be_admitted(slot), model, took }
     }
 
     /// A try is over, and took this.
     pub(super) fn call_over(&mut self, slot: usize, try_no: u32, took: Usage) {
         if self.has_to_be_admitted(slot) {
-            let id = self.call_id(&self.slots[slot].key, try_no);
-            self.over_calls.push(EndedCall { id, took });
+            self.over_calls.push(self.call(slot, try_no, took));
+        } else {
+            self.unheld_over(slot, try_no, took);
+        }
+    }
+
+    /// A try is over for which nothing was held: who counts hears of it only now.
+    pub(super) fn unheld_over(&mut self, slot: usize, try_no: u32, took: Usage) {
+        if self.governed && !took.is_none() && !self.has_to_be_admitted(slot) {
+            self.over_calls.push(self.call(slot, try_no, took));
         }
     }
 

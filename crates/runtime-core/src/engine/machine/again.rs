@@ -59,6 +59,7 @@ impl RunMachine {
         let used = std::mem::take(&mut self.slots[at].used);
         self.book(at, used);
         self.book_price(at, cost);
+        self.unheld_over(at, try_no, used);
         let unsaid = self.slots[at].unsaid;
         self.slots[at].unsaid = (unsaid.0.plus(used), unsaid.1.plus(cost));
         self.slots[at].between = Between::Calls { tried: try_no };
@@ -78,6 +79,11 @@ impl RunMachine {
             recorded.tries = try_no;
             self.recorded.insert(key, recorded);
         }
+    }
+
+    /// Whether the work of a step asks to make its call once more.
+    pub fn asks_again(&self, slot: Slot) -> bool {
+        self.slots[slot.0].between.asks_after().is_some()
     }
 
     /// Whether the work of a step may make its call once more.

@@ -7,8 +7,8 @@ use runtime_traits::agent::{Ask, Facts, Given, SetStateError, Slot, StepError};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest};
 use runtime_traits::log::{
-    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepUnknown, UnknownCause,
-    Usage, WaitClosed, WaitId, WaitOpened,
+    DecidedBy, EntryKind, Price, StateSet, StepFailure, StepKey, StepSettled, StepSort, StepUnknown,
+    UnknownCause, Usage, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::name::Name;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -17,9 +17,15 @@ use super::said::said_elsewhere;
 use super::slot::{AskedStep, Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, RunMachine, shortened};
 use crate::engine::fork::drawn_by;
+use crate::engine::spent::believable;
 
 /// The most bytes of an input, a request, a value, a state or an output.
 pub const MAX_CONTENT: usize = 16 * 1024 * 1024;
+
+/// What is held for a call of a model whose step does not say what it takes at most: the least that one takes. So a limit that is
+/// reached holds it up like any other.
+const LEAST_OF_A_MODEL: Usage =
+    Usage { input_tokens: 0, output_tokens: 1, model_calls: 1, tool_calls: 0, estimated_tokens: 1 };
 
 /// The answer of a timer that ran out.
 pub(super) const ELAPSED: &str = "elapsed";
@@ -56,6 +62,11 @@ impl RunMachine {
             });
         }
         let digest = request.digest();
+        let calls_model = outside.is_none() && (sort == StepSort::Model || model.is_some());
+        let reserves = match believable(reserves) {
+            none if none.is_none() && self.governed && calls_model => LEAST_OF_A_MODEL,
+            said => said,
+        };
         let mut recorded = self.recorded.get(&key).map(|recorded| recorded.differs(sort, effect, digest));
         if self.recorded_timers.contains_key(&key) {
             recorded = Some(Some("a step instead of a timer".to_owned()));
@@ -167,7 +178,7 @@ impl RunMachine {
     pub fn used(&mut self, slot: Slot, usage: Usage) {
         let state = &mut self.slots[slot.0];
         if matches!(state.phase, Phase::Executing { .. }) {
-            state.used = state.used.plus(usage);
+            state.used = believable(state.used.plus(usage));
         }
     }
 
@@ -197,6 +208,7 @@ impl RunMachine {
         };
         let usage = self.book(slot.0, self.slots[slot.0].used);
         let price = self.book_price(slot.0, cost);
+        self.unheld_over(slot.0, try_no, self.slots[slot.0].used);
         self.slots[slot.0].phase = Phase::Settling;
         let settled = StepSettled {
             key: self.slots[slot.0].key.clone(),
@@ -216,6 +228,8 @@ impl RunMachine {
         self.open.remove(&at);
         let used = self.slots[at].given_up();
         let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
+        let unbegun = matches!(phase, Phase::Asked | Phase::Finding | Phase::Admitting { .. });
+        self.slots[at].never_began = unbegun && !self.recorded.contains_key(&self.slots[at].key);
         if self.over != Over::No {
             return;
         }
@@ -291,6 +305,13 @@ impl RunMachine {
     /// Whether somebody asked the run to end, or that is over.
     pub fn is_ending(&self) -> bool {
         self.over != Over::No || self.cancel_by.is_some()
+    }
+
+    /// Whether the run, or a step that is under way, has to be over by now.
+    pub fn is_due(&self, now: UnixMillis) -> bool {
+        let steps = self.open.iter().map(|slot| &self.slots[*slot]).filter(|slot| slot.is_worked());
+        let steps = steps.filter_map(SlotState::wake_at).filter(|_| self.is_live());
+        steps.chain(self.deadline).chain(self.time_over).any(|by| by <= now)
     }
 
     /// Whether a run that was asked to end has used up its time to end by itself.

@@ -9,6 +9,7 @@ use runtime_traits::log::{
 };
 use runtime_traits::tool::Reconciled;
 
+use super::admit::{ROOM, UNDECIDED};
 use super::asks::{DROPPED, ELAPSED};
 use super::outside::given;
 use super::slot::{Phase, SlotState, What};
@@ -356,6 +357,8 @@ impl RunMachine {
     /// The log knows that the step began, and not how it ended: its effect rules.
     /// `true`: the agent has something to see.
     fn begin_recorded(&mut self, slot: usize) -> bool {
+        let waits = self.recorded.get(&self.slots[slot].key).and_then(|recorded| recorded.waiting);
+        let room = waits.filter(|wait| self.waits_for_room(*wait));
         let state = &mut self.slots[slot];
         // Its time may have come while it may not begin: then it has no time any more.
         state.phase = Phase::Recorded;
@@ -366,16 +369,11 @@ impl RunMachine {
         if self.cancel_by.is_some() {
             return false;
         }
-        if let Some(wait) = recorded.waiting {
-            let try_no = recorded.tries + 1;
-            if self.waits_for_room(wait) && !self.paused {
-                self.ask_to_be_admitted(slot, try_no, Some(wait));
-            } else if !self.waits_for_room(wait) {
-                self.slots[slot].phase = Phase::Waiting;
-            }
+        if waits.is_some() && room.is_none() {
+            state.phase = Phase::Waiting;
             return false;
         }
-        if recorded.tries == 0 && state.step().is_some_and(|step| step.outside.is_some()) {
+        if room.is_none() && recorded.tries == 0 && state.step().is_some_and(|step| step.outside.is_some()) {
             // The consent itself was asked for, and is there.
             self.settle_outside(slot, Ok(given(Content::text(""))), Usage::default());
             return false;
@@ -400,16 +398,9 @@ impl RunMachine {
             }
             state.phase = Phase::Deciding;
             if recorded.deciding.is_none() {
-                let wait = WaitId(self.log.len() as u64 + 1);
-                recorded.deciding = Some(wait);
-                let opened = WaitOpened {
-                    wait,
-                    on: WaitOn::Decision(state.key.clone()),
-                    digest: state.digest,
-                    wake_at: None,
-                    holds_session: true,
-                };
-                self.append(EntryKind::WaitOpened(opened));
+                // It waited for room for a further call, when its work was there to make it.
+                self.end_room_wait(slot, room, UNDECIDED);
+                self.open_decision(slot);
             }
             return false;
         }
@@ -426,11 +417,25 @@ impl RunMachine {
         }
         let try_no = recorded.tries + 1;
         if self.has_to_be_admitted(slot) {
-            self.ask_to_be_admitted(slot, try_no, None);
+            self.ask_to_be_admitted(slot, try_no, room);
             return false;
         }
+        self.end_room_wait(slot, room, ROOM);
         self.dispatch_again(slot);
         false
+    }
+
+    /// Asks a person what becomes of a step.
+    fn open_decision(&mut self, slot: usize) {
+        let wait = WaitId(self.next_seq().0);
+        let state = &self.slots[slot];
+        let (key, digest) = (state.key.clone(), state.digest);
+        if let Some(recorded) = self.recorded.get_mut(&key) {
+            recorded.deciding = Some(wait);
+        }
+        let on = WaitOn::Decision(key);
+        let opened = WaitOpened { wait, on, digest, wake_at: None, holds_session: true };
+        self.append(EntryKind::WaitOpened(opened));
     }
 
     /// Records a further dispatch.

@@ -35,10 +35,14 @@ pub(super) fn is_urgent(kind: &EntryKind) -> bool {
     )
 }
 
-/// The outcome of a run whose deadline has passed.
-pub fn too_late() -> Outcome {
-    let message = "the run was not over by its deadline".to_owned();
-    Outcome::Failed(RunFailure { kind: FailureKind::Deadline, message })
+/// The outcome of a run whose deadline has passed: its own, or otherwise that of its agent's limits.
+pub fn too_late(own: bool) -> Outcome {
+    let message = if own {
+        "the run was not over by its deadline"
+    } else {
+        "the run took longer than `max_run_seconds` lets it; raise that with `agent-runtime limits`, or let the agent do with less time"
+    };
+    Outcome::Failed(RunFailure { kind: FailureKind::Deadline, message: message.to_owned() })
 }
 
 /// The session's state as a log leaves it, if it sets it.

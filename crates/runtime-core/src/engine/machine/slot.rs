@@ -20,6 +20,8 @@ pub(super) struct SlotState {
     /// What the dispatch under way used so far.
     pub(super) used: Usage,
     pub(super) between: Between,
+    /// It was dropped before anything of it began.
+    pub(super) never_began: bool,
     /// What calls used and cost that broke off, of which the log does not tell yet.
     pub(super) unsaid: (Usage, Price),
     waker: Option<Waker>,
@@ -124,7 +126,8 @@ pub(super) struct Recorded {
 impl SlotState {
     pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
         let (used, unsaid) = (Usage::default(), Default::default());
-        Self { key, what, digest, phase, used, between: Between::No, unsaid, waker: None, again: None }
+        let between = Between::No;
+        Self { key, what, digest, phase, used, between, never_began: false, unsaid, waker: None, again: None }
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {
@@ -166,7 +169,7 @@ impl SlotState {
     /// Whether it is a step that has begun in this attempt.
     pub(super) fn has_begun(&self) -> bool {
         let waits = matches!(self.phase, Phase::Asked | Phase::Recorded);
-        !waits && self.step().is_some()
+        !waits && !self.never_began && self.step().is_some()
     }
 
     pub(super) fn effect(&self) -> Option<Effect> {

@@ -10,7 +10,7 @@ use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::id::AgentId;
 use runtime_traits::log::{FailureKind, Phase, WaitOn};
 use runtime_traits::resource::{Limit, Refused, Whose};
-use runtime_traits::runtime::{Joined, Runtime};
+use runtime_traits::runtime::{Decision, Joined, Runtime};
 use runtime_traits::{AgentSpec, RunId, UnixMillis};
 
 use super::house::{House, output, submit, until_phase};
@@ -200,4 +200,52 @@ async fn a_run_that_waits_long_between_two_calls_parks_and_goes_on_with_the_step
     assert_eq!(output(&runtime, run).await, "30 used");
     let view = runtime.run_status(&run).await.unwrap();
     assert_eq!((view.usage.output_tokens, view.usage.model_calls), (230, 3));
+}
+
+#[tokio::test]
+async fn a_step_that_may_happen_once_is_decided_about_when_its_work_is_gone_between_two_calls() {
+    for dies in [false, true] {
+        let (house, first) = (House::new(), Turnstile::default());
+        let (mut runtime, agent, run) = called(&house, &first, "breaks-once:billed/100/30").await;
+        first.set(if dies { FULL } else { Lets::Wait(Some(UnixMillis(u64::MAX / 2))) });
+        house.world.open("call");
+        if dies {
+            until_phase(&runtime, run, Phase::Waiting).await;
+            drop(runtime);
+            runtime = reopened(&house, &Turnstile::default()).await;
+        } else {
+            until_phase(&runtime, run, Phase::Parked).await;
+            first.set(Lets::Through);
+            runtime.set_limits(&agent.into(), Default::default()).await.unwrap();
+        }
+
+        let waits = loop {
+            let waits = runtime.run_status(&run).await.unwrap().waits;
+            if !matches!(waits.first().map(|wait| &wait.on), None | Some(WaitOn::Budget(_))) {
+                break waits;
+            }
+            assert_eq!(house.world.times("call"), 1, "it is not done again");
+            tokio::task::yield_now().await;
+        };
+        assert!(matches!(&waits[..], [wait] if matches!(wait.on, WaitOn::Decision(_))), "{waits:?}");
+        assert_eq!(house.world.times("call"), 1);
+
+        let step = waits[0].on.step().unwrap().clone();
+        runtime.decide(&run, &step, Decision::Repeat).await.unwrap();
+        for what in ["call", "call again"] {
+            house.world.began(what).await;
+            house.world.open(what);
+        }
+        assert_eq!(output(&runtime, run).await, "30 used");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_made_once_more_also_from_another_task_than_its_attempts() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, _, run) = called(&house, &turnstile, "breaks-apart:30").await;
+    house.world.open("call");
+
+    assert_eq!(output(&runtime, run).await, "Ok(Go)");
+    assert_eq!(turnstile.asked().len(), 2);
 }

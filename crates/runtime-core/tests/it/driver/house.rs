@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use runtime_core::{Builder, RuntimeManager};
 use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
@@ -16,7 +17,8 @@ use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::{Batch, BatchId, Durability, StateStore, Then};
 use runtime_traits::tool::Reconciled;
 use runtime_traits::{
-    AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError, StepOptions, Usage,
+    AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SetStateError, StepCall, StepOptions,
+    Usage,
 };
 use tokio::sync::Semaphore;
 
@@ -180,13 +182,28 @@ impl Agent for Scripted {
                     let called = ctx.timeout(Duration::from_millis(50), call).await;
                     said.push(if called.is_some() { "in time" } else { "too late" }.to_owned());
                 }
-                "used" => {
+                "used" | "used-pure" | "used-held" | "model" => {
                     let used = Usage { input_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
-                    ctx.step("used", Effect::Repeatable, what, |call| async move {
+                    let effect = if verb == "used-pure" { Effect::Pure } else { Effect::Repeatable };
+                    let mut options = StepOptions::new("used", effect);
+                    if verb == "model" {
+                        options = options.of_model("test/priced");
+                    }
+                    let world = &self.world;
+                    ctx.step_with(options, what, |call| async move {
                         call.used(used);
+                        world.begin(what);
+                        if verb == "used-held" {
+                            world.pass(what).await;
+                        }
                         Ok(())
                     })
                     .await?;
+                }
+                // A step is dropped before it began.
+                "unbegun" => {
+                    let step = ctx.step("unbegun", Effect::Repeatable, what, |_| async { Ok(()) });
+                    assert!(step.now_or_never().is_none(), "it needs a commit first");
                 }
                 // `costs:100/30` may take 100 tokens, and takes 30; `costs-held` waits in between.
                 "costs" | "costs-held" => {
@@ -208,15 +225,15 @@ impl Agent for Scripted {
                     said.push(step.await?);
                 }
                 // `breaks:billed/100/30` makes a call that breaks off, with 100 tokens or (`free`) none, and another that takes 30.
-                "breaks" => {
+                "breaks" | "breaks-once" => {
                     let mut parts = what.split('/');
                     let billed = parts.next() == Some("billed");
                     let mut number = || parts.next().unwrap_or("0").parse::<u64>();
                     let (most, takes) = (number()?, number()?);
                     let usage = |tokens| Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
-                    let options = StepOptions::new("model", Effect::Repeatable)
-                        .reserving(usage(most))
-                        .of_model("test/priced");
+                    let effect = if verb == "breaks" { Effect::Repeatable } else { Effect::AtMostOnce };
+                    let options =
+                        StepOptions::new("model", effect).reserving(usage(most)).of_model("test/priced");
                     let world = &self.world;
                     let step = ctx.step_with(options, what, |call| async move {
                         world.begin("call");
@@ -234,6 +251,28 @@ impl Agent for Scripted {
                         world.pass("call again").await;
                         call.used(usage(takes));
                         Ok(format!("{takes} used"))
+                    });
+                    said.push(step.await?);
+                }
+                // Its call is made, breaks off and is made again in a thread of its own.
+                "breaks-apart" => {
+                    let usage = Usage { output_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
+                    let options = StepOptions::new("model", Effect::Repeatable)
+                        .reserving(usage)
+                        .of_model("test/priced");
+                    let world = Arc::clone(&self.world);
+                    let apart = async move |call: StepCall| {
+                        world.begin("call");
+                        world.pass("call").await;
+                        call.broke_off(false);
+                        let again = tokio::time::timeout(Duration::from_secs(20), call.again()).await;
+                        call.used(usage);
+                        format!("{again:?}")
+                    };
+                    let step = ctx.step_with(options, what, |call| async move {
+                        let here = tokio::runtime::Handle::current();
+                        let apart = tokio::task::spawn_blocking(move || here.block_on(apart(call)));
+                        Ok(apart.await.unwrap())
                     });
                     said.push(step.await?);
                 }

@@ -386,7 +386,12 @@ async fn a_run_is_over_in_the_time_that_it_may_take() {
 
     let run = submit(&runtime, agent, "forever").await;
 
-    assert_eq!(failure(&runtime, run).await.0, FailureKind::Deadline);
+    let (kind, message) = failure(&runtime, run).await;
+    assert_eq!(kind, FailureKind::Deadline);
+    assert!(message.contains("`max_run_seconds`"), "{message}");
+    let own = RunRequest::new("forever").within(Duration::from_millis(10));
+    let own = runtime.submit(&AgentRef::Id(agent), own).await.unwrap().run;
+    assert!(failure(&runtime, own).await.1.contains("deadline"));
 }
 
 #[tokio::test]
@@ -570,4 +575,16 @@ async fn what_an_agent_used_that_nobody_uses_any_more_goes_with_its_runs() {
     let _runtime = years.later(Duration::from_secs(31 * 24 * 60 * 60)).await;
 
     assert_eq!(kept().await, 0);
+}
+
+#[tokio::test]
+async fn an_agent_without_limits_of_its_own_is_checked_against_those_of_its_tenant() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, _) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    assert_eq!(turnstile.checked(), [], "nothing is limited");
+
+    turnstile.limit_tenants();
+    runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+
+    assert_eq!(turnstile.checked(), [(Tenant::default(), ResourceLimits::default())]);
 }

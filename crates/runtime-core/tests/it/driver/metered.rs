@@ -14,12 +14,12 @@ use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{ManualClock, MapStore};
 use runtime_traits::agent::{Agent, TaskError};
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Outcome, Phase, Receipt, Stopped};
+use runtime_traits::log::{Outcome, Phase, Receipt, StepPhase, Stopped};
 use runtime_traits::meter::{
     AttemptMeter, MemoryAlarm, MemoryExcess, MeterError, PollMeter, ProcessLimits, ProcessUsage,
 };
 use runtime_traits::runtime::{CancelReceipt, Joined, Runtime};
-use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, Tenant};
+use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, StepOptions, Tenant};
 use tokio::sync::Notify;
 
 use super::house::{World, output, submit};
@@ -187,6 +187,16 @@ impl Agent for Busy {
                 })
                 .await?;
                 Content::text(said.join(" "))
+            }
+            "has a deadline" => {
+                let options = StepOptions::new("step", Effect::Repeatable).within(Duration::from_millis(50));
+                ctx.step_with(options, "step", |_| async {
+                    world.begin("step");
+                    world.pass("step").await;
+                    Ok(())
+                })
+                .await?;
+                Content::text("in time")
             }
             "panics" => {
                 let task = ctx.spawn(async { panics("in a task") });
@@ -416,6 +426,26 @@ async fn an_agent_above_its_share_is_not_polled_and_can_be_cancelled_all_the_sam
     assert_eq!(shop.world.times("step"), 1, "its second step has to wait");
     assert_eq!(shop.cancel(run).await, Stopped::Dropped);
     assert_eq!(shop.named.lock().unwrap().get("dropped"), Some(&"poll"));
+}
+
+#[tokio::test]
+async fn what_has_arrived_in_time_counts_though_its_agent_is_above_its_share() {
+    let shop = Shop::open().await;
+    let run = shop.submit("has a deadline").await;
+    shop.world.began("step").await;
+    shop.gauge.0.waits.store(true, Ordering::SeqCst);
+    shop.world.open("step");
+    shop.clock.advance(Duration::from_millis(60));
+
+    let deciding = async {
+        while shop.runtime.run_status(&run).await.unwrap().steps[0].phase == StepPhase::Dispatched {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), deciding).await.unwrap();
+    shop.gauge.0.waits.store(false, Ordering::SeqCst);
+
+    assert_eq!(output(&shop.runtime, run).await, "in time");
 }
 
 #[tokio::test]

@@ -97,3 +97,19 @@ async fn whoever_waits_for_room_gives_up_its_place_when_its_agent_is_paused_or_t
         assert_eq!((turnstile.waiting(), house.world.times("100/30")), (0, 0));
     }
 }
+
+#[tokio::test]
+async fn a_pause_that_is_over_before_the_run_is_polled_leaves_it_one_place() {
+    let (house, turnstile) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent, run) = waiting(&house, &turnstile, false).await;
+
+    runtime.pause(&agent.into()).await.unwrap();
+    runtime.resume(&agent.into()).await.unwrap();
+    while turnstile.asked().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+
+    assert_eq!(turnstile.waiting(), 1);
+    turnstile.set(Lets::Through);
+    assert_eq!(output(&runtime, run).await, "30 used");
+}

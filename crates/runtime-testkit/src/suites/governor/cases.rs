@@ -100,6 +100,24 @@ pub fn once_by_id(governor: Arc<dyn ResourceGovernor>) {
     governor.settle(CallId(1), used(100), NOW);
     governor.settle(CallId(1), used(900), NOW);
     assert_eq!(used_in_all(&governor), 100, "what was settled stays settled");
+    // One that waits is asked for again, twice: it is one call, whoever of them looks.
+    assert!(is_held(&governor, call(2, 2, 900)), "the rest is left");
+    let mut places = [(); 3].map(|()| turn(governor.admit(call(3, 3, 300), NOW)));
+    governor.settle(CallId(2), used(0), NOW);
+    assert_eq!(used_in_all(&governor), 400, "all have room for the one call");
+    let [_, second, third] = &mut places;
+    assert!(matches!(poll(second), Poll::Ready(Admission::Held { .. })), "it is let through");
+    assert!(matches!(poll(third), Poll::Ready(Admission::Held { .. })), "it is the same call");
+    assert!(is_held(&governor, call(3, 3, 300)), "it is the same call");
+    drop(places);
+    assert_eq!(used_in_all(&governor), 400, "whoever goes away gives back nothing that another one has");
+    assert_eq!(governor.settle(CallId(3), used(50), NOW).micros, Some(50), "it is charged");
+    // All who asked for it go away.
+    assert!(is_held(&governor, call(4, 4, 850)), "the rest is left");
+    let places = [(); 2].map(|()| turn(governor.admit(call(5, 5, 300), NOW)));
+    governor.settle(CallId(4), used(0), NOW);
+    drop(places);
+    assert_eq!(used_in_all(&governor), 150, "nobody has it");
 }
 
 /// `settled-with-the-truth`: once it is settled, a call counts with what it took.
@@ -112,6 +130,19 @@ pub fn settled_with_the_truth(governor: Arc<dyn ResourceGovernor>) {
     // More than was held: somebody will bill it.
     governor.settle(CallId(2), used(2_000), NOW);
     assert_eq!(used_in_all(&governor), 2_010, "the bill counts");
+}
+
+/// `recorded-counts`: what a call took that was never held counts as if it had been.
+pub fn recorded_counts(governor: Arc<dyn ResourceGovernor>) {
+    limit(&governor, in_all(1_000));
+    governor.record(&call(1, 1, 300), NOW);
+    governor.record(&call(2, 1, 300), NOW);
+    assert_eq!(used_in_all(&governor), 600, "what was taken counts");
+    assert!(!is_held(&governor, call(3, 2, 401)), "400 are left");
+    governor.record(&call(4, 1, 5_000), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "also beyond a limit");
+    governor.settle(CallId(4), used(0), NOW);
+    assert_eq!(used_in_all(&governor), 5_600, "and is over");
 }
 
 /// `recalled-counts`: what was used before a restart counts as what is used now.
@@ -160,6 +191,11 @@ pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
     // It has room by now, and goes away without having looked.
     drop(late);
     assert!(is_held(&governor, call(8, 8, 900)), "what it was given is given back");
+    governor.settle(CallId(8), used(800), NOW);
+    let mut large = turn(governor.admit(call(9, 9, 200), NOW));
+    assert!(is_held(&governor, call(10, 10, 100)), "only another limit can help whoever is before it");
+    limit(&governor, in_all(1_200));
+    assert!(matches!(poll(&mut large), Poll::Ready(Admission::Held { .. })), "there is one");
 }
 
 /// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
@@ -175,8 +211,9 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
         matches!(governor.admit(call(4, 4, 1_501), NOW), Admission::Refused(Refused::Never { .. })),
         "what never fits does not wait"
     );
-    assert!(governor.check(&in_all(99), Some((PRICED, used(100)))).is_err(), "no call would be let through");
-    assert!(governor.check(&in_all(100), Some((PRICED, used(100)))).is_ok(), "one would");
+    let check = |limits, model| governor.check(&Tenant::default(), &limits, Some((model, used(100))));
+    assert!(check(in_all(99), PRICED).is_err(), "no call would be let through");
+    assert!(check(in_all(100), PRICED).is_ok(), "one would");
     governor.forget(&agent());
     assert_eq!(used_in_all(&governor), 0, "of an agent that is deleted nothing is known");
 }
@@ -221,7 +258,7 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     let at_once = |max| ResourceLimits { max_concurrent_requests: Some(max), ..ResourceLimits::default() };
     limit(&governor, at_once(1));
     let run = |nth| call(0, nth, 0).run;
-    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth))).collect();
+    let mut asks: Vec<_> = (1..=4).map(|nth| governor.enter(&agent(), &run(nth), 0)).collect();
     let first = let_in(&mut asks[0]).expect("nobody is in");
     assert!(let_in(&mut asks[1]).is_none(), "one is in");
     assert!(let_in(&mut asks[2]).is_none(), "one is in");
@@ -229,13 +266,22 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     assert_eq!(place, Some((Limit::MaxConcurrentRequests, 2)), "another one comes before");
     // The one before it goes away.
     drop(asks.remove(1));
+    assert_eq!(governor.waiting(&run(3)).map(|waiting| waiting.place), Some(1), "it comes next");
     drop(first);
     let third = let_in(&mut asks[1]).expect("it is its turn");
     assert!(let_in(&mut asks[2]).is_none(), "one is in");
     limit(&governor, at_once(2));
     let fourth = let_in(&mut asks[2]).expect("two may be in");
-    drop((third, fourth));
     assert_eq!(governor.waiting(&run(4)), None, "nobody waits");
+    limit(&governor, at_once(1));
+    let mut low = governor.enter(&agent(), &run(5), 0);
+    let mut high = governor.enter(&agent(), &run(6), 9);
+    assert!(let_in(&mut low).is_none() && let_in(&mut high).is_none(), "two are in");
+    drop((third, fourth));
+    let high = let_in(&mut high).expect("it comes first, though it asked last");
+    assert!(let_in(&mut low).is_none(), "one is in");
+    drop(high);
+    drop(let_in(&mut low).expect("it is its turn"));
 }
 
 /// `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
@@ -246,13 +292,29 @@ pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
     limit(&governor, in_all(1_000));
     assert!(is_held(&governor, unpriced(1, 1)), "money is not limited");
     assert_eq!(governor.settle(CallId(1), used(10), NOW).micros, None, "unknown, which is not 0");
+    assert!(is_held(&governor, call(10, 10, 900)), "there is room");
+    let mut waits = turn(governor.admit(Call { model: Some(UNPRICED.to_owned()), ..call(11, 11, 200) }, NOW));
     let money = ResourceLimits { max_cost_per_day: Some(Money::from_micros(100)), ..in_all(1_000) };
     limit(&governor, money);
+    assert!(
+        matches!(poll(&mut waits), Poll::Ready(Admission::Refused(Refused::Unpriced { .. }))),
+        "money is limited now, for calls that wait too"
+    );
+    governor.settle(CallId(10), used(0), NOW);
     assert!(
         matches!(governor.admit(unpriced(2, 2), NOW), Admission::Refused(Refused::Unpriced { .. })),
         "money is limited"
     );
-    assert!(governor.check(&money, Some((UNPRICED, used(10)))).is_err(), "that is told before");
+    assert!(
+        governor.check(&Tenant::default(), &money, Some((UNPRICED, used(10)))).is_err(),
+        "that is told before"
+    );
     assert!(is_held(&governor, call(3, 3, 100)), "the price is known, and there is room");
+    let exhausted = |least| governor.exhausted(&Tenant::default(), &agent(), least, NOW);
+    assert!(exhausted(None).is_some(), "the money is used up");
     assert!(!is_held(&governor, call(4, 4, 1)), "the money is used up");
+    governor.settle(CallId(3), used(90), NOW);
+    assert_eq!(exhausted(None), None, "some is left");
+    assert_eq!(exhausted(Some((PRICED, used(10)))), None, "it is enough");
+    assert!(exhausted(Some((PRICED, used(11)))).is_some(), "it is not enough for any call");
 }

@@ -1,0 +1,187 @@
+//! Limits hold also where agents, stores and moments are not as anybody would expect.
+
+use std::time::Duration;
+
+use runtime_core::engine::keys;
+use runtime_testkit::fakes::{Lets, Turnstile};
+use runtime_traits::log::{FailureKind, Phase};
+use runtime_traits::resource::{Limit, ResourceLimits, Used};
+use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
+use runtime_traits::store::Then;
+use runtime_traits::{RuntimeError, Tenant, UnixMillis};
+
+use super::house::{House, meddle, output, submit, until_phase};
+use super::limits::{FULL, failure, governed, until_waiting};
+
+#[tokio::test]
+async fn runs_that_wait_until_fewer_are_worked_queue_as_well() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits =
+        ResourceLimits { max_concurrent_requests: Some(1), max_queued: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    turnstile.at_once(1);
+    let agent = AgentRef::Id(agent);
+    let in_session = |script: &str, session: &str| {
+        RunRequest::new(script).in_session(runtime_traits::SessionName::new(session).unwrap())
+    };
+    let at_work = runtime.submit(&agent, in_session("held:x", "one")).await.unwrap().run;
+    house.world.began("x").await;
+    let waits = runtime.submit(&agent, in_session("y", "two")).await.unwrap().run;
+
+    for session in ["one", "three"] {
+        let refused = runtime.submit(&agent, in_session("z", session)).await.unwrap_err();
+        assert!(matches!(&refused, RuntimeError::Busy { limit: 1, .. }), "{session}: {refused}");
+    }
+
+    house.world.open("x");
+    assert_eq!(output(&runtime, at_work).await, "x!");
+    assert_eq!(output(&runtime, waits).await, "y");
+    let again = runtime.submit(&agent, in_session("z", "three")).await.unwrap().run;
+    assert_eq!(output(&runtime, again).await, "z");
+}
+
+#[tokio::test]
+async fn whatever_an_agent_says_that_it_used_its_run_ends() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    turnstile.limit_tenants();
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let max = u64::MAX;
+    let twice = submit(&runtime, agent, &format!("costs:{max}/{max} costs:{max}/{max} used:{max}")).await;
+    output(&runtime, twice).await;
+    let given_up = submit(&runtime, agent, &format!("costs-held:{max}/1")).await;
+    house.world.began(&format!("{max}/1")).await;
+    runtime.cancel(&given_up, "enough", Duration::ZERO).await.unwrap();
+    assert_eq!(runtime.run_status(&given_up).await.unwrap().phase, Phase::Ended);
+
+    // As full as a cell can be, after thousands of those.
+    let cell = keys::usage(&Tenant::default(), &agent, "output-tokens");
+    let full = (1_i64 << 53) - 1;
+    meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), full.to_string().into())).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    let kept = house.store.get(&[cell]).await.unwrap().pop().flatten().unwrap();
+    assert_eq!(kept.value, (full + 1).to_string());
+
+    drop(runtime);
+    let next = Turnstile::default();
+    let (runtime, agent) = governed(&house, &next, ResourceLimits::default()).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    assert!(next.told(&agent).unwrap().tokens > 1 << 53);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_limits_that_are_set_at_once_those_hold_that_are_kept() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let agent = AgentRef::Id(agent);
+    for round in 0..100 {
+        let set = (1..=4).map(|nth| {
+            let (runtime, agent) = (runtime.clone(), agent.clone());
+            let max_tokens_total = Some(1_000 * (round + 1) + nth);
+            async move {
+                let limits = ResourceLimits { max_tokens_total, ..ResourceLimits::default() };
+                runtime.set_limits(&agent, limits).await.unwrap();
+            }
+        });
+        futures_util::future::join_all(set).await;
+
+        let kept = runtime.agent(&agent).await.unwrap().limits;
+        assert_eq!(turnstile.limits().last(), Some(&kept), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_a_run_and_what_goes_on_from_it_have_as_many_steps_as_a_new_run() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = |most| ResourceLimits { max_steps_per_run: Some(most), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits(2)).await;
+    let run = submit(&runtime, agent, "once:a pure:b once:c go-on:once/d").await;
+    assert_eq!(failure(&runtime, run).await.0, FailureKind::Limit);
+
+    let copy = runtime.fork(&run, ForkRequest::default()).await.unwrap();
+
+    let heir = match runtime.join(&copy, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            runtime_traits::Outcome::Continued(heir) => heir,
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("{view:?}"),
+    };
+    assert_eq!(output(&runtime, heir).await, "d!");
+    assert_eq!(house.world.times("a"), 1, "it was copied");
+}
+
+#[tokio::test]
+async fn a_step_that_never_began_is_no_step() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_steps_per_run: Some(2), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+
+    let run = submit(&runtime, agent, "unbegun unbegun once:a once:b").await;
+
+    assert_eq!(output(&runtime, run).await, "a! b!");
+}
+
+#[tokio::test]
+async fn a_run_parks_also_when_it_turns_out_later_how_long_it_waits() {
+    for first in [FULL, Lets::Wait(Some(UnixMillis(1)))] {
+        let (house, turnstile) = (House::new(), Turnstile::that(first));
+        let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+        let run = submit(&runtime, agent, "costs:100/30").await;
+        until_phase(&runtime, run, Phase::Waiting).await;
+
+        turnstile.set(Lets::Wait(Some(UnixMillis(u64::MAX / 2))));
+
+        until_phase(&runtime, run, Phase::Parked).await;
+        assert_eq!(turnstile.waiting(), 0, "a parked run has no place");
+        let view = runtime.run_status(&run).await.unwrap();
+        assert_eq!(view.waits[0].wake_at, Some(UnixMillis(u64::MAX / 2)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_long_writes_nothing_meanwhile() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Waiting).await;
+    let entries = runtime.run_status(&run).await.unwrap().entries;
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    assert_eq!(runtime.run_status(&run).await.unwrap().entries, entries);
+}
+
+#[tokio::test]
+async fn a_run_waits_with_the_priority_that_it_was_asked_for_with_also_in_its_next_attempt() {
+    let (house, first) = (House::new(), Turnstile::that(FULL));
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    let request = RunRequest::new("costs:100/30 go-on:costs/100").with_priority(7);
+    let run = runtime.submit(&AgentRef::Id(agent), request).await.unwrap().run;
+    until_waiting(&runtime, run).await;
+    assert_eq!(first.asked()[0].priority, 7);
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, _) = governed(&house, &second, ResourceLimits::default()).await;
+    runtime.join(&run, Duration::from_secs(20)).await.unwrap();
+    while second.asked().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(second.asked().iter().all(|call| call.priority == 7), "what goes on from it as well");
+}
+
+#[tokio::test]
+async fn how_many_of_an_agents_runs_wait_is_among_what_it_uses() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_queued: Some(5), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let at_work = submit(&runtime, agent, "held:x").await;
+    house.world.began("x").await;
+    submit(&runtime, agent, "y").await;
+
+    let used = runtime.agent(&agent.into()).await.unwrap().usage.limits;
+
+    assert_eq!(used, [Used { limit: Limit::MaxQueued, used: 1, max: Some(5) }]);
+    house.world.open("x");
+    output(&runtime, at_work).await;
+}
