@@ -78,8 +78,6 @@ pub(super) struct Inner {
     pub(super) post: Post,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,
-    /// Some ended runs were let go.
-    pub(super) swept: Notify,
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     /// Where contents without names are being looked for.
     pub(super) sweeping: Mutex<HashSet<(Partition, Tenant)>>,

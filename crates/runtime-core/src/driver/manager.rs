@@ -111,7 +111,6 @@ impl RuntimeManager {
             post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
-            swept: Notify::new(),
             snapshots,
             sweeping: Mutex::default(),
             moving_mail: tokio::sync::RwLock::new(()),

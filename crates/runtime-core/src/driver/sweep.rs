@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::runtime::{AgentRef, RuntimeError, Want};
 use runtime_traits::store::{Key, Revision, Seq, StateError, Then, When};
+use tokio::sync::oneshot;
 
 use super::commit::Patience;
 use super::inner::Inner;
@@ -30,21 +32,55 @@ const GROUP: usize = 200;
 /// How often runs are tried to be let go that somebody else lets go as well.
 const TRIES: u32 = 3;
 
+/// Partitions in which runs are let go at once.
+const SIDE_BY_SIDE: usize = 16;
+
 /// The runs that ended in this process and may be let go, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     runs: VecDeque<Place>,
     /// How many are being let go.
     going: usize,
+    /// Who waits until there is room, first come, first served: among many that are woken at once some would wait for ever.
+    waiting: VecDeque<oneshot::Sender<()>>,
+}
+
+impl Ended {
+    /// How many more may end before too many wait to be let go, of which `cap` are kept.
+    fn room(&self, cap: usize) -> usize {
+        (cap + SLACK + MOST_BEHIND).saturating_sub(self.runs.len() + self.going)
+    }
+
+    /// Whether whoever comes now waits: for room, or behind those who wait for it.
+    fn is_behind(&mut self, cap: usize) -> bool {
+        // Who waited too long left its place; it did so in the order in which they came.
+        while self.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            self.waiting.pop_front();
+        }
+        self.room(cap) <= self.waiting.len()
+    }
+
+    /// So many are gone: as many go on as there is room for.
+    fn gone(&mut self, gone: usize, cap: usize) {
+        self.going -= gone;
+        let mut room = self.room(cap);
+        while room > 0
+            && let Some(next) = self.waiting.pop_front()
+        {
+            // Who went away takes no room.
+            room -= usize::from(next.send(()).is_ok());
+        }
+    }
 }
 
 /// The runs that are being let go, as long as it is there.
-struct Going<'a>(&'a Inner);
+struct Going<'a>(&'a Inner, usize);
 
 impl Drop for Going<'_> {
     fn drop(&mut self) {
-        lock(&self.0.ended).going = 0;
-        self.0.swept.notify_waiters();
+        let mut ended = lock(&self.0.ended);
+        let rest = ended.going;
+        ended.gone(rest, self.1);
     }
 }
 
@@ -59,39 +95,39 @@ impl Inner {
         }
     }
 
-    /// Whether too many ended runs wait to be let go.
+    /// Whether too many ended runs wait to be let go, or somebody waits for that already.
     pub(super) fn is_behind(&self) -> bool {
-        self.config.max_ended.is_some_and(|cap| {
-            let ended = lock(&self.ended);
-            ended.runs.len() + ended.going >= cap + SLACK + MOST_BEHIND
-        })
+        self.config.max_ended.is_some_and(|cap| lock(&self.ended).is_behind(cap))
     }
 
     /// Waits a moment while that is so, and then refuses: whoever takes runs faster than they go would fill the store.
     ///
     /// Letting go waits for no run, so that whoever is kept from beginning one keeps nobody from it.
     pub(super) async fn until_let_go(&self) -> Result<(), RuntimeError> {
-        let mut late = std::pin::pin!(tokio::time::sleep(LET_GO_WITHIN));
-        loop {
-            // Looked at before the list: who was not asked for so long may find room all the same.
-            let is_late = late.is_elapsed();
-            let mut swept = std::pin::pin!(self.swept.notified());
-            swept.as_mut().enable();
-            if !self.is_behind() {
+        let Some(cap) = self.config.max_ended else { return Ok(()) };
+        let room = {
+            let mut ended = lock(&self.ended);
+            if !ended.is_behind(cap) {
                 return Ok(());
             }
-            if is_late {
-                return Err(RuntimeError::Busy {
+            let (next, room) = oneshot::channel();
+            ended.waiting.push_back(next);
+            room
+        };
+        self.sweep.notify_one();
+        tokio::select! {
+            // Looked at first: who was not asked for so long may have found room all the same.
+            biased;
+            _ = room => Ok(()),
+            () = self.ending.cancelled() => Err(RuntimeError::ShuttingDown),
+            () = tokio::time::sleep(LET_GO_WITHIN) => {
+                // Those before it may have gone away, and then nothing says so.
+                let has_room = lock(&self.ended).room(cap) > 0;
+                has_room.then_some(()).ok_or_else(|| RuntimeError::Busy {
                     what: "the list of ended runs that wait to be let go".to_owned(),
-                    limit: (self.config.max_ended.unwrap_or(0) + SLACK + MOST_BEHIND) as u64,
+                    limit: (cap + SLACK + MOST_BEHIND) as u64,
                     retry_after: LET_GO_WITHIN,
-                });
-            }
-            self.sweep.notify_one();
-            tokio::select! {
-                () = swept => {}
-                () = late.as_mut() => {}
-                () = self.ending.cancelled() => return Err(RuntimeError::ShuttingDown),
+                })
             }
         }
     }
@@ -110,35 +146,38 @@ impl Inner {
                 ended.going = over;
                 ended.runs.drain(..over).collect()
             };
-            let _going = Going(&self);
-            if let Err(error) = self.let_go(over).await {
+            let _going = Going(&self, cap);
+            if let Err(error) = self.let_go(over, cap).await {
                 tracing::warn!(%error, "ended runs could not be let go; they stay");
             }
         }
     }
 
-    async fn let_go(&self, runs: Vec<Place>) -> Result<(), RuntimeError> {
+    async fn let_go(&self, runs: Vec<Place>, cap: usize) -> Result<(), RuntimeError> {
         let mut by_partition: BTreeMap<Partition, Vec<Place>> = BTreeMap::new();
         for place in runs {
             by_partition.entry(place.run.partition()).or_default().push(place);
         }
-        for (partition, places) in by_partition {
-            let _names = self.home(partition).names.read().await;
-            for places in places.chunks(GROUP / 6) {
-                let mut tries = TRIES;
-                // Some of it may be let go by what falls due just now: then the rest is looked at again.
-                while let Err(error) = self.let_these_go(partition, places).await {
-                    tries -= 1;
-                    if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
-                        return Err(error);
+        // A batch is of one partition, where few of them lie, and each waits its turn behind the runs at work.
+        let partitions = stream::iter(by_partition).map(Ok);
+        partitions
+            .try_for_each_concurrent(SIDE_BY_SIDE, async |(partition, places)| {
+                let _names = self.home(partition).names.read().await;
+                for places in places.chunks(GROUP / 6) {
+                    let mut tries = TRIES;
+                    // Some of it may be let go by what falls due just now: then the rest is looked at again.
+                    while let Err(error) = self.let_these_go(partition, places).await {
+                        tries -= 1;
+                        if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
+                            return Err(error);
+                        }
                     }
+                    // Whoever waits goes on with each group: after all of them it might have waited too long.
+                    lock(&self.ended).gone(places.len(), cap);
                 }
-                // Whoever waits goes on with each group: after all of them it might have waited too long.
-                lock(&self.ended).going -= places.len();
-                self.swept.notify_waiters();
-            }
-        }
-        Ok(())
+                Ok(())
+            })
+            .await
     }
 
     async fn let_these_go(&self, partition: Partition, places: &[Place]) -> Result<(), RuntimeError> {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::poll;
 use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
@@ -19,6 +20,9 @@ use super::house::{House, output, until_phase};
 const LONG: Duration = Duration::from_secs(20);
 /// The cap of these tests, as many as are let go together, and as many as may wait beyond that.
 const MOST: usize = 1 + 1_024 + 4_096;
+
+/// As many are let go by one batch.
+const GROUP: usize = 33;
 
 /// A house over a store that answers as a test wants, and goes by the executor's time.
 fn faulty() -> (House, Arc<FaultyStore>) {
@@ -156,4 +160,24 @@ async fn who_waited_too_long_and_finds_room_is_not_refused() {
     for waits in waiting {
         assert!(waits.await.is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_first_goes_on_first_when_some_are_let_go() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    store.decide_by(slow);
+    while runtime.run_agent(agent, "x").await.is_ok() {}
+    let mut waiting: Vec<_> = (0..2 * GROUP).map(|_| Box::pin(runtime.run_agent(agent, "x"))).collect();
+    for waits in &mut waiting {
+        assert!(poll!(waits).is_pending());
+    }
+
+    // One group is let go, and the next is held again. Whoever came last asks first.
+    store.release().await;
+    let in_time = waiting.into_iter().rev().map(|waits| tokio::time::timeout(LONG / 40, waits));
+    let went_on: Vec<bool> = join_all(in_time).await.into_iter().rev().map(|ran| ran.is_ok()).collect();
+
+    let came_first: Vec<bool> = (0..2 * GROUP).map(|nth| nth < GROUP).collect();
+    assert_eq!(went_on, came_first);
 }
