@@ -119,7 +119,9 @@ fn what_makes_no_sense_of_all_agents_is_refused_by_name_and_changes_nothing() {
 
 #[test]
 fn people_are_shown_a_list() {
-    let home = home("limits = { max_tokens_total = 9000, max_cost_per_day = \"2.50\" }");
+    let limits = r#"limits = { max_tokens_total = 9000, max_cost_per_day = "2.50" }
+prices = { "scripted/clerk" = { input = "1", output = "2" } }"#;
+    let home = home(limits);
     let _server = Server::start(&home, &[]);
 
     let (_, shown) = crate::terminal::on_a_terminal(home.command(&["limits"]));

@@ -188,7 +188,7 @@ async fn a_call_that_is_refused_is_told_of_in_the_batch_that_says_so_and_a_run_f
 async fn runs_that_wait_to_be_worked_and_runs_for_which_no_queue_is_left_are_told_of() {
     let gate = Gate::new();
     let limits =
-        ResourceLimits { max_concurrent_requests: Some(1), max_queued: Some(0), ..ResourceLimits::default() };
+        ResourceLimits { max_concurrent_requests: Some(1), max_queued: Some(1), ..ResourceLimits::default() };
     let turns = vec![Turn::from("yes").waits(&gate), Turn::from("yes")];
     let (runtime, agent) = in_memory(&ResourceManager::default(), limits, turns).await;
     let first = submit(&runtime, agent, "one").await;
@@ -207,7 +207,7 @@ async fn runs_that_wait_to_be_worked_and_runs_for_which_no_queue_is_left_are_tol
     let said: Vec<LimitReached> = said(&runtime, agent, 2).await;
     let said: Vec<_> = said.iter().map(|said| (&*said.limit, said.run.clone(), said.allowed)).collect();
     let waits = ("max_concurrent_requests", Some(second.to_string()), Some(1));
-    assert_eq!(said, [waits, ("max_queued", None, Some(0))]);
+    assert_eq!(said, [waits, ("max_queued", None, Some(1))]);
 }
 
 #[tokio::test]
