@@ -1,6 +1,7 @@
 //! The driver: does what the engine decided. It owns the partitions of a store, works the runs, keeps the time.
 
 mod accept;
+mod admitting;
 mod agent_locks;
 mod agents;
 mod announce;
@@ -34,6 +35,7 @@ mod manager;
 mod no_room;
 mod over_calls;
 mod own;
+mod parking;
 mod polls;
 mod port;
 mod post;

@@ -22,9 +22,9 @@ use runtime_traits::resource::{Inside, Refused};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
 
+use super::admitting::Admitting;
 use super::beside::{Beside, WithTasks};
 use super::finish::accepted_of;
-use super::govern::Admitting;
 use super::hold_to::hold_to;
 use super::inner::Inner;
 use super::over_calls::settle_over;
@@ -165,6 +165,7 @@ impl Inner {
         machine.govern(self.governing.is_some());
         machine.conversing(conversation, said, history);
         let machine = Arc::new(Mutex::new(machine));
+        slot.parking.is_over();
         slot.set_stage(Stage::Working(Arc::clone(&machine)));
         slot.committed(entries);
         // From here on whoever pauses, or limits, finds the machine. What was wanted before is read under the lock under

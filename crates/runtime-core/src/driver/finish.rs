@@ -16,11 +16,12 @@ use super::announce::Teller;
 use super::attempt::READ_AGAIN_AFTER;
 use super::commit::Patience;
 use super::inner::{AgentSlot, Inner};
+use super::parking::{LOOK_FOR_ROOM, waits_for_room};
 use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
-use super::wake::{LOOK_FOR_ROOM, other_version, reason, waits_for_room};
+use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
-use crate::engine::claim::{Next, after_park, start};
+use crate::engine::claim::{Next, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
 use crate::engine::mail::{drop_children, dropped_children, start as start_of};
 use crate::engine::session::{Known, Session};
@@ -142,6 +143,7 @@ impl Inner {
         }
         let (over, log) = {
             let mut machine = lock(machine);
+            self.keep_asks(slot, machine.take_waited(), machine.counted_as(), machine.priority());
             (machine.over(), machine.take_log())
         };
         match over {
@@ -206,25 +208,11 @@ impl Inner {
     }
 
     fn attempt_parked(self: &Arc<Self>, slot: &Arc<RunSlot>, log: &[Entry]) {
-        slot.set_stage(Stage::Parked(reason(log)));
-        let Some(view) = RunView::of(slot.place.run, log) else { return };
-        if self.is_draining() {
-            return;
-        }
-        if let Some(deadline) = self.deadline_of(&slot.place, log) {
-            self.timers.add(deadline, slot.place.run);
-        }
-        match after_park(&view, log) {
-            // There may be room before: another limit, or a tenant's that was raised.
-            Next::Wait { until } if waits_for_room(&view) => {
-                let look = self.clock.now().after(LOOK_FOR_ROOM);
-                self.timers.add(until.map_or(look, |until| until.min(look)), slot.place.run);
-            }
-            Next::Wait { until: Some(at) } => self.timers.add(at, slot.place.run),
-            Next::Start => self.timers.add(self.clock.now(), slot.place.run),
-            Next::Wait { until: None } | Next::Queue | Next::Over => {}
-        }
+        let reason = reason(log);
+        let view = RunView::of(slot.place.run, log).filter(|_| !self.is_draining());
+        let Some(view) = view else { return slot.set_stage(Stage::Parked(reason)) };
         debug_assert_eq!(view.phase, Phase::Parked, "an attempt that is over ends with AttemptEnded");
+        self.park(slot, reason, self.looks_at(slot, &view, log));
     }
 
     /// Takes a run out of memory. `false`: somebody else did.
@@ -334,7 +322,7 @@ impl Inner {
                 self.go_on(slot, log, view, vec![EntryKind::AttemptEnded(ended)], Next::Start).await?;
             }
             Some((agent, _)) => Arc::clone(self).work(Arc::clone(slot), log, agent).await,
-            None => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
+            None => self.park(slot, "a process that hosts its kind".to_owned(), None),
         }
         Ok(())
     }
@@ -391,13 +379,12 @@ impl Inner {
                 let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
                 self.spawn_work(async move { inner.work(slot, log, agent).await });
             }
-            (Next::Start, None) => slot.set_stage(Stage::Parked("a process that hosts its kind".to_owned())),
+            (Next::Start, None) => self.park(slot, "a process that hosts its kind".to_owned(), None),
             (Next::Wait { until }, _) => {
-                slot.set_stage(Stage::Parked(waits_for.unwrap_or_else(|| reason(&log))));
-                let look = waits_for_room(view).then(|| self.clock.now().after(LOOK_FOR_ROOM));
-                if let Some(at) = until.into_iter().chain(look).chain(self.deadline_of(place, &log)).min() {
-                    self.timers.add(at, place.run);
-                }
+                let looks = waits_for.is_none() && waits_for_room(view);
+                let look = looks.then(|| self.clock.now().after(LOOK_FOR_ROOM));
+                let next = until.into_iter().chain(look).chain(self.deadline_of(place, &log)).min();
+                self.park(slot, waits_for.unwrap_or_else(|| reason(&log)), next);
             }
             (Next::Queue, _) => slot.set_stage(Stage::Queued),
         }
@@ -471,7 +458,7 @@ impl Inner {
         }
         // A run that waited for its kind goes on when the kind is here.
         for slot in parked {
-            self.timers.add(self.clock.now(), slot.place.run);
+            self.look_now(&slot);
         }
         Ok(())
     }

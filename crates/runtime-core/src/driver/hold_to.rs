@@ -21,13 +21,10 @@ impl Inner {
         let state = lock(&self.home(agent.partition()).state);
         let limits = state.agents.get(&agent.unique()).and_then(|agent| agent.limits.as_deref());
         for slot in state.runs.values().filter(|slot| slot.place.agent == *agent) {
-            match slot.stage() {
-                Stage::Parked(_) | Stage::Queued => self.timers.add(self.clock.now(), slot.place.run),
-                Stage::Working(machine) => {
-                    hold_to(&mut lock(&machine), limits);
-                    slot.signal.raise();
-                }
-                _ => {}
+            self.look_now(slot);
+            if let Stage::Working(machine) = slot.stage() {
+                hold_to(&mut lock(&machine), limits);
+                slot.signal.raise();
             }
         }
     }

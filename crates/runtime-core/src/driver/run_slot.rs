@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, EntryKind, StepKey};
 use runtime_traits::resource::Inside;
 use runtime_traits::runtime::{Finished, RuntimeError};
 use tokio::sync::{Notify, broadcast};
 
+use super::parking::Parking;
 use super::previews::{Previews, Shown};
 use crate::engine::batches::Place;
 use crate::engine::machine::RunMachine;
@@ -30,6 +32,7 @@ pub(super) struct RunSlot {
     /// Tells the attempt that somebody changed its machine.
     pub(super) signal: Signal,
     worked: Mutex<Worked>,
+    pub(super) parking: Parking,
     /// There are none until somebody shows something, or watches.
     previews: Mutex<Option<Box<Previews>>>,
 }
@@ -115,6 +118,7 @@ impl RunSlot {
             moved: Notify::new(),
             signal: Signal::default(),
             worked: Mutex::default(),
+            parking: Parking::default(),
             previews: Mutex::new(None),
         })
     }
@@ -141,6 +145,11 @@ impl RunSlot {
     /// Whether it is worked, or waits for its turn.
     pub(super) fn is_busy(&self) -> bool {
         !matches!(*lock(&self.stage), Stage::Parked(_) | Stage::Ended(_) | Stage::Left(_))
+    }
+
+    /// Whether it is parked, and is not to be looked at yet.
+    pub(super) fn is_parked_beyond(&self, now: UnixMillis) -> bool {
+        matches!(*lock(&self.stage), Stage::Parked(_)) && !self.parking.is_due(now)
     }
 
     /// Takes a parked run to move it: only one does. What it waited for, in words.

@@ -11,7 +11,7 @@ use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use super::govern::{Governing, UnderWay};
 use super::inner::Inner;
 use super::load::read;
-use super::run_slot::{Stage, lock};
+use super::run_slot::lock;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
 
@@ -162,11 +162,11 @@ impl Inner {
     /// Lets the runs of a tenant that are parked look again, which is now; those that wait here are woken by whoever keeps them waiting.
     fn wake_tenant(&self, tenant: &Tenant) {
         for home in &self.partitions {
-            for slot in lock(&home.state).runs.values().filter(|slot| slot.place.tenant == *tenant) {
-                if matches!(slot.stage(), Stage::Parked(_)) {
-                    self.timers.add(self.clock.now(), slot.place.run);
-                }
-            }
+            lock(&home.state)
+                .runs
+                .values()
+                .filter(|slot| slot.place.tenant == *tenant)
+                .for_each(|slot| self.look_now(slot));
         }
     }
 

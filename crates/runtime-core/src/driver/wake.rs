@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::{PAGE, read};
+use super::parking::{Look, waits_for_room};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::claim::{Next, after_park};
@@ -94,7 +95,7 @@ impl Inner {
 
     /// Gives a parked run its next attempt, if nothing else did; ends a run whose deadline has passed before its turn.
     async fn wake(self: Arc<Self>, slot: Arc<RunSlot>) {
-        if self.is_draining() || self.config.at_rest {
+        if self.is_draining() || self.config.at_rest || slot.is_parked_beyond(self.clock.now()) {
             return;
         }
         let (log, view) = match self.run_log(&slot.place.run).await {
@@ -128,9 +129,11 @@ impl Inner {
             self.go_on(&slot, log, &view, vec![EntryKind::Ended(ended)], Next::Over).await
         } else {
             let next = match after_park(&view, &log) {
+                Next::Wait { .. } if waits_for_room(&view) => match self.look_for_room(&slot, &view).await {
+                    Look::Room => Next::Start,
+                    Look::None(next) => return self.park_without_room(&slot, again, &log, next),
+                },
                 Next::Wait { until: Some(at) } if at <= self.clock.now() => Next::Start,
-                // There may be room now, or another limit.
-                Next::Wait { .. } if waits_for_room(&view) => Next::Start,
                 next => next,
             };
             self.go_on(&slot, log, &view, Vec::new(), next).await
@@ -340,14 +343,6 @@ impl From<Writes> for Effects {
     fn from(writes: Writes) -> Self {
         Self { writes, without_keys: Vec::new() }
     }
-}
-
-/// How often a parked run looks whether there is room by now.
-pub(super) const LOOK_FOR_ROOM: Duration = Duration::from_secs(600);
-
-/// Whether a run waits for room under a limit.
-pub(super) fn waits_for_room(view: &RunView) -> bool {
-    view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
 }
 
 /// Whether it is the store, which takes nothing else either.

@@ -41,7 +41,7 @@ use super::mail::drop_children;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 
-use admit::{EndedCall, MostSteps};
+use admit::{Asking, EndedCall, MostSteps};
 use asks::MAX_CONTENT;
 use outside::Calling;
 use reading::{is_urgent, payload_digest};
@@ -84,6 +84,8 @@ pub struct RunMachine {
     seeking: Vec<usize>,
     /// Steps that wait to be let through, since somebody asked last.
     admitting: Vec<usize>,
+    /// The calls that found no room, and for which the attempt ended.
+    waited: Vec<Asking>,
     /// What was refused because of a limit, with the entry that says so.
     refused: Vec<(Seq, NoRoom)>,
     /// Calls that are over, and what they took.
@@ -165,6 +167,7 @@ impl RunMachine {
             history_of_session: Arc::default(),
             seeking: Vec::new(),
             admitting: Vec::new(),
+            waited: Vec::new(),
             refused: Vec::new(),
             over_calls: Vec::new(),
             governed: false,
@@ -476,6 +479,7 @@ impl RunMachine {
     /// Ends the attempt, not the run: its next attempt goes on. Steps under way are not known to have ended.
     pub fn end_attempt(&mut self, how: AttemptEnding) {
         if self.over == Over::No {
+            self.keep_waited();
             self.give_up_steps(UnknownCause::Crash);
             self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted: false }));
             self.over = Over::Attempt;

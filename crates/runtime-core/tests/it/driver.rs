@@ -19,6 +19,7 @@ mod limits;
 mod looking;
 mod metered;
 mod overdue;
+mod parked;
 mod previews;
 mod recovery;
 mod regressions;

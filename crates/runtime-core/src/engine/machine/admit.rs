@@ -80,6 +80,11 @@ const STILL: &str = "still";
 /// the next call that is over.
 const LONG_MILLIS: u64 = 120_000;
 
+/// Whether a run parks that waits until then.
+pub fn is_long(until: Option<UnixMillis>, now: UnixMillis) -> bool {
+    until.is_some_and(|until| until.0 > now.0.saturating_add(LONG_MILLIS))
+}
+
 impl RunMachine {
     /// Lets each step that takes something ask before it begins.
     pub fn govern(&mut self, governed: bool) {
@@ -114,19 +119,34 @@ impl RunMachine {
     /// The steps that ask to be let through, each once.
     pub fn take_asking(&mut self) -> Vec<Asking> {
         let asking = std::mem::take(&mut self.admitting);
-        let asks = |slot: usize| {
-            let Phase::Admitting { try_no, wait, .. } = self.slots[slot].phase else { return None };
-            let step = self.slots[slot].step()?;
-            let id = self.call_id(&self.slots[slot].key, try_no);
-            let said = match wait.and_then(|wait| self.opened_wait(wait)) {
-                None => WaitSaid::Nothing,
-                // Whoever waits for a known moment waits for room that time makes.
-                Some(opened) if opened.wake_at.is_some() => WaitSaid::Reached,
-                Some(_) => WaitSaid::Spent,
-            };
-            Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks, said })
+        asking.into_iter().filter_map(|slot| self.asking(slot)).collect()
+    }
+
+    fn asking(&self, slot: usize) -> Option<Asking> {
+        let Phase::Admitting { try_no, wait, .. } = self.slots[slot].phase else { return None };
+        let step = self.slots[slot].step()?;
+        let id = self.call_id(&self.slots[slot].key, try_no);
+        let said = match wait.and_then(|wait| self.opened_wait(wait)) {
+            None => WaitSaid::Nothing,
+            // Whoever waits for a known moment waits for room that time makes.
+            Some(opened) if opened.wake_at.is_some() => WaitSaid::Reached,
+            Some(_) => WaitSaid::Spent,
         };
-        asking.into_iter().filter_map(asks).collect()
+        Some(Asking { slot: Slot(slot), id, model: step.model.clone(), most: step.asks, said })
+    }
+
+    /// Keeps which calls find no room, as the attempt ends. Of a step between two calls the next attempt may have to find out first
+    /// what became of it, whether there is room or not: then nobody knows whether it asks.
+    pub(super) fn keep_waited(&mut self) {
+        let asks = || self.open.iter().copied().filter(|slot| self.slots[*slot].is_asking());
+        if asks().all(|slot| self.slots[slot].between.asks_after().is_none()) {
+            self.waited = asks().filter_map(|slot| self.asking(slot)).collect();
+        }
+    }
+
+    /// The calls that found no room when the attempt ended.
+    pub fn take_waited(&mut self) -> Vec<Asking> {
+        std::mem::take(&mut self.waited)
     }
 
     /// The calls that ended since somebody asked last, and what they took.
@@ -254,7 +274,7 @@ impl RunMachine {
     }
 
     fn parks(&self, until: Option<UnixMillis>) -> bool {
-        until.is_some_and(|until| until.0 > self.now.0.saturating_add(LONG_MILLIS))
+        is_long(until, self.now)
     }
 
     pub(super) fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {

@@ -1,0 +1,163 @@
+//! Parked runs: when each is looked at next, and whether one that waits for room under a limit would find some.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::log::{Entry, RunView, Usage, WaitOn};
+use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
+
+use super::inner::Inner;
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::claim::{Next, after_park};
+use crate::engine::machine::admit::{Asking, is_long};
+
+/// How often it is looked whether a parked run would find room by now.
+pub(super) const LOOK_FOR_ROOM: Duration = Duration::from_secs(600);
+
+/// What is known of a parked run beside its log.
+#[derive(Debug, Default)]
+pub(super) struct Parking {
+    /// When it is looked at next, in milliseconds. A timer that goes off before that was set when it was parked earlier.
+    next: AtomicU64,
+    /// Somebody wanted it to be looked at while it was in somebody's hands.
+    wanted: AtomicBool,
+    /// The calls for which its last attempt found no room. None are known after a restart, nor where something comes before them.
+    asks: Mutex<Vec<Call>>,
+}
+
+/// What became of looking for room.
+pub(super) enum Look {
+    /// There may be some: its next attempt asks.
+    Room,
+    /// There is none. When there may be, as far as is known.
+    None(Option<UnixMillis>),
+}
+
+impl Parking {
+    /// Whether a timer that goes off now is the one that was set last.
+    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
+        self.next.load(Ordering::SeqCst) <= now.0
+    }
+
+    /// Its attempt begins: it asks by the limits that there are now.
+    pub(super) fn is_over(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
+        self.next.store(0, Ordering::SeqCst);
+        lock(&self.asks).clear();
+    }
+}
+
+impl Inner {
+    /// Parks a run. It is looked at again at `next`, and whenever somebody wants that.
+    pub(super) fn park(&self, slot: &RunSlot, reason: String, next: Option<UnixMillis>) {
+        let parking = &slot.parking;
+        // Whoever wants it to be looked at finds it parked, or says so.
+        parking.next.store(next.map_or(0, |next| next.0), Ordering::SeqCst);
+        slot.set_stage(Stage::Parked(reason));
+        if parking.wanted.swap(false, Ordering::SeqCst) {
+            self.look_now(slot);
+        } else if let Some(next) = next {
+            self.timers.add(next, slot.place.run);
+        }
+    }
+
+    /// Lets a run be looked at now, as soon as nobody has it in hand.
+    pub(super) fn look_now(&self, slot: &RunSlot) {
+        slot.parking.wanted.store(true, Ordering::SeqCst);
+        if slot.stage().is_still() {
+            slot.parking.wanted.store(false, Ordering::SeqCst);
+            slot.parking.next.store(0, Ordering::SeqCst);
+            self.timers.add(self.clock.now(), slot.place.run);
+        }
+    }
+
+    /// Keeps for which calls a run finds no room that is about to be parked.
+    pub(super) fn keep_asks(
+        &self,
+        slot: &RunSlot,
+        asks: Vec<Asking>,
+        counted: runtime_traits::RunId,
+        priority: u8,
+    ) {
+        let place = &slot.place;
+        let call = |asking: Asking| {
+            let Asking { id, model, most, .. } = asking;
+            let (tenant, agent, on_limit) = (place.tenant.clone(), place.agent, OnLimit::Wait);
+            // Nobody else's: what is asked for by looking is given back.
+            let id = CallId(!id.0);
+            Call { id, tenant, agent, run: counted, model, most, on_limit, priority }
+        };
+        *lock(&slot.parking.asks) = asks.into_iter().map(call).collect();
+    }
+
+    /// When a run is to be looked at that is parked now.
+    pub(super) fn looks_at(&self, slot: &RunSlot, view: &RunView, log: &[Entry]) -> Option<UnixMillis> {
+        let now = self.clock.now();
+        let next = match after_park(view, log) {
+            Next::Wait { until } => {
+                // There may be room before: another limit, or a tenant's that was raised.
+                let look = waits_for_room(view).then(|| now.after(LOOK_FOR_ROOM));
+                until.into_iter().chain(look).min()
+            }
+            Next::Start => Some(now),
+            Next::Queue | Next::Over => None,
+        };
+        next.into_iter().chain(self.deadline_of(&slot.place, log)).min()
+    }
+
+    /// Whether a parked run would find room, or has something else to do. Nothing of that is written: who looks often for long does not
+    /// fill its log.
+    pub(super) async fn look_for_room(&self, slot: &RunSlot, view: &RunView) -> Look {
+        let now = self.clock.now();
+        let others = || view.waits.iter().filter(|wait| !matches!(wait.on, WaitOn::Budget(_)));
+        let asks = lock(&slot.parking.asks).clone();
+        if asks.is_empty() || others().any(|wait| wait.wake_at.is_some_and(|at| at <= now)) {
+            return Look::Room;
+        }
+        let (Some(governing), Ok(_)) = (&self.governing, self.see_to_book(&slot.place).await) else {
+            return Look::Room;
+        };
+        let governor = governing.governor();
+        let mut next = others().filter_map(|wait| wait.wake_at).min();
+        for call in asks {
+            let id = call.id;
+            match governor.admit(call, now) {
+                Admission::Held { .. } => {
+                    governor.settle(id, Usage::default(), now);
+                    return Look::Room;
+                }
+                Admission::Refused(Refused::Crowded { .. }) => {}
+                Admission::Refused(_) => return Look::Room,
+                Admission::Waits(turn) => {
+                    let until = turn.waiting().until;
+                    if !is_long(until, now) {
+                        return Look::Room;
+                    }
+                    next = next.into_iter().chain(until).min();
+                }
+            }
+        }
+        Look::None(next)
+    }
+
+    /// Parks a run again that would not find room.
+    pub(super) fn park_without_room(
+        &self,
+        slot: &RunSlot,
+        taken: Stage,
+        log: &[Entry],
+        next: Option<UnixMillis>,
+    ) {
+        let Stage::Parked(reason) = taken else { return };
+        let look = self.clock.now().after(LOOK_FOR_ROOM);
+        let next = next.into_iter().chain([look]).chain(self.deadline_of(&slot.place, log)).min();
+        self.park(slot, reason, next);
+    }
+}
+
+/// Whether a run waits for room under a limit.
+pub(super) fn waits_for_room(view: &RunView) -> bool {
+    view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
+}
