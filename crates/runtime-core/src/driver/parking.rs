@@ -10,7 +10,7 @@ use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
 
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::claim::{Next, after_park};
+use crate::engine::claim::{Next, after_park, is_for_a_person};
 use crate::engine::machine::admit::{Asking, is_long};
 
 /// How often it is looked whether a parked run would find room by now.
@@ -157,7 +157,8 @@ impl Inner {
     }
 }
 
-/// Whether a run waits for room under a limit.
+/// Whether a run waits for room under a limit, and not for a person before that: no room lets it go on then.
 pub(super) fn waits_for_room(view: &RunView) -> bool {
     view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
+        && !view.waits.iter().any(|wait| is_for_a_person(&wait.on))
 }

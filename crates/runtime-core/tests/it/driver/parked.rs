@@ -1,12 +1,17 @@
 //! Runs that are parked because there is no room: they are looked at, and write nothing meanwhile.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use runtime_testkit::fakes::{Lets, Turnstile};
-use runtime_traits::UnixMillis;
-use runtime_traits::log::Phase;
+use runtime_traits::agent::{Agent, AgentKind, SpecError};
+use runtime_traits::log::{Phase, WaitOn};
 use runtime_traits::resource::ResourceLimits;
 use runtime_traits::runtime::Runtime;
+use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, Name, UnixMillis};
 
 use super::house::{House, output, submit, until_phase};
 use super::limits::governed;
@@ -62,4 +67,62 @@ async fn a_parked_run_looks_at_the_moment_for_which_it_waits_as_well() {
     tokio::time::sleep(Duration::from_secs(61)).await;
 
     assert_eq!(runtime.run_status(&run).await.unwrap().phase, Phase::Ended);
+}
+
+/// The agent as another program has it: it asks for something else.
+#[derive(Debug)]
+struct Changed;
+
+#[async_trait]
+impl Agent for Changed {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("scripted", "a").unwrap()
+    }
+
+    async fn run(&self, ctx: Ctx, _: Content) -> Result<Content, AgentError> {
+        ctx.step("another", Effect::Repeatable, "what", |_| async { Ok(()) }).await?;
+        Ok(Content::text("done"))
+    }
+}
+
+impl AgentKind for Changed {
+    fn name(&self) -> Name {
+        Name::new("scripted").unwrap()
+    }
+
+    fn check(&self, _: &AgentSpec) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    fn build(&self, _: &AgentSpec) -> Result<Arc<dyn Agent>, SpecError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_diverged_while_it_waited_for_room_waits_for_a_person_and_is_not_started_again() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    drop(runtime);
+    let changed = house.builder().kind(Arc::new(Changed)).governor(Arc::new(turnstile.clone()));
+    let runtime = changed.open().await.unwrap();
+    let waits = loop {
+        let waits = runtime.run_status(&run).await.unwrap().waits;
+        if waits.len() > 1 {
+            break waits;
+        }
+        tokio::time::sleep(HOUR).await;
+    };
+    assert!(matches!(waits[1].on, WaitOn::Diverged { .. }), "{waits:?}");
+    let entries = runtime.run_status(&run).await.unwrap().entries;
+
+    for most in 1..=3 {
+        runtime.set_limits(&agent.into(), tokens(most)).await.unwrap();
+        tokio::time::sleep(HOUR).await;
+    }
+
+    let view = runtime.run_status(&run).await.unwrap();
+    assert_eq!((view.entries, view.waits.len()), (entries, 2));
 }
