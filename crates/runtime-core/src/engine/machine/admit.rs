@@ -234,12 +234,13 @@ impl RunMachine {
             step.micros = step.micros.or(price);
         }
         let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
+        let parks = self.parks(waiting.until);
         if let Some(before) = before {
             let ends = self.opened_wait(before).and_then(|opened| opened.wake_at);
-            let may_park_now = self.parks(waiting.until) && !self.parks(ends);
+            let may_park_now = parks && !self.parks(ends);
             let same = ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some();
             if same && !may_park_now {
-                let parks = self.parks(ends);
+                // There may be room earlier than the log says: then it does not give up its place.
                 self.slots[at].phase = Phase::Admitting { try_no, wait: Some(before), parks };
                 return;
             }
@@ -255,22 +256,20 @@ impl RunMachine {
         if let Some(recorded) = self.recorded.get_mut(&key) {
             recorded.waiting = Some(wait);
         }
-        let parks = self.parks(waiting.until);
         self.slots[at].phase = Phase::Admitting { try_no, wait: Some(wait), parks };
         let on = WaitOn::Budget(key);
         let wake_at = waiting.until;
         self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
     }
 
-    /// A step that the log says waits for room still does. Whether the log says something else now: it waits for so long that its run
-    /// may park.
+    /// A step that the log says waits for room still does. Whether that is another matter now: its run may park, or may not any more.
     pub fn still_waits(&mut self, slot: Slot, waiting: Waiting) -> bool {
-        let parks = matches!(self.slots[slot.0].phase, Phase::Admitting { wait: Some(_), parks: true, .. });
-        let longer = !parks && self.parks(waiting.until);
-        if longer {
+        let parked = matches!(self.slots[slot.0].phase, Phase::Admitting { wait: Some(_), parks: true, .. });
+        let other = parked != self.parks(waiting.until);
+        if other {
             self.waits_long(slot, waiting, None);
         }
-        longer
+        other
     }
 
     fn parks(&self, until: Option<UnixMillis>) -> bool {

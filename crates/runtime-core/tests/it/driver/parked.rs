@@ -126,3 +126,22 @@ async fn a_run_that_diverged_while_it_waited_for_room_waits_for_a_person_and_is_
     let view = runtime.run_status(&run).await.unwrap();
     assert_eq!((view.entries, view.waits.len()), (entries, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_finds_room_earlier_than_its_log_says_keeps_its_place() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    let soon = house.clock.as_ref().unwrap().now().after(Duration::from_secs(60));
+
+    turnstile.set(Lets::Wait(Some(soon)));
+    runtime.set_limits(&agent.into(), tokens(9)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+
+    assert_eq!(turnstile.waiting(), 1);
+    let view = runtime.run_status(&run).await.unwrap();
+    assert_eq!((view.phase, view.waits.len()), (Phase::Waiting, 1));
+    turnstile.set(Lets::Through);
+    assert_eq!(output(&runtime, run).await, "30 used");
+}
