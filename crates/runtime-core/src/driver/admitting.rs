@@ -16,7 +16,7 @@ use super::over_calls::settle_over;
 use super::run_slot::{RunSlot, lock};
 use crate::engine::batches::Place;
 use crate::engine::machine::RunMachine;
-use crate::engine::machine::admit::{Asking, WaitSaid};
+use crate::engine::machine::admit::{Asking, Awaits, WaitSaid};
 
 /// A step that asks to be let through.
 struct Asked {
@@ -73,7 +73,7 @@ impl Admitting {
                     && let Some(turn) = &asked.turn
                 {
                     asked.since = now;
-                    let waiting = turn.waiting();
+                    let waiting = Awaits::of(turn.as_ref());
                     if std::mem::replace(&mut asked.in_log, true) {
                         let mut machine = lock(machine);
                         machine.pass(now);

@@ -11,7 +11,7 @@ use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::claim::{Next, after_park, is_for_a_person};
-use crate::engine::machine::admit::{Asking, is_long};
+use crate::engine::machine::admit::{Asking, Awaits};
 
 /// How often it is looked whether a parked run would find room by now.
 pub(super) const LOOK_FOR_ROOM: Duration = Duration::from_secs(600);
@@ -131,11 +131,11 @@ impl Inner {
                 Admission::Refused(Refused::Crowded { .. }) => {}
                 Admission::Refused(_) => return Look::Room,
                 Admission::Waits(turn) => {
-                    let until = turn.waiting().until;
-                    if !is_long(until, now) {
+                    let waits = Awaits::of(turn.as_ref());
+                    if !waits.is_long(now) {
                         return Look::Room;
                     }
-                    next = next.into_iter().chain(until).min();
+                    next = next.into_iter().chain(waits.until).min();
                 }
             }
         }

@@ -187,6 +187,12 @@ impl Queues {
         self.aside.entry(scope.clone()).or_default().insert(id);
     }
 
+    /// Whether only another limit can help a waiter.
+    pub(super) fn is_aside(&self, id: u64) -> bool {
+        let aside = self.waiters.get(&id).and_then(|waiter| self.aside.get(&waiter.scope));
+        aside.is_some_and(|aside| aside.contains(&id))
+    }
+
     /// Those who wait for a call.
     fn of_call(&self, id: CallId) -> Vec<u64> {
         self.calls.range((id, 0)..=(id, u64::MAX)).map(|(_, waiter)| *waiter).collect()

@@ -99,6 +99,10 @@ impl Turn for Place {
     fn until(&self) -> Option<UnixMillis> {
         self.manager.books().queues.waiter(self.id).and_then(|waiter| waiter.looks_at)
     }
+
+    fn only_by_limit(&self) -> bool {
+        self.manager.books().queues.is_aside(self.id)
+    }
 }
 
 impl Drop for Place {

@@ -31,6 +31,8 @@ pub enum Lets {
     Through,
     /// Wait, until it is opened; as far as it says, until that moment.
     Wait(Option<UnixMillis>),
+    /// Wait, until it is opened: it says that only another limit helps.
+    WaitForLimit,
     /// Not through.
     Refuse(Refused),
 }
@@ -219,7 +221,7 @@ impl ResourceGovernor for Turnstile {
         match inside.lets.clone() {
             Lets::Through => inside.held(&call),
             Lets::Refuse(refused) => Admission::Refused(refused),
-            Lets::Wait(_) => {
+            Lets::Wait(_) | Lets::WaitForLimit => {
                 inside.waiting.push((call.id, call.run, None));
                 Admission::Waits(Box::new(Before { turnstile: self.clone(), call }))
             }
@@ -278,7 +280,7 @@ impl ResourceGovernor for Turnstile {
     ) -> Option<Refused> {
         match &self.inside().lets {
             Lets::Through => None,
-            Lets::Wait(_) => {
+            Lets::Wait(_) | Lets::WaitForLimit => {
                 let (limit, whose) = (Limit::MaxTokensTotal, Whose::Agent);
                 Some(Refused::Reached { limit, whose, retry_after: None })
             }
@@ -307,7 +309,7 @@ impl Turn for Before {
         match inside.lets.clone() {
             Lets::Through => Poll::Ready(inside.held(&self.call)),
             Lets::Refuse(refused) => Poll::Ready(Admission::Refused(refused)),
-            Lets::Wait(_) => {
+            Lets::Wait(_) | Lets::WaitForLimit => {
                 let own = inside.waiting.iter_mut().find(|(id, ..)| *id == self.call.id);
                 if let Some((_, _, waker)) = own {
                     *waker = Some(cx.waker().clone());
@@ -329,6 +331,10 @@ impl Turn for Before {
 
     fn until(&self) -> Option<UnixMillis> {
         if let Lets::Wait(until) = self.turnstile.inside().lets { until } else { None }
+    }
+
+    fn only_by_limit(&self) -> bool {
+        self.turnstile.inside().lets == Lets::WaitForLimit
     }
 }
 

@@ -69,6 +69,12 @@ pub trait Turn: Send {
 
     /// When it wants to look again, beside being woken.
     fn until(&self) -> Option<UnixMillis>;
+
+    /// Whether nothing but another limit can make room for it. Then whoever waits may as well go away, and ask anew when a limit
+    /// changes.
+    fn only_by_limit(&self) -> bool {
+        false
+    }
 }
 
 /// What a call waits for.

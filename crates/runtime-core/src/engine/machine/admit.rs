@@ -9,7 +9,7 @@ use runtime_traits::log::{
     EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
     WaitOn, WaitOpened,
 };
-use runtime_traits::resource::{CallId, Limit, Money, NoRoom, Refused, Waiting, Whose};
+use runtime_traits::resource::{CallId, Limit, Money, NoRoom, Refused, Turn, Whose};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
@@ -49,6 +49,15 @@ impl WaitSaid {
     }
 }
 
+/// For how long a call waits for room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Awaits {
+    /// When there will be room, if nobody takes it before, as far as is known.
+    pub until: Option<UnixMillis>,
+    /// Nothing but another limit makes room for it.
+    pub only_by_limit: bool,
+}
+
 /// A call that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedCall {
@@ -76,12 +85,23 @@ pub(super) const UNDECIDED: &str = "to be decided first";
 const NO_ROOM: &str = "refused";
 const STILL: &str = "still";
 
-/// A wait that ends by itself later than this lets its run park. One of which nobody knows when it ends does not: it may end with
-/// the next call that is over.
+/// A wait that ends by itself later than this lets its run park, and one that nothing but another limit ends. One of which nobody knows
+/// when it ends does not: it may end with the next call that is over.
 const LONG_MILLIS: u64 = 120_000;
 
-/// Whether a run parks that waits until then.
-pub fn is_long(until: Option<UnixMillis>, now: UnixMillis) -> bool {
+impl Awaits {
+    /// What a call waits for that has this place.
+    pub fn of(turn: &dyn Turn) -> Self {
+        Self { until: turn.waiting().until, only_by_limit: turn.only_by_limit() }
+    }
+
+    /// Whether its run parks.
+    pub fn is_long(&self, now: UnixMillis) -> bool {
+        self.only_by_limit || is_long(self.until, now)
+    }
+}
+
+fn is_long(until: Option<UnixMillis>, now: UnixMillis) -> bool {
     until.is_some_and(|until| until.0 > now.0.saturating_add(LONG_MILLIS))
 }
 
@@ -225,7 +245,7 @@ impl RunMachine {
 
     /// A step has waited for room for a while: the log says so from here on, and for which moment.
     /// `price`: what the call costs at most.
-    pub fn waits_long(&mut self, slot: Slot, waiting: Waiting, price: Option<u64>) {
+    pub fn waits_long(&mut self, slot: Slot, waiting: Awaits, price: Option<u64>) {
         let at = slot.0;
         if !self.is_asking(slot) || self.paused || self.cancel_by.is_some() {
             return;
@@ -234,10 +254,11 @@ impl RunMachine {
             step.micros = step.micros.or(price);
         }
         let Phase::Admitting { try_no, wait: before, .. } = self.slots[at].phase else { return };
-        let parks = self.parks(waiting.until);
+        let parks = waiting.is_long(self.now);
         if let Some(before) = before {
             let ends = self.opened_wait(before).and_then(|opened| opened.wake_at);
-            let may_park_now = parks && !self.parks(ends);
+            // The log says for about which moment it parks.
+            let may_park_now = is_long(waiting.until, self.now) && !is_long(ends, self.now);
             let same = ends.is_none_or(|ends| ends > self.now) && waiting.until.is_some() == ends.is_some();
             if same && !may_park_now {
                 // There may be room earlier than the log says: then it does not give up its place.
@@ -263,17 +284,13 @@ impl RunMachine {
     }
 
     /// A step that the log says waits for room still does. Whether that is another matter now: its run may park, or may not any more.
-    pub fn still_waits(&mut self, slot: Slot, waiting: Waiting) -> bool {
+    pub fn still_waits(&mut self, slot: Slot, waiting: Awaits) -> bool {
         let parked = matches!(self.slots[slot.0].phase, Phase::Admitting { wait: Some(_), parks: true, .. });
-        let other = parked != self.parks(waiting.until);
+        let other = parked != waiting.is_long(self.now);
         if other {
             self.waits_long(slot, waiting, None);
         }
         other
-    }
-
-    fn parks(&self, until: Option<UnixMillis>) -> bool {
-        is_long(until, self.now)
     }
 
     pub(super) fn end_room_wait(&mut self, slot: usize, wait: Option<WaitId>, answer: &str) {

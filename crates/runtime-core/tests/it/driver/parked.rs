@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::agent::{Agent, AgentKind, SpecError};
 use runtime_traits::log::{Phase, WaitOn};
-use runtime_traits::resource::ResourceLimits;
-use runtime_traits::runtime::Runtime;
-use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, Name, UnixMillis};
+use runtime_traits::resource::{LimitsBy, ResourceLimits};
+use runtime_traits::runtime::{RunRequest, Runtime};
+use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, Name, SessionName, UnixMillis};
 
 use super::house::{House, output, submit, until_phase};
 use super::limits::governed;
@@ -144,4 +144,37 @@ async fn a_run_that_finds_room_earlier_than_its_log_says_keeps_its_place() {
     assert_eq!((view.phase, view.waits.len()), (Phase::Waiting, 1));
     turnstile.set(Lets::Through);
     assert_eq!(output(&runtime, run).await, "30 used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_only_another_limit_helps_parks_lets_others_be_worked_and_goes_on_when_one_changes() {
+    for by_tenant in [false, true] {
+        let (house, turnstile) = (House::new().by_executor(), Turnstile::default());
+        turnstile.at_once(1);
+        let limits = |most| ResourceLimits { max_concurrent_requests: Some(1), ..tokens(most) };
+        let (runtime, agent) = governed(&house, &turnstile, limits(1)).await;
+        let in_session = |script: &str, session: &str| {
+            RunRequest::new(script).in_session(SessionName::new(session).unwrap())
+        };
+        let limit = async |most| match by_tenant {
+            true => runtime.set_tenant_limits(tokens(most), LimitsBy::Hand).await.unwrap(),
+            false => runtime.set_limits(&agent.into(), limits(most)).await.unwrap(),
+        };
+        turnstile.set(Lets::WaitForLimit);
+        let large = runtime.submit(&agent.into(), in_session("costs:100/30", "one")).await.unwrap().run;
+        until_phase(&runtime, large, Phase::Waiting).await;
+        let small = runtime.submit(&agent.into(), in_session("once:small", "two")).await.unwrap().run;
+
+        assert_eq!(output(&runtime, small).await, "small!", "who waits for a limit is not worked");
+        let view = runtime.run_status(&large).await.unwrap();
+        assert_eq!((view.phase, view.waits.len(), view.waits[0].wake_at), (Phase::Parked, 1, None));
+        limit(2).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(runtime.run_status(&large).await.unwrap().entries, view.entries, "that did not help");
+
+        turnstile.set(Lets::Through);
+        limit(200).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(runtime.run_status(&large).await.unwrap().phase, Phase::Ended, "it does not wait to look");
+    }
 }

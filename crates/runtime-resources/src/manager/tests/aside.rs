@@ -1,0 +1,32 @@
+//! Whoever only another limit can help says so.
+
+use runtime_traits::Tenant;
+use runtime_traits::resource::{Admission, Past, ResourceGovernor, ResourceLimits};
+
+use super::{BEGIN, ResourceManager, agent, call};
+
+#[test]
+fn a_call_that_only_another_limit_helps_says_so_until_one_changes() {
+    let manager = ResourceManager::default();
+    let limit = |tokens| {
+        let limits = ResourceLimits { max_tokens_total: Some(tokens), ..ResourceLimits::default() };
+        manager.limit(&Tenant::default(), &agent(0), &limits);
+    };
+    limit(100);
+    manager.recall(&agent(0), &Past { tokens: 90, ..Past::default() }, BEGIN);
+    let turn = |id, tokens| match manager.admit(call(id, 0, tokens), BEGIN) {
+        Admission::Waits(turn) => turn,
+        other => panic!("10 are left: {other:?}"),
+    };
+    let large = turn(1, 50);
+    assert!(large.only_by_limit() && large.waiting().until.is_none());
+    assert!(
+        matches!(manager.admit(call(2, 0, 10), BEGIN), Admission::Held { .. }),
+        "it keeps nobody waiting"
+    );
+    let small = turn(3, 5);
+    assert!(!small.only_by_limit(), "the call under way may take less");
+
+    limit(110);
+    assert!(!large.only_by_limit(), "it is to look again");
+}
