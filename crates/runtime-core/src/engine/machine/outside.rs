@@ -139,11 +139,15 @@ impl RunMachine {
             Reconciled::NotDone => Some(Verdict::Repeat),
             Reconciled::Unknown => None,
         };
+        let mut room = None;
         if let Some(recorded) = self.recorded.get_mut(&key) {
             recorded.reconciled = true;
             recorded.repeat = verdict == Some(Verdict::Repeat);
             recorded.closed |= matches!(verdict, Some(Verdict::Assume(_)));
+            room = recorded.waiting.filter(|_| recorded.closed);
         }
+        // It waited for room for a further call, and needs none.
+        self.end_room_wait(slot.0, room, OVER);
         if let Some(verdict) = verdict {
             let by = DecidedBy::Reconcile;
             self.append(EntryKind::StepDecided(StepDecided { key, by, verdict, digest }));

@@ -249,3 +249,19 @@ async fn a_call_is_made_once_more_also_from_another_task_than_its_attempts() {
     assert_eq!(output(&runtime, run).await, "Ok(Go)");
     assert_eq!(turnstile.asked().len(), 2);
 }
+
+#[tokio::test]
+async fn a_step_that_turns_out_to_be_done_waits_for_no_room_any_more() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent, run) = called(&house, &turnstile, "breaks-known:100 held:then").await;
+    turnstile.set(Lets::Wait(Some(UnixMillis(u64::MAX / 2))));
+    house.world.open("call");
+    until_phase(&runtime, run, Phase::Parked).await;
+
+    runtime.set_limits(&agent.into(), Default::default()).await.unwrap();
+    house.world.began("then").await;
+
+    assert_eq!(runtime.run_status(&run).await.unwrap().waits, []);
+    house.world.open("then");
+    assert_eq!(output(&runtime, run).await, "done before then!");
+}

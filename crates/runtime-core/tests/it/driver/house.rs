@@ -254,6 +254,26 @@ impl Agent for Scripted {
                     });
                     said.push(step.await?);
                 }
+                // The same of a step that is not repeated; the other side knows that it was done.
+                "breaks-known" => {
+                    let usage = Usage { output_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
+                    let options = StepOptions::new("model", Effect::AtMostOnce)
+                        .reserving(usage)
+                        .of_model("test/priced");
+                    let world = &self.world;
+                    let doing = ctx.step_or_reconcile(
+                        options,
+                        what,
+                        |call| async move {
+                            world.begin("call");
+                            world.pass("call").await;
+                            call.broke_off(false);
+                            Ok(format!("{:?}", call.again().await))
+                        },
+                        |_| async move { Ok(Reconciled::Done("done before".to_owned())) },
+                    );
+                    said.push(doing.await?);
+                }
                 // Its call is made, breaks off and is made again in a thread of its own.
                 "breaks-apart" => {
                     let usage = Usage { output_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
