@@ -328,8 +328,12 @@ impl Attempt {
         self.entering = None;
     }
 
-    /// Cancels the run of an agent that is above its memory, if the agent is to be held to it so.
+    /// Cancels the run of an agent that is above its memory, if the agent is to be held to it so, and the run is worked.
     fn mind_memory(&mut self, now: UnixMillis) {
+        if self.entering.is_some() {
+            // It has done nothing yet: what is alive is others'.
+            return;
+        }
         let Some(excess) = self.meter.excess() else { return };
         let (live, max) = (excess.live, excess.max);
         let reason = format!("the agent has {live} bytes alive, and its memory is {max}");

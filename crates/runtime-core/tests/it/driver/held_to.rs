@@ -1,5 +1,8 @@
 //! Limits hold also where agents, stores and moments are not as anybody would expect.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::engine::keys;
@@ -8,10 +11,15 @@ use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{Limit, ResourceLimits, Used};
 use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
 use runtime_traits::store::Then;
-use runtime_traits::{RuntimeError, Tenant, UnixMillis};
+use runtime_traits::{AgentSpec, RuntimeError, SessionName, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
 use super::limits::{FULL, failure, governed, until_waiting};
+use super::metered::Gauge;
+
+fn in_session(script: &str, session: &str) -> RunRequest {
+    RunRequest::new(script).in_session(SessionName::new(session).unwrap())
+}
 
 #[tokio::test]
 async fn runs_that_wait_until_fewer_are_worked_queue_as_well() {
@@ -21,9 +29,6 @@ async fn runs_that_wait_until_fewer_are_worked_queue_as_well() {
     let (runtime, agent) = governed(&house, &turnstile, limits).await;
     turnstile.at_once(1);
     let agent = AgentRef::Id(agent);
-    let in_session = |script: &str, session: &str| {
-        RunRequest::new(script).in_session(runtime_traits::SessionName::new(session).unwrap())
-    };
     let at_work = runtime.submit(&agent, in_session("held:x", "one")).await.unwrap().run;
     house.world.began("x").await;
     let waits = runtime.submit(&agent, in_session("y", "two")).await.unwrap().run;
@@ -184,4 +189,32 @@ async fn how_many_of_an_agents_runs_wait_is_among_what_it_uses() {
     assert_eq!(used, [Used { limit: Limit::MaxQueued, used: 1, max: Some(5) }]);
     house.world.open("x");
     output(&runtime, at_work).await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_to_be_worked_is_not_cancelled_for_the_memory_of_another_one() {
+    let (house, turnstile, gauge) = (House::new(), Turnstile::default(), Gauge::default());
+    turnstile.at_once(1);
+    let builder = house.builder().governor(Arc::new(turnstile.clone())).meter(Arc::new(gauge.clone()));
+    let runtime = builder.open().await.unwrap();
+    let limits = ResourceLimits { max_concurrent_requests: Some(1), ..ResourceLimits::default() };
+    let agent =
+        runtime.register_spec(AgentSpec::new("scripted", "a").unwrap().limited(limits)).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let at_work = runtime.submit(&agent.into(), in_session("held:x", "one")).await.unwrap().run;
+    house.world.began("x").await;
+
+    gauge.exceeds(true);
+    let waits = runtime.submit(&agent.into(), in_session("once:y", "two")).await.unwrap().run;
+    while turnstile.entered().last() != Some(&waits) {
+        tokio::task::yield_now().await;
+    }
+    // It is polled as soon as it has asked.
+    let still = runtime.join(&waits, Duration::from_millis(50)).await.unwrap();
+    gauge.exceeds(false);
+    house.world.open("x");
+
+    assert!(matches!(still, Joined::Open(_)), "{still:?}");
+    assert_eq!(output(&runtime, at_work).await, "x!");
+    assert_eq!(output(&runtime, waits).await, "y!");
 }

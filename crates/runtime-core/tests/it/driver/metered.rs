@@ -45,6 +45,11 @@ impl Gauge {
     pub(super) fn waits(&self, waits: bool) {
         self.0.waits.store(waits, Ordering::SeqCst);
     }
+
+    /// Whether everybody is above their memory, and is to be cancelled for it.
+    pub(super) fn exceeds(&self, exceeds: bool) {
+        self.0.exceeds.store(exceeds, Ordering::SeqCst);
+    }
 }
 
 impl PollMeter for Gauge {
