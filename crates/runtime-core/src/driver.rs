@@ -41,6 +41,7 @@ mod port;
 mod post;
 mod previews;
 mod purge;
+mod queued;
 mod recover;
 mod register;
 mod run_slot;

@@ -23,10 +23,10 @@ use super::commit::Patience;
 use super::finish::accepted_of;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner};
+use super::queued::{full_queue, queue_is_full};
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
-use crate::engine::session::Session;
 
 /// Where a run comes from, if it is not simply a caller's.
 #[derive(Clone, Debug, Default)]
@@ -263,7 +263,7 @@ impl Inner {
                 if found.want == Want::Stopped {
                     return Err(RuntimeError::NotStarted { agent: called.to_string(), want: found.want });
                 }
-                queue_full = full_queue(agent, found, runs, request);
+                queue_full = full_queue(agent, found, runs, &request.session);
                 admit(found, runs, request, queue_full, max_queued)?;
                 self.count_open()?;
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
@@ -388,27 +388,6 @@ fn lend_to(work: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> bo
     work.poll(cx).is_ready()
 }
 
-/// How many runs of the agent may be queued, if as many are and this one would be.
-fn full_queue(
-    id: &AgentId,
-    agent: &mut AgentSlot,
-    runs: &IdMap<RunId, Arc<RunSlot>>,
-    request: &RunRequest,
-) -> Option<u32> {
-    let limits = agent.limits.as_ref()?;
-    let (most, at_once) = (limits.max_queued?, limits.max_concurrent_requests);
-    let queued: usize = agent.sessions.iter().flat_map(|all| all.values()).map(Session::queued).sum();
-    // Those that their sessions let begin, and that wait as long as so many others are worked.
-    let entering = at_once.map(|most| {
-        let open = runs.values().filter(|run| run.place.agent == *id && run.is_busy());
-        let (begun, most) = (open.count().saturating_sub(queued), most as usize);
-        (begun >= most, begun.saturating_sub(most))
-    });
-    let (waits, entering) = entering.unwrap_or_default();
-    let begins = agent.session(&request.session).is_idle() && !waits;
-    (!begins && queued + entering >= most as usize).then_some(most)
-}
-
 /// Whether the session takes another run.
 fn admit(
     agent: &mut AgentSlot,
@@ -418,11 +397,7 @@ fn admit(
     max_queued: usize,
 ) -> Result<(), RuntimeError> {
     if let Some(most) = queue_full {
-        return Err(RuntimeError::Busy {
-            what: "the agent's queue (`max_queued`)".to_owned(),
-            limit: u64::from(most),
-            retry_after: Duration::from_secs(1),
-        });
+        return Err(queue_is_full(most));
     }
     let session = agent.session(&request.session);
     let Some(run) = session.busy_with() else { return Ok(()) };

@@ -16,6 +16,7 @@ use super::commit::Patience;
 use super::finish::accepted_of;
 use super::inner::Inner;
 use super::load::read;
+use super::queued::{full_queue, queue_is_full};
 use super::run_slot::{RunSlot, Stage};
 use crate::engine::batches::{Place, Writes, closed_timers, fitting, length, state_bytes};
 use crate::engine::fork::{copied, cut, drawn_by};
@@ -115,22 +116,31 @@ impl Inner {
     }
 
     /// Puts the copy to work in a session that nobody uses: from here on whatever comes into it comes behind the copy.
-    async fn take_session(&self, of: &Place, to: Place) -> Result<Arc<RunSlot>, RuntimeError> {
+    async fn take_session(self: &Arc<Self>, of: &Place, to: Place) -> Result<Arc<RunSlot>, RuntimeError> {
         let slot = RunSlot::new(to, Stage::Accepting);
         let to = &slot.place;
-        self.with_agent(&to.tenant, &to.agent, |agent, runs| {
+        let mut queue_full = None;
+        let taken = self.with_agent(&to.tenant, &to.agent, |agent, runs| {
             if agent.want == Want::Stopped {
                 return Err(RuntimeError::NotStarted { agent: to.agent.to_string(), want: agent.want });
             }
             if !agent.session(&to.session).is_idle() {
                 return Err(cannot(of, SESSION_IN_USE));
             }
+            queue_full = full_queue(&to.agent, agent, runs, &to.session);
+            if let Some(most) = queue_full {
+                return Err(queue_is_full(most));
+            }
             self.count_open()?;
             agent.session(&to.session).admit(to.run, true);
             runs.insert(to.run, Arc::clone(&slot));
             Ok(())
-        })
-        .await??;
+        });
+        let taken = taken.await?;
+        if let Some(most) = queue_full {
+            self.tell_queue_full(&to.tenant, &to.agent, most);
+        }
+        taken?;
         Ok(slot)
     }
 

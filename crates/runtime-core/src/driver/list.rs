@@ -207,14 +207,17 @@ impl Inner {
         let spec = parse_spec(&record)?;
         let hosted = self.kind(&spec.kind).is_some() || lock(&self.attached).contains_key(id);
         let (mut running, mut queued) = (0, 0);
-        for slot in lock(&self.home(id.partition()).state).runs.values().filter(|run| run.place.agent == *id)
-        {
-            match slot.stage() {
-                Stage::Queued | Stage::Accepting => queued += 1,
-                Stage::Working(_) | Stage::Parked(_) | Stage::Moving => running += 1,
-                Stage::Ended(_) | Stage::Left(_) => {}
+        let counted = {
+            let state = lock(&self.home(id.partition()).state);
+            for slot in state.runs.values().filter(|run| run.place.agent == *id) {
+                match slot.stage() {
+                    Stage::Queued | Stage::Accepting => queued += 1,
+                    Stage::Working(_) | Stage::Parked(_) | Stage::Moving => running += 1,
+                    Stage::Ended(_) | Stage::Left(_) => {}
+                }
             }
-        }
+            state.agents.get(&id.unique()).map(|agent| super::queued::queued(id, agent, &state.runs))
+        };
         let (mut usage, damage) = match self.usage_of(tenant, id, &spec.limits).await {
             Err(error @ (RuntimeError::Damaged { .. } | RuntimeError::Store(StateError::Damaged { .. }))) => {
                 (ResourceUsage::default(), Some(error.to_string()))
@@ -226,7 +229,7 @@ impl Inner {
             }
         };
         let process = self.meter.used(id);
-        of_process(&mut usage, &spec.limits, process.as_ref(), queued);
+        of_process(&mut usage, &spec.limits, process.as_ref(), counted.unwrap_or(queued));
         Ok(AgentStatus {
             id: *id,
             name: spec.name,

@@ -38,11 +38,42 @@ async fn runs_that_wait_until_fewer_are_worked_queue_as_well() {
         assert!(matches!(&refused, RuntimeError::Busy { limit: 1, .. }), "{session}: {refused}");
     }
 
+    let used = runtime.agent(&agent).await.unwrap().usage.limits;
+    let shown = used.iter().find(|used| used.limit == Limit::MaxQueued);
+    assert_eq!(
+        shown,
+        Some(&Used { limit: Limit::MaxQueued, used: 1, max: Some(1) }),
+        "that is what is shown"
+    );
+
     house.world.open("x");
     assert_eq!(output(&runtime, at_work).await, "x!");
     assert_eq!(output(&runtime, waits).await, "y");
     let again = runtime.submit(&agent, in_session("z", "three")).await.unwrap().run;
     assert_eq!(output(&runtime, again).await, "z");
+}
+
+#[tokio::test]
+async fn copies_of_a_run_queue_like_runs() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits =
+        ResourceLimits { max_concurrent_requests: Some(1), max_queued: Some(1), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    turnstile.at_once(1);
+    let over = submit(&runtime, agent, "once:a").await;
+    output(&runtime, over).await;
+    let at_work = submit(&runtime, agent, "held:x").await;
+    house.world.began("x").await;
+
+    let copy = runtime.fork(&over, ForkRequest::default()).await.unwrap();
+    let refused = runtime.fork(&over, ForkRequest::default()).await.unwrap_err();
+
+    assert!(matches!(&refused, RuntimeError::Busy { limit: 1, .. }), "{refused}");
+    house.world.open("x");
+    assert_eq!(output(&runtime, at_work).await, "x!");
+    assert_eq!(output(&runtime, copy).await, "a!");
+    let again = runtime.fork(&over, ForkRequest::default()).await.unwrap();
+    assert_eq!(output(&runtime, again).await, "a!");
 }
 
 #[tokio::test]
