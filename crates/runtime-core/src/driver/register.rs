@@ -1,5 +1,6 @@
 //! Registration: a name, an id, a declaration with its revisions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ impl Inner {
             let (agent, cause) = (spec.name.to_string(), Cause::says(fault));
             return Err(SpecError::Config { agent, cause }.into());
         }
+        self.hold_tenants(&BTreeSet::from([tenant.clone()])).await?;
         self.check_spec_limits(tenant, spec, value.as_deref())?;
         let agent = loop {
             if let Some(agent) = self.named(tenant, &spec.name).await? {
@@ -81,7 +83,8 @@ impl Inner {
         Ok(agent)
     }
 
-    /// Whether what an agent may use can be kept here, and lets anything through.
+    /// Whether what an agent may use can be kept here, and lets anything through: also by what all agents of its tenant may, which was
+    /// read before.
     fn check_spec_limits(
         &self,
         tenant: &Tenant,
@@ -122,6 +125,7 @@ impl Inner {
         limits: ResourceLimits,
     ) -> Result<(), RuntimeError> {
         let agent = self.find(tenant, called).await?;
+        self.hold_tenants(&BTreeSet::from([tenant.clone()])).await?;
         loop {
             let record = self.record::<SpecRecord>(&keys::spec(tenant, &agent)).await?;
             let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: called.to_string() })?;

@@ -129,7 +129,7 @@ impl Inner {
     }
 
     /// The same for tenants whose runs were open when this process began: what these used is kept at their ends, whether they ask for
-    /// a call or not. What cannot be read lets none of their calls through.
+    /// a call or not; and for those who declare agents, which are checked against it. What cannot be read lets none of their calls through.
     pub(super) async fn hold_tenants(&self, tenants: &BTreeSet<Tenant>) -> Result<(), RuntimeError> {
         let Some(governing) = &self.governing else { return Ok(()) };
         for tenant in tenants {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
+use std::sync::Arc;
+
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
 use runtime_testkit::fakes::{Lets, Turnstile};
@@ -9,7 +11,7 @@ use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
 use runtime_traits::runtime::Runtime;
 use runtime_traits::store::Then;
-use runtime_traits::{AgentId, Partition, Pool, RuntimeError, Tenant, UnixMillis};
+use runtime_traits::{AgentId, AgentSpec, Partition, Pool, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
 use super::limits::{failure, governed};
@@ -54,7 +56,6 @@ async fn what_was_set_holds_after_a_restart_from_the_first_call_on_with_what_was
 
     let second = Turnstile::default();
     let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
-    assert_eq!(second.together(&Tenant::default()), None, "nobody has asked for anything yet");
     output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
 
     assert_eq!(second.together(&Tenant::default()), Some(in_all(1_000)));
@@ -175,4 +176,28 @@ async fn tenants_have_limits_of_their_own() {
     assert_eq!(other.tenant_limits().await.unwrap().limits, in_all(7));
     let told = [&tenant, &Tenant::default()].map(|tenant| turnstile.together(tenant));
     assert_eq!(told, [Some(in_all(7)), None]);
+}
+
+#[tokio::test]
+async fn an_agent_is_checked_against_what_was_set_for_all_before_this_process() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    drop(runtime);
+    let open = async |turnstile: &Turnstile| {
+        house.builder().governor(Arc::new(turnstile.clone())).open().await.unwrap()
+    };
+    let none = ResourceLimits::default();
+
+    let second = Turnstile::default();
+    let runtime = open(&second).await;
+    runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    assert_eq!(second.checked(), [(Tenant::default(), none)]);
+    assert_eq!(second.together(&Tenant::default()), Some(in_all(1_000)));
+    drop(runtime);
+
+    let third = Turnstile::default();
+    let runtime = open(&third).await;
+    runtime.set_limits(&agent.into(), none).await.unwrap();
+    assert_eq!(third.checked(), [(Tenant::default(), none)]);
 }
