@@ -55,8 +55,9 @@ impl Inner {
                 break;
             }
             let now = self.clock.now();
-            let counted_since = before.and_then(|(_, record)| record.counted_since).or(Some(now));
-            let counted_since = counted_since.filter(|_| !limits.is_none());
+            // Kept over a lifting as well: what was counted before it counts when they are limited again.
+            let counted_since = before.and_then(|(_, record)| record.counted_since);
+            let counted_since = counted_since.or_else(|| (!limits.is_none()).then_some(now));
             let json = serde_json::to_string(&limits).expect("limits are numbers and words");
             let record = LimitsRecord { at: now, by, counted_since, limits: json };
             let when = match cell {
@@ -87,6 +88,7 @@ impl Inner {
         if let Some(cell) = cell {
             let (limits, record) = limits_in(&key, &cell)?;
             let LimitsRecord { at, by, counted_since, .. } = record;
+            let counted_since = counted_since.filter(|_| !limits.is_none());
             shown = TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..shown };
         }
         let Some(governing) = &self.governing else { return Ok(shown) };

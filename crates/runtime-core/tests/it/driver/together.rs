@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
-use runtime_testkit::fakes::{Lets, Turnstile};
+use runtime_testkit::fakes::{Lets, MapStore, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
 use runtime_traits::runtime::Runtime;
@@ -15,6 +16,7 @@ use runtime_traits::{AgentId, AgentSpec, Partition, Pool, RuntimeError, Tenant, 
 
 use super::house::{House, meddle, output, submit, until_phase};
 use super::limits::{failure, governed};
+use super::swept::Years;
 
 fn in_all(tokens: u64) -> ResourceLimits {
     ResourceLimits { max_tokens_total: Some(tokens), ..ResourceLimits::default() }
@@ -200,4 +202,23 @@ async fn an_agent_is_checked_against_what_was_set_for_all_before_this_process() 
     let runtime = open(&third).await;
     runtime.set_limits(&agent.into(), none).await.unwrap();
     assert_eq!(third.checked(), [(Tenant::default(), none)]);
+}
+
+#[tokio::test]
+async fn since_when_all_is_counted_is_since_it_was_limited_first_also_if_that_was_lifted_in_between() {
+    let years = Years::over(Arc::new(MapStore::new()));
+    let (runtime, agent) = governed(&years.house, &Turnstile::default(), ResourceLimits::default()).await;
+    limit(&runtime, in_all(1_000)).await;
+    let first = runtime.tenant_limits().await.unwrap();
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    years.clock.advance(Duration::from_secs(60));
+
+    limit(&runtime, ResourceLimits::default()).await;
+    assert_eq!(runtime.tenant_limits().await.unwrap().counted_since, None, "nothing is");
+    years.clock.advance(Duration::from_secs(60));
+    limit(&runtime, in_all(500)).await;
+
+    let again = runtime.tenant_limits().await.unwrap();
+    assert_eq!(again.counted_since, first.since, "what was used then counts");
+    assert_eq!(again.since.map(|since| since.0), first.since.map(|since| since.0 + 120_000));
 }
