@@ -11,6 +11,7 @@ use runtime_traits::store::{Cell, Key, StateError, Then, When};
 use super::govern::{Governing, UnderWay};
 use super::inner::Inner;
 use super::load::read;
+use super::over_calls::Reading;
 use super::run_slot::lock;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
@@ -19,6 +20,44 @@ impl Governing {
     /// Whether the agents of a tenant may be limited together, as far as is known.
     pub(super) fn may_limit(&self, tenant: &Tenant) -> bool {
         !lock(&self.read).contains(tenant) || self.governor().limits_tenant(tenant)
+    }
+}
+
+/// A tenant is counted that is about to be limited: what its calls take from here on is not forgotten while what they took before is read,
+/// and may count twice.
+struct Counting<'a> {
+    governing: &'a Governing,
+    tenant: &'a Tenant,
+    /// Whether nobody limited it before: then it is counted no more if it is not limited either.
+    is_new: bool,
+    _reading: Reading<'a>,
+}
+
+/// More than anybody uses.
+const ANYTHING: u64 = u64::MAX;
+
+impl<'a> Counting<'a> {
+    fn begin(governing: &'a Governing, tenant: &'a Tenant) -> Self {
+        let is_new = !governing.governor().limits_tenant(tenant);
+        let _reading = governing.reading(tenant);
+        if is_new {
+            let anything = ResourceLimits { max_tokens_total: Some(ANYTHING), ..ResourceLimits::default() };
+            governing.governor().limit_together(tenant, &anything);
+        }
+        Self { governing, tenant, is_new, _reading }
+    }
+
+    /// It is limited.
+    fn goes_on(mut self) {
+        self.is_new = false;
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        if self.is_new {
+            self.governing.governor().limit_together(self.tenant, &ResourceLimits::default());
+        }
     }
 }
 
@@ -36,7 +75,9 @@ impl Inner {
         };
         self.hold_tenant(governing, tenant).await?;
         let told = &mut *governing.told.lock().await;
+        let mut counting = None;
         if !limits.is_none() {
+            counting = Some(Counting::begin(governing, tenant));
             // No call is let through by limits that do not know yet what was used.
             match self.tell_of_tenant(governing, tenant, told, UnderWay::Held).await {
                 // Nobody can be asked to look at it first: each call is refused until somebody has.
@@ -72,6 +113,7 @@ impl Inner {
                 committed => break committed.map(drop)?,
             }
         }
+        counting.into_iter().for_each(Counting::goes_on);
         governing.governor().limit_together(tenant, &limits);
         if !governing.governor().limits_tenant(tenant) {
             // Whoever limits it again is told anew what it used.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
-use runtime_testkit::fakes::{Lets, MapStore, Turnstile};
+use runtime_testkit::fakes::{FaultyStore, Lets, MapStore, ReadFault, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
 use runtime_traits::runtime::Runtime;
@@ -221,4 +221,32 @@ async fn since_when_all_is_counted_is_since_it_was_limited_first_also_if_that_wa
     let again = runtime.tenant_limits().await.unwrap();
     assert_eq!(again.counted_since, first.since, "what was used then counts");
     assert_eq!(again.since.map(|since| since.0), first.since.map(|since| since.0 + 120_000));
+}
+
+#[tokio::test]
+async fn what_is_used_while_all_agents_are_being_limited_is_not_forgotten() {
+    let store = Arc::new(FaultyStore::scripted(Arc::new(MapStore::new()), []));
+    let (house, turnstile) = (House::over(store.clone()), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "used-held:70").await;
+    house.world.began("70").await;
+    let used = keys::used(agent.partition(), &Tenant::default(), "").path;
+    let mut holds = [ReadFault::HoldAnswer].into_iter();
+    store.decide_scans_by(move |under| match under.path == used {
+        true => holds.next().unwrap_or_default(),
+        false => ReadFault::Pass,
+    });
+    let meanwhile = async {
+        store.until_read_held().await;
+        assert!(turnstile.together(&Tenant::default()).is_some(), "it is counted by now");
+        house.world.open("70");
+        output(&runtime, run).await;
+        store.release_read();
+    };
+
+    futures_util::join!(limit(&runtime, in_all(1_000)), meanwhile);
+
+    let recorded: Vec<_> = turnstile.recorded().iter().map(|call| call.most.input_tokens).collect();
+    assert_eq!(recorded, [70], "it is told while what was used before is being read");
+    assert_eq!(turnstile.together(&Tenant::default()), Some(in_all(1_000)));
 }
