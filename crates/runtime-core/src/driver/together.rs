@@ -73,7 +73,16 @@ impl Inner {
         let Some(governing) = &self.governing else {
             return if limits.is_none() { Ok(()) } else { Err(LimitsError::NobodyHolds.into()) };
         };
-        self.hold_tenant(governing, tenant).await?;
+        match self.hold_tenant(governing, tenant).await {
+            // What a person sets takes its place. Nobody else can tell whether it was less.
+            Err(error) if is_damage(&error) => {
+                tracing::error!(%tenant, %error, "what all agents may use together cannot be read");
+                if by == LimitsBy::FleetFile {
+                    return Ok(());
+                }
+            }
+            held => held?,
+        }
         let told = &mut *governing.told.lock().await;
         let mut counting = None;
         if !limits.is_none() {
@@ -89,10 +98,13 @@ impl Inner {
         }
         loop {
             let (key, cell) = self.limits_cell(tenant).await?;
-            let before = cell.as_ref().map(|cell| limits_in(&key, cell)).transpose()?;
+            let before = match cell.as_ref().map(|cell| limits_in(&key, cell)).transpose() {
+                Err(RuntimeError::Damaged { .. }) if by == LimitsBy::Hand => None,
+                before => before?,
+            };
             let is_so = matches!(&before, Some((kept, record)) if *kept == limits && record.by == by);
             let limited = governing.governor().limits_tenant(tenant);
-            if is_so || (before.is_none() && limits.is_none() && !limited) {
+            if is_so || (cell.is_none() && limits.is_none() && !limited) {
                 break;
             }
             let now = self.clock.now();
@@ -115,6 +127,7 @@ impl Inner {
         }
         counting.into_iter().for_each(Counting::goes_on);
         governing.governor().limit_together(tenant, &limits);
+        lock(&governing.read).insert(tenant.clone());
         if !governing.governor().limits_tenant(tenant) {
             // Whoever limits it again is told anew what it used.
             told.remove(tenant);
@@ -125,13 +138,22 @@ impl Inner {
 
     /// What the agents of a tenant may use together, and what they use of it.
     pub(super) async fn tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
-        let (key, cell) = self.limits_cell(tenant).await?;
         let mut shown = TenantLimits::default();
-        if let Some(cell) = cell {
-            let (limits, record) = limits_in(&key, &cell)?;
-            let LimitsRecord { at, by, counted_since, .. } = record;
-            let counted_since = counted_since.filter(|_| !limits.is_none());
-            shown = TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..shown };
+        let kept = match self.limits_cell(tenant).await {
+            Ok((key, cell)) => cell.map(|cell| limits_in(&key, &cell)).transpose(),
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok(Some((limits, LimitsRecord { at, by, counted_since, .. }))) => {
+                let counted_since = counted_since.filter(|_| !limits.is_none());
+                shown = TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..shown };
+            }
+            Ok(None) => {}
+            // Nothing is let through until somebody has set others.
+            Err(error) if is_damage(&error) => {
+                return Ok(TenantLimits { damage: Some(error.to_string()), ..shown });
+            }
+            Err(error) => return Err(error),
         }
         let Some(governing) = &self.governing else { return Ok(shown) };
         self.hold_tenant(governing, tenant).await?;

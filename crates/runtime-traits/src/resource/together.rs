@@ -26,7 +26,7 @@ pub struct TenantLimits {
     pub counted_since: Option<UnixMillis>,
     /// What they use.
     pub usage: ResourceUsage,
-    /// Why that is not known, if what they used before is damaged.
+    /// Why that is not known, if what they used before is damaged, or what they may use: then nothing is let through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
 }

@@ -79,7 +79,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RuntimeError::Limits`] for limits that contradict each other, let nothing through, or are not for all agents together;
-    /// [`RuntimeError::Damaged`] when what they used before cannot be read, and somebody limits them by hand.
+    /// [`RuntimeError::Damaged`] when what they used before cannot be read, and somebody limits them by hand. Limits that cannot be read
+    /// are replaced by those that somebody sets by hand.
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError>;
 
     /// What all agents of the tenant may use together, since when, and what they use of it.

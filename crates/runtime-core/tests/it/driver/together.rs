@@ -103,7 +103,7 @@ async fn a_parked_run_looks_again_when_other_limits_are_set() {
 }
 
 #[tokio::test]
-async fn limits_that_cannot_be_read_let_nothing_through_and_are_named() {
+async fn limits_that_cannot_be_read_are_named_and_let_nothing_through_until_somebody_sets_others() {
     let (house, first) = (House::new(), Turnstile::default());
     let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
     limit(&runtime, in_all(1_000)).await;
@@ -124,8 +124,16 @@ async fn limits_that_cannot_be_read_let_nothing_through_and_are_named() {
         assert!(message.contains(&cell.to_string()), "{message}");
     }
     assert!(second.asked().is_empty());
-    let shown = runtime.tenant_limits().await.unwrap_err();
-    assert!(shown.to_string().contains(&cell.to_string()), "{shown}");
+    let shown = runtime.tenant_limits().await.unwrap();
+    assert!(shown.damage.unwrap().contains(&cell.to_string()));
+    // A server with a fleet file comes up, and lets nothing through.
+    assert_eq!(runtime.set_tenant_limits(in_all(2_000), LimitsBy::FleetFile).await, Ok(()));
+    assert_eq!(failure(&runtime, submit(&runtime, agent, "costs:9/9").await).await.0, FailureKind::Limit);
+
+    limit(&runtime, in_all(2_000)).await;
+
+    assert_eq!(output(&runtime, submit(&runtime, agent, "costs:100/30").await).await, "30 used");
+    assert_eq!(runtime.tenant_limits().await.unwrap().limits, in_all(2_000));
 }
 
 #[tokio::test]
