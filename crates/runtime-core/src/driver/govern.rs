@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
-use runtime_traits::log::{Chain, Entry, Price};
+use runtime_traits::log::{Chain, Entry, EntryKind, Price};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
@@ -225,10 +225,15 @@ impl Inner {
             }
             let machine = slot.machine();
             let is_held = machine.is_some() && under_way == UnderWay::Held;
-            let log = match machine {
-                Some(machine) => lock(&machine).log().to_vec(),
-                None => self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?,
-            };
+            let mut log = machine.map(|machine| lock(&machine).log().to_vec()).unwrap_or_default();
+            // The log of an attempt that is over is taken out of its machine, and is in the store.
+            if log.is_empty() {
+                log = self.entries(&slot.place.run, runtime_traits::store::Seq::FIRST).await?;
+                // What a run used that is over is in cells, which are read after this.
+                if matches!(log.last().map(|entry| &entry.kind), Some(EntryKind::Ended(_))) {
+                    continue;
+                }
+            }
             let used = if is_held { spent(&log) } else { spent_so_far(&log) };
             let run = slot.place.run;
             let first = Chain { first: run, began: UnixMillis(0), steps: 0, tokens: 0, micros: 0 };

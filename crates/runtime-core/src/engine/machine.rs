@@ -518,6 +518,10 @@ impl RunMachine {
     /// Records that nobody knows how the steps under way will end.
     fn give_up_steps(&mut self, cause: UnknownCause) {
         for at in self.open.iter().copied().collect::<Vec<_>>() {
+            if self.slots[at].between.asks_after().is_some() {
+                // Its work may be polled by somebody whom nobody else tells that the attempt is over.
+                self.slots[at].wake();
+            }
             let waits =
                 self.recorded.get(&self.slots[at].key).is_some_and(|recorded| recorded.waiting.is_some());
             if let Some(try_no) = self.slots[at].dispatched_try().filter(|_| !waits) {

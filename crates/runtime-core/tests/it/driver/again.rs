@@ -265,3 +265,21 @@ async fn a_step_that_turns_out_to_be_done_waits_for_no_room_any_more() {
     house.world.open("then");
     assert_eq!(output(&runtime, run).await, "done before then!");
 }
+
+#[tokio::test]
+async fn work_in_another_task_that_asks_to_make_its_call_again_is_told_when_its_run_ends_or_parks() {
+    for parks in [false, true] {
+        let (house, turnstile) = (House::new(), Turnstile::default());
+        let (runtime, _, run) = called(&house, &turnstile, "breaks-apart:30").await;
+        turnstile.set(if parks { Lets::Wait(Some(UnixMillis(u64::MAX / 2))) } else { FULL });
+        house.world.open("call");
+        if parks {
+            until_phase(&runtime, run, Phase::Parked).await;
+        } else {
+            until_phase(&runtime, run, Phase::Waiting).await;
+            runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+        }
+
+        house.world.began("told Ok(Ends)").await;
+    }
+}

@@ -286,6 +286,7 @@ impl Agent for Scripted {
                         world.pass("call").await;
                         call.broke_off(false);
                         let again = tokio::time::timeout(Duration::from_secs(20), call.again()).await;
+                        world.begin(&format!("told {again:?}"));
                         call.used(usage);
                         format!("{again:?}")
                     };
