@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::CodecError;
-use crate::old::{AcceptedV2, EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1};
+use crate::old::{
+    AcceptedV2, EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1, StepUnknownV2,
+};
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
 const WHAT: &str = "run log entry";
@@ -16,16 +18,17 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        ACCEPTED | SETTLED | ENDED => 3,
-        OPENED | DISPATCHED | UNKNOWN => 2,
+        ACCEPTED | SETTLED | UNKNOWN | ENDED => 3,
+        OPENED | DISPATCHED => 2,
         _ => 1,
     }
 }
 
 /// Version 2: more policies for a busy session. Version 3: the runs before it.
 const ACCEPTED: u16 = 1;
-/// Version 2: a reservation in tokens, and what a try of unknown end is booked with.
+/// Version 2: a reservation in tokens.
 const OPENED: u16 = 3;
+/// Version 2: what a try of unknown end is booked with. Version 3: what the tries cost.
 const UNKNOWN: u16 = 6;
 /// Version 2: a reservation of its own, and what the call before used that broke off.
 const DISPATCHED: u16 = 4;
@@ -86,6 +89,7 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         (OPENED, 1) => with(seq, body, |old: StepOpenedV1| EntryKind::StepOpened(old.into())),
         (DISPATCHED, 1) => with(seq, body, |old: StepDispatchedV1| EntryKind::StepDispatched(old.into())),
         (UNKNOWN, 1) => with(seq, body, |old: StepUnknownV1| EntryKind::StepUnknown(old.into())),
+        (UNKNOWN, 2) => with(seq, body, |old: StepUnknownV2| EntryKind::StepUnknown(old.into())),
         (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
         (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
         (ACCEPTED, 1 | 2) => with(seq, body, |old: AcceptedV2| EntryKind::Accepted(Box::new(old.into()))),

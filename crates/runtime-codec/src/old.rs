@@ -87,6 +87,15 @@ pub(crate) struct StepUnknownV1 {
     cause: UnknownCause,
 }
 
+/// Before it said what the tries cost.
+#[derive(Deserialize)]
+pub(crate) struct StepUnknownV2 {
+    key: StepKey,
+    try_no: u32,
+    cause: UnknownCause,
+    usage: Usage,
+}
+
 impl From<AcceptedV2> for Accepted {
     fn from(old: AcceptedV2) -> Self {
         let AcceptedV2 { agent, spec_rev, session, policy, input, digest, idempotency_key, .. } = old;
@@ -128,7 +137,14 @@ impl From<StepDispatchedV1> for StepDispatched {
 impl From<StepUnknownV1> for StepUnknown {
     fn from(old: StepUnknownV1) -> Self {
         let StepUnknownV1 { key, try_no, cause } = old;
-        Self { key, try_no, cause, usage: Usage::default() }
+        Self { key, try_no, cause, usage: Usage::default(), price: None }
+    }
+}
+
+impl From<StepUnknownV2> for StepUnknown {
+    fn from(old: StepUnknownV2) -> Self {
+        let StepUnknownV2 { key, try_no, cause, usage } = old;
+        Self { key, try_no, cause, usage, price: None }
     }
 }
 

@@ -176,8 +176,9 @@ fn about_steps() -> impl Strategy<Value = EntryKind> {
                 })
             }
         ),
-        (key(), any::<u32>(), cause, usage()).prop_map(|(key, try_no, cause, (usage, _))| {
-            EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
+        (key(), any::<u32>(), cause, usage()).prop_map(|(key, try_no, cause, (usage, price))| {
+            let price = Some(price).filter(|_| try_no % 2 == 0);
+            EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price })
         }),
         (key(), by(), verdict, digest()).prop_map(|(key, by, verdict, digest)| {
             EntryKind::StepDecided(StepDecided { key, by, verdict, digest })

@@ -269,13 +269,21 @@ fn steps() -> Vec<Sample> {
             try_no: 1,
             cause,
             usage: Usage::default(),
+            price: None,
         });
         samples.push(Sample::entry(format!("step-unknown.{name}"), kind));
     }
     let (key_, cause) = (key("fetch"), UnknownCause::Cancelled);
-    let booked =
-        StepUnknown { key: key_, try_no: 2, cause, usage: Usage { estimated_tokens: 40, ..usage() } };
+    let booked = StepUnknown {
+        key: key_,
+        try_no: 2,
+        cause,
+        usage: Usage { estimated_tokens: 40, ..usage() },
+        price: None,
+    };
+    let priced = StepUnknown { price: Some(price()), ..booked.clone() };
     samples.push(Sample::entry("step-unknown.booked", EntryKind::StepUnknown(booked)));
+    samples.push(Sample::entry("step-unknown.priced", EntryKind::StepUnknown(priced)));
     let decisions = [
         ("policy.repeat", DecidedBy::Policy, Verdict::Repeat),
         ("reconcile.assume", DecidedBy::Reconcile, Verdict::Assume(text())),

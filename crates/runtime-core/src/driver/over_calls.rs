@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
+use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{Call, Known, OnLimit};
 
@@ -12,6 +14,7 @@ use super::run_slot::{RunSlot, lock};
 use crate::engine::batches::Place;
 use crate::engine::machine::RunMachine;
 use crate::engine::machine::admit::EndedCall;
+use crate::engine::spent::believable;
 
 /// What was used before is being read.
 pub(super) struct Reading<'a> {
@@ -56,6 +59,16 @@ pub(super) fn settle_over(inner: &Inner, run: &RunSlot, machine: &Mutex<RunMachi
 }
 
 impl Inner {
+    /// What the call under way costs by now, with what it says that it used as well.
+    pub(super) fn price_with(&self, machine: &Mutex<RunMachine>, slot: Slot, used: Usage) -> Price {
+        let Some(governing) = &self.governing else { return Price::default() };
+        let under_way = lock(machine).call_under_way(slot);
+        let priced = under_way.and_then(|call| Some((call.model?, call.took)));
+        let price =
+            priced.map(|(model, took)| governing.governor().price(&model, &believable(took.plus(used))));
+        price.unwrap_or_default()
+    }
+
     /// Whether what a run's log says by now has to be told to whoever counts: what was used before is known there, or is being read,
     /// maybe without it. Otherwise the log is read when somebody has to know.
     fn counts_now(&self, governing: &Governing, place: &Place) -> bool {

@@ -53,7 +53,10 @@ impl RunPort for Port {
     }
 
     fn used(&self, slot: Slot, usage: Usage) {
-        lock(&self.machine).used(slot, usage);
+        let cost = self.inner.price_with(&self.machine, slot, usage);
+        let mut machine = lock(&self.machine);
+        machine.used(slot, usage);
+        machine.costs(slot, cost);
     }
 
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {

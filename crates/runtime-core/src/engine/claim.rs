@@ -61,7 +61,7 @@ fn lost(view: &RunView) -> Claim {
     let unknown = |step: &StepView| {
         let (key, try_no) = (step.key.clone(), step.tries);
         let usage = step.usage.plus(step.reserved);
-        EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage })
+        EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price: None })
     };
     let mut entries: Vec<EntryKind> = under_way().map(unknown).collect();
     // Last, so that an owner who finds only the first of these comes here once more.

@@ -243,10 +243,10 @@ impl RunMachine {
                         .or_insert_with(|| Recorded::pure(settled.digest, entry.at))
                         .end(&mut self.usage, &mut self.price, settled.usage, settled.price);
                 }
-                EntryKind::StepUnknown(StepUnknown { key, cause, usage, .. }) => {
-                    if let Some(recorded) = self.recorded.get_mut(key) {
-                        recorded.unknown(&mut self.usage, &mut self.price, *usage);
-                        recorded.closed |= *cause != UnknownCause::Crash;
+                EntryKind::StepUnknown(unknown) => {
+                    if let Some(recorded) = self.recorded.get_mut(&unknown.key) {
+                        recorded.unknown(&mut self.usage, &mut self.price, unknown);
+                        recorded.closed |= unknown.cause != UnknownCause::Crash;
                     }
                 }
                 EntryKind::StepDecided(decided) => {
@@ -525,11 +525,12 @@ impl RunMachine {
             let waits =
                 self.recorded.get(&self.slots[at].key).is_some_and(|recorded| recorded.waiting.is_some());
             if let Some(try_no) = self.slots[at].dispatched_try().filter(|_| !waits) {
-                let usage = self.book_given_up(at, try_no);
+                let (usage, price) = self.book_given_up(at, try_no);
+                let price = Some(price);
                 let key = self.slots[at].key.clone();
                 self.slots[at].phase = Phase::Gone;
                 self.slots[at].wake();
-                self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
+                self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price }));
             }
         }
     }

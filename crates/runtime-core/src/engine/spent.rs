@@ -127,7 +127,7 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
                 (&dispatched.key, usage.plus(dispatched.broke_off), Some(price))
             }
             EntryKind::StepSettled(settled) => (&settled.key, settled.usage, Some(settled.price)),
-            EntryKind::StepUnknown(unknown) => (&unknown.key, unknown.usage, None),
+            EntryKind::StepUnknown(unknown) => (&unknown.key, unknown.usage, unknown.price),
             _ => continue,
         };
         if children.contains(key) {

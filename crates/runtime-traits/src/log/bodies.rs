@@ -172,6 +172,9 @@ pub struct StepUnknown {
     pub cause: UnknownCause,
     /// What all tries used so far. What nobody reported is booked at its reservation.
     pub usage: Usage,
+    /// What all tries cost so far. `None`: if this one is booked with tokens, what was held for it.
+    #[serde(default)]
+    pub price: Option<Price>,
 }
 
 /// See [`EntryKind::StepDecided`](crate::log::EntryKind::StepDecided).

@@ -248,7 +248,7 @@ impl RunView {
                 self.change(&settled.key, |step| step.phase = StepPhase::Settled);
             }
             EntryKind::StepUnknown(unknown) => {
-                self.book(&unknown.key, unknown.usage, None);
+                self.book(&unknown.key, unknown.usage, unknown.price);
                 self.change(&unknown.key, |step| step.phase = StepPhase::Unknown(unknown.cause));
             }
             EntryKind::StepDecided(decided) => {

@@ -90,7 +90,13 @@ fn dispatched(step: &str, try_no: u32) -> EntryKind {
 }
 
 fn unknown(step: &str, cause: UnknownCause) -> EntryKind {
-    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no: 1, cause, usage: Usage::default() })
+    EntryKind::StepUnknown(StepUnknown {
+        key: key(step),
+        try_no: 1,
+        cause,
+        usage: Usage::default(),
+        price: None,
+    })
 }
 
 fn decided(step: &str, verdict: Verdict) -> EntryKind {

@@ -82,6 +82,7 @@ pub(super) struct MostSteps {
 /// Why a wait for room ended.
 pub(super) const ROOM: &str = "room";
 pub(super) const UNDECIDED: &str = "to be decided first";
+pub(super) const DONE: &str = "done";
 const NO_ROOM: &str = "refused";
 const STILL: &str = "still";
 
@@ -342,6 +343,15 @@ impl RunMachine {
         self.end(Outcome::Failed(RunFailure { kind, message }));
     }
 
+    /// What the dispatch under way used so far cost this.
+    pub fn costs(&mut self, slot: Slot, cost: Price) {
+        let state = &mut self.slots[slot.0];
+        // Of two that are told at once the one counts that knows of both.
+        if matches!(state.phase, Phase::Executing { .. }) && cost.micros > state.cost.micros {
+            state.cost = cost;
+        }
+    }
+
     /// Which call a try of a step is, and what it used, while it is under way.
     pub fn call_under_way(&self, slot: Slot) -> Option<EndedCall> {
         let state = &self.slots[slot.0];
@@ -374,20 +384,12 @@ impl RunMachine {
         }
     }
 
-    /// Books what is known of a try that is given up.
-    pub(super) fn book_given_up(&mut self, slot: usize, try_no: u32) -> Usage {
-        let used = self.slots[slot].given_up();
-        self.price_given_up(slot, try_no, used);
-        self.book(slot, used)
-    }
-
-    /// A try that is given up costs what was held for it, if it had begun.
-    pub(super) fn price_given_up(&mut self, slot: usize, try_no: u32, used: Usage) {
+    /// Books what is known of a try that is given up. What all tries of its step used and cost.
+    pub(super) fn book_given_up(&mut self, slot: usize, try_no: u32) -> (Usage, Price) {
+        let (used, cost) = self.slots[slot].given_up();
         self.call_over(slot, try_no, used);
-        if !used.is_none() {
-            let micros = self.slots[slot].step().and_then(|step| step.micros);
-            self.book_price(slot, Price { micros, wasted_micros: 0 });
-        }
+        let price = self.book_price(slot, cost);
+        (self.book(slot, used), price)
     }
 
     /// Adds what the last try of a step cost to what those before it did, and to the run's sum. What all of them cost.

@@ -57,6 +57,7 @@ impl RunMachine {
         }
         self.know(at, try_no);
         let used = std::mem::take(&mut self.slots[at].used);
+        self.slots[at].cost = Price::default();
         self.book(at, used);
         self.book_price(at, cost);
         self.unheld_over(at, try_no, used);
@@ -162,9 +163,10 @@ impl RunMachine {
     pub(super) fn says_broke_off(&mut self, slot: usize) {
         let Some(try_no) = self.slots[slot].between.asks_after() else { return };
         let usage = self.book(slot, Usage::default());
+        let price = Some(self.book_price(slot, Price::default()));
         self.slots[slot].unsaid = Default::default();
         let (key, cause) = (self.slots[slot].key.clone(), UnknownCause::Crash);
-        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
+        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price }));
     }
 
     /// The same, as the work of the step is told that a limit is in its way.

@@ -137,7 +137,7 @@ impl RunMachine {
             Phase::Execute { try_no } if !over => {
                 let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
                 state.phase = Phase::Executing { try_no, until };
-                state.used = Usage::default();
+                (state.used, state.cost) = Default::default();
                 Poll::Ready(Given::Execute { try_no })
             }
             Phase::Reconcile { try_no } if !over => {
@@ -226,7 +226,7 @@ impl RunMachine {
     pub fn give_up(&mut self, slot: Slot) {
         let at = slot.0;
         self.open.remove(&at);
-        let used = self.slots[at].given_up();
+        let given_up = self.slots[at].given_up();
         let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
         let unbegun = matches!(phase, Phase::Asked | Phase::Finding | Phase::Admitting { .. });
         self.slots[at].never_began = unbegun && !self.recorded.contains_key(&self.slots[at].key);
@@ -243,14 +243,14 @@ impl RunMachine {
             | Phase::Reconciling { .. }
             | Phase::Admitting { .. } => {
                 if let Some(tries) = open.map(|recorded| recorded.tries) {
-                    self.drop_step(at, tries, Usage::default());
+                    self.drop_step(at, tries, Default::default());
                 }
             }
             Phase::Opening { try_no } | Phase::Execute { try_no } | Phase::Executing { try_no, .. }
                 if !self.slots[at].is_pure() =>
             {
-                self.price_given_up(at, try_no, used);
-                self.drop_step(at, try_no, used);
+                self.call_over(at, try_no, given_up.0);
+                self.drop_step(at, try_no, given_up);
             }
             // If the recorded log has the end of the wait, the replay comes to it.
             Phase::Running { wait, .. } if !self.closed_waits.contains(&wait) => {
@@ -260,7 +260,8 @@ impl RunMachine {
         }
     }
 
-    fn drop_step(&mut self, slot: usize, try_no: u32, used: Usage) {
+    fn drop_step(&mut self, slot: usize, try_no: u32, (used, cost): (Usage, Price)) {
+        let price = Some(self.book_price(slot, cost));
         let usage = self.book(slot, used);
         let key = self.slots[slot].key.clone();
         let recorded = self.recorded.get_mut(&key);
@@ -271,7 +272,7 @@ impl RunMachine {
         // A run that was asked for is told.
         self.hurry |= deciding.is_some();
         let cause = UnknownCause::Dropped;
-        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
+        self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price }));
         if let Some(wait) = deciding {
             self.close(wait, DROPPED);
         }

@@ -4,8 +4,8 @@ use runtime_traits::agent::{Given, Outside, Slot};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Payload};
 use runtime_traits::log::{
-    Effect, EntryKind, Price, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown,
-    UnknownCause, Usage, Verdict, WaitId, WaitOn, WaitOpened,
+    Effect, EntryKind, StepDispatched, StepFailure, StepFailureKind, StepOpened, StepUnknown, UnknownCause,
+    Usage, Verdict, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::tool::Reconciled;
 
@@ -237,10 +237,10 @@ impl RunMachine {
         if !state.between.is_idle() && self.is_too_late(state) {
             // The commit took longer than the other side remembers the key. Nobody has begun it; now nobody does.
             let (key, cause) = (state.key.clone(), UnknownCause::Crash);
-            let usage = self.book(slot, Usage::default());
-            self.call_over(slot, try_no, Usage::default());
+            let (usage, price) = self.book_given_up(slot, try_no);
+            let price = Some(price);
             self.slots[slot].phase = Phase::Recorded;
-            self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
+            self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price }));
             return Step::Passed;
         }
         let state = &mut self.slots[slot];
@@ -480,7 +480,8 @@ impl RunMachine {
                 Phase::Executing { .. } if state.is_pure() => {
                     // Nothing in the log has opened it: its result is its only entry.
                     state.wake();
-                    self.settle(Slot(slot), Err(timed_out()), Price::default());
+                    let cost = state.cost;
+                    self.settle(Slot(slot), Err(timed_out()), cost);
                     fired = true;
                 }
                 Phase::Reconciling { .. } => {
@@ -489,12 +490,13 @@ impl RunMachine {
                     fired = true;
                 }
                 Phase::Executing { try_no, .. } => {
-                    let usage = self.book_given_up(slot, try_no);
+                    let (usage, price) = self.book_given_up(slot, try_no);
+                    let price = Some(price);
                     let state = &mut self.slots[slot];
                     state.phase = Phase::TimingOut;
                     state.wake();
                     let cause = UnknownCause::TimedOut;
-                    self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage }));
+                    self.append(EntryKind::StepUnknown(StepUnknown { key, try_no, cause, usage, price }));
                     fired = true;
                 }
                 _ => {}

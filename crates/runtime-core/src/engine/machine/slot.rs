@@ -6,7 +6,9 @@ use std::time::Duration;
 use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
-use runtime_traits::log::{Effect, Price, StepDispatched, StepKey, StepOpened, StepSort, Usage, WaitId};
+use runtime_traits::log::{
+    Effect, Price, StepDispatched, StepKey, StepOpened, StepSort, StepUnknown, Usage, WaitId,
+};
 
 use super::again::Between;
 
@@ -19,6 +21,8 @@ pub(super) struct SlotState {
     pub(super) phase: Phase,
     /// What the dispatch under way used so far.
     pub(super) used: Usage,
+    /// What that cost, as far as anybody knows.
+    pub(super) cost: Price,
     pub(super) between: Between,
     /// It was dropped before anything of it began.
     pub(super) never_began: bool,
@@ -125,9 +129,19 @@ pub(super) struct Recorded {
 
 impl SlotState {
     pub(super) fn new(key: StepKey, what: What, digest: Digest, phase: Phase) -> Self {
-        let (used, unsaid) = (Usage::default(), Default::default());
-        let between = Between::No;
-        Self { key, what, digest, phase, used, between, never_began: false, unsaid, waker: None, again: None }
+        Self {
+            key,
+            what,
+            digest,
+            phase,
+            used: Usage::default(),
+            cost: Price::default(),
+            between: Between::No,
+            never_began: false,
+            unsaid: Default::default(),
+            waker: None,
+            again: None,
+        }
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {
@@ -216,13 +230,16 @@ impl SlotState {
         }
     }
 
-    /// What is booked for a dispatch that is given up: what it reported, and what is held for what it did not.
-    pub(super) fn given_up(&self) -> Usage {
+    /// What is booked for a dispatch that is given up, and what that costs: what it reported, and what is held for what it did not.
+    pub(super) fn given_up(&self) -> (Usage, Price) {
         match (&self.phase, self.step()) {
-            (Phase::Executing { .. }, _) if self.between.is_idle() => self.used,
-            (Phase::Executing { .. }, Some(step)) => self.used.plus(step.reserves),
+            (Phase::Executing { .. }, _) if self.between.is_idle() => (self.used, self.cost),
+            (Phase::Executing { .. }, Some(step)) => {
+                let held = Price { micros: step.micros, wasted_micros: 0 };
+                (self.used.plus(step.reserves), self.cost.plus(held))
+            }
             // It has not begun.
-            _ => Usage::default(),
+            _ => Default::default(),
         }
     }
 
@@ -278,14 +295,17 @@ impl Recorded {
         self.price = self.price.plus(dispatched.broke_off_price);
     }
 
-    /// The log says that nobody knows how a try ended: what was booked for it cost what was held for it, if it took tokens.
-    pub(super) fn unknown(&mut self, run: &mut Usage, cost: &mut Price, usage: Usage) {
-        if usage.tokens() != self.usage.tokens() {
-            let held = Price { micros: Some(self.reserves.1).filter(|held| *held > 0), wasted_micros: 0 };
-            *cost = cost.plus(held);
-            self.price = self.price.plus(held);
-        }
-        self.book(run, usage);
+    /// The log says that nobody knows how a try ended, and what all tries used and cost; if it does not say that, the last one cost what
+    /// was held for it, if it took tokens.
+    pub(super) fn unknown(&mut self, run: &mut Usage, cost: &mut Price, unknown: &StepUnknown) {
+        let price = unknown.price.unwrap_or_else(|| {
+            let took = unknown.usage.tokens() != self.usage.tokens();
+            let micros = Some(self.reserves.1).filter(|held| *held > 0 && took);
+            self.price.plus(Price { micros, wasted_micros: 0 })
+        });
+        *cost = cost.minus(self.price).plus(price);
+        self.price = price;
+        self.book(run, unknown.usage);
     }
 
     pub(super) fn pure(digest: Digest, at: UnixMillis) -> Self {

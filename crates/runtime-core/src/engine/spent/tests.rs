@@ -113,7 +113,7 @@ fn opened(nth: u32) -> EntryKind {
 
 fn unknown(nth: u32, usage: Usage) -> EntryKind {
     let cause = UnknownCause::Crash;
-    EntryKind::StepUnknown(StepUnknown { key: key(nth), try_no: 1, cause, usage })
+    EntryKind::StepUnknown(StepUnknown { key: key(nth), try_no: 1, cause, usage, price: None })
 }
 
 fn settled(nth: u32, usage: Usage, micros: u64) -> EntryKind {

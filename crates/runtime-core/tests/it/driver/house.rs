@@ -182,18 +182,18 @@ impl Agent for Scripted {
                     let called = ctx.timeout(Duration::from_millis(50), call).await;
                     said.push(if called.is_some() { "in time" } else { "too late" }.to_owned());
                 }
-                "used" | "used-pure" | "used-held" | "model" => {
+                "used" | "used-pure" | "used-held" | "model" | "model-held" => {
                     let used = Usage { input_tokens: what.parse()?, model_calls: 1, ..Usage::default() };
                     let effect = if verb == "used-pure" { Effect::Pure } else { Effect::Repeatable };
                     let mut options = StepOptions::new("used", effect);
-                    if verb == "model" {
+                    if verb.starts_with("model") {
                         options = options.of_model("test/priced");
                     }
                     let world = &self.world;
                     ctx.step_with(options, what, |call| async move {
                         call.used(used);
                         world.begin(what);
-                        if verb == "used-held" {
+                        if verb.ends_with("-held") {
                             world.pass(what).await;
                         }
                         Ok(())

@@ -59,3 +59,24 @@ async fn a_call_of_a_model_that_reserves_nothing_is_held_up_by_a_limit_that_is_r
     assert_eq!(turnstile.settled()[0].1.input_tokens, 5_000, "it counts with what it took");
     assert_eq!(runtime.run_status(&run).await.unwrap().price.micros, Some(5_000));
 }
+
+#[tokio::test]
+async fn what_a_try_reported_that_is_given_up_is_priced_and_not_forgotten_after_a_restart() {
+    let (house, first) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &first, ResourceLimits::default()).await;
+    let given_up = submit(&runtime, agent, "model-held:5000").await;
+    house.world.began("5000").await;
+    runtime.cancel(&given_up, "enough", Duration::ZERO).await.unwrap();
+
+    // With what was held for what it did not report.
+    let view = runtime.run_status(&given_up).await.unwrap();
+    assert_eq!((view.usage.tokens(), view.price.micros), (5_001, Some(5_001)));
+    assert_eq!(first.settled()[0].1.tokens(), 5_001, "that is what whoever counts was told");
+    drop(runtime);
+
+    let second = Turnstile::default();
+    let (runtime, agent) = governed(&house, &second, ResourceLimits::default()).await;
+    output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
+    let told = second.told(&agent).unwrap();
+    assert_eq!((told.tokens, told.micros, told.month_micros), (5_001, 5_001, 5_001));
+}

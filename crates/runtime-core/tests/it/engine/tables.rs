@@ -74,7 +74,13 @@ fn settled(step: &str) -> EntryKind {
 }
 
 fn unknown(step: &str, try_no: u32, cause: UnknownCause) -> EntryKind {
-    EntryKind::StepUnknown(StepUnknown { key: key(step), try_no, cause, usage: reserved(try_no) })
+    EntryKind::StepUnknown(StepUnknown {
+        key: key(step),
+        try_no,
+        cause,
+        usage: reserved(try_no),
+        price: None,
+    })
 }
 
 fn decided(step: &str, verdict: Verdict) -> EntryKind {

@@ -112,7 +112,7 @@ fn every_law_about_consents_is_named_when_it_is_broken() {
         (Law::Consent, "given up before it began", |scene| {
             scene.executions.retain(|execution| execution.begun.key != pay());
             let (key, usage) = (pay(), Usage::default());
-            let unknown = StepUnknown { key, try_no: 1, cause: UnknownCause::Crash, usage };
+            let unknown = StepUnknown { key, try_no: 1, cause: UnknownCause::Crash, usage, price: None };
             scene.insert(PARENT, 13, EntryKind::StepUnknown(unknown));
         }),
         (Law::Consent, "begun without a question", |scene| {
