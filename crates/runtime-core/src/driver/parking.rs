@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::RunId;
 use runtime_traits::log::{Entry, RunView, Usage, WaitOn};
 use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
 
@@ -74,13 +75,7 @@ impl Inner {
     }
 
     /// Keeps for which calls a run finds no room that is about to be parked.
-    pub(super) fn keep_asks(
-        &self,
-        slot: &RunSlot,
-        asks: Vec<Asking>,
-        counted: runtime_traits::RunId,
-        priority: u8,
-    ) {
+    pub(super) fn keep_asks(&self, slot: &RunSlot, asks: Vec<Asking>, counted: RunId, priority: u8) {
         let place = &slot.place;
         let call = |asking: Asking| {
             let Asking { id, model, most, .. } = asking;
@@ -116,14 +111,15 @@ impl Inner {
         if asks.is_empty() || others().any(|wait| wait.wake_at.is_some_and(|at| at <= now)) {
             return Look::Room;
         }
-        let (Some(governing), Ok(_)) = (&self.governing, self.see_to_book(&slot.place).await) else {
+        let (Some(governing), Ok(limits)) = (&self.governing, self.see_to_book(&slot.place).await) else {
             return Look::Room;
         };
         let governor = governing.governor();
         let mut next = others().filter_map(|wait| wait.wake_at).min();
         for call in asks {
             let id = call.id;
-            match governor.admit(call, now) {
+            // Who does not wait any more is refused, by its next attempt.
+            match governor.admit(Call { on_limit: limits.on_limit, ..call }, now) {
                 Admission::Held { .. } => {
                     governor.settle(id, Usage::default(), now);
                     return Look::Room;

@@ -116,10 +116,10 @@ impl Inner {
             // The end of a pause looks at every parked run again.
             Stage::Parked(_) if late || !self.is_paused(&slot.place.agent) => match slot.take_parked() {
                 Some(reason) => Stage::Parked(reason),
-                None => return self.timers.add(self.clock.now().after(MOMENT), slot.place.run),
+                None => return self.later(&slot),
             },
             // Somebody else has it in hand, and may leave it as it was.
-            Stage::Moving => return self.timers.add(self.clock.now().after(MOMENT), slot.place.run),
+            Stage::Moving => return self.later(&slot),
             _ => return,
         };
         let moved = if late {
@@ -146,6 +146,12 @@ impl Inner {
             }
             self.timers.add(self.clock.now().after(ROUND), slot.place.run);
         }
+    }
+
+    /// Somebody has a run in hand, and may not know why it was to be looked at.
+    fn later(&self, slot: &RunSlot) {
+        self.look_now(slot);
+        self.timers.add(self.clock.now().after(MOMENT), slot.place.run);
     }
 
     fn is_paused(&self, agent: &AgentId) -> bool {

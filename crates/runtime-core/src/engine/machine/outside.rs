@@ -11,6 +11,7 @@ use runtime_traits::log::{
 use runtime_traits::runtime::Reply;
 use runtime_traits::tool::Reconciled;
 
+use super::admit::DONE;
 use super::slot::{Phase, Recorded};
 use super::{Over, RunMachine};
 use crate::engine::answer::{Unanswered, answer};
@@ -147,7 +148,7 @@ impl RunMachine {
             room = recorded.waiting.filter(|_| recorded.closed);
         }
         // It waited for room for a further call, and needs none.
-        self.end_room_wait(slot.0, room, OVER);
+        self.end_room_wait(slot.0, room, DONE);
         if let Some(verdict) = verdict {
             let by = DecidedBy::Reconcile;
             self.append(EntryKind::StepDecided(StepDecided { key, by, verdict, digest }));
