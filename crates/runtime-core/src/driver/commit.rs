@@ -1,6 +1,5 @@
 //! Commits: a batch is submitted until its fate is known.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Batch, BatchId, Cell, Committed, Fence, StateError, Then};
+use runtime_traits::store::{Batch, BatchId, Committed, Fence, StateError};
 
 use super::inner::Inner;
 use super::run_slot::lock;
@@ -19,9 +18,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a store that is away or full.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The largest number that a store adds to.
-const MOST_IN_A_CELL: i64 = 1 << 53;
 
 /// How long a commit is tried while the store is away or full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,16 +165,6 @@ impl Inner {
             // Once its fate was unknown, it has to be cleared up, whatever it takes.
             in_doubt |= matches!(error, StateError::Unknown { .. });
             let late = !in_doubt && until.is_some_and(|until| self.clock.now() >= until);
-            if let StateError::TooLarge { .. } = error
-                && let Some(fits) = self.with_sums_that_fit(&batch).await
-            {
-                batch = fits;
-                error = match self.store.commit(Batch::clone(&batch)).await {
-                    Ok(committed) => return Ok(self.progressed(committed)),
-                    Err(error) => error,
-                };
-                continue;
-            }
             if !error.is_transient() || late || self.ending.is_cancelled() {
                 self.note_failure(&error);
                 return Err(error);
@@ -196,32 +182,6 @@ impl Inner {
                 Err(error) => error,
             };
         }
-    }
-
-    /// The batch with what fits of each number that it adds to one that a cell holds: a sum that is as large as a cell takes keeps no
-    /// run from its end. `None`: all of them fit, or nobody knows.
-    async fn with_sums_that_fit(&self, batch: &Batch) -> Option<Box<Batch>> {
-        let mut then = batch.then.clone();
-        let (mut sums, mut changed) = (BTreeMap::new(), false);
-        for write in &mut then {
-            let Then::Add(key, by) = write else { continue };
-            let held = match sums.get(key) {
-                Some(held) => *held,
-                None => {
-                    let cell = self.store.get(std::slice::from_ref(key)).await.ok()?.pop().flatten();
-                    let number = |cell: Cell| std::str::from_utf8(&cell.value).ok()?.parse::<i64>().ok();
-                    cell.map_or(Some(0), number)?
-                }
-            };
-            let sum = held.saturating_add(*by).clamp(-MOST_IN_A_CELL, MOST_IN_A_CELL);
-            if sum - held != *by {
-                tracing::warn!(%key, held, %by, "a cell is as full as it can be; what is beyond it is not counted");
-                (*by, changed) = (sum - held, true);
-            }
-            sums.insert(key.clone(), sum);
-        }
-        // Nothing of it was written, so that it is another batch.
-        changed.then(|| Box::new(Batch { id: self.batch_id(), then, ..batch.clone() }))
     }
 
     fn progressed(&self, committed: Committed) -> Committed {

@@ -67,7 +67,7 @@ pub fn around(then: &[Then], refused: &BTreeMap<Key, Refusal>) -> Option<Vec<The
                 Some(Refusal::Damaged),
                 (CellSort::Size, Whose { tenant: Some(tenant), agent: Some(agent), .. }),
             ) => anew.extend([key.clone(), keys::size(&tenant, &agent, keys::DAYS_BEFORE)]),
-            (Some(Refusal::Full), (CellSort::Usage | CellSort::Size, _)) => {
+            (Some(Refusal::Full), _) => {
                 let most = if by < 0 { -LARGEST } else { LARGEST };
                 writes.push(Then::Put(key.clone(), most.to_string().into()));
             }
