@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::agent::{Agent, AgentKind, SpecError};
 use runtime_traits::log::{Phase, WaitOn};
 use runtime_traits::resource::{LimitsBy, ResourceLimits};
 use runtime_traits::runtime::{RunRequest, Runtime};
-use runtime_traits::{AgentError, AgentSpec, Content, Ctx, Effect, Name, SessionName, UnixMillis};
+use runtime_traits::{
+    AgentError, AgentId, AgentSpec, Content, Ctx, Effect, Name, RunId, SessionName, UnixMillis,
+};
 
 use super::house::{House, output, submit, until_phase};
 use super::limits::governed;
@@ -23,12 +26,18 @@ fn tokens(most: u64) -> ResourceLimits {
     ResourceLimits { max_tokens_total: Some(most), ..ResourceLimits::default() }
 }
 
+/// A run that found no room for long.
+async fn parked(house: &House, turnstile: &Turnstile) -> (RuntimeManager, AgentId, RunId) {
+    let (runtime, agent) = governed(house, turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30").await;
+    until_phase(&runtime, run, Phase::Parked).await;
+    (runtime, agent, run)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_parked_run_looks_for_room_every_ten_minutes_however_often_it_was_woken_and_writes_nothing() {
     let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
-    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
-    let run = submit(&runtime, agent, "costs:100/30").await;
-    until_phase(&runtime, run, Phase::Parked).await;
+    let (runtime, agent, run) = parked(&house, &turnstile).await;
     let entries = runtime.run_status(&run).await.unwrap().entries;
 
     for most in 1..=9 {
@@ -104,9 +113,7 @@ impl AgentKind for Changed {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_diverged_while_it_waited_for_room_waits_for_a_person_and_is_not_started_again() {
     let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
-    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
-    let run = submit(&runtime, agent, "costs:100/30").await;
-    until_phase(&runtime, run, Phase::Parked).await;
+    let (runtime, agent, run) = parked(&house, &turnstile).await;
     drop(runtime);
     let changed = house.builder().kind(Arc::new(Changed)).governor(Arc::new(turnstile.clone()));
     let runtime = changed.open().await.unwrap();
@@ -132,9 +139,7 @@ async fn a_run_that_diverged_while_it_waited_for_room_waits_for_a_person_and_is_
 #[tokio::test(start_paused = true)]
 async fn a_run_that_finds_room_earlier_than_its_log_says_keeps_its_place() {
     let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
-    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
-    let run = submit(&runtime, agent, "costs:100/30").await;
-    until_phase(&runtime, run, Phase::Parked).await;
+    let (runtime, agent, run) = parked(&house, &turnstile).await;
     let soon = house.clock.as_ref().unwrap().now().after(Duration::from_secs(60));
 
     turnstile.set(Lets::Wait(Some(soon)));
