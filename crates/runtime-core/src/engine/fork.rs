@@ -77,7 +77,7 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
                 EntryKind::StepDispatched(StepDispatched { broke_off, broke_off_price, ..again })
             }
             EntryKind::StepUnknown(unknown) => {
-                EntryKind::StepUnknown(StepUnknown { usage: Usage::default(), ..unknown })
+                EntryKind::StepUnknown(StepUnknown { usage: Usage::default(), price: None, ..unknown })
             }
             EntryKind::WaitOpened(opened) => {
                 let wait = WaitId(seq);

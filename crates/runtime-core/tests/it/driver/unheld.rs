@@ -80,3 +80,19 @@ async fn what_a_try_reported_that_is_given_up_is_priced_and_not_forgotten_after_
     let told = second.told(&agent).unwrap();
     assert_eq!((told.tokens, told.micros, told.month_micros), (5_001, 5_001, 5_001));
 }
+
+#[tokio::test]
+async fn a_copy_of_a_run_counts_nothing_of_what_was_given_up_in_the_original() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "dropped:100").await;
+    assert_eq!(output(&runtime, run).await, "dropped");
+    let view = runtime.run_status(&run).await.unwrap();
+    assert_eq!((view.usage.tokens(), view.price.micros), (100, Some(100)));
+
+    let copy = runtime.fork(&run, Default::default()).await.unwrap();
+
+    assert_eq!(output(&runtime, copy).await, "dropped");
+    let view = runtime.run_status(&copy).await.unwrap();
+    assert_eq!((view.usage.tokens(), view.price.micros.unwrap_or(0)), (0, 0));
+}
