@@ -49,6 +49,7 @@ mod sweep;
 mod swept;
 mod system;
 mod trouble;
+mod usage_history;
 mod wake;
 
 pub use config::{Builder, Config};

@@ -11,6 +11,7 @@
 //! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
 //! - [`spent`] says what a run used, and which cells keep it;
+//! - [`usage_history`] says what an agent used by minutes and by hours;
 //! - [`keys`] is the keyspace.
 
 pub mod announced;
@@ -24,5 +25,6 @@ pub mod mail;
 pub mod scrub;
 pub mod session;
 pub mod spent;
+pub mod usage_history;
 
 pub use runtime_codec::keys;

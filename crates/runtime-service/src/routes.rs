@@ -77,6 +77,8 @@ pub enum Operation {
     Agents,
     /// `Runtime::agent`.
     Agent,
+    /// `Runtime::usage_history`.
+    UsageHistory,
     /// `Runtime::runs`.
     Runs,
     /// `Runtime::run_status`.
@@ -126,6 +128,7 @@ pub const ROUTES: &[Route] = &[
     sockets("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
     sockets("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
     sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
+    sockets("GET", "/v1/agents/{agent}/usage", Operation::UsageHistory, "", "200 `UsageHistory`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
     sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
     sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
@@ -189,6 +192,7 @@ impl Operation {
             Self::Sessions => "`sessions`",
             Self::Agents => "`agents`",
             Self::Agent => "`agent`",
+            Self::UsageHistory => "`usage_history`",
             Self::Runs => "`runs`",
             Self::RunStatus => "`run_status`",
             Self::Status => "`status`",

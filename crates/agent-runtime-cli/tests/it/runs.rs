@@ -46,6 +46,19 @@ fn the_same_key_gives_the_same_run_and_another_input_is_refused() {
 }
 
 #[test]
+fn what_an_agent_used_is_told_over_time() {
+    let home = Home::new();
+    home.good(&["run", "librarian", "lease"]);
+
+    let told = home.json(&["agents", "usage", "librarian", "--json"]);
+    assert_eq!(told["minutes"].as_array().expect("minutes").len(), 60);
+    assert_eq!(told["hours"][23]["micros"], 0);
+    let plain = home.good(&["agents", "usage", "librarian"]);
+    assert!(plain.contains("last hour, by minutes: 0 tokens read"), "{plain}");
+    home.run(&["agents", "usage", "nobody"]).is(3, &["`nobody`"]);
+}
+
+#[test]
 fn an_input_can_come_from_the_standard_input() {
     let done = Home::new().run_with_input(&["run", "librarian", "-"], b"When does a lease end?");
 

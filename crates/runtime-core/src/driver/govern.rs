@@ -35,7 +35,7 @@ use crate::engine::spent::{Spent, kept_until, past, spent, spent_so_far, stale, 
 const GROUP: usize = 200;
 
 /// As many go with the log of a run: no run writes more.
-const WITH_A_LOG: usize = 32;
+const WITH_A_LOG: usize = 64;
 
 /// What the driver keeps about limits.
 #[derive(Debug)]
@@ -355,7 +355,7 @@ impl Inner {
     }
 
     /// What open runs used that were here before anybody counted, and what those took from which they go on.
-    async fn open_use(
+    pub(super) async fn open_use(
         &self,
         partition: Partition,
         wanted: impl Fn(&Place) -> bool,
@@ -403,7 +403,7 @@ impl Inner {
         for sum in sums(&used, now).into_iter().filter(|sum| counted || sum.until.is_none()) {
             let key = keys::usage(&place.tenant, &place.agent, &sum.what);
             add(writes, key, sum.by, sum.until);
-            if of_tenant {
+            if of_tenant && !sum.shown {
                 let key = keys::used(place.run.partition(), &place.tenant, &sum.what);
                 add(writes, key, sum.by, sum.until);
             }
@@ -578,7 +578,7 @@ fn most_time(limits: Option<&ResourceLimits>) -> Option<Duration> {
 }
 
 /// What a cell says that numbers are added to.
-fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
+pub(super) fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
     let sum = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
     let sum = sum.and_then(|sum| u64::try_from(sum).ok());
     sum.ok_or_else(|| RuntimeError::Damaged { what: format!("`{key}` (no number)") })

@@ -7,8 +7,8 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
-const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
+pub(super) const MINUTE: u64 = 60_000;
+pub(super) const HOUR: u64 = 60 * MINUTE;
 /// For how long after its end a minute's cell is needed: the longest limit that is counted by minutes is about an hour.
 const MINUTES_KEPT: u64 = HOUR + 2 * MINUTE;
 /// The same of an hour's, for a day.
@@ -26,8 +26,33 @@ pub struct Spent {
     pub requests: u64,
     /// Tokens, read and written.
     pub tokens: u64,
+    /// Those of them that were written.
+    pub written: u64,
     /// Millionths of a US dollar, as far as anybody knew.
     pub micros: u64,
+    /// How often nobody knew what it cost.
+    pub unpriced: u64,
+}
+
+impl Spent {
+    fn of(at: UnixMillis, used: Usage, micros: Option<u64>) -> Self {
+        let (requests, tokens) = (u64::from(used.model_calls), used.tokens());
+        let unpriced = u64::from(micros.is_none() && (requests > 0 || tokens > 0));
+        Self { at, requests, tokens, written: used.output_tokens, micros: micros.unwrap_or(0), unpriced }
+    }
+
+    /// What is held for a call.
+    fn held(at: UnixMillis, used: Usage, micros: u64) -> Self {
+        Self::of(at, used, Some(micros).filter(|micros| *micros > 0))
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.tokens += other.tokens;
+        self.written += other.written;
+        self.micros += other.micros;
+        self.unpriced += other.unpriced;
+    }
 }
 
 /// A number that is added to a cell, and when the cell is of no use any more.
@@ -39,6 +64,8 @@ pub struct Sum {
     pub by: u64,
     /// From when on nobody needs the cell.
     pub until: Option<UnixMillis>,
+    /// Whether it is shown to people, and limits nothing.
+    pub shown: bool,
 }
 
 /// What a run used by itself, without the runs that it asked for, in the order of its log. Steps that have begun and not ended
@@ -50,9 +77,7 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
     for entry in log {
         match &entry.kind {
             EntryKind::StepOpened(opened) => {
-                let (usage, micros) = (opened.reserved_usage, opened.reserved);
-                let requests = u64::from(usage.model_calls);
-                let most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                let most = Spent::held(entry.at, opened.reserved_usage, opened.reserved);
                 held.insert(&opened.key, most);
                 if opened.dispatched {
                     open.insert(&opened.key, (entry.at, most));
@@ -61,9 +86,7 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
             EntryKind::StepDispatched(dispatched) => {
                 if let Some(most) = held.get_mut(&dispatched.key) {
                     if !dispatched.reserved_usage.is_none() {
-                        let (usage, micros) = (dispatched.reserved_usage, dispatched.reserved);
-                        let requests = u64::from(usage.model_calls);
-                        *most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                        *most = Spent::held(entry.at, dispatched.reserved_usage, dispatched.reserved);
                     }
                     open.insert(&dispatched.key, (entry.at, *most));
                 }
@@ -120,12 +143,7 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
             before.1.plus(Price { micros: held, wasted_micros: 0 })
         });
         let (used, cost) = (usage.minus(before.0), price.minus(before.1));
-        let spent = Spent {
-            at: entry.at,
-            requests: u64::from(used.model_calls),
-            tokens: used.tokens(),
-            micros: cost.micros.unwrap_or(0),
-        };
+        let spent = Spent::of(entry.at, used, cost.micros);
         booked.insert(key, (usage, price));
         if (Spent { at: entry.at, ..Spent::default() }) != spent {
             all.push(spent);
@@ -153,24 +171,31 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
 /// What is added to which cells when a run ends that used this; by `now` only the last hour matters by minutes.
 pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
     let mut sums = Vec::new();
-    let mut add = |what: String, by: u64, until| {
+    let mut put = |what: String, by: u64, until, shown| {
         if by > 0 {
-            sums.push(Sum { what, by, until });
+            sums.push(Sum { what, by, until, shown });
         }
     };
     for (minute, used) in grouped(spent, now, MINUTE, MINUTES_KEPT, MOST_MINUTES) {
         let until = Some(UnixMillis((minute + 1) * MINUTE + MINUTES_KEPT));
-        add(format!("m-{minute:010}-requests"), used.requests, until);
-        add(format!("m-{minute:010}-tokens"), used.tokens, until);
-        add(format!("m-{minute:010}-micros"), used.micros, until);
+        put(format!("m-{minute:010}-requests"), used.requests, until, false);
+        put(format!("m-{minute:010}-tokens"), used.tokens, until, false);
+        put(format!("m-{minute:010}-micros"), used.micros, until, false);
+        put(format!("m-{minute:010}-written"), used.written, until, true);
+        put(format!("m-{minute:010}-unpriced"), used.unpriced, until, true);
     }
     for (hour, used) in grouped(spent, now, HOUR, HOURS_KEPT, MOST_HOURS) {
-        add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
+        let until = Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT));
+        put(format!("h-{hour:010}-micros"), used.micros, until, false);
+        put(format!("h-{hour:010}-requests"), used.requests, until, true);
+        put(format!("h-{hour:010}-tokens"), used.tokens, until, true);
+        put(format!("h-{hour:010}-written"), used.written, until, true);
+        put(format!("h-{hour:010}-unpriced"), used.unpriced, until, true);
     }
     let month = month_of(now);
     let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).map(|spent| spent.micros).sum();
-    add(format!("y-{month}-micros"), of_month, None);
-    add("micros".to_owned(), spent.iter().map(|spent| spent.micros).sum(), None);
+    put(format!("y-{month}-micros"), of_month, None, false);
+    put("micros".to_owned(), spent.iter().map(|spent| spent.micros).sum(), None, false);
     sums
 }
 
@@ -178,19 +203,13 @@ pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
 fn grouped(spent: &[Spent], now: UnixMillis, span: u64, kept: u64, most: usize) -> BTreeMap<u64, Spent> {
     let mut groups: BTreeMap<u64, Spent> = BTreeMap::new();
     for used in spent.iter().filter(|used| used.at.0 + kept > now.0) {
-        let group = groups.entry(used.at.0 / span).or_default();
-        group.requests += used.requests;
-        group.tokens += used.tokens;
-        group.micros += used.micros;
+        groups.entry(used.at.0 / span).or_default().add(used);
     }
     while groups.len() > most
         && let Some((_, oldest)) = groups.pop_first()
         && let Some(mut next) = groups.first_entry()
     {
-        let next = next.get_mut();
-        next.requests += oldest.requests;
-        next.tokens += oldest.tokens;
-        next.micros += oldest.micros;
+        next.get_mut().add(&oldest);
     }
     groups
 }
@@ -209,7 +228,8 @@ pub fn stale<'a>(names: impl IntoIterator<Item = &'a str>, now: UnixMillis) -> i
     names.into_iter().filter(move |what| kept_until(what).is_some_and(|until| until <= now))
 }
 
-fn dated(what: &str) -> Option<(&str, u64, &str)> {
+/// Of a cell's name the sort of its span, which span it is, and what is counted.
+pub(super) fn dated(what: &str) -> Option<(&str, u64, &str)> {
     let mut parts = what.splitn(3, '-');
     let (sort, at, unit) = (parts.next()?, parts.next()?, parts.next()?);
     if !matches!(sort, "m" | "h") {
@@ -262,7 +282,7 @@ pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
             past.month_micros += used.micros;
         }
         if used.at.0 + MINUTES_KEPT > now.0 {
-            let Spent { at, requests, tokens, micros } = *used;
+            let Spent { at, requests, tokens, micros, .. } = *used;
             past.minutes.push(Minute { at, requests, tokens, micros });
         }
         if used.at.0 + HOURS_KEPT > now.0 {

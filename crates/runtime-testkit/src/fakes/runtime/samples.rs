@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runtime_traits::bus::{HeldTopic, TellingStatus};
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
-use runtime_traits::resource::{ResourceLimits, ResourceUsage};
+use runtime_traits::resource::{ResourceLimits, ResourceUsage, UsageHistory, UsedIn};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -209,6 +209,19 @@ impl Samples {
                 over_memory: true,
             }),
         }
+    }
+
+    /// What it used.
+    pub fn usage_history(&self) -> UsageHistory {
+        let used = |from, micros| UsedIn {
+            from: UnixMillis(from),
+            requests: 2,
+            input_tokens: 300,
+            output_tokens: 50,
+            micros,
+        };
+        let minutes = vec![used(1_764_000_000_000, Some(1_250)), used(1_764_000_060_000, None)];
+        UsageHistory { minutes, hours: vec![used(1_763_996_400_000, Some(0))] }
     }
 
     /// Its session.

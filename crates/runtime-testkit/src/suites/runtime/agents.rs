@@ -74,6 +74,24 @@ pub async fn restored_remembers(fixture: &dyn RuntimeFixture) {
     assert_eq!(scene.run(&agent, "own").await, r#"["one","two","late","own"]"#);
 }
 
+/// `usage-is-in-its-time`: what an agent used is told for each of the last 60 minutes and 24 hours, in their order, the last of
+/// them under way; of one that used nothing all are empty. Where nobody counts, nothing is told.
+pub async fn usage_is_in_its_time(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let agent = scene.started("echo").await;
+    scene.run(&agent, "nothing of a model").await;
+
+    let history = scene.runtime.usage_history(&agent).await.expect("it is told");
+    for (spans, count, length) in [(&history.minutes, 60, 60_000), (&history.hours, 24, 3_600_000)] {
+        assert!(spans.len() == count || spans.is_empty(), "{} spans", spans.len());
+        assert!(spans.windows(2).all(|two| two[0].from.0 + length == two[1].from.0), "{spans:?}");
+        for used in spans {
+            assert_eq!((used.requests, used.tokens(), used.micros), (0, 0, Some(0)), "{used:?}");
+        }
+    }
+    assert_eq!(history.minutes.is_empty(), history.hours.is_empty());
+}
+
 /// `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 pub async fn unknown_is_said(fixture: &dyn RuntimeFixture) {
     let scene = Scene::of(fixture).await;
@@ -107,6 +125,7 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.pause(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.usage_history(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
     if matches!(agent, AgentRef::Name(_)) {
         // An id may be that of an agent that is gone, and has snapshots.

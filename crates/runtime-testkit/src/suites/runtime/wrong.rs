@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
+use runtime_traits::resource::{UsageHistory, UsedIn};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
@@ -16,7 +17,7 @@ use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotIn
 use runtime_traits::store::Seq;
 use runtime_traits::{
     AgentId, AgentRef, AgentSpec, Name, ResourceLimits, RunId, RunRequest, RunView, Runtime, RuntimeError,
-    SessionName, StateId,
+    SessionName, StateId, UnixMillis,
 };
 
 /// What a [`WrongRuntime`] does wrong.
@@ -68,6 +69,8 @@ pub enum Flaw {
     AnswerQueues,
     /// A forked run ends.
     ForkEnds,
+    /// Something is told that nobody used.
+    MakesUpUse,
     /// An unknown run is said to be over.
     HidesTheUnknown,
 }
@@ -90,7 +93,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -114,6 +117,7 @@ impl Flaw {
         (Self::RollbackKeeps, "rollback-forgets"),
         (Self::AnswerQueues, "answer-is-given"),
         (Self::ForkEnds, "fork-leaves-the-original"),
+        (Self::MakesUpUse, "usage-is-in-its-time"),
         (Self::HidesTheUnknown, "unknown-is-said"),
     ];
 }
@@ -330,6 +334,16 @@ impl Runtime for WrongRuntime {
 
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         self.right.agent(agent).await
+    }
+
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError> {
+        let mut history = self.right.usage_history(agent).await?;
+        if self.has(Flaw::MakesUpUse) {
+            let from = UnixMillis(1_764_000_000_000);
+            let made_up = UsedIn { from, requests: 1, input_tokens: 1, output_tokens: 0, micros: None };
+            history.minutes.push(made_up);
+        }
+        Ok(history)
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
