@@ -52,6 +52,7 @@ mod sweep;
 mod swept;
 mod together;
 mod trouble;
+mod usage_history;
 mod wake;
 
 pub use config::{Builder, Config};
