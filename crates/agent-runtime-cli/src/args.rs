@@ -256,6 +256,8 @@ pub(crate) enum AgentsCommand {
     Pause(AgentArg),
     /// End a pause
     Resume(AgentArg),
+    /// Show what it used: in the last hour by minutes, in the last day by hours
+    Usage(AgentArg),
     /// Change what it may use, from now on and for runs under way
     Limit(LimitArgs),
     /// Delete a stopped agent with its runs and conversations; its snapshots stay

@@ -20,6 +20,7 @@ pub(crate) mod snapshots;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stores;
+mod usage;
 
 use agent_runtime::runtime::RunFilter;
 use agent_runtime::{AgentId, RunId, RunView, Runtime};

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod ask;
 mod before;
 pub(crate) mod call;
+pub(crate) mod chart;
 mod entry;
 pub(crate) mod event;
 mod exact;

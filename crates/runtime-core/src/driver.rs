@@ -55,6 +55,7 @@ mod sweep;
 mod swept;
 mod together;
 mod trouble;
+mod usage_history;
 mod wake;
 
 pub use config::{Builder, Config};

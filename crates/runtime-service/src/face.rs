@@ -108,6 +108,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Sessions => get(agents::sessions),
         Operation::Agents => get(agents::agents),
         Operation::Agent => get(agents::agent),
+        Operation::UsageHistory => get(agents::usage_history),
         Operation::Runs => get(runs::runs),
         Operation::RunStatus => get(runs::run_status),
         Operation::Status => get(node::status),

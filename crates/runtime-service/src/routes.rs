@@ -81,6 +81,8 @@ pub enum Operation {
     Agents,
     /// `Runtime::agent`.
     Agent,
+    /// `Runtime::usage_history`.
+    UsageHistory,
     /// `Runtime::runs`.
     Runs,
     /// `Runtime::run_status`.
@@ -130,6 +132,7 @@ pub const ROUTES: &[Route] = &[
     sockets("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
     sockets("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
     sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
+    sockets("GET", "/v1/agents/{agent}/usage", Operation::UsageHistory, "", "200 `UsageHistory`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
     sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
     sockets("GET", "/v1/limits", Operation::TenantLimits, "", "200 `TenantLimits`"),
@@ -197,6 +200,7 @@ impl Operation {
             Self::Sessions => "`sessions`",
             Self::Agents => "`agents`",
             Self::Agent => "`agent`",
+            Self::UsageHistory => "`usage_history`",
             Self::Runs => "`runs`",
             Self::RunStatus => "`run_status`",
             Self::Status => "`status`",

@@ -2,6 +2,7 @@
 
 mod call;
 mod governor;
+mod history;
 mod limits;
 mod money;
 mod together;
@@ -9,6 +10,7 @@ mod usage;
 
 pub use call::{Admission, Call, CallId, NoRoom, Refused, Turn, Waiting};
 pub use governor::{Hour, Inside, Known, Minute, OpenUse, Past, ResourceGovernor};
+pub use history::{UsageHistory, UsedIn};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits, Whose};
 pub use money::{Money, MoneyError};
 pub use together::{LimitsBy, TenantLimits};

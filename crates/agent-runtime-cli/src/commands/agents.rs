@@ -4,7 +4,7 @@ use agent_runtime::runtime::{AgentStatus, Want};
 use agent_runtime::{AgentRef, Runtime};
 use serde_json::json;
 
-use super::limits;
+use super::{limits, usage};
 use crate::args::AgentsCommand;
 use crate::desk::Desk;
 use crate::error::CliError;
@@ -21,6 +21,7 @@ pub(crate) async fn agents(
         None | Some(AgentsCommand::List) => return list(desk, runtime).await,
         Some(AgentsCommand::Show(arg)) => return show(desk, runtime, &arg.agent).await,
         Some(AgentsCommand::Delete(arg)) => return delete(desk, runtime, &arg.agent).await,
+        Some(AgentsCommand::Usage(arg)) => return usage::usage(desk, runtime, &arg.agent).await,
         Some(AgentsCommand::Limit(args)) => return limits::limit(desk, runtime, args).await,
         Some(AgentsCommand::Start(arg)) => {
             runtime.start(&arg.agent).await?;

@@ -20,3 +20,4 @@ mod signals;
 mod state;
 mod stores;
 mod terminal;
+mod usage;

@@ -45,7 +45,7 @@ fn shown(home: &Home, args: &[&str]) -> String {
     shown
 }
 
-fn shown_plain(home: &Home, args: &[&str]) -> String {
+pub(crate) fn shown_plain(home: &Home, args: &[&str]) -> String {
     let mut command = home.command(args);
     command.env("NO_COLOR", "1");
     let (code, shown) = on_a_terminal(command);

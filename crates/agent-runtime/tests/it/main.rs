@@ -22,6 +22,7 @@ mod scrubbing;
 mod snapshots;
 mod thinking;
 mod usage;
+mod usage_history;
 #[cfg(feature = "http")]
 mod web_tools;
 #[cfg(feature = "llm")]

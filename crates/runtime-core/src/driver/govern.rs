@@ -208,7 +208,7 @@ impl Inner {
     }
 
     /// What open runs used that were here before anybody counted, and what those took from which they go on.
-    async fn open_use(
+    pub(super) async fn open_use(
         &self,
         partition: Partition,
         wanted: impl Fn(&Place) -> bool,
@@ -265,7 +265,7 @@ impl Inner {
         for sum in sums(&used, now).into_iter().filter(|sum| counted || sum.until.is_none()) {
             let key = keys::usage(&place.tenant, &place.agent, &sum.what);
             add(writes, key, sum.by, sum.until);
-            if of_tenant {
+            if of_tenant && !sum.told {
                 let key = keys::used(place.run.partition(), &place.tenant, &sum.what);
                 add(writes, key, sum.by, sum.until);
             }
@@ -414,7 +414,7 @@ impl Inner {
 }
 
 /// What a cell says that numbers are added to.
-fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
+pub(super) fn number(key: &Key, value: &[u8]) -> Result<u64, RuntimeError> {
     let sum = counters::number(value).and_then(|sum| u64::try_from(sum).ok());
     sum.ok_or_else(|| RuntimeError::Damaged { what: no_number(key) })
 }

@@ -307,6 +307,10 @@ impl Inner {
                     .await;
         }
         self.until_delivered(until.since(self.clock.now())).await;
+        // A process that lives for one command only has no later.
+        if tokio::time::timeout(TASKS_END_WITHIN, self.let_all_use_go()).await.is_err() {
+            tracing::warn!("counts that nobody needs any more stay until the agent is used again");
+        }
         self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(TASKS_END_WITHIN, self.tasks.wait()).await.is_err() {

@@ -8,7 +8,7 @@ use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
-use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits};
+use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
     RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -165,6 +165,10 @@ impl Runtime for RuntimeManager {
 
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         self.inner.agent(&self.tenant, agent).await
+    }
+
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError> {
+        self.inner.usage_history(&self.tenant, agent).await
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {

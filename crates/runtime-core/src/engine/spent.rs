@@ -10,8 +10,8 @@ use runtime_traits::resource::{Hour, Minute, Past};
 use super::fork::copied_steps;
 use super::keys;
 
-const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
+pub(super) const MINUTE: u64 = 60_000;
+pub(super) const HOUR: u64 = 60 * MINUTE;
 /// For how long after its end a minute's cell is needed: the longest limit that is counted by minutes is about an hour.
 const MINUTES_KEPT: u64 = HOUR + 2 * MINUTE;
 /// The same of an hour's, for a day.
@@ -29,8 +29,12 @@ pub struct Spent {
     pub requests: u64,
     /// Tokens, read and written.
     pub tokens: u64,
+    /// Those of them that were written.
+    pub written: u64,
     /// Millionths of a US dollar, as far as anybody knew.
     pub micros: u64,
+    /// Calls that took tokens and of which nobody knew what they cost.
+    pub unpriced: u64,
 }
 
 /// The most that is added to a cell at once, and the most tokens of either sort that a call reports or reserves: whatever an agent or
@@ -46,9 +50,22 @@ pub struct Sum {
     pub by: u64,
     /// From when on nobody needs the cell.
     pub until: Option<UnixMillis>,
+    /// Whether it only tells people what was used, and no limit is counted from it.
+    pub told: bool,
 }
 
 impl Spent {
+    fn of(at: UnixMillis, used: Usage, micros: Option<u64>) -> Self {
+        let (requests, tokens) = (u64::from(used.model_calls), used.tokens());
+        let unpriced = if micros.is_none() && tokens > 0 { requests.max(1) } else { 0 };
+        Self { at, requests, tokens, written: used.output_tokens, micros: micros.unwrap_or(0), unpriced }
+    }
+
+    /// What is held for a call. For one without a known price that is no money.
+    fn held(at: UnixMillis, most: Usage, micros: u64) -> Self {
+        Self::of(at, most, Some(micros).filter(|micros| *micros > 0))
+    }
+
     /// The sum of two, at the moment of the first; saturates.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -56,7 +73,31 @@ impl Spent {
             at: self.at,
             requests: self.requests.saturating_add(other.requests),
             tokens: self.tokens.saturating_add(other.tokens),
+            written: self.written.saturating_add(other.written),
             micros: self.micros.saturating_add(other.micros),
+            unpriced: self.unpriced.saturating_add(other.unpriced),
+        }
+    }
+
+    /// What of it has a cell of its own for each span of time, by the last part of the cell's name.
+    fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("requests", self.requests),
+            ("tokens", self.tokens),
+            ("written", self.written),
+            ("micros", self.micros),
+            ("unpriced", self.unpriced),
+        ]
+    }
+
+    pub(super) fn count_mut(&mut self, what: &str) -> Option<&mut u64> {
+        match what {
+            "requests" => Some(&mut self.requests),
+            "tokens" => Some(&mut self.tokens),
+            "written" => Some(&mut self.written),
+            "micros" => Some(&mut self.micros),
+            "unpriced" => Some(&mut self.unpriced),
+            _ => None,
         }
     }
 }
@@ -70,9 +111,7 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
     for entry in log {
         match &entry.kind {
             EntryKind::StepOpened(opened) => {
-                let (usage, micros) = (opened.reserved_usage, opened.reserved);
-                let requests = u64::from(usage.model_calls);
-                let most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                let most = Spent::held(entry.at, opened.reserved_usage, opened.reserved);
                 held.insert(&opened.key, most);
                 if opened.dispatched {
                     open.insert(&opened.key, (entry.at, most));
@@ -81,9 +120,7 @@ pub fn spent_so_far(log: &[Entry]) -> Vec<Spent> {
             EntryKind::StepDispatched(dispatched) => {
                 if let Some(most) = held.get_mut(&dispatched.key) {
                     if !dispatched.reserved_usage.is_none() {
-                        let (usage, micros) = (dispatched.reserved_usage, dispatched.reserved);
-                        let requests = u64::from(usage.model_calls);
-                        *most = Spent { at: entry.at, requests, tokens: usage.tokens(), micros };
+                        *most = Spent::held(entry.at, dispatched.reserved_usage, dispatched.reserved);
                     }
                     open.insert(&dispatched.key, (entry.at, *most));
                 }
@@ -140,12 +177,7 @@ pub fn spent(log: &[Entry]) -> Vec<Spent> {
             before.1.plus(Price { micros: held, wasted_micros: 0 })
         });
         let (used, cost) = (usage.minus(before.0), price.minus(before.1));
-        let spent = Spent {
-            at: entry.at,
-            requests: u64::from(used.model_calls),
-            tokens: used.tokens(),
-            micros: cost.micros.unwrap_or(0),
-        };
+        let spent = Spent::of(entry.at, used, cost.micros);
         booked.insert(key, (usage, price));
         if (Spent { at: entry.at, ..Spent::default() }) != spent {
             all.push(spent);
@@ -174,24 +206,29 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
 /// What is added to which cells when a run ends that used this; by `now` only the last hour matters by minutes.
 pub fn sums(spent: &[Spent], now: UnixMillis) -> Vec<Sum> {
     let mut sums = Vec::new();
-    let mut add = |what: String, by: u64, until| {
+    let mut add = |what: String, by: u64, until, told| {
         if by > 0 {
-            sums.push(Sum { what, by, until });
+            sums.push(Sum { what, by, until, told });
         }
     };
     for (minute, used) in grouped(spent, now, MINUTE, MINUTES_KEPT, MOST_MINUTES) {
         let until = Some(UnixMillis((minute + 1) * MINUTE + MINUTES_KEPT));
-        add(format!("m-{minute:010}-requests"), used.requests, until);
-        add(format!("m-{minute:010}-tokens"), used.tokens, until);
-        add(format!("m-{minute:010}-micros"), used.micros, until);
+        for (what, by) in used.counts() {
+            let told = !matches!(what, "requests" | "tokens" | "micros");
+            add(format!("m-{minute:010}-{what}"), by, until, told);
+        }
     }
     for (hour, used) in grouped(spent, now, HOUR, HOURS_KEPT, MOST_HOURS) {
-        add(format!("h-{hour:010}-micros"), used.micros, Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT)));
+        let until = Some(UnixMillis((hour + 1) * HOUR + HOURS_KEPT));
+        for (what, by) in used.counts() {
+            add(format!("h-{hour:010}-{what}"), by, until, what != "micros");
+        }
     }
     let month = month_of(now);
     let of_month = spent.iter().filter(|spent| month_of(spent.at) == month).copied();
-    add(format!("y-{month}-micros"), of_month.fold(Spent::default(), Spent::plus).micros, None);
-    add("micros".to_owned(), spent.iter().copied().fold(Spent::default(), Spent::plus).micros, None);
+    add(format!("y-{month}-micros"), of_month.fold(Spent::default(), Spent::plus).micros, None, false);
+    let all = spent.iter().copied().fold(Spent::default(), Spent::plus);
+    add("micros".to_owned(), all.micros, None, false);
     sums
 }
 
@@ -236,7 +273,8 @@ fn counted(what: &str) -> &str {
     what.trim_start_matches(keys::MORE)
 }
 
-fn dated(what: &str) -> Option<(&str, u64, &str)> {
+/// Of the name of a minute's cell (`m`) or an hour's (`h`) which of the two it is, its number since 1970, and what it counts.
+pub(super) fn dated(what: &str) -> Option<(&str, u64, &str)> {
     let mut parts = counted(what).splitn(3, '-');
     let (sort, at, unit) = (parts.next()?, parts.next()?, parts.next()?);
     if !matches!(sort, "m" | "h") {
@@ -289,7 +327,7 @@ pub fn with_open(past: &mut Past, spent: &[Spent], now: UnixMillis) {
             more(&mut past.month_micros, used.micros);
         }
         if used.at.0 + MINUTES_KEPT > now.0 {
-            let Spent { at, requests, tokens, micros } = *used;
+            let Spent { at, requests, tokens, micros, .. } = *used;
             past.minutes.push(Minute { at, requests, tokens, micros });
         }
         if used.at.0 + HOURS_KEPT > now.0 {
@@ -310,7 +348,7 @@ pub fn believable(said: Usage) -> Usage {
     }
 }
 
-fn more(sum: &mut u64, by: u64) {
+pub(super) fn more(sum: &mut u64, by: u64) {
     *sum = sum.saturating_add(by);
 }
 

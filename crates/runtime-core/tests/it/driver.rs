@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod looking;
 mod metered;
+mod over_time;
 mod overdue;
 mod parked;
 mod previews;

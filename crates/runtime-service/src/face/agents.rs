@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use runtime_traits::resource::UsageHistory;
 use runtime_traits::runtime::{AgentStatus, Page, Said, SessionStatus};
 use runtime_traits::{AgentRef, AgentSpec, ResourceLimits};
 
@@ -69,6 +70,14 @@ pub(super) async fn agents(
 ) -> Result<Json<Page<AgentStatus>>, Problem> {
     let page = face.runtime.agents(paging.after.as_deref(), paging.limit).await?;
     Ok(Json(page))
+}
+
+pub(super) async fn usage_history(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+) -> Result<Json<UsageHistory>, Problem> {
+    let history = face.runtime.usage_history(&agent).await?;
+    Ok(Json(history))
 }
 
 pub(super) async fn agent(

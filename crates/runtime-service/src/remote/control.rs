@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::unfold;
 use reqwest::{Method, Request};
 use runtime_traits::log::{Outcome, StepKey};
-use runtime_traits::resource::{LimitsBy, TenantLimits};
+use runtime_traits::resource::{LimitsBy, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
     RunStream, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -196,6 +196,10 @@ impl Runtime for RemoteRuntime {
 
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         self.read(self.request(Method::GET, &["v1", "agents", &agent.to_string()])).await
+    }
+
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "agents", &agent.to_string(), "usage"])).await
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {

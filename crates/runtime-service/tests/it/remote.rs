@@ -79,6 +79,7 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(agents.items, [samples.agent_status()]);
     assert_eq!(remote.agents(None, 0).await.map(|page| page.next), Ok(None));
     assert_eq!(remote.agent(&agent).await, Ok(samples.agent_status()));
+    assert_eq!(remote.usage_history(&agent).await, Ok(samples.usage_history()));
     let runs = remote.runs(filter.clone()).await.expect("a page");
     assert_eq!(runs.next.as_deref(), Some("next"));
     assert_eq!(remote.runs(RunFilter::default()).await.map(|page| page.items.len()), Ok(1));
@@ -126,6 +127,7 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::Agents(Some("a/b".to_owned()), 3),
         Call::Agents(None, 0),
         Call::Agent(agent.clone()),
+        Call::UsageHistory(agent.clone()),
         Call::Runs(filter),
         Call::Runs(RunFilter::default()),
         Call::RunStatus(run),

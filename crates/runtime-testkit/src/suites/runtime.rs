@@ -21,7 +21,9 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use runtime_traits::{AgentKind, Runtime};
 
-pub use agents::{one_agent_per_name, restored_remembers, tenant_limits_are_kept, unknown_is_said};
+pub use agents::{
+    one_agent_per_name, restored_remembers, tenant_limits_are_kept, unknown_is_said, usage_is_in_its_time,
+};
 pub use bad_input::{
     bad_declarations_are_refused, empty_inputs_are_refused, failures_are_outcomes, large_contents_arrive,
     large_inputs_are_refused, nothing_to_decide_is_said, panics_stay_in_their_runs, wrong_states_are_refused,
@@ -97,6 +99,7 @@ macro_rules! for_each_runtime_case {
                 answer_is_given "answer-is-given",
                 fork_leaves_the_original "fork-leaves-the-original",
                 tenant_limits_are_kept "tenant-limits-are-kept",
+                usage_is_in_its_time "usage-is-in-its-time",
                 unknown_is_said "unknown-is-said",
             }
             bad_input {

@@ -9,7 +9,7 @@ use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
-use crate::resource::{LimitsBy, ResourceLimits, TenantLimits};
+use crate::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
@@ -51,6 +51,9 @@ use crate::store::Seq;
 /// - `fork-leaves-the-original`: a fork is a new run in a new session; the original goes on as it was.
 /// - `tenant-limits-are-kept`: what all agents may use together is shown with since when it holds and who set it, is there again after
 ///   a crash, and is refused where agents cannot share it.
+/// - `usage-is-in-its-time`: what an agent used is told for each of the last 60 minutes and 24 hours, in their order, the last of
+///   them under way, and is told after a crash as well; what has no known price is told apart, and not as 0. Where nobody counts,
+///   nothing is told.
 /// - `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 #[async_trait]
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
@@ -223,6 +226,12 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::UnknownAgent`].
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError>;
+
+    /// What an agent used in the last hour by minutes, and in the last day by hours.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Damaged`], where some of it cannot be read.
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError>;
 
     /// Runs: those that are not over, and those that ended and are still kept. The pages go agent by agent or in some
     /// other fixed order: who wants them by age sorts all of them by `accepted_at`.

@@ -34,6 +34,7 @@ pub enum Call {
     Sessions(AgentRef, Option<String>, u32),
     Agents(Option<String>, u32),
     Agent(AgentRef),
+    UsageHistory(AgentRef),
     Runs(RunFilter),
     RunStatus(RunId),
     Status,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits};
+use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionStatus, SnapshotFilter, Submitted,
@@ -153,6 +153,11 @@ impl Runtime for FakeRuntime {
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         self.done(Call::Agent(agent.clone())).await?;
         Ok(self.samples().agent_status())
+    }
+
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError> {
+        self.done(Call::UsageHistory(agent.clone())).await?;
+        Ok(self.samples().usage_history())
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runtime_traits::bus::{HeldTopic, TellingStatus};
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
-use runtime_traits::resource::{LimitsBy, ResourceLimits, ResourceUsage, TenantLimits};
+use runtime_traits::resource::{LimitsBy, ResourceLimits, ResourceUsage, TenantLimits, UsageHistory, UsedIn};
 use runtime_traits::runtime::{
     AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
     Want,
@@ -221,6 +221,20 @@ impl Samples {
             usage: ResourceUsage { tokens_total: 700, waiting: 2, ..ResourceUsage::default() },
             damage: None,
         }
+    }
+
+    /// What it used.
+    pub fn usage_history(&self) -> UsageHistory {
+        let of = |from, micros, unpriced| UsedIn {
+            from: UnixMillis(from),
+            requests: 2,
+            input_tokens: 300,
+            output_tokens: 50,
+            micros,
+            unpriced,
+        };
+        let minutes = vec![of(1_764_000_000_000, Some(1_250), 0), of(1_764_000_060_000, None, 2)];
+        UsageHistory { minutes, hours: vec![of(1_763_996_400_000, Some(1_250), 2)] }
     }
 
     /// Its session.

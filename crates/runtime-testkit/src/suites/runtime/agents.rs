@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
-use runtime_traits::resource::{Limit, LimitsBy, LimitsError, ResourceLimits};
+use runtime_traits::resource::{Limit, LimitsBy, LimitsError, ResourceLimits, UsageHistory, UsedIn};
 use runtime_traits::runtime::{AgentRef, Decision, RunRequest, Want};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
-use runtime_traits::{AgentId, AgentSpec, Name, Partition, Pool, RunId, RuntimeError, StateId};
+use runtime_traits::{AgentId, AgentSpec, Name, Partition, Pool, RunId, RuntimeError, StateId, UnixMillis};
 use uuid::Uuid;
 
 use crate::suites::runtime::RuntimeFixture;
@@ -124,6 +124,40 @@ pub async fn tenant_limits_are_kept(fixture: &dyn RuntimeFixture) {
     }
 }
 
+/// `usage-is-in-its-time`: what an agent used is told for each of the last 60 minutes and 24 hours, in their order, the last of
+/// them under way, and is told after a crash as well; what has no known price is told apart, and not as 0. Where nobody counts,
+/// nothing is told.
+pub async fn usage_is_in_its_time(fixture: &dyn RuntimeFixture) {
+    let scene = Scene::of(fixture).await;
+    let (idle, busy) = (scene.started("echo").await, scene.started("shout").await);
+    scene.run(&idle, "nothing of a model").await;
+    scene.run(&busy, "one call").await;
+
+    let nothing = UsedIn { micros: Some(0), ..UsedIn::default() };
+    let call = UsedIn { requests: 1, input_tokens: 1, output_tokens: 2, unpriced: 1, ..UsedIn::default() };
+    let told = used_in_all(&scene, &idle).await;
+    assert!(told.is_empty() || told == [nothing; 2], "{told:?}");
+    let calls = vec![call; told.len()];
+    assert_eq!(used_in_all(&scene, &busy).await, calls);
+    if let Some(after) = scene.crash(fixture).await {
+        assert_eq!(used_in_all(&after, &busy).await, calls, "a crash changes nothing");
+    }
+}
+
+/// What was used in all minutes, and in all hours; nothing where nobody counts.
+async fn used_in_all(scene: &Scene, agent: &AgentRef) -> Vec<UsedIn> {
+    let UsageHistory { minutes, hours } = scene.runtime.usage_history(agent).await.expect("it is told");
+    if minutes.is_empty() && hours.is_empty() {
+        return Vec::new();
+    }
+    assert_eq!((minutes.len(), hours.len()), (60, 24));
+    let sums = [(minutes, 60_000), (hours, 3_600_000)].map(|(spans, length)| {
+        assert!(spans.windows(2).all(|two| two[0].from.0 + length == two[1].from.0), "{spans:?}");
+        UsedIn { from: UnixMillis::default(), ..UsedIn::sum(&spans) }
+    });
+    sums.to_vec()
+}
+
 /// `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 pub async fn unknown_is_said(fixture: &dyn RuntimeFixture) {
     let scene = Scene::of(fixture).await;
@@ -157,6 +191,7 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.pause(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.usage_history(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
     if matches!(agent, AgentRef::Name(_)) {
         // An id may be that of an agent that is gone, and has snapshots.

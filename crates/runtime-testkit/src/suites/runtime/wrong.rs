@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
-use runtime_traits::resource::{LimitsBy, TenantLimits};
+use runtime_traits::resource::{LimitsBy, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
@@ -71,6 +71,8 @@ pub enum Flaw {
     ForkEnds,
     /// What all agents may use together is said to be set, and is not.
     ForgetsTenantLimits,
+    /// What has no known price is told to have cost nothing.
+    PricesTheUnknown,
     /// An unknown run is said to be over.
     HidesTheUnknown,
 }
@@ -93,7 +95,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 26] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -118,6 +120,7 @@ impl Flaw {
         (Self::AnswerQueues, "answer-is-given"),
         (Self::ForkEnds, "fork-leaves-the-original"),
         (Self::ForgetsTenantLimits, "tenant-limits-are-kept"),
+        (Self::PricesTheUnknown, "usage-is-in-its-time"),
         (Self::HidesTheUnknown, "unknown-is-said"),
     ];
 }
@@ -345,6 +348,16 @@ impl Runtime for WrongRuntime {
 
     async fn agent(&self, agent: &AgentRef) -> Result<AgentStatus, RuntimeError> {
         self.right.agent(agent).await
+    }
+
+    async fn usage_history(&self, agent: &AgentRef) -> Result<UsageHistory, RuntimeError> {
+        let mut history = self.right.usage_history(agent).await?;
+        if self.has(Flaw::PricesTheUnknown) {
+            for used in history.minutes.iter_mut().chain(&mut history.hours) {
+                used.micros = used.micros.or(Some(0));
+            }
+        }
+        Ok(history)
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
