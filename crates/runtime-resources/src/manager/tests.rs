@@ -333,8 +333,8 @@ fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registr
     };
 
     assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_000), Ok(()));
-    let never =
-        Refused::Never { limit: Limit::MaxTokensPerMinute, whose: Whose::Agent, needs: 1_001, max: 1_000 };
+    let (limit, whose) = (Limit::MaxTokensPerMinute, Whose::Provider);
+    let never = Refused::Never { limit, whose, needs: 1_001, max: 1_000 };
     assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_001), Err(never));
     let unpriced = Refused::Unpriced { model: "other/model".to_owned() };
     assert_eq!(check(&dear, "other/model", 1), Err(unpriced));
