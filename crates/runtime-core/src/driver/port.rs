@@ -56,6 +56,10 @@ impl RunPort for Port {
         lock(&self.machine).used(slot, usage);
     }
 
+    fn reserved(&self, slot: Slot) -> Usage {
+        lock(&self.machine).reserved(slot)
+    }
+
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
         // The agent may have worked for long since it was polled.
         let now = self.clock.now();
