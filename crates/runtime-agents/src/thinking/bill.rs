@@ -45,7 +45,6 @@ impl Reservation {
             ..Usage::default()
         }
     }
-
 }
 
 /// A call that was not carried out.

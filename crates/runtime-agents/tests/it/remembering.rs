@@ -137,7 +137,9 @@ async fn a_call_that_broke_off_inside_is_booked_beside_the_one_that_came_through
 
 #[tokio::test(start_paused = true)]
 async fn a_call_of_which_nobody_says_what_it_took_is_booked_with_all_that_was_held_for_it() {
-    for turns in [vec![Turn::from("It ").fails(cut()), Turn::from("It is.").used(5, 2)], vec![Turn::from("?")]] {
+    for turns in
+        [vec![Turn::from("It ").fails(cut()), Turn::from("It is.").used(5, 2)], vec![Turn::from("?")]]
+    {
         let each = if turns.len() == 2 { (5, 2) } else { (0, 0) };
         let model = Retrying::new(ScriptedModel::in_order("test", turns), 5);
         let agent = LlmAgent::new("a", model).max_tokens(100).build().unwrap();

@@ -145,7 +145,7 @@ impl Admitting {
                     && let Some(turn) = &asked.turn
                 {
                     asked.since = now;
-                    let waiting = turn.waiting();
+                    let waiting = turn.waits_for();
                     if std::mem::replace(&mut asked.in_log, true) {
                         let mut machine = lock(machine);
                         machine.pass(now);

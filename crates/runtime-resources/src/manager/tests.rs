@@ -16,6 +16,7 @@ use runtime_traits::{Partition, Pool, Tenant, UnixMillis};
 use super::{QuotaError, QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
 
+mod many;
 mod whatever;
 
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 0 };

@@ -60,8 +60,13 @@ pub trait Turn: Send {
     /// Ready when there is room, or never will be. Looks again when it is woken, and at [`Waiting::until`].
     fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission>;
 
-    /// What it waits for.
+    /// What it waits for, and at which place: to find that takes the longer, the more wait.
     fn waiting(&self) -> Waiting;
+
+    /// The same without the place, which is left open (0): for whoever looks again and again.
+    fn waits_for(&self) -> Waiting {
+        self.waiting()
+    }
 
     /// Why it waits now; what the limit is may be left open. Whoever wants to know the place as well asks for
     /// [`waiting`](Self::waiting), which takes longer.
