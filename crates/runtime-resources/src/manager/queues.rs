@@ -6,7 +6,7 @@ use std::task::Waker;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
-use runtime_traits::resource::{Call, CallId, Limit, Waiting};
+use runtime_traits::resource::{Call, CallId, Limit, OnLimit, Refused, Waiting};
 
 use super::book::{Blocked, Books, Scope};
 use super::turn::{Answered, Waiter};
@@ -373,6 +373,28 @@ impl Books {
                 self.queues.leave(id);
             }
             self.answer(id, answer.clone());
+        }
+    }
+
+    /// Whether an agent is not to wait where a limit is reached.
+    pub(super) fn refuses(&self, agent: &AgentId) -> bool {
+        self.limits_of(agent).on_limit == OnLimit::Refuse
+    }
+
+    /// An agent waits no longer where a limit is reached: its calls that do are refused.
+    pub(super) fn refuse_waiting(&mut self, agent: &AgentId) {
+        let now = self.latest();
+        let of = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.agent == *agent);
+        let mut waiting: Vec<_> = of.map(|(id, waiter)| (*id, waiter.call.id)).collect();
+        waiting.sort_unstable();
+        for (id, call) in waiting {
+            // It may have been answered with another one of its call.
+            let Some(waiter) = self.queues.waiter(id).filter(|waiter| waiter.answer.is_none()) else { continue };
+            let (scope, limit) = (waiter.scope.clone(), waiter.limit);
+            let retry_after = waiter.until.map(|until| until.since(now));
+            let refused = Refused::Reached { limit, whose: scope.whose(), retry_after };
+            self.answer_all(call, &Answered::Refused(refused));
+            self.nudge(&scope);
         }
     }
 

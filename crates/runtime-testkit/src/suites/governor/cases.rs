@@ -214,6 +214,19 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
     let check = |limits, model| governor.check(&Tenant::default(), &limits, Some((model, used(100))));
     assert!(check(in_all(99), PRICED).is_err(), "no call would be let through");
     assert!(check(in_all(100), PRICED).is_ok(), "one would");
+    let mut waits = turn(governor.admit(call(5, 5, 200), NOW));
+    limit(&governor, ResourceLimits { on_limit: OnLimit::Refuse, ..in_all(1_500) });
+    assert!(
+        matches!(
+            poll(&mut waits),
+            Poll::Ready(Admission::Refused(Refused::Reached { limit: Limit::MaxTokensTotal, .. }))
+        ),
+        "whoever waited is refused"
+    );
+    assert!(
+        matches!(governor.admit(call(6, 6, 200), NOW), Admission::Refused(Refused::Reached { .. })),
+        "and whoever asks"
+    );
     governor.forget(&agent());
     assert_eq!(used_in_all(&governor), 0, "of an agent that is deleted nothing is known");
 }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::resource::{
-    Admission, Call, CallId, Inside, Known, Past, Refused, ResourceLimits, ResourceUsage, Waiting,
+    Admission, Call, CallId, Inside, Known, OnLimit, Past, Refused, ResourceLimits, ResourceUsage, Waiting,
 };
 use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
 
@@ -29,6 +29,8 @@ pub enum Flaw {
     LastComesFirst,
     /// A limit that is lowered stays as it was.
     LowersNothing,
+    /// Who waits goes on waiting whatever its agent is to do.
+    WaitsOn,
     /// All tenants share what one of them may use.
     MixesTenants,
     /// One more run than may is worked at once.
@@ -57,7 +59,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::LetsRunsTakeAll, "held-before-sent"),
         (Self::SettlesTwice, "once-by-id"),
         (Self::ForgivesMore, "settled-with-the-truth"),
@@ -65,6 +67,7 @@ impl Flaw {
         (Self::ForgetsMinutes, "recalled-counts"),
         (Self::LastComesFirst, "waits-in-turn"),
         (Self::LowersNothing, "limits-at-once"),
+        (Self::WaitsOn, "limits-at-once"),
         (Self::MixesTenants, "shared-by-a-tenant"),
         (Self::LetsOneMoreIn, "no-more-at-once"),
         (Self::GivesAway, "unknown-price-is-not-zero"),
@@ -90,6 +93,7 @@ impl WrongGovernor {
         let mut limits = *limits;
         match self.flaw {
             Flaw::LetsRunsTakeAll => limits.max_tokens_per_run = None,
+            Flaw::WaitsOn => limits.on_limit = OnLimit::Wait,
             Flaw::LetsOneMoreIn => {
                 limits.max_concurrent_requests = limits.max_concurrent_requests.map(|max| max + 1);
             }
