@@ -449,6 +449,24 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_back_is_among_its_like_where_it_was_and_has_paid_nothing_for_going_away() {
+        let mut queue = FairQueue::new(100);
+        let party = |agent| Party { tenant: 0, agent };
+        for (number, agent) in [(1, "a"), (2, "a"), (3, "b"), (4, "b")] {
+            queue.insert(0, &party(agent), number, waiting(number, 10));
+        }
+        assert_eq!(queue.remove(0, &party("a"), 1), Some(waiting(1, 10)));
+        assert_eq!(
+            (queue.remove(0, &party("a"), 1), queue.remove(0, &party("c"), 3), queue.len()),
+            (None, None, 3)
+        );
+        queue.insert(0, &party("a"), 1, waiting(1, 10));
+
+        let turns: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect();
+        assert_eq!(turns, [1, 3, 2, 4]);
+    }
+
+    #[test]
     fn a_full_queue_gives_back_and_what_has_passed_is_taken_out() {
         let mut queue = FairQueue::new(2);
         let party = || Party { tenant: 0, agent: 0 };

@@ -1,6 +1,7 @@
 //! What agents may use, and who sees to it that they use no more.
 
 mod call;
+mod change;
 mod governor;
 mod limits;
 mod money;
@@ -8,6 +9,7 @@ mod together;
 mod usage;
 
 pub use call::{Admission, Call, CallId, NoRoom, Refused, Turn, Waiting};
+pub use change::{LimitsChange, LimitsChangeError};
 pub use governor::{Hour, Inside, Known, Minute, OpenUse, Past, ResourceGovernor};
 pub use limits::{Limit, LimitsError, OnLimit, ResourceLimits, Whose};
 pub use money::{Money, MoneyError};

@@ -13,8 +13,7 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Money, OnLimit, Past, Refused, ResourceLimits, Waiting,
-    Whose,
+    Admission, Call, CallId, Known, Limit, Money, OnLimit, Past, Refused, ResourceLimits, Waiting, Whose,
 };
 
 use super::queues::Queues;

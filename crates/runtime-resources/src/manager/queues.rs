@@ -389,7 +389,9 @@ impl Books {
         waiting.sort_unstable();
         for (id, call) in waiting {
             // It may have been answered with another one of its call.
-            let Some(waiter) = self.queues.waiter(id).filter(|waiter| waiter.answer.is_none()) else { continue };
+            let Some(waiter) = self.queues.waiter(id).filter(|waiter| waiter.answer.is_none()) else {
+                continue;
+            };
             let (scope, limit) = (waiter.scope.clone(), waiter.limit);
             let retry_after = waiter.until.map(|until| until.since(now));
             let refused = Refused::Reached { limit, whose: scope.whose(), retry_after };

@@ -296,7 +296,7 @@ impl RunMachine {
         let (limit, whose, allowed) = (Limit::MaxStepsPerRun, Whose::Run, Some(u64::from(most)));
         self.tell_with_next(Some(NoRoom { limit, whose, allowed, waits: false, until: None }));
         let message = format!(
-            "`max_steps_per_run` is {most} and reached; raise it, or let the agent do with fewer steps"
+            "`max_steps_per_run` is {most} and reached; raise it with `agent-runtime agents limit`, or let the agent do with fewer steps"
         );
         self.end_for(FailureKind::Limit, message);
     }

@@ -196,6 +196,23 @@ pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
     assert!(is_held(&governor, call(10, 10, 100)), "only another limit can help whoever is before it");
     limit(&governor, in_all(1_200));
     assert!(matches!(poll(&mut large), Poll::Ready(Admission::Held { .. })), "there is one");
+    under_several_limits(&governor);
+}
+
+/// Who waits under one limit keeps its turn under the next.
+fn under_several_limits(governor: &Arc<dyn ResourceGovernor>) {
+    governor.forget(&agent());
+    limit(governor, ResourceLimits { max_tokens_per_run: Some(900), ..in_all(1_200) });
+    assert!(is_held(governor, call(21, 21, 800)), "there is room");
+    let mut of_run = turn(governor.admit(call(22, 21, 150), NOW));
+    assert!(is_held(governor, call(23, 23, 400)), "who waits for its run keeps no other waiting");
+    let mut of_agent = turn(governor.admit(call(24, 24, 150), NOW));
+    governor.settle(CallId(21), used(650), NOW);
+    assert!(
+        matches!(poll(&mut of_run), Poll::Ready(Admission::Held { .. })),
+        "it came before, and there is room"
+    );
+    assert!(poll(&mut of_agent).is_pending(), "it came later, and nothing is left");
 }
 
 /// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.

@@ -15,7 +15,7 @@ use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
 /// What a [`WrongGovernor`] does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// What one run may take is not looked at.
+    /// What one run may take is not looked at where the agent may take as much as there is.
     LetsRunsTakeAll,
     /// What is settled again counts again.
     SettlesTwice,
@@ -92,7 +92,7 @@ impl WrongGovernor {
     fn limits_of(&self, agent: &AgentId, limits: &ResourceLimits) -> ResourceLimits {
         let mut limits = *limits;
         match self.flaw {
-            Flaw::LetsRunsTakeAll => limits.max_tokens_per_run = None,
+            Flaw::LetsRunsTakeAll if limits.max_tokens_total.is_none() => limits.max_tokens_per_run = None,
             Flaw::WaitsOn => limits.on_limit = OnLimit::Wait,
             Flaw::LetsOneMoreIn => {
                 limits.max_concurrent_requests = limits.max_concurrent_requests.map(|max| max + 1);
