@@ -1,7 +1,7 @@
 //! Whose turn it is.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::iter::Peekable;
 
 use runtime_traits::UnixMillis;
@@ -51,17 +51,26 @@ pub struct Waiting<I> {
 pub struct FairQueue<T, A, I> {
     capacity: usize,
     len: usize,
+    /// The number of whoever came last.
+    last: u64,
     /// By priority; the highest is served first.
     levels: BTreeMap<u8, Lanes<T, Agents<A, I>>>,
 }
 
 /// What waits for the agents of one tenant.
-type Agents<A, I> = Lanes<A, VecDeque<Waiting<I>>>;
+type Agents<A, I> = Lanes<A, Line<I>>;
 
-/// Lanes that are served in equal parts.
+/// What waits for one agent, by number: who came first has the lowest.
+type Line<I> = BTreeMap<u64, Waiting<I>>;
+
+/// Lanes that are served in equal parts. Whoever is next is found, and anybody taken out, without a look at the others.
 #[derive(Clone, Debug)]
 struct Lanes<K, Q> {
     lanes: BTreeMap<K, Lane<Q>>,
+    /// Those in which somebody waits, in the order of their turns: what each was served, its last turn, and whose it is.
+    next: BTreeSet<(u64, u64, K)>,
+    /// Those in which nobody waits, by what they were served.
+    idle: BTreeSet<(u64, K)>,
     /// Where the lane began that was served last.
     reached: u64,
     /// How many turns there were.
@@ -97,10 +106,10 @@ trait Serve {
     fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<Self::Item>) -> bool) -> Vec<Waiting<Self::Item>>;
 }
 
-impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
+impl<T: Ord + Clone, A: Ord + Clone, I> FairQueue<T, A, I> {
     /// A queue in which at most so many wait.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, len: 0, levels: BTreeMap::new() }
+        Self { capacity, len: 0, last: 0, levels: BTreeMap::new() }
     }
 
     /// Lets somebody wait.
@@ -111,17 +120,29 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
         if self.len >= self.capacity {
             return Err(waiting);
         }
-        self.len += 1;
-        let tenants = self.levels.entry(priority).or_default();
-        tenants.lane(party.tenant).lane(party.agent).push_back(waiting);
+        self.insert(priority, &party, self.last + 1, waiting);
         Ok(())
     }
 
-    /// Lets somebody wait again who had waited before all others of its party.
-    pub(crate) fn push_first(&mut self, priority: u8, party: Party<T, A>, waiting: Waiting<I>) {
-        self.len += 1;
+    /// Lets somebody wait among those of its party by its number, whenever it comes: before those who have higher ones.
+    pub(crate) fn insert(&mut self, priority: u8, party: &Party<T, A>, number: u64, waiting: Waiting<I>) {
+        self.last = self.last.max(number);
         let tenants = self.levels.entry(priority).or_default();
-        tenants.lane(party.tenant).lane(party.agent).push_front(waiting);
+        let before = tenants
+            .join(&party.tenant, |agents| agents.join(&party.agent, |line| line.insert(number, waiting)));
+        self.len += usize::from(before.is_none());
+    }
+
+    /// Takes out somebody of a party, by its number. It was not its turn, and costs its party nothing.
+    pub(crate) fn remove(&mut self, priority: u8, party: &Party<T, A>, number: u64) -> Option<Waiting<I>> {
+        let tenants = self.levels.get_mut(&priority)?;
+        let removed = tenants.change(&party.tenant, |agents| {
+            agents.change(&party.agent, |line| line.remove(&number)).flatten()
+        });
+        let removed = removed.flatten()?;
+        self.len -= 1;
+        self.levels.retain(|_, level| !level.is_idle());
+        Some(removed)
     }
 
     /// Whose turn it is.
@@ -153,13 +174,12 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
 
     /// Some of those who wait, in no order that means anything: the first and the last of each agent.
     pub(crate) fn some(&self) -> impl Iterator<Item = &I> {
-        let agents = self.levels.values().flat_map(|tenants| tenants.lanes.values()).map(|lane| &lane.queue);
-        let queues = agents.flat_map(|agents| agents.lanes.values()).map(|lane| &lane.queue);
-        let ends = queues.flat_map(|queue| {
-            let last = queue.back().filter(|_| queue.len() > 1);
-            queue.front().into_iter().chain(last)
+        let lines = self.levels.values().flat_map(Lanes::waiting).flat_map(Lanes::waiting);
+        let ends = lines.flat_map(|line| {
+            let last = line.last_key_value().filter(|_| line.len() > 1);
+            line.first_key_value().into_iter().chain(last)
         });
-        ends.map(|waiting| &waiting.item)
+        ends.map(|(_, waiting)| &waiting.item)
     }
 
     /// The order in which those who wait now will be served, if nobody joins them. Reading it moves nobody; each next one costs
@@ -179,66 +199,106 @@ impl<T: Ord, A: Ord, I> FairQueue<T, A, I> {
     }
 }
 
-impl<K: Ord, Q: Default> Lanes<K, Q> {
+impl<K: Ord + Clone, Q: Serve> Lanes<K, Q> {
     /// The lane of somebody who is going to wait. Who did not wait until now begins where the others are.
-    fn lane(&mut self, key: K) -> &mut Q {
-        let reached = self.reached;
-        let lane =
-            self.lanes.entry(key).or_insert_with(|| Lane { start: reached, turn: 0, queue: Q::default() });
-        &mut lane.queue
+    fn join<R>(&mut self, key: &K, act: impl FnOnce(&mut Q) -> R) -> R
+    where
+        Q: Default,
+    {
+        if !self.lanes.contains_key(key) {
+            let start = self.reached;
+            self.lanes.insert(key.clone(), Lane { start, turn: 0, queue: Q::default() });
+            self.idle.insert((start, key.clone()));
+        }
+        self.change(key, act).expect("the lane is there")
     }
-}
 
-impl<K: Ord, Q: Serve> Lanes<K, Q> {
-    fn next(&self) -> Option<&Lane<Q>> {
-        let waiting = self.lanes.values().filter(|lane| lane.queue.first().is_some());
-        waiting.min_by_key(|lane| (lane.start, lane.turn))
+    /// Does something to a lane, after which it has its place among those in which somebody waits, or nobody.
+    fn change<R>(&mut self, key: &K, act: impl FnOnce(&mut Q) -> R) -> Option<R> {
+        let lane = self.lanes.get_mut(key)?;
+        let was_idle = lane.queue.is_idle();
+        let done = act(&mut lane.queue);
+        match (was_idle, lane.queue.is_idle()) {
+            (true, false) => {
+                self.idle.remove(&(lane.start, key.clone()));
+                self.next.insert((lane.start, lane.turn, key.clone()));
+            }
+            (false, true) => {
+                self.next.remove(&(lane.start, lane.turn, key.clone()));
+                self.idle.insert((lane.start, key.clone()));
+            }
+            (true, true) | (false, false) => {}
+        }
+        Some(done)
+    }
+
+    /// The lanes in which somebody waits, in the order of their turns.
+    fn waiting(&self) -> impl Iterator<Item = &Q> {
+        self.next.iter().filter_map(|(_, _, key)| Some(&self.lanes.get(key)?.queue))
     }
 }
 
 impl<K, Q> Default for Lanes<K, Q> {
     fn default() -> Self {
-        Self { lanes: BTreeMap::new(), reached: 0, turns: 0 }
+        let (next, idle) = (BTreeSet::new(), BTreeSet::new());
+        Self { lanes: BTreeMap::new(), next, idle, reached: 0, turns: 0 }
     }
 }
 
-impl<K: Ord, Q: Serve> Serve for Lanes<K, Q> {
+impl<K: Ord + Clone, Q: Serve> Serve for Lanes<K, Q> {
     type Item = Q::Item;
 
     fn order(&self) -> Order<'_, Self::Item> {
         let mut ahead = Ahead { next: BinaryHeap::new(), lanes: Vec::new(), turns: self.turns };
-        for lane in self.lanes.values().filter(|lane| !lane.queue.is_idle()) {
-            ahead.next.push(Reverse((lane.start, lane.turn, ahead.lanes.len())));
-            ahead.lanes.push(lane.queue.order().peekable());
+        for ((start, turn, _), queue) in self.next.iter().zip(self.waiting()) {
+            ahead.next.push(Reverse((*start, *turn, ahead.lanes.len())));
+            ahead.lanes.push(queue.order().peekable());
         }
         Box::new(ahead)
     }
 
     fn is_idle(&self) -> bool {
-        self.lanes.values().all(|lane| lane.queue.is_idle())
+        self.next.is_empty()
     }
 
     fn first(&self) -> Option<&Waiting<Q::Item>> {
-        self.next()?.queue.first()
+        self.waiting().next()?.first()
     }
 
     fn serve(&mut self) -> Option<Waiting<Q::Item>> {
-        let waiting = self.lanes.values_mut().filter(|lane| lane.queue.first().is_some());
-        let lane = waiting.min_by_key(|lane| (lane.start, lane.turn))?;
+        let (start, _, key) = self.next.pop_first()?;
+        let lane = self.lanes.get_mut(&key)?;
         let served = lane.queue.serve()?;
         self.turns += 1;
         lane.turn = self.turns;
-        self.reached = lane.start;
+        self.reached = start;
         // A turn that costs nothing is a turn all the same.
-        lane.start = lane.start.saturating_add(served.cost.max(1));
-        let reached = self.reached;
+        lane.start = start.saturating_add(served.cost.max(1));
+        if lane.queue.is_idle() {
+            self.idle.insert((lane.start, key));
+        } else {
+            self.next.insert((lane.start, lane.turn, key));
+        }
         // Who is idle keeps what it was ahead, and nothing else.
-        self.lanes.retain(|_, lane| !lane.queue.is_idle() || lane.start > reached);
+        while self.idle.first().is_some_and(|(start, _)| *start <= self.reached) {
+            if let Some((_, key)) = self.idle.pop_first() {
+                self.lanes.remove(&key);
+            }
+        }
         Some(served)
     }
 
     fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<Q::Item>) -> bool) -> Vec<Waiting<Q::Item>> {
-        self.lanes.values_mut().flat_map(|lane| lane.queue.remove_if(gone)).collect()
+        let Self { lanes, next, idle, .. } = self;
+        let removed = lanes.values_mut().flat_map(|lane| lane.queue.remove_if(gone)).collect();
+        next.retain(|(start, _, key)| {
+            let waits = lanes.get(key).is_some_and(|lane| !lane.queue.is_idle());
+            if !waits {
+                idle.insert((*start, key.clone()));
+            }
+            waits
+        });
+        removed
     }
 }
 
@@ -257,11 +317,11 @@ impl<'a, I> Iterator for Ahead<'a, I> {
     }
 }
 
-impl<I> Serve for VecDeque<Waiting<I>> {
+impl<I> Serve for Line<I> {
     type Item = I;
 
     fn order(&self) -> Order<'_, I> {
-        Box::new(self.iter())
+        Box::new(self.values())
     }
 
     fn is_idle(&self) -> bool {
@@ -269,17 +329,18 @@ impl<I> Serve for VecDeque<Waiting<I>> {
     }
 
     fn first(&self) -> Option<&Waiting<I>> {
-        self.front()
+        self.first_key_value().map(|(_, waiting)| waiting)
     }
 
     fn serve(&mut self) -> Option<Waiting<I>> {
-        self.pop_front()
+        self.pop_first().map(|(_, waiting)| waiting)
     }
 
     fn remove_if(&mut self, gone: &mut dyn FnMut(&Waiting<I>) -> bool) -> Vec<Waiting<I>> {
-        let (removed, kept): (Vec<_>, Vec<_>) = self.drain(..).partition(|waiting| gone(waiting));
-        self.extend(kept);
-        removed
+        let (removed, kept): (Self, Self) =
+            std::mem::take(self).into_iter().partition(|(_, waiting)| gone(waiting));
+        *self = kept;
+        removed.into_values().collect()
     }
 }
 
@@ -385,6 +446,24 @@ mod tests {
         assert_eq!(queue.pop().unwrap().item, "late");
         join(&mut queue, "late"); // comes back at once, and is still a turn ahead
         assert_eq!(queue.pop().unwrap().item, "old");
+    }
+
+    #[test]
+    fn who_comes_back_is_among_its_like_where_it_was_and_has_paid_nothing_for_going_away() {
+        let mut queue = FairQueue::new(100);
+        let party = |agent| Party { tenant: 0, agent };
+        for (number, agent) in [(1, "a"), (2, "a"), (3, "b"), (4, "b")] {
+            queue.insert(0, &party(agent), number, waiting(number, 10));
+        }
+        assert_eq!(queue.remove(0, &party("a"), 1), Some(waiting(1, 10)));
+        assert_eq!(
+            (queue.remove(0, &party("a"), 1), queue.remove(0, &party("c"), 3), queue.len()),
+            (None, None, 3)
+        );
+        queue.insert(0, &party("a"), 1, waiting(1, 10));
+
+        let turns: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.item).collect();
+        assert_eq!(turns, [1, 3, 2, 4]);
     }
 
     #[test]

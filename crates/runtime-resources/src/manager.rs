@@ -193,7 +193,7 @@ impl ResourceGovernor for ResourceManager {
             Blocked::Full { scope, limit, until } => (scope, limit, until),
         };
         let whose = scope.whose();
-        if call.on_limit == OnLimit::Refuse {
+        if call.on_limit == OnLimit::Refuse || books.refuses(&call.agent) {
             let retry_after = until.map(|until| until.since(now));
             return Admission::Refused(Refused::Reached { limit, whose, retry_after });
         }

@@ -89,11 +89,12 @@ pub struct Place {
 }
 
 /// The quota of a credential at a provider, shared by all agents of a process that use it: who waits gets turns in equal parts by
-/// tenant and agent, as in a [`FairQueue`], and so many that the provider refuses none.
+/// tenant and agent, as in a [`FairQueue`], and so many that the provider refuses none, as long as calls take no more than is held for
+/// them.
 ///
 /// Never more than is declared falls into any minute, and it is spent evenly: after a pause a sixth of it at once. A call that the
 /// provider refuses all the same (429) says that it holds less than is declared: then nothing is sent for as long as the provider
-/// says, with three quarters of the rates after that, and a twentieth more for each minute without a 429.
+/// says, at most an hour, with three quarters of the rates after that, and a twentieth more for each minute without a 429.
 ///
 /// A plain value: it reads no clock, takes no lock and waits for nobody.
 ///
@@ -227,7 +228,7 @@ impl<T: Ord + Clone, A: Ord + Clone, I: Ord + Clone> Quota<T, A, I> {
         self.flow.rates()
     }
 
-    /// Declares other rates from now on.
+    /// Declares rates from now on, and asks the provider again that wanted to hear nothing for a while.
     pub fn set_rates(&mut self, declared: Rates) {
         self.flow.set_rates(declared);
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use runtime_traits::runtime::Joined;
 use runtime_traits::{AgentRef, RunId, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,9 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Register => post(agents::register),
         Operation::Unregister => delete(agents::unregister),
         Operation::SetLimits => put(agents::set_limits),
+        Operation::ChangeLimits => patch(agents::change_limits),
         Operation::SetTenantLimits => put(limits::set_tenant_limits),
+        Operation::ChangeTenantLimits => patch(limits::change_tenant_limits),
         Operation::TenantLimits => get(limits::tenant_limits),
         Operation::Start => post(agents::start),
         Operation::Stop => post(agents::stop),

@@ -45,8 +45,12 @@ pub enum Operation {
     Unregister,
     /// `Runtime::set_limits`.
     SetLimits,
+    /// `Runtime::change_limits`.
+    ChangeLimits,
     /// `Runtime::set_tenant_limits`.
     SetTenantLimits,
+    /// `Runtime::change_tenant_limits`.
+    ChangeTenantLimits,
     /// `Runtime::tenant_limits`.
     TenantLimits,
     /// `Runtime::start`.
@@ -135,8 +139,10 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/agents/{agent}/usage", Operation::UsageHistory, "", "200 `UsageHistory`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
     sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
+    sockets("PATCH", "/v1/agents/{agent}/limits", Operation::ChangeLimits, "`LimitsChange`", "204"),
     sockets("GET", "/v1/limits", Operation::TenantLimits, "", "200 `TenantLimits`"),
     sockets("PUT", "/v1/limits", Operation::SetTenantLimits, "`ResourceLimits`; `?by`", "204"),
+    sockets("PATCH", "/v1/limits", Operation::ChangeTenantLimits, "`LimitsChange`", "204"),
     sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
     sockets("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
     sockets("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
@@ -182,7 +188,9 @@ impl Operation {
             Self::Register => "`register`",
             Self::Unregister => "`unregister`",
             Self::SetLimits => "`set_limits`",
+            Self::ChangeLimits => "`change_limits`",
             Self::SetTenantLimits => "`set_tenant_limits`",
+            Self::ChangeTenantLimits => "`change_tenant_limits`",
             Self::TenantLimits => "`tenant_limits`",
             Self::Start => "`start`",
             Self::Stop => "`stop`",

@@ -1,6 +1,8 @@
 //! `limits`, `agents limit`, and how limits are shown.
 
-use agent_runtime::resource::{Limit, LimitsBy, Money, ResourceLimits, ResourceUsage, TenantLimits, Used};
+use agent_runtime::resource::{
+    Limit, LimitsBy, LimitsChange, ResourceLimits, ResourceUsage, TenantLimits, Used,
+};
 use agent_runtime::runtime::AgentStatus;
 use agent_runtime::{AgentRef, Runtime};
 use serde_json::{Map, Value};
@@ -14,10 +16,9 @@ use crate::render::{counted, pairs};
 
 /// Changes what an agent may use.
 pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) -> Result<Exit, CliError> {
-    let agent = runtime.agent(&args.agent).await?;
-    let limits = changed(agent.limits, &args.limits)?;
-    let id = AgentRef::from(agent.id);
-    runtime.set_limits(&id, limits).await?;
+    let change = change(&args.limits)?;
+    let id = AgentRef::from(runtime.agent(&args.agent).await?.id);
+    runtime.change_limits(&id, change).await?;
     let agent = runtime.agent(&id).await?;
     if desk.screen.json {
         desk.screen.json(&agent)?;
@@ -34,9 +35,9 @@ pub(super) async fn limit(desk: &Desk, runtime: &dyn Runtime, args: &LimitArgs) 
 
 /// Shows what all agents may use together, or changes it.
 pub(crate) async fn limits(desk: &Desk, runtime: &dyn Runtime, changes: &[String]) -> Result<Exit, CliError> {
-    let mut set = runtime.tenant_limits().await?;
     let screen = &desk.screen;
     if changes.is_empty() {
+        let set = runtime.tenant_limits().await?;
         if screen.lists_as_json() {
             screen.json(&set)?;
         } else {
@@ -47,8 +48,8 @@ pub(crate) async fn limits(desk: &Desk, runtime: &dyn Runtime, changes: &[String
         }
         return Ok(Exit::Done);
     }
-    runtime.set_tenant_limits(changed(set.limits, changes)?, LimitsBy::Hand).await?;
-    set = runtime.tenant_limits().await?;
+    runtime.change_tenant_limits(change(changes)?).await?;
+    let set = runtime.tenant_limits().await?;
     if screen.json {
         screen.json(&set)?;
     } else {
@@ -90,9 +91,9 @@ fn rows(set: &TenantLimits) -> Vec<(String, String)> {
     rows
 }
 
-/// The limits with these changes, each as `NAME=VALUE`; without a value a limit is lifted.
-fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits, CliError> {
-    let Ok(Value::Object(mut all)) = serde_json::to_value(limits) else { return Ok(limits) };
+/// A change to each of these, as `NAME=VALUE`; without a value a limit is lifted.
+fn change(changes: &[String]) -> Result<LimitsChange, CliError> {
+    let mut all = Map::new();
     for change in changes {
         let refused = |why: String| CliError::Limit { given: change.clone(), why };
         let (name, value) =
@@ -108,23 +109,11 @@ fn changed(limits: ResourceLimits, changes: &[String]) -> Result<ResourceLimits,
                 .map(Value::from)
                 .map_err(|_| refused(format!("`{value}` is no whole number")))?,
         };
-        if value.is_null() {
-            all.remove(name);
-        }
-        let one = Map::from_iter([(name.to_owned(), value.clone())]);
-        // These are no numbers that may be absent.
-        let has_default = matches!(name, "on_limit" | "cancel_over_memory");
-        let read = if value.is_null() && has_default {
-            Ok(ResourceLimits::default())
-        } else {
-            serde_json::from_value::<ResourceLimits>(Value::Object(one))
-        };
-        read.map_err(|error| refused(error.to_string()))?;
-        if !value.is_null() {
-            all.insert(name.to_owned(), value);
-        }
+        let one = Map::from_iter([(name.to_owned(), value)]);
+        LimitsChange::try_from(one.clone()).map_err(|error| refused(error.to_string()))?;
+        all.extend(one);
     }
-    Ok(serde_json::from_value(Value::Object(all)).unwrap_or(limits))
+    Ok(LimitsChange::try_from(all).expect("each of them was looked at"))
 }
 
 /// How many tokens an agent used.
@@ -153,28 +142,19 @@ fn shown_of(limits: &ResourceLimits, usage: &ResourceUsage) -> String {
 
 /// What there is of a limit, and what is used of it where that is known.
 fn one(limit: Limit, max: u64, used: &[Used]) -> String {
-    let value = |value: u64| {
-        if limit.to_string().contains("cost") {
-            Money::from_micros(value).to_string()
-        } else {
-            value.to_string()
-        }
-    };
     let used = used.iter().find(|used| used.limit == limit);
-    let used = used.map(|used| format!("{} of ", value(used.used))).unwrap_or_default();
-    format!("{used}{}", value(max))
+    let used = used.map(|used| format!("{} of ", limit.amount(used.used))).unwrap_or_default();
+    format!("{used}{}", limit.amount(max))
 }
 
 #[cfg(test)]
 mod tests {
     use agent_runtime::resource::{Money, OnLimit, ResourceLimits};
 
-    use super::changed;
-
     fn change(changes: &[&str]) -> Result<ResourceLimits, String> {
         let before = ResourceLimits { max_queued: Some(7), ..ResourceLimits::default() };
         let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
-        changed(before, &changes).map_err(|error| error.to_string())
+        super::change(&changes).map(|change| change.of(before)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_runtime::fleet::{Applied, Change, Fleet};
 use agent_runtime::prelude::*;
-use agent_runtime::resource::{LimitsBy, ResourceLimits, TenantLimits};
+use agent_runtime::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimits};
 use agent_runtime::resources::ResourceManager;
 use agent_runtime::runtime::Joined;
 use agent_runtime::store::StateStore;
@@ -120,6 +120,31 @@ async fn limits_that_are_set_raised_lowered_and_lifted_hold_for_calls_that_wait_
         30,
         "what was kept counts; what was used while nothing was limited does not"
     );
+}
+
+#[tokio::test]
+async fn whoever_changes_one_limit_does_not_undo_what_others_change_at_the_same_time() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryStore::new());
+    let (runtime, agent) = open(&store, "first", None).await;
+    let agent = agent.into();
+    let change =
+        |field: &str| -> LimitsChange { serde_json::from_str(&format!("{{\"{field}\": 7}}")).unwrap() };
+    let (one, other) = ("max_tokens_total", "max_requests_per_minute");
+    let all =
+        ResourceLimits { max_tokens_total: Some(7), max_requests_per_minute: Some(7), ..Default::default() };
+
+    let control = runtime.as_runtime();
+    let together =
+        tokio::join!(control.change_tenant_limits(change(one)), control.change_tenant_limits(change(other)));
+    assert_eq!(together, (Ok(()), Ok(())));
+    let of_one = tokio::join!(
+        control.change_limits(&agent, change(one)),
+        control.change_limits(&agent, change(other))
+    );
+    assert_eq!(of_one, (Ok(()), Ok(())));
+
+    assert_eq!(shown(&runtime).await.limits, all);
+    assert_eq!(control.agent(&agent).await.unwrap().limits, all);
 }
 
 #[tokio::test]

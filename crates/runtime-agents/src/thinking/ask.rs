@@ -61,12 +61,12 @@ impl Mind {
             .said();
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {
-            let booking = Booking::new(&call, reservation.booked());
+            let booking = Booking::new(&call, reservation);
             let result = self.model.reply(&request, &booking).await;
             if let Err(ModelError::RateLimited { retry_after, .. }) = &result {
                 call.throttled(*retry_after);
             }
-            booking.ends(reservation.bill(&result));
+            booking.ends(&result);
             match result {
                 Err(error @ ModelError::AtLimit { .. }) => Err(AgentError::at_limit(error.to_string())),
                 result => Ok(renamed(result?, turn)),

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use runtime_traits::model::{ChatMessage, Deltas, Repeat, TokenUsage};
 use runtime_traits::{ModelError, ModelReply, ModelRequest, StepCall, Usage};
 
-/// What a call may use at most, as far as that can be known before: it is booked when nobody says what it used.
+/// What a call may use at most, as far as that can be known before: it is asked for, and booked when nobody says what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     input: u64,
@@ -45,40 +45,46 @@ impl Reservation {
             ..Usage::default()
         }
     }
-
-    /// What is booked for a call that came to its end: what the provider said, if it did.
-    pub(crate) fn bill(self, result: &Result<ModelReply, ModelError>) -> Usage {
-        match result {
-            Ok(ModelReply { usage: Some(TokenUsage { input, output }), .. }) => {
-                Usage { input_tokens: *input, output_tokens: *output, model_calls: 1, ..Usage::default() }
-            }
-            Ok(_) => self.booked(),
-            Err(error) if error.may_be_billed() => self.booked(),
-            Err(_) => Usage { model_calls: 1, ..Usage::default() },
-        }
-    }
 }
+
+/// A call that was not carried out.
+const REQUEST: Usage =
+    Usage { input_tokens: 0, output_tokens: 0, model_calls: 1, tool_calls: 0, estimated_tokens: 0 };
 
 /// Hands on what a model shows, and books the calls that broke off inside it: each is taken back.
 pub(crate) struct Booking<'a> {
     step: &'a StepCall,
-    /// What is booked for each.
-    each: Usage,
+    reservation: Reservation,
     shows: AtomicBool,
     /// A call broke off and is booked, and no other was made since.
     over: AtomicBool,
 }
 
 impl<'a> Booking<'a> {
-    pub(crate) fn new(step: &'a StepCall, each: Usage) -> Self {
-        Self { step, each, shows: AtomicBool::new(false), over: AtomicBool::new(false) }
+    pub(crate) fn new(step: &'a StepCall, reservation: Reservation) -> Self {
+        Self { step, reservation, shows: AtomicBool::new(false), over: AtomicBool::new(false) }
     }
 
-    /// Books the call with which the model came to its end, if it is not booked.
-    pub(crate) fn ends(&self, bill: Usage) {
-        if !self.over.load(Ordering::Relaxed) {
-            self.step.used(bill);
+    /// Books the call with which the model came to its end, if it is not booked: what the provider said, if it did.
+    pub(crate) fn ends(&self, result: &Result<ModelReply, ModelError>) {
+        if self.over.load(Ordering::Relaxed) {
+            return;
         }
+        self.step.used(match result {
+            Ok(ModelReply { usage: Some(TokenUsage { input, output }), .. }) => {
+                Usage { input_tokens: *input, output_tokens: *output, ..REQUEST }
+            }
+            Ok(_) => self.most(),
+            Err(error) if error.may_be_billed() => self.most(),
+            Err(_) => REQUEST,
+        });
+    }
+
+    /// What is booked for a call of which nobody says what it took: all that is held for it, which is more than was asked for where
+    /// the model billed more so far.
+    fn most(&self) -> Usage {
+        let held = self.step.reserved();
+        if held.is_none() { self.reservation.booked() } else { held }
     }
 }
 
@@ -91,7 +97,7 @@ impl Deltas for Booking<'_> {
     fn retract(&self) {
         // At once: the step may be given up before the next call ends.
         if !self.over.load(Ordering::Relaxed) {
-            self.step.used(self.each);
+            self.step.used(self.most());
         }
         if self.shows.swap(false, Ordering::Relaxed) {
             self.step.retract();
@@ -100,8 +106,7 @@ impl Deltas for Booking<'_> {
 
     fn broke_off(&self, may_be_billed: bool) {
         if !self.over.swap(true, Ordering::Relaxed) {
-            let request = Usage { model_calls: 1, ..Usage::default() };
-            self.step.used(if may_be_billed { self.each } else { request });
+            self.step.used(if may_be_billed { self.most() } else { REQUEST });
             self.step.broke_off(may_be_billed);
         }
     }

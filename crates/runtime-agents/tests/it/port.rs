@@ -100,6 +100,10 @@ impl RunPort for Port {
 
     fn used(&self, _: Slot, _: Usage) {}
 
+    fn reserved(&self, _: Slot) -> Usage {
+        Usage::default()
+    }
+
     fn settle(&self, slot: Slot, result: Recorded) {
         self.attempt.lock().unwrap().results[slot.0] = Some(result);
     }

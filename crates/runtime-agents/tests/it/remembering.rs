@@ -135,6 +135,23 @@ async fn a_call_that_broke_off_inside_is_booked_beside_the_one_that_came_through
     assert_eq!((session.previews(), session.retracted()), (vec!["It is.".to_owned()], 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_of_which_nobody_says_what_it_took_is_booked_with_all_that_was_held_for_it() {
+    for turns in
+        [vec![Turn::from("It ").fails(cut()), Turn::from("It is.").used(5, 2)], vec![Turn::from("?")]]
+    {
+        let each = if turns.len() == 2 { (5, 2) } else { (0, 0) };
+        let model = Retrying::new(ScriptedModel::in_order("test", turns), 5);
+        let agent = LlmAgent::new("a", model).max_tokens(100).build().unwrap();
+        let session = Session::default();
+        session.holds_more(3_000);
+        session.run(&agent, "y".repeat(30).as_str()).await.unwrap();
+        let usage = session.usage();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (each.0 + 3_011, each.1 + 100));
+        assert_eq!(usage.estimated_tokens, 3_111, "nobody said it");
+    }
+}
+
 #[tokio::test]
 async fn ids_of_providers_do_not_matter() {
     // The same id twice in a reply, and again in the next.

@@ -46,6 +46,8 @@ struct State {
     answers: HashMap<String, VecDeque<Recorded>>,
     /// Steps whose deadline passes at once.
     times_out: HashSet<String>,
+    /// How many tokens are held for a call beyond what it asks for.
+    more: u64,
     wakers: Vec<Waker>,
 }
 
@@ -67,6 +69,11 @@ pub(crate) fn failed(why: &str) -> Recorded {
 }
 
 impl Session {
+    /// Holds so many tokens for each call beyond what it asks for, as if its model had billed more than was said.
+    pub(crate) fn holds_more(&self, tokens: u64) {
+        self.0.lock().unwrap().more = tokens;
+    }
+
     /// Works a run to its end.
     pub(crate) async fn run(&self, agent: &dyn Agent, input: &str) -> Result<String, AgentError> {
         self.begin();
@@ -289,6 +296,13 @@ impl RunPort for Port {
         let at = self.slots.lock().unwrap()[slot.0];
         let step = &mut self.session.0.lock().unwrap().steps[at];
         step.usage = step.usage.plus(usage);
+    }
+
+    fn reserved(&self, slot: Slot) -> Usage {
+        let at = self.slots.lock().unwrap()[slot.0];
+        let state = self.session.0.lock().unwrap();
+        let more = Usage { input_tokens: state.more, estimated_tokens: state.more, ..Usage::default() };
+        state.steps[at].ask.reserves.plus(more)
     }
 
     fn settle(&self, slot: Slot, result: Recorded) {

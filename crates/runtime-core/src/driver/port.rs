@@ -59,6 +59,10 @@ impl RunPort for Port {
         machine.costs(slot, cost);
     }
 
+    fn reserved(&self, slot: Slot) -> Usage {
+        lock(&self.machine).reserved(slot)
+    }
+
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
         // The agent may have worked for long since it was polled.
         let now = self.clock.now();

@@ -122,14 +122,16 @@ impl Inner {
         self: &Arc<Self>,
         tenant: &Tenant,
         called: &AgentRef,
-        limits: ResourceLimits,
+        limits: impl Fn(ResourceLimits) -> ResourceLimits,
     ) -> Result<(), RuntimeError> {
         let agent = self.find(tenant, called).await?;
         self.hold_tenants(&BTreeSet::from([tenant.clone()])).await?;
         loop {
             let record = self.record::<SpecRecord>(&keys::spec(tenant, &agent)).await?;
             let record = record.ok_or_else(|| RuntimeError::UnknownAgent { agent: called.to_string() })?;
-            let spec = parse_spec(&record)?.limited(limits);
+            let spec = parse_spec(&record)?;
+            let changed = limits(spec.limits);
+            let spec = spec.limited(changed);
             let value = lock(&self.attached).get(&agent).cloned();
             self.check_spec_limits(tenant, &spec, value.as_deref())?;
             match self.redeclare(tenant, &agent, &spec).await {

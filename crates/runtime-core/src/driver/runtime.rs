@@ -8,7 +8,7 @@ use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
-use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
+use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentRef, AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply,
     RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -181,11 +181,21 @@ impl Runtime for RuntimeManager {
 
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError> {
         let agent = agent.clone();
-        self.whole(|inner, tenant| async move { inner.set_limits(&tenant, &agent, limits).await }).await
+        self.whole(|inner, tenant| async move { inner.set_limits(&tenant, &agent, |_| limits).await }).await
+    }
+
+    async fn change_limits(&self, agent: &AgentRef, change: LimitsChange) -> Result<(), RuntimeError> {
+        let agent = agent.clone();
+        let changed = move |before| change.of(before);
+        self.whole(|inner, tenant| async move { inner.set_limits(&tenant, &agent, changed).await }).await
     }
 
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
         self.whole(|inner, tenant| async move { inner.set_tenant_limits(&tenant, limits, by).await }).await
+    }
+
+    async fn change_tenant_limits(&self, change: LimitsChange) -> Result<(), RuntimeError> {
+        self.whole(|inner, tenant| async move { inner.change_tenant_limits(&tenant, &change).await }).await
     }
 
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {

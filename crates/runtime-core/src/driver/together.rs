@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use runtime_codec::{LimitsRecord, encode};
 use runtime_traits::name::Tenant;
-use runtime_traits::resource::{LimitsBy, LimitsError, ResourceLimits, ResourceUsage, TenantLimits};
+use runtime_traits::resource::{
+    LimitsBy, LimitsChange, LimitsError, ResourceLimits, ResourceUsage, TenantLimits,
+};
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Cell, Key, StateError, Then, When};
 
@@ -69,16 +71,42 @@ impl Inner {
         limits: ResourceLimits,
         by: LimitsBy,
     ) -> Result<(), RuntimeError> {
+        self.set_tenant_limits_if(tenant, limits, by, None).await.map(drop)
+    }
+
+    /// Changes some of what the agents of a tenant may use together, by hand.
+    pub(super) async fn change_tenant_limits(
+        &self,
+        tenant: &Tenant,
+        change: &LimitsChange,
+    ) -> Result<(), RuntimeError> {
+        loop {
+            let was = self.tenant_limits(tenant).await?;
+            let limits = change.of(was.limits);
+            if self.set_tenant_limits_if(tenant, limits, LimitsBy::Hand, Some(&was)).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Changes them if they are as they were, where somebody says how. `false`: somebody else set them meanwhile.
+    async fn set_tenant_limits_if(
+        &self,
+        tenant: &Tenant,
+        limits: ResourceLimits,
+        by: LimitsBy,
+        was: Option<&TenantLimits>,
+    ) -> Result<bool, RuntimeError> {
         limits.check_together()?;
         let Some(governing) = &self.governing else {
-            return if limits.is_none() { Ok(()) } else { Err(LimitsError::NobodyHolds.into()) };
+            return if limits.is_none() { Ok(true) } else { Err(LimitsError::NobodyHolds.into()) };
         };
         match self.hold_tenant(governing, tenant).await {
             // What a person sets takes its place. Nobody else can tell whether it was less.
             Err(error) if is_damage(&error) => {
                 tracing::error!(%tenant, %error, "what all agents may use together cannot be read");
                 if by == LimitsBy::FleetFile {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             held => held?,
@@ -102,6 +130,10 @@ impl Inner {
                 Err(RuntimeError::Damaged { .. }) if by == LimitsBy::Hand => None,
                 before => before?,
             };
+            let kept = before.as_ref().map(|(kept, record)| (*kept, record.at));
+            if was.is_some_and(|was| kept != was.since.map(|since| (was.limits, since))) {
+                return Ok(false);
+            }
             let is_so = matches!(&before, Some((kept, record)) if *kept == limits && record.by == by);
             let limited = governing.governor().limits_tenant(tenant);
             if is_so || (cell.is_none() && limits.is_none() && !limited) {
@@ -133,7 +165,7 @@ impl Inner {
             told.remove(tenant);
         }
         self.wake_tenant(tenant);
-        Ok(())
+        Ok(true)
     }
 
     /// What the agents of a tenant may use together, and what they use of it.

@@ -1,6 +1,7 @@
 //! What was used and what is held, by whom.
 
 mod size;
+mod used;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,8 +13,7 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
-    Admission, Call, CallId, Known, Limit, Money, Past, Refused, ResourceLimits, ResourceUsage, Used,
-    Waiting, Whose,
+    Admission, Call, CallId, Known, Limit, Money, OnLimit, Past, Refused, ResourceLimits, Waiting, Whose,
 };
 
 use super::queues::Queues;
@@ -26,6 +26,8 @@ use crate::ledger::{Answer, Ledger};
 use crate::permits::{Permits, Ticket};
 use crate::price::PriceTable;
 pub(super) use size::Priced;
+use used::recall;
+pub(super) use used::usage_from;
 
 /// The most runs of one agent that wait to be worked: all that a runtime has open.
 const MOST_ENTERING: usize = 100_000;
@@ -127,30 +129,6 @@ impl AgentBook {
         self.ledger.set_budgets(Budgets::of_agent(limits));
         self.permits.change_max(limits.max_concurrent_requests)
     }
-
-    fn usage(&mut self, waiting: u32, now: UnixMillis) -> ResourceUsage {
-        let usage = usage_of(&mut self.ledger, waiting, now);
-        let at_once = self.permits.max().map(|max| Used {
-            limit: Limit::MaxConcurrentRequests,
-            used: u64::from(self.permits.held()),
-            max: Some(u64::from(max)),
-        });
-        ResourceUsage { limits: usage.limits.into_iter().chain(at_once).collect(), ..usage }
-    }
-}
-
-/// What a ledger says is used.
-fn usage_of(ledger: &mut Ledger, waiting: u32, now: UnixMillis) -> ResourceUsage {
-    let used = ledger.used(now);
-    let of = |limit| used.iter().find(|used| used.limit == limit).map_or(0, |used| used.used);
-    ResourceUsage {
-        memory_mb: None,
-        tokens_used_last_minute: of(Limit::MaxTokensPerMinute),
-        requests_last_minute: of(Limit::MaxRequestsPerMinute),
-        tokens_total: of(Limit::MaxTokensTotal),
-        limits: used.into_iter().filter(|used| used.max.is_some()).collect(),
-        waiting,
-    }
 }
 
 impl Books {
@@ -192,6 +170,10 @@ impl Books {
     #[cfg(test)]
     pub(super) fn agents(&self) -> usize {
         self.agents.len() + self.runs.len()
+    }
+
+    pub(super) fn limits_of(&self, agent: &AgentId) -> ResourceLimits {
+        self.agents.get(agent).map(|book| book.limits).unwrap_or_default()
     }
 
     fn agent(&mut self, agent: &AgentId) -> &mut AgentBook {
@@ -242,6 +224,7 @@ impl Books {
         let book = self.agent(agent);
         let known = if book.known { Known::Yes } else { Known::No };
         if book.limits != *limits {
+            let waits_no_more = book.limits.on_limit == OnLimit::Wait && limits.on_limit == OnLimit::Refuse;
             let woken = book.set_limits(limits);
             self.queues.wakers.woken.extend(woken);
             let of_run = Budgets::of_run(limits);
@@ -257,6 +240,9 @@ impl Books {
             let scopes = runs.into_iter().map(Scope::Run);
             for scope in scopes.chain([Scope::Agent(*agent), Scope::Tenant(tenant.clone())]) {
                 self.limits_changed(&scope);
+            }
+            if waits_no_more {
+                self.refuse_waiting(agent);
             }
         }
         known
@@ -391,7 +377,7 @@ impl Books {
     }
 
     fn run(&mut self, run: &RunId, agent: &AgentId) -> &mut Ledger {
-        let limits = self.agents.get(agent).map(|book| Budgets::of_run(&book.limits)).unwrap_or_default();
+        let limits = Budgets::of_run(&self.limits_of(agent));
         let book =
             self.runs.entry(*run).or_insert_with(|| RunBook { agent: *agent, ledger: Ledger::new(limits) });
         &mut book.ledger
@@ -526,26 +512,6 @@ impl Books {
             .next()
     }
 
-    pub(super) fn usage(&mut self, agent: &AgentId, now: UnixMillis) -> Option<ResourceUsage> {
-        let waiting = self.queues.waiting_for(agent);
-        let book = self.agents.get_mut(agent).filter(|book| book.known)?;
-        Some(book.usage(waiting, now))
-    }
-
-    pub(super) fn tenant_usage(&mut self, tenant: &Tenant, now: UnixMillis) -> Vec<Used> {
-        self.tenants.get_mut(tenant).map(|ledger| ledger.used(now)).unwrap_or_default()
-    }
-
-    pub(super) fn usage_together(
-        &mut self,
-        tenant: &Tenant,
-        now: UnixMillis,
-    ) -> Option<(ResourceLimits, ResourceUsage)> {
-        let waiting = self.queues.waiting_of_tenant(tenant);
-        let ledger = self.tenants.get_mut(tenant)?;
-        Some((ledger.budgets().as_limits(), usage_of(ledger, waiting, now)))
-    }
-
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.agents.remove(agent);
         self.runs.retain(|_, run| run.agent != *agent);
@@ -559,28 +525,4 @@ fn of_a_run(limit: Limit) -> Limit {
         Limit::MaxCostTotal => Limit::MaxCostPerRun,
         other => other,
     }
-}
-
-/// What an agent uses of which nobody keeps a book.
-pub(super) fn usage_from(limits: &ResourceLimits, past: &Past, now: UnixMillis) -> ResourceUsage {
-    let mut book = AgentBook::new();
-    book.set_limits(limits);
-    recall(&mut book.ledger, past, now);
-    book.usage(0, now)
-}
-
-/// Charges what was used before this process.
-fn recall(ledger: &mut Ledger, past: &Past, now: UnixMillis) {
-    for minute in &past.minutes {
-        let at = minute.at.min(now);
-        ledger.record_of(Limit::MaxRequestsPerMinute, at, minute.requests);
-        ledger.record_of(Limit::MaxTokensPerMinute, at, minute.tokens);
-        ledger.record_of(Limit::MaxCostPerHour, at, minute.micros);
-    }
-    for hour in &past.hours {
-        ledger.record_of(Limit::MaxCostPerDay, hour.at.min(now), hour.micros);
-    }
-    ledger.record_of(Limit::MaxCostPerMonth, now, past.month_micros);
-    ledger.record_of(Limit::MaxTokensTotal, now, past.tokens);
-    ledger.record_of(Limit::MaxCostTotal, now, past.micros);
 }

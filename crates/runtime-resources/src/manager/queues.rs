@@ -6,12 +6,12 @@ use std::task::Waker;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::Tenant;
-use runtime_traits::resource::{Call, CallId, Limit, Waiting};
+use runtime_traits::resource::{Call, CallId, Limit, OnLimit, Refused, Waiting};
 
 use super::book::{Blocked, Books, Scope};
 use super::turn::{Answered, Waiter};
 use crate::claim::Claim;
-use crate::fair::{FairQueue, Party};
+use crate::fair::FairQueue;
 
 /// All queues: one for each limit's owner that somebody waits for.
 #[derive(Debug, Default)]
@@ -58,18 +58,14 @@ impl Queues {
         self.lines.get(scope)?.peek().map(|waiting| waiting.item)
     }
 
-    /// `cost`: what a turn with so many tokens takes of what its scope shares. `first`: before all others of its agent.
-    fn push(&mut self, id: u64, first: bool, cost: impl FnOnce(&Scope, u64) -> u64) -> bool {
-        let Some(waiter) = self.waiters.get(&id) else { return false };
-        let party = Party { tenant: waiter.call.tenant.clone(), agent: waiter.call.agent };
+    /// Lets a waiter wait in its line. Among those of its agent who came first is first, wherever it waited meanwhile.
+    /// `cost`: what a turn with so many tokens takes of what its scope shares.
+    fn push(&mut self, id: u64, cost: impl FnOnce(&Scope, u64) -> u64) {
+        let Some(waiter) = self.waiters.get(&id) else { return };
         let cost = cost(&waiter.scope, waiter.claim.tokens);
         let waiting = crate::fair::Waiting { item: id, cost, deadline: None };
         let line = self.lines.entry(waiter.scope.clone()).or_insert_with(|| FairQueue::new(usize::MAX));
-        if first {
-            line.push_first(waiter.call.priority, party, waiting);
-            return true;
-        }
-        line.push(waiter.call.priority, party, waiting).is_ok()
+        line.insert(waiter.call.priority, &waiter.party(), id, waiting);
     }
 
     /// Takes out whose turn it is.
@@ -88,9 +84,8 @@ impl Queues {
 
     /// Takes a waiter out, wherever it is.
     fn remove(&mut self, id: u64) -> Option<Waiter> {
-        let waiter = self.forget(id)?;
-        self.leave(id, &waiter.scope);
-        Some(waiter)
+        self.leave(id);
+        self.forget(id)
     }
 
     /// Takes a waiter out that stands in no line.
@@ -163,27 +158,29 @@ impl Queues {
         }
     }
 
-    /// Takes a waiter out of those who wait for a scope.
-    fn leave(&mut self, id: u64, scope: &Scope) {
-        if let Some(aside) = self.aside.get_mut(scope)
-            && aside.remove(&id)
+    /// Takes a waiter out of those who wait for its scope.
+    fn leave(&mut self, id: u64) {
+        let Self { lines, aside, waiters, .. } = self;
+        let Some(waiter) = waiters.get(&id) else { return };
+        if let Some(others) = aside.get_mut(&waiter.scope)
+            && others.remove(&id)
         {
-            if aside.is_empty() {
-                self.aside.remove(scope);
+            if others.is_empty() {
+                aside.remove(&waiter.scope);
             }
             return;
         }
-        if let Some(line) = self.lines.get_mut(scope) {
-            line.remove_if(|waiting| waiting.item == id);
+        if let Some(line) = lines.get_mut(&waiter.scope) {
+            line.remove(waiter.call.priority, &waiter.party(), id);
             if line.is_empty() {
-                self.lines.remove(scope);
+                lines.remove(&waiter.scope);
             }
         }
     }
 
     /// Lets a waiter wait where it keeps nobody else waiting.
     fn set_aside(&mut self, id: u64, scope: &Scope) {
-        self.leave(id, scope);
+        self.leave(id);
         self.aside.entry(scope.clone()).or_default().insert(id);
     }
 
@@ -202,10 +199,17 @@ impl Queues {
         self.of_agents.get(agent).copied().unwrap_or(0)
     }
 
-    /// How many come before a waiter, and what they and it take. `None`: nothing moves it but another limit.
+    /// Those of whom a waiter is one whom only another limit can help.
+    fn aside_with(&self, id: u64) -> Option<&BTreeSet<u64>> {
+        let scope = &self.waiters.get(&id)?.scope;
+        self.aside.get(scope).filter(|aside| aside.contains(&id))
+    }
+
+    /// How many come before a waiter, and what they and it take. `None`: nothing moves it but another limit. It looks at each of them:
+    /// for whoever is shown it, and nobody else.
     fn before(&self, id: u64) -> Option<(usize, Option<Claim>)> {
         let waiter = self.waiters.get(&id)?;
-        if let Some(aside) = self.aside.get(&waiter.scope).filter(|aside| aside.contains(&id)) {
+        if let Some(aside) = self.aside_with(id) {
             return Some((aside.range(..id).count(), None));
         }
         let mut claims = Claim::default();
@@ -233,20 +237,18 @@ impl Books {
         *queues.of_agents.entry(waiter.call.agent).or_default() += 1;
         let (scope, call, claim) = (waiter.scope.clone(), waiter.call.clone(), waiter.claim.known());
         queues.waiters.insert(id, waiter);
-        if !self.join(id, false) {
-            return None;
-        }
+        self.join(id);
         self.keep_from_nobody(id, &scope, &call, claim, now);
         self.queues.keep_watch(&scope);
         Some(id)
     }
 
-    fn join(&mut self, id: u64, first: bool) -> bool {
+    fn join(&mut self, id: u64) {
         let Self { queues, quotas, .. } = self;
-        queues.push(id, first, |scope, tokens| match scope {
+        queues.push(id, |scope, tokens| match scope {
             Scope::Quota(at) => quotas[*at].cost(tokens),
             Scope::Run(_) | Scope::Agent(_) | Scope::Tenant(_) => tokens.max(1),
-        })
+        });
     }
 
     /// Whoever comes next, and can only be helped by another limit, keeps nobody else from the room that there is. Whether it was one.
@@ -277,7 +279,7 @@ impl Books {
             let (most, claim) = match self.wanted(&call) {
                 Ok(wanted) => wanted,
                 Err(refused) => {
-                    self.queues.pop(scope);
+                    self.queues.leave(id);
                     self.answer(id, Answered::Refused(refused));
                     continue;
                 }
@@ -298,17 +300,17 @@ impl Books {
                     }
                 }
                 Some(Blocked::Full { scope: other, limit, until }) => {
-                    self.queues.pop(scope);
+                    self.queues.leave(id);
                     if let Some(waiter) = self.queues.waiter(id) {
                         waiter.scope = other.clone();
                     }
                     self.queues.waits_for(id, limit, until);
-                    self.join(id, false);
+                    self.join(id);
                     self.keep_from_nobody(id, &other, &call, claim.known(), now);
                     self.queues.keep_watch(&other);
                 }
                 Some(Blocked::Never(refused)) => {
-                    self.queues.pop(scope);
+                    self.queues.leave(id);
                     self.answer(id, Answered::Refused(refused));
                 }
                 None => {
@@ -318,18 +320,24 @@ impl Books {
         }
     }
 
-    /// What a waiter waits for, at which place, and when there is room if nobody else takes it.
+    /// What a waiter waits for, and when there is room if nobody else takes it; its place is left open (0).
     pub(super) fn waits_for(&mut self, id: u64) -> Option<Waiting> {
-        let (before, claims) = self.queues.before(id)?;
+        let is_aside = self.queues.aside_with(id).is_some();
         let waiter = self.queues.waiter(id)?;
         let (scope, limit) = (waiter.scope.clone(), waiter.limit);
         let (call, claim) = (waiter.call.clone(), waiter.claim.known());
         let until = match self.look_in(&scope, &call, claim, self.latest()) {
-            _ if claims.is_none() => None,
+            _ if is_aside => None,
             Err(Blocked::Full { until, .. }) => until,
             Ok(()) | Err(Blocked::Never(_)) => self.queues.line(&scope).and_then(|(_, until)| until),
         };
-        Some(Waiting { limit, place: place(before), until })
+        Some(Waiting { limit, place: 0, until })
+    }
+
+    /// The same, with its place.
+    pub(super) fn stands(&mut self, id: u64) -> Option<Waiting> {
+        let (before, _) = self.queues.before(id)?;
+        Some(Waiting { place: place(before), ..self.waits_for(id)? })
     }
 
     /// What a waiter waits for, at which place, and about when its turn comes.
@@ -345,8 +353,8 @@ impl Books {
 
     /// A limit is another one: who could not be helped comes first again.
     pub(super) fn limits_changed(&mut self, scope: &Scope) {
-        for id in self.queues.aside.remove(scope).into_iter().flatten().rev() {
-            self.join(id, true);
+        for id in self.queues.aside.remove(scope).into_iter().flatten() {
+            self.join(id);
         }
         self.nudge(scope);
     }
@@ -368,9 +376,33 @@ impl Books {
             if self.queues.head(&scope) == Some(id) {
                 self.queues.pop(&scope);
             } else {
-                self.queues.leave(id, &scope);
+                self.queues.leave(id);
             }
             self.answer(id, answer.clone());
+        }
+    }
+
+    /// Whether an agent is not to wait where a limit is reached.
+    pub(super) fn refuses(&self, agent: &AgentId) -> bool {
+        self.limits_of(agent).on_limit == OnLimit::Refuse
+    }
+
+    /// An agent waits no longer where a limit is reached: its calls that do are refused.
+    pub(super) fn refuse_waiting(&mut self, agent: &AgentId) {
+        let now = self.latest();
+        let of = self.queues.waiters.iter().filter(|(_, waiter)| waiter.call.agent == *agent);
+        let mut waiting: Vec<_> = of.map(|(id, waiter)| (*id, waiter.call.id)).collect();
+        waiting.sort_unstable();
+        for (id, call) in waiting {
+            // It may have been answered with another one of its call.
+            let Some(waiter) = self.queues.waiter(id).filter(|waiter| waiter.answer.is_none()) else {
+                continue;
+            };
+            let (scope, limit) = (waiter.scope.clone(), waiter.limit);
+            let retry_after = waiter.until.map(|until| until.since(now));
+            let refused = Refused::Reached { limit, whose: scope.whose(), retry_after };
+            self.answer_all(call, &Answered::Refused(refused));
+            self.nudge(&scope);
         }
     }
 
@@ -379,7 +411,7 @@ impl Books {
         for id in self.queues.of_call(call) {
             let waiter = self.queues.waiter(id);
             if let Some(Answered::Held { .. }) = waiter.and_then(|waiter| waiter.answer.take()) {
-                self.join(id, false);
+                self.join(id);
             }
         }
     }

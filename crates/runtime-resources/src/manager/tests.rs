@@ -17,6 +17,7 @@ use super::{QuotaError, QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
 
 mod aside;
+mod many;
 mod whatever;
 
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 0 };
@@ -295,6 +296,29 @@ fn a_call_that_only_another_limit_can_help_keeps_nobody_from_the_room_that_is_le
     assert!(matches!(large.poll(BEGIN, &mut cx), Poll::Ready(Admission::Held { .. })), "it came first");
 }
 
+#[test]
+fn who_waited_for_a_provider_is_not_behind_those_of_its_agent_that_came_later() {
+    let manager = of_requests(1);
+    let limits = ResourceLimits { max_tokens_total: Some(1_000), ..ResourceLimits::default() };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    let other = |id, tokens| Call { model: Some("anthropic/claude".into()), ..call(id, 0, tokens) };
+    let is_held = |call| matches!(manager.admit(call, BEGIN), Admission::Held { .. });
+    assert!(is_held(call(1, 1, 10)), "that is the one of this minute");
+    assert!(is_held(other(2, 900)));
+    let Admission::Waits(mut first) = manager.admit(call(3, 0, 100), BEGIN) else {
+        panic!("one was let through")
+    };
+    assert!(is_held(other(4, 100)), "another provider is another matter");
+    let Admission::Waits(mut second) = manager.admit(other(5, 100), BEGIN) else { panic!("1,000 are held") };
+
+    let (later, mut cx) = (UnixMillis(BEGIN.0 + 62_000), Context::from_waker(Waker::noop()));
+    assert!(first.poll(later, &mut cx).is_pending(), "its agent has no room any more");
+    assert_eq!(first.no_room().whose, Whose::Agent);
+    manager.settle(CallId(2), Usage { output_tokens: 800, model_calls: 1, ..Usage::default() }, later);
+    assert!(second.poll(later, &mut cx).is_pending(), "it came later");
+    assert!(matches!(first.poll(later, &mut cx), Poll::Ready(Admission::Held { .. })));
+}
+
 /// A call that reads so much, as its text says.
 fn reads(id: u128, tokens: u64) -> Call {
     let most = Usage { input_tokens: tokens, estimated_tokens: tokens, model_calls: 1, ..Usage::default() };
@@ -334,8 +358,8 @@ fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registr
     };
 
     assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_000), Ok(()));
-    let never =
-        Refused::Never { limit: Limit::MaxTokensPerMinute, whose: Whose::Agent, needs: 1_001, max: 1_000 };
+    let (limit, whose) = (Limit::MaxTokensPerMinute, Whose::Provider);
+    let never = Refused::Never { limit, whose, needs: 1_001, max: 1_000 };
     assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_001), Err(never));
     let unpriced = Refused::Unpriced { model: "other/model".to_owned() };
     assert_eq!(check(&dear, "other/model", 1), Err(unpriced));

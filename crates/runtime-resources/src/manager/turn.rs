@@ -3,11 +3,14 @@
 use std::task::{Context, Poll, Waker};
 
 use runtime_traits::clock::UnixMillis;
+use runtime_traits::id::AgentId;
 use runtime_traits::log::Usage;
+use runtime_traits::name::Tenant;
 use runtime_traits::resource::{Admission, Call, Limit, Money, NoRoom, Refused, Turn, Waiting, Whose};
 
 use super::ResourceManager;
 use super::book::{Priced, Scope};
+use crate::fair::Party;
 
 /// Who waits.
 #[derive(Debug)]
@@ -53,11 +56,18 @@ impl Waiter {
 }
 
 impl Waiter {
+    pub(super) fn party(&self) -> Party<Tenant, AgentId> {
+        Party { tenant: self.call.tenant.clone(), agent: self.call.agent }
+    }
+
     fn no_room(&self) -> NoRoom {
         let (limit, whose, until) = (self.limit, self.scope.whose(), self.until);
         NoRoom { limit, whose, allowed: None, waits: true, until }
     }
 }
+
+/// What is said of a place that is none any more.
+const NOTHING: Waiting = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
 
 impl Place {
     pub(super) fn new(manager: ResourceManager, id: u64) -> Self {
@@ -85,8 +95,11 @@ impl Turn for Place {
     }
 
     fn waiting(&self) -> Waiting {
-        let nothing = Waiting { limit: Limit::MaxTokensPerMinute, place: 1, until: None };
-        self.manager.books().waits_for(self.id).unwrap_or(nothing)
+        self.manager.books().stands(self.id).unwrap_or(NOTHING)
+    }
+
+    fn waits_for(&self) -> Waiting {
+        self.manager.books().waits_for(self.id).unwrap_or(NOTHING)
     }
 
     fn no_room(&self) -> NoRoom {

@@ -20,12 +20,14 @@ const LOWERED: (u64, u64, u64) = (3, 4, 50);
 const STEP: (Duration, u64) = (Duration::from_secs(60), 50);
 /// How long nothing is sent after a 429 that does not say.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is believed of how long: whoever says more may mean a day's worth of one model of many, or be broken.
+const MOST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What flows to a provider with one credential: how much may be sent and when, whoever is next.
 ///
 /// Never more than is declared falls into any minute, and it is spent evenly: after a pause a sixth of it at once. A call that the
 /// provider refuses all the same (429) says that it holds less than is declared: then nothing is sent for as long as the provider
-/// says, with three quarters of the rates after that, and a twentieth more for each minute without a 429.
+/// says, at most an hour, with three quarters of the rates after that, and a twentieth more for each minute without a 429.
 ///
 /// What was used before this process counts as well, once it is [recalled](Self::recall): a minute that is known as a sum counts as if
 /// all of it had been used at its last moment, and that of now as if it were used now; nothing counts as saved up. So a flow that
@@ -128,7 +130,7 @@ impl<I: Ord> Flow<I> {
         let Some(sent) = self.sent.remove(id) else { return Settled::NotHeld };
         self.recover(now);
         self.tokens.correct(sent.tokens, 0);
-        self.shut = self.shut.max(now.after(retry_after.unwrap_or(PAUSE)));
+        self.shut = self.shut.max(now.after(retry_after.unwrap_or(PAUSE).min(MOST_PAUSE)));
         if sent.at >= self.changed {
             let (of, parts, least) = LOWERED;
             self.part = (self.part * of / parts).max(least);
@@ -171,9 +173,10 @@ impl<I: Ord> Flow<I> {
         (requests_per_minute.unwrap_or(u64::MAX), tokens_per_minute.unwrap_or(u64::MAX))
     }
 
-    /// Declares other rates from now on.
+    /// Declares rates from now on. Whoever does knows better than what the provider said: it is asked again at once.
     pub(crate) fn set_rates(&mut self, declared: Rates) {
         self.declared = declared;
+        self.shut = UnixMillis(0);
     }
 
     /// How many calls are under way.

@@ -324,6 +324,22 @@ fn a_429_shuts_for_as_long_as_it_says_and_lowers_the_rates_once_and_they_come_ba
 }
 
 #[test]
+fn whoever_is_to_come_again_in_a_day_comes_in_an_hour_and_at_once_if_the_rates_are_declared_anew() {
+    for said in [Duration::from_secs(86_400), Duration::from_secs(u64::MAX)] {
+        let mut quota = Quota::new(RATES, 10);
+        for id in 0..2 {
+            assert_eq!(quota.ask(call(id)), Asked::Waits);
+        }
+        assert_eq!(quota.next(NOW), Turn::Send(0));
+        assert_eq!(quota.refused(&0, NOW, Some(said)), Settled::Settled);
+        assert_eq!(quota.next(NOW), Turn::Nobody { until: Some(later(3_600_000)) });
+
+        quota.set_rates(RATES);
+        assert_eq!(quota.next(later(1_000)), Turn::Send(1));
+    }
+}
+
+#[test]
 fn priorities_come_first_and_a_deadline_passes_while_others_wait() {
     let mut quota = Quota::new(Rates { requests_per_minute: Some(6), tokens_per_minute: None }, 3);
     let urgent = Call { priority: 9, ..call(3) };

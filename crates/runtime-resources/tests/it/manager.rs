@@ -1,8 +1,11 @@
 //! [`ResourceManager`] keeps the contract of governors.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use runtime_resources::{PriceTable, ResourceManager};
+use runtime_testkit::suites::governor::wrong::{Flaw, WrongGovernor};
+use runtime_testkit::suites::governor::{CASES, Case};
 
 fn manager() -> Arc<ResourceManager> {
     let prices = r#"{ "test/priced": { "input": "1", "output": "1" } }"#;
@@ -10,3 +13,22 @@ fn manager() -> Arc<ResourceManager> {
 }
 
 runtime_testkit::governor_conformance!(manager());
+
+#[test]
+fn each_flaw_fails_exactly_the_case_of_its_clause() {
+    for (flaw, clause) in Flaw::ALL {
+        let fails = |case: &&Case| {
+            let wrong = Arc::new(WrongGovernor::new(manager(), flaw));
+            catch_unwind(AssertUnwindSafe(|| (case.run)(wrong))).is_err()
+        };
+        let failed: Vec<_> = CASES.iter().filter(fails).map(|case| case.clause).collect();
+        assert_eq!(failed, [clause], "{flaw:?}");
+    }
+}
+
+#[test]
+fn every_case_is_failed_by_some_flaw() {
+    for Case { clause, .. } in CASES {
+        assert!(Flaw::ALL.iter().any(|(_, breaks)| breaks == clause), "nothing fails `{clause}`");
+    }
+}

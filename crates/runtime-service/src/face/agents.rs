@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use runtime_traits::resource::UsageHistory;
+use runtime_traits::resource::{LimitsChange, UsageHistory};
 use runtime_traits::runtime::{AgentStatus, Page, Said, SessionStatus};
 use runtime_traits::{AgentRef, AgentSpec, ResourceLimits};
 
@@ -38,6 +38,15 @@ pub(super) async fn set_limits(
     Sent(limits): Sent<ResourceLimits>,
 ) -> Result<StatusCode, Problem> {
     face.runtime.set_limits(&agent, limits).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn change_limits(
+    State(face): Shared,
+    Named(agent): Named<AgentRef>,
+    Sent(change): Sent<LimitsChange>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.change_limits(&agent, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

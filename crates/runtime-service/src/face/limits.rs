@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use runtime_traits::ResourceLimits;
-use runtime_traits::resource::TenantLimits;
+use runtime_traits::resource::{LimitsChange, TenantLimits};
 
 use crate::extract::{Asked, Sent};
 use crate::face::Face;
@@ -21,6 +21,14 @@ pub(super) async fn set_tenant_limits(
     Sent(limits): Sent<ResourceLimits>,
 ) -> Result<StatusCode, Problem> {
     face.runtime.set_tenant_limits(limits, by).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn change_tenant_limits(
+    State(face): Shared,
+    Sent(change): Sent<LimitsChange>,
+) -> Result<StatusCode, Problem> {
+    face.runtime.change_tenant_limits(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::unfold;
 use reqwest::{Method, Request};
 use runtime_traits::log::{Outcome, StepKey};
-use runtime_traits::resource::{LimitsBy, TenantLimits, UsageHistory};
+use runtime_traits::resource::{LimitsBy, LimitsChange, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
     RunStream, Said, SessionStatus, SnapshotFilter, Submitted,
@@ -52,9 +52,20 @@ impl Runtime for RemoteRuntime {
         self.tell(request, Duration::ZERO).await
     }
 
+    async fn change_limits(&self, agent: &AgentRef, change: LimitsChange) -> Result<(), RuntimeError> {
+        let request =
+            self.sending(Method::PATCH, &["v1", "agents", &agent.to_string(), "limits"], &change)?;
+        self.tell(request, Duration::ZERO).await
+    }
+
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
         let mut request = self.sending(Method::PUT, &["v1", "limits"], &limits)?;
         add(&mut request, "by", Some(by));
+        self.tell(request, Duration::ZERO).await
+    }
+
+    async fn change_tenant_limits(&self, change: LimitsChange) -> Result<(), RuntimeError> {
+        let request = self.sending(Method::PATCH, &["v1", "limits"], &change)?;
         self.tell(request, Duration::ZERO).await
     }
 

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::resource::{LimitsBy, ResourceLimits};
+use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits};
 use runtime_traits::runtime::{
     CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
 };
@@ -56,6 +56,10 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     for by in [LimitsBy::FleetFile, LimitsBy::Hand] {
         assert_eq!(remote.set_tenant_limits(together, by).await, Ok(()));
     }
+    let change: LimitsChange =
+        serde_json::from_str(r#"{"max_queued": null, "max_cost_per_day": "2.50"}"#).expect("JSON");
+    assert_eq!(remote.change_limits(&agent, change.clone()).await, Ok(()));
+    assert_eq!(remote.change_tenant_limits(change.clone()).await, Ok(()));
     assert_eq!(remote.tenant_limits().await, Ok(samples.tenant_limits()));
     assert_eq!(remote.start(&agent).await, Ok(()));
     assert_eq!(remote.stop(&agent).await, Ok(()));
@@ -112,6 +116,8 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::SetLimits(agent.clone(), limits),
         Call::SetTenantLimits(together, LimitsBy::FleetFile),
         Call::SetTenantLimits(together, LimitsBy::Hand),
+        Call::ChangeLimits(agent.clone(), change.clone()),
+        Call::ChangeTenantLimits(change),
         Call::TenantLimits,
         Call::Start(agent.clone()),
         Call::Stop(agent.clone()),

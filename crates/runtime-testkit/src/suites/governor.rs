@@ -5,6 +5,7 @@
 //! cost a dollar.
 
 mod cases;
+pub mod wrong;
 
 use std::sync::Arc;
 

@@ -116,6 +116,9 @@ pub trait RunPort: Send + Sync {
     /// Adds to what the dispatch under way used.
     fn used(&self, slot: Slot, usage: Usage);
 
+    /// What is held for the dispatch under way: what the step reserves, or more if its model billed more so far.
+    fn reserved(&self, slot: Slot) -> Usage;
+
     /// Reports what the step's work came to. The agent sees it when it is recorded.
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>);
 

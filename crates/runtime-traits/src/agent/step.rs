@@ -134,6 +134,12 @@ impl StepCall {
         self.try_no
     }
 
+    /// What is held for the call under way: what the step [reserves](StepOptions::reserving), or more where its model billed more so
+    /// far. It is what a call takes of which nobody can say what it took. Nothing for a call that belongs to no run.
+    pub fn reserved(&self) -> Usage {
+        self.step.as_ref().map(|(port, slot)| port.reserved(*slot)).unwrap_or_default()
+    }
+
     /// Adds to what this dispatch used. What was used is told when it is known, not at the end: a dispatch may be given up.
     /// What asking the other side (`reconcile`) used is not booked.
     pub fn used(&self, usage: Usage) {

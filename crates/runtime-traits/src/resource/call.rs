@@ -60,8 +60,13 @@ pub trait Turn: Send {
     /// Ready when there is room, or never will be. Looks again when it is woken, and at [`Waiting::until`].
     fn poll(&mut self, now: UnixMillis, cx: &mut Context<'_>) -> Poll<Admission>;
 
-    /// What it waits for.
+    /// What it waits for, and at which place: to find that takes the longer, the more wait.
     fn waiting(&self) -> Waiting;
+
+    /// The same without the place, which is left open (0): for whoever looks again and again.
+    fn waits_for(&self) -> Waiting {
+        self.waiting()
+    }
 
     /// Why it waits now; what the limit is may be left open. Whoever wants to know the place as well asks for
     /// [`waiting`](Self::waiting), which takes longer.
@@ -110,8 +115,9 @@ pub struct NoRoom {
 pub enum Refused {
     /// A limit is reached, and its agent does not wait.
     #[error(
-        "`{limit}` is reached{}; raise it with `agent-runtime limits`, or set `on_limit` to \"wait\"",
-        after(.retry_after)
+        "`{limit}` is reached{}; {}, or set `on_limit` of the agent to \"wait\"",
+        after(.retry_after),
+        .whose.raises(*.limit)
     )]
     Reached {
         /// Which.
@@ -124,7 +130,10 @@ pub enum Refused {
     },
     /// A limit is lower than what this one call may take.
     #[error(
-        "`{limit}` is {max}, and one call may take {needs}; raise it, or let the agent ask for less (`max_tokens`)"
+        "`{limit}` is {}, and one call may take {}; {}, or let the agent ask for less (`max_tokens`)",
+        .limit.amount(*.max),
+        .limit.amount(*.needs),
+        .whose.raises(*.limit)
     )]
     Never {
         /// Which.
@@ -152,7 +161,7 @@ pub enum Refused {
         what: String,
     },
     /// As many wait as may.
-    #[error("too many calls wait for room under `{limit}`; try again later, or raise it")]
+    #[error("too many calls wait for room under `{limit}`; try again later, or {}", .whose.raises(*.limit))]
     Crowded {
         /// The limit.
         limit: Limit,
@@ -200,4 +209,29 @@ impl fmt::Debug for Admission {
 
 fn after(retry_after: &Option<Duration>) -> String {
     retry_after.map(|after| format!(", for {} s more", after.as_secs().max(1))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limit, Refused, Whose};
+
+    #[test]
+    fn a_refusal_says_who_can_raise_the_limit_and_shows_money_as_money() {
+        let limit = Limit::MaxCostPerDay;
+        for (whose, remedy) in [
+            (Whose::Run, "`agent-runtime agents limit NAME max_cost_per_day=VALUE`"),
+            (Whose::Agent, "`agent-runtime agents limit NAME max_cost_per_day=VALUE`"),
+            (Whose::Tenant, "`agent-runtime limits max_cost_per_day=VALUE`"),
+            (Whose::Provider, "`[quotas]`"),
+        ] {
+            let reached = Refused::Reached { limit, whose, retry_after: None }.to_string();
+            let never = Refused::Never { limit, whose, needs: 7_000_000, max: 5_000_000 }.to_string();
+            let crowded = Refused::Crowded { limit, whose }.to_string();
+
+            assert!(never.starts_with("`max_cost_per_day` is 5.00, and one call may take 7.00; "), "{never}");
+            for says in [reached, never, crowded] {
+                assert!(says.contains(remedy), "{says}");
+            }
+        }
+    }
 }

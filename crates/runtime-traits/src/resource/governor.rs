@@ -88,8 +88,10 @@ pub enum Known {
 /// - `recorded-counts`: what a call took that was never held counts as if it had been.
 /// - `recalled-counts`: what was used before a restart counts as what is used now.
 /// - `waits-in-turn`: whoever waits gets room as soon as there is some, and a turn that is dropped leaves no trace. Who comes later does
-///   not overtake, unless nothing but another limit can make room for who came before.
-/// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
+///   not overtake, unless nothing but another limit can make room for who came before. Who waits under one limit keeps its turn under the
+///   next; it holds nothing meanwhile, so that others may take the room under each until there is some under all of them at once.
+/// - `limits-at-once`: changed limits hold from the next call on, for calls that wait too: those of an agent that is not to wait any more
+///   are refused.
 /// - `shared-by-a-tenant`: what is limited of a tenant is shared by all its agents and by no others, counts calls that were under way when
 ///   it was limited first, and holds from the next call on when it is changed or lifted, for calls that wait too.
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.

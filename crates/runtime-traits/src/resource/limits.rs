@@ -284,6 +284,40 @@ impl Limit {
         Self::MaxCpuPercent,
     ];
 
+    /// Whether it is of money: then it is counted in millionths of a dollar.
+    pub const fn is_money(self) -> bool {
+        match self {
+            Self::MaxCostPerRun
+            | Self::MaxCostPerHour
+            | Self::MaxCostPerDay
+            | Self::MaxCostPerMonth
+            | Self::MaxCostTotal => true,
+            Self::MaxMemoryMb
+            | Self::MaxTokensPerMinute
+            | Self::MaxConcurrentRequests
+            | Self::MaxQueued
+            | Self::MaxRequestsPerMinute
+            | Self::MaxTokensPerRun
+            | Self::MaxTokensTotal
+            | Self::MaxRunSeconds
+            | Self::MaxStepsPerRun
+            | Self::MaxCpuPercent => false,
+        }
+    }
+
+    /// An amount of what it limits, as people read it: money in dollars.
+    ///
+    /// # Examples
+    /// ```
+    /// use runtime_traits::resource::Limit;
+    ///
+    /// assert_eq!(Limit::MaxCostPerDay.amount(2_500_000), "2.50");
+    /// assert_eq!(Limit::MaxTokensTotal.amount(2_500_000), "2500000");
+    /// ```
+    pub fn amount(self, amount: u64) -> String {
+        if self.is_money() { Money::from_micros(amount).to_string() } else { amount.to_string() }
+    }
+
     /// Whether it is a budget: time alone makes no room under it.
     pub const fn is_budget(self) -> bool {
         match self {
@@ -318,6 +352,21 @@ impl Limit {
         (Self::MaxCostPerDay, Self::MaxCostTotal),
         (Self::MaxCostPerMonth, Self::MaxCostTotal),
     ];
+}
+
+impl Whose {
+    /// How somebody raises a limit of theirs, as an end of a sentence.
+    pub fn raises(self, limit: Limit) -> String {
+        match self {
+            Self::Run | Self::Agent => {
+                format!("raise it with `agent-runtime agents limit NAME {limit}=VALUE`")
+            }
+            Self::Tenant => format!("raise it with `agent-runtime limits {limit}=VALUE`"),
+            Self::Provider => {
+                "raise it in `[quotas]` of the fleet file, if the provider lets more through".to_owned()
+            }
+        }
+    }
 }
 
 impl fmt::Display for Whose {

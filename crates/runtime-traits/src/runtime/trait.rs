@@ -9,7 +9,7 @@ use crate::agent::AgentSpec;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
-use crate::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
+use crate::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimits, UsageHistory};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::refs::AgentRef;
 use crate::runtime::request::{Decision, ForkRequest, Reply, RunRequest, Submitted};
@@ -77,6 +77,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Spec`] for limits that contradict each other, or let nothing through.
     async fn set_limits(&self, agent: &AgentRef, limits: ResourceLimits) -> Result<(), RuntimeError>;
 
+    /// Changes some of what an agent may use, and leaves the rest as it is at that moment: as [`set_limits`](Self::set_limits) in everything
+    /// else.
+    ///
+    /// # Errors
+    /// As [`set_limits`](Self::set_limits).
+    async fn change_limits(&self, agent: &AgentRef, change: LimitsChange) -> Result<(), RuntimeError>;
+
     /// Changes what all agents of the tenant may use together: from now on, for runs under way and runs that wait as well. It is kept, and
     /// a runtime that is opened later holds them to it before it lets their first call through. Setting what is set changes nothing.
     ///
@@ -85,6 +92,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::Damaged`] when what they used before cannot be read, and somebody limits them by hand. Limits that cannot be read
     /// are replaced by those that somebody sets by hand.
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError>;
+
+    /// Changes, by hand, some of what all agents of the tenant may use together, and leaves the rest as it is at that moment: as
+    /// [`set_tenant_limits`](Self::set_tenant_limits) in everything else.
+    ///
+    /// # Errors
+    /// As [`set_tenant_limits`](Self::set_tenant_limits).
+    async fn change_tenant_limits(&self, change: LimitsChange) -> Result<(), RuntimeError>;
 
     /// What all agents of the tenant may use together, since when, and what they use of it.
     ///

@@ -89,6 +89,10 @@ impl RunPort for Engine {
         self.says(format!("used {}", usage.model_calls));
     }
 
+    fn reserved(&self, _slot: Slot) -> Usage {
+        Usage::default()
+    }
+
     fn settle(&self, _slot: Slot, result: Result<Content, StepFailure>) {
         self.says(format!("settle {}", result.is_ok()));
         *self.recorded.lock().expect("nobody panicked") = Some(result);

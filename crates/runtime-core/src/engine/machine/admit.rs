@@ -93,7 +93,7 @@ const LONG_MILLIS: u64 = 120_000;
 impl Awaits {
     /// What a call waits for that has this place.
     pub fn of(turn: &dyn Turn) -> Self {
-        Self { until: turn.waiting().until, only_by_limit: turn.only_by_limit() }
+        Self { until: turn.waits_for().until, only_by_limit: turn.only_by_limit() }
     }
 
     /// Whether its run parks.
@@ -333,7 +333,7 @@ impl RunMachine {
         let (limit, whose, allowed) = (Limit::MaxStepsPerRun, Whose::Run, Some(u64::from(most)));
         self.tell_with_next(Some(NoRoom { limit, whose, allowed, waits: false, until: None }));
         let message = format!(
-            "`max_steps_per_run` is {most} and reached; raise it, or let the agent do with fewer steps"
+            "`max_steps_per_run` is {most} and reached; raise it with `agent-runtime agents limit`, or let the agent do with fewer steps"
         );
         self.end_for(FailureKind::Limit, message);
     }

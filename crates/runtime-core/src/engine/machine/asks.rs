@@ -182,6 +182,11 @@ impl RunMachine {
         }
     }
 
+    /// What is held for the dispatch under way.
+    pub fn reserved(&self, slot: Slot) -> Usage {
+        self.slots[slot.0].step().map(|step| step.reserves).unwrap_or_default()
+    }
+
     /// Records what a step's work came to, and what this try of it cost.
     pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>, cost: Price) {
         let Phase::Executing { try_no, .. } = self.slots[slot.0].phase else {

@@ -40,7 +40,7 @@ pub fn too_late(own: bool) -> Outcome {
     let message = if own {
         "the run was not over by its deadline"
     } else {
-        "the run took longer than `max_run_seconds` lets it; raise that with `agent-runtime limits`, or let the agent do with less time"
+        "the run took longer than `max_run_seconds` lets it; raise that with `agent-runtime agents limit`, or let the agent do with less time"
     };
     Outcome::Failed(RunFailure { kind: FailureKind::Deadline, message: message.to_owned() })
 }

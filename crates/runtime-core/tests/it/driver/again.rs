@@ -64,6 +64,22 @@ async fn each_call_of_a_step_is_held_and_settled_by_itself() {
 }
 
 #[tokio::test]
+async fn the_work_of_a_step_is_told_all_that_is_held_for_its_call() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    turnstile.holds_more(7);
+    let (runtime, _, run) = called(&house, &turnstile, "breaks:billed/100/30").await;
+    turnstile.holds_more(0);
+    house.world.open("call");
+    house.world.began("call again").await;
+
+    let (_, took) = turnstile.settled()[0];
+    assert_eq!(took.tokens(), 107, "nobody knows what it took");
+    house.world.open("call again");
+    assert_eq!(output(&runtime, run).await, "30 used");
+    assert_eq!(runtime.run_status(&run).await.unwrap().usage.tokens(), 137);
+}
+
+#[tokio::test]
 async fn a_call_that_a_limit_refuses_is_not_made_once_more_and_its_run_fails_for_it() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     let (runtime, _, run) = called(&house, &turnstile, "breaks:billed/100/30").await;

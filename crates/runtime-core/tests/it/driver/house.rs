@@ -238,7 +238,7 @@ impl Agent for Scripted {
                     let step = ctx.step_with(options, what, |call| async move {
                         world.begin("call");
                         world.pass("call").await;
-                        call.used(usage(if billed { most } else { 0 }));
+                        call.used(if billed { call.reserved() } else { usage(0) });
                         call.broke_off(billed);
                         match call.again().await {
                             Repeat::Go => {}

@@ -247,6 +247,10 @@ impl RunPort for Port {
         lock(&self.machine).used(slot, usage);
     }
 
+    fn reserved(&self, slot: Slot) -> Usage {
+        lock(&self.machine).reserved(slot)
+    }
+
     fn settle(&self, slot: Slot, result: Result<Content, StepFailure>) {
         lock(&self.machine).settle(slot, result, runtime_traits::log::Price::default());
     }

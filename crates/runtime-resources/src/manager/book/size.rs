@@ -44,7 +44,7 @@ impl Books {
     /// [`Refused::Unpriced`].
     pub(in crate::manager) fn wanted(&self, call: &Call) -> Result<(Usage, Priced), Refused> {
         let (model, plain) = (call.model.as_deref(), call.most.input_tokens);
-        let limits = self.agents.get(&call.agent).map(|book| book.limits).unwrap_or_default();
+        let limits = self.limits_of(&call.agent);
         self.check_priced(&call.tenant, &limits, model)?;
         let with = |input_tokens: u64| {
             let estimated_tokens = call.most.estimated_tokens.saturating_add(input_tokens - plain);

@@ -66,7 +66,6 @@ fn most(id: u8) -> u64 {
 impl Known {
     fn new() -> Self {
         let manager = ResourceManager::default();
-        manager.limit_tenant(&Tenant::default(), Budgets::default());
         for of in 0..AGENTS {
             manager.limit(&Tenant::default(), &agent(of), &ResourceLimits::default());
             manager.recall(&agent(of), &Past::default(), BEGIN);
@@ -76,9 +75,15 @@ impl Known {
         Self { manager, tenant_max, agent_max, held, settled: [0; AGENTS], over, places: Vec::new() }
     }
 
-    fn tenant_used(&self) -> u64 {
+    /// What is counted of the tenant: nothing while nobody limits it.
+    fn tenant_used(&self) -> Option<u64> {
         let used = self.manager.tenant_usage(&Tenant::default(), BEGIN);
-        used.iter().find(|used| used.limit == Limit::MaxTokensTotal).map_or(0, |used| used.used)
+        used.iter().find(|used| used.limit == Limit::MaxTokensTotal).map(|used| used.used)
+    }
+
+    /// What the agents used, each by itself.
+    fn all_used(&self) -> u64 {
+        (0..AGENTS).map(|of| self.agent_used(of)).sum()
     }
 
     fn agent_used(&self, of: usize) -> u64 {
@@ -142,7 +147,13 @@ impl Known {
                 self.settle(id, most(id) * u64::from(share) / 255);
             }
             Act::LimitTenant(max) => {
+                let is_counted = self.tenant_max.is_some();
                 self.tenant_max = max;
+                if max.is_some() && !is_counted {
+                    // As whoever keeps what was used tells it: what is under way is held already.
+                    let past = Past { tokens: self.settled.iter().sum(), ..Past::default() };
+                    self.manager.recall_tenant(&Tenant::default(), &past, BEGIN);
+                }
                 let budgets = Budgets { tokens_total: max, ..Budgets::default() };
                 self.manager.limit_tenant(&Tenant::default(), budgets);
             }
@@ -164,7 +175,7 @@ impl Known {
                 break;
             }
         }
-        let (all, max) = (self.tenant_used(), |max: Option<u64>| max.unwrap_or(u64::MAX));
+        let (all, max) = (self.all_used(), |max: Option<u64>| max.unwrap_or(u64::MAX));
         for (id, _) in &self.places {
             let of = whose(*id);
             let fits = all + most(*id) <= max(self.tenant_max)
@@ -172,7 +183,7 @@ impl Known {
             assert!(!fits, "{id} waits for nothing");
         }
         self.places.clear();
-        assert_eq!(self.tenant_used(), self.settled.iter().sum::<u64>(), "what is over is all that is used");
+        assert_eq!(self.all_used(), self.settled.iter().sum::<u64>(), "what is over is all that is used");
         for of in 0..AGENTS {
             assert_eq!(self.agent_used(of), self.settled[of]);
         }
@@ -188,10 +199,12 @@ proptest! {
     ) {
         let mut known = Known::new();
         for act in acts {
-            let before = (known.tenant_used(), [0, 1, 2].map(|of| known.agent_used(of)));
+            let before = (known.all_used(), [0, 1, 2].map(|of| known.agent_used(of)));
             known.act(act);
+            let counted = known.tenant_max.map(|_| known.all_used());
+            assert_eq!(known.tenant_used(), counted, "a limited tenant uses what its agents do");
             let max = known.tenant_max.unwrap_or(u64::MAX);
-            assert!(known.tenant_used() <= max.max(before.0), "the tenant's limit is exceeded");
+            assert!(known.all_used() <= max.max(before.0), "the tenant's limit is exceeded");
             for (of, before) in before.1.into_iter().enumerate() {
                 let max = known.agent_max[of].unwrap_or(u64::MAX);
                 assert!(known.agent_used(of) <= max.max(before), "the agent's limit is exceeded");

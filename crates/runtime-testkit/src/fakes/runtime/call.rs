@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime_traits::log::StepKey;
-use runtime_traits::resource::{LimitsBy, ResourceLimits};
+use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits};
 use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter, SnapshotFilter};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
@@ -17,7 +17,9 @@ pub enum Call {
     Register(String),
     Unregister(AgentRef),
     SetLimits(AgentRef, ResourceLimits),
+    ChangeLimits(AgentRef, LimitsChange),
     SetTenantLimits(ResourceLimits, LimitsBy),
+    ChangeTenantLimits(LimitsChange),
     TenantLimits,
     Start(AgentRef),
     Stop(AgentRef),

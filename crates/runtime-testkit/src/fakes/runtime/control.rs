@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
-use runtime_traits::resource::{LimitsBy, ResourceLimits, TenantLimits, UsageHistory};
+use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionStatus, SnapshotFilter, Submitted,
@@ -37,8 +37,16 @@ impl Runtime for FakeRuntime {
         self.done(Call::SetLimits(agent.clone(), limits)).await
     }
 
+    async fn change_limits(&self, agent: &AgentRef, change: LimitsChange) -> Result<(), RuntimeError> {
+        self.done(Call::ChangeLimits(agent.clone(), change)).await
+    }
+
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
         self.done(Call::SetTenantLimits(limits, by)).await
+    }
+
+    async fn change_tenant_limits(&self, change: LimitsChange) -> Result<(), RuntimeError> {
+        self.done(Call::ChangeTenantLimits(change)).await
     }
 
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {

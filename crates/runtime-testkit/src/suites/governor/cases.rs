@@ -196,6 +196,23 @@ pub fn waits_in_turn(governor: Arc<dyn ResourceGovernor>) {
     assert!(is_held(&governor, call(10, 10, 100)), "only another limit can help whoever is before it");
     limit(&governor, in_all(1_200));
     assert!(matches!(poll(&mut large), Poll::Ready(Admission::Held { .. })), "there is one");
+    under_several_limits(&governor);
+}
+
+/// Who waits under one limit keeps its turn under the next.
+fn under_several_limits(governor: &Arc<dyn ResourceGovernor>) {
+    governor.forget(&agent());
+    limit(governor, ResourceLimits { max_tokens_per_run: Some(900), ..in_all(1_200) });
+    assert!(is_held(governor, call(21, 21, 800)), "there is room");
+    let mut of_run = turn(governor.admit(call(22, 21, 150), NOW));
+    assert!(is_held(governor, call(23, 23, 400)), "who waits for its run keeps no other waiting");
+    let mut of_agent = turn(governor.admit(call(24, 24, 150), NOW));
+    governor.settle(CallId(21), used(650), NOW);
+    assert!(
+        matches!(poll(&mut of_run), Poll::Ready(Admission::Held { .. })),
+        "it came before, and there is room"
+    );
+    assert!(poll(&mut of_agent).is_pending(), "it came later, and nothing is left");
 }
 
 /// `limits-at-once`: changed limits hold from the next call on, for calls that wait too.
@@ -214,6 +231,19 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
     let check = |limits, model| governor.check(&Tenant::default(), &limits, Some((model, used(100))));
     assert!(check(in_all(99), PRICED).is_err(), "no call would be let through");
     assert!(check(in_all(100), PRICED).is_ok(), "one would");
+    let mut waits = turn(governor.admit(call(5, 5, 200), NOW));
+    limit(&governor, ResourceLimits { on_limit: OnLimit::Refuse, ..in_all(1_500) });
+    assert!(
+        matches!(
+            poll(&mut waits),
+            Poll::Ready(Admission::Refused(Refused::Reached { limit: Limit::MaxTokensTotal, .. }))
+        ),
+        "whoever waited is refused"
+    );
+    assert!(
+        matches!(governor.admit(call(6, 6, 200), NOW), Admission::Refused(Refused::Reached { .. })),
+        "and whoever asks"
+    );
     governor.forget(&agent());
     assert_eq!(used_in_all(&governor), 0, "of an agent that is deleted nothing is known");
 }

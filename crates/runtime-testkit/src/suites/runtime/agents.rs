@@ -90,6 +90,17 @@ pub async fn tenant_limits_are_kept(fixture: &dyn RuntimeFixture) {
     assert_eq!((set.limits, set.by), (limits, Some(LimitsBy::Hand)), "they are those that were set last");
     assert!(set.since >= set.counted_since && set.counted_since.is_some(), "since when is said: {set:?}");
 
+    let more = ResourceLimits { max_requests_per_minute: Some(90), ..limits };
+    let change = |json| serde_json::from_str(json).expect("a change");
+    for (json, expected) in
+        [(r#"{ "max_requests_per_minute": 90 }"#, more), (r#"{ "max_requests_per_minute": null }"#, limits)]
+    {
+        assert_eq!(scene.runtime.change_tenant_limits(change(json)).await, Ok(()));
+        let changed = scene.runtime.tenant_limits().await.expect("they are shown");
+        assert_eq!((changed.limits, changed.by), (expected, Some(LimitsBy::Hand)), "the others stay");
+    }
+    let set = scene.runtime.tenant_limits().await.expect("they are shown");
+
     let limit = Limit::MaxRunSeconds;
     let of_a_run = ResourceLimits { max_run_seconds: Some(7), ..limits };
     let refused = scene.runtime.set_tenant_limits(of_a_run, LimitsBy::Hand).await;

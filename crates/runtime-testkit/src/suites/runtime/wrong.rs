@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
-use runtime_traits::resource::{LimitsBy, TenantLimits, UsageHistory};
+use runtime_traits::resource::{LimitsBy, LimitsChange, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
@@ -192,11 +192,19 @@ impl Runtime for WrongRuntime {
         self.right.set_limits(agent, limits).await
     }
 
+    async fn change_limits(&self, agent: &AgentRef, change: LimitsChange) -> Result<(), RuntimeError> {
+        self.right.change_limits(agent, change).await
+    }
+
     async fn set_tenant_limits(&self, limits: ResourceLimits, by: LimitsBy) -> Result<(), RuntimeError> {
         if self.has(Flaw::ForgetsTenantLimits) {
             return Ok(());
         }
         self.right.set_tenant_limits(limits, by).await
+    }
+
+    async fn change_tenant_limits(&self, change: LimitsChange) -> Result<(), RuntimeError> {
+        self.right.change_tenant_limits(change).await
     }
 
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
