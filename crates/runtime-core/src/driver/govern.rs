@@ -11,6 +11,7 @@ use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Chain, Entry, Price, Usage};
+use runtime_traits::model::CalledModel;
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Partition;
 use runtime_traits::resource::{
@@ -67,7 +68,7 @@ pub(super) enum UnderWay {
 struct Asked {
     slot: Slot,
     id: CallId,
-    model: Option<String>,
+    model: Option<CalledModel>,
     most: Usage,
     /// What was used before is being read first.
     call: Option<BoxFuture<'static, Admission>>,
@@ -152,8 +153,9 @@ impl Admitting {
                         moved |= machine.still_waits(asked.slot, waiting);
                         return true;
                     }
-                    let model = asked.model.as_deref();
-                    let price = model.and_then(|model| governing.governor.price(model, &asked.most).micros);
+                    let price =
+                        |model: &CalledModel| governing.governor.price(&model.name, &asked.most).micros;
+                    let price = asked.model.as_ref().and_then(price);
                     let mut machine = lock(machine);
                     machine.pass(now);
                     machine.waits_long(asked.slot, waiting, price);
@@ -522,7 +524,7 @@ impl Inner {
         match call.model {
             _ if call.held => governing.governor.settle(call.id, call.took, now),
             // It is told when the log says so.
-            Some(model) if !call.took.is_none() => governing.governor.price(&model, &call.took),
+            Some(model) if !call.took.is_none() => governing.governor.price(&model.name, &call.took),
             _ => Price::default(),
         }
     }
@@ -550,7 +552,7 @@ impl Inner {
         self.recall(governing, tenant, agent).await?;
         let kind = self.with_agent(tenant, agent, |slot, _| slot.agent.clone()).await?;
         let least = kind.and_then(|kind| kind.least_call());
-        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        let least = least.as_ref().map(|(model, usage)| (model, *usage));
         match governing.governor.exhausted(tenant, agent, least, self.clock.now()) {
             Some(refused) => {
                 self.tell_refused(tenant, agent, &limits, &refused);

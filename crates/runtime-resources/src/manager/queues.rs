@@ -238,7 +238,7 @@ impl Books {
     fn join(&mut self, id: u64, first: bool) -> bool {
         let Self { queues, quotas, .. } = self;
         queues.push(id, first, |scope, tokens| match scope {
-            Scope::Quota(at) => quotas[*at].cost(tokens),
+            Scope::Quota(at) => quotas.cost(*at, tokens),
             Scope::Run(_) | Scope::Agent(_) | Scope::Tenant(_) => tokens.max(1),
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runtime_resources::{PriceTable, ResourceManager};
 
-fn manager() -> Arc<ResourceManager> {
+pub(crate) fn manager() -> Arc<ResourceManager> {
     let prices = r#"{ "test/priced": { "input": "1", "output": "1" } }"#;
     Arc::new(ResourceManager::new(serde_json::from_str::<PriceTable>(prices).expect("a table")))
 }

@@ -7,6 +7,7 @@ use runtime_traits::agent::{Given, Outside};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{Effect, Price, StepDispatched, StepKey, StepOpened, StepSort, Usage, WaitId};
+use runtime_traits::model::CalledModel;
 
 use super::again::Between;
 
@@ -46,7 +47,7 @@ pub(super) struct AskedStep {
     /// What a call of it takes at most, as the agent says; `reserves` is what is held for it.
     pub(super) asks: Usage,
     pub(super) reserves: Usage,
-    pub(super) model: Option<String>,
+    pub(super) model: Option<CalledModel>,
     /// What `reserves` costs.
     pub(super) micros: Option<u64>,
     pub(super) says: bool,
