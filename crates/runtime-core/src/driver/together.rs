@@ -82,15 +82,8 @@ impl Inner {
 
     /// What the agents of a tenant may use together, and what they use of it.
     pub(super) async fn tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
-        let (key, cell) = self.limits_cell(tenant).await?;
-        let mut shown = TenantLimits::default();
-        if let Some(cell) = cell {
-            let (limits, record) = limits_in(&key, &cell)?;
-            let LimitsRecord { at, by, counted_since, .. } = record;
-            shown = TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..shown };
-        }
+        let mut shown = self.kept_tenant_limits(tenant).await?;
         let Some(governing) = &self.governing else { return Ok(shown) };
-        self.hold_tenant(governing, tenant).await?;
         if !governing.governor().limits_tenant(tenant) {
             return Ok(shown);
         }
@@ -105,6 +98,17 @@ impl Inner {
             shown.usage = if shown.damage.is_some() { ResourceUsage::default() } else { usage };
         }
         Ok(shown)
+    }
+
+    /// What the store says that the agents of a tenant may use together. Nothing that they used is read.
+    pub(super) async fn kept_tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
+        let (key, cell) = self.limits_cell(tenant).await?;
+        if let Some(governing) = &self.governing {
+            self.hold_tenant(governing, tenant).await?;
+        }
+        let Some(cell) = cell else { return Ok(TenantLimits::default()) };
+        let (limits, LimitsRecord { at, by, counted_since, .. }) = limits_in(&key, &cell)?;
+        Ok(TenantLimits { limits, since: Some(at), by: Some(by), counted_since, ..TenantLimits::default() })
     }
 
     /// Sees that whoever counts holds the agents of a tenant to what the store says that they may use together; once.
