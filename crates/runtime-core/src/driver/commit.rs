@@ -8,7 +8,7 @@ use std::time::Duration;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::error::Cause;
 use runtime_traits::partition::Partition;
-use runtime_traits::store::{Batch, BatchId, Cell, Committed, Fence, StateError, Then};
+use runtime_traits::store::{Batch, BatchId, Cell, Committed, Fence, LARGEST_SUM, StateError, Then};
 
 use super::inner::Inner;
 use super::run_slot::lock;
@@ -19,9 +19,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a store that is away or full.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The largest number that a store adds to.
-const MOST_IN_A_CELL: i64 = 1 << 53;
 
 /// How long a commit is tried while the store is away or full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +210,7 @@ impl Inner {
                     cell.map_or(Some(0), number)?
                 }
             };
-            let sum = held.saturating_add(*by).clamp(-MOST_IN_A_CELL, MOST_IN_A_CELL);
+            let sum = held.saturating_add(*by).clamp(-LARGEST_SUM, LARGEST_SUM);
             if sum - held != *by {
                 tracing::warn!(%key, held, %by, "a cell is as full as it can be; what is beyond it is not counted");
                 (*by, changed) = (sum - held, true);
