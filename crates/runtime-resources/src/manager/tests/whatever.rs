@@ -63,10 +63,15 @@ fn most(id: u8) -> u64 {
     u64::from(id) * 3 + 1
 }
 
+/// A tenant that nobody limits is not counted: here it always is.
+fn together(max: Option<u64>) -> Budgets {
+    Budgets { tokens_total: max.or(Some(u64::MAX)), ..Budgets::default() }
+}
+
 impl Known {
     fn new() -> Self {
         let manager = ResourceManager::default();
-        manager.limit_tenant(&Tenant::default(), Budgets::default());
+        manager.limit_tenant(&Tenant::default(), together(None));
         for of in 0..AGENTS {
             manager.limit(&Tenant::default(), &agent(of), &ResourceLimits::default());
             manager.recall(&agent(of), &Past::default(), BEGIN);
@@ -143,8 +148,7 @@ impl Known {
             }
             Act::LimitTenant(max) => {
                 self.tenant_max = max;
-                let budgets = Budgets { tokens_total: max, ..Budgets::default() };
-                self.manager.limit_tenant(&Tenant::default(), budgets);
+                self.manager.limit_tenant(&Tenant::default(), together(max));
             }
             Act::LimitAgent(of, max) => {
                 self.agent_max[of] = max;
