@@ -13,7 +13,7 @@ mod turn;
 use std::io::IsTerminal;
 
 use agent_runtime::runtime::RunFilter;
-use agent_runtime::{AgentId, RunId, Runtime, RuntimeError, SessionName, UnixMillis};
+use agent_runtime::{AgentId, RunId, RunRequest, Runtime, RuntimeError, SessionName, UnixMillis};
 
 use crate::args::ChatArgs;
 use crate::commands::all_runs;
@@ -22,6 +22,18 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::time::moment;
 use crate::signals::Signals;
+
+/// How what is said is asked for.
+struct Manner {
+    session: SessionName,
+    priority: u8,
+}
+
+impl Manner {
+    fn ask(&self, text: String) -> RunRequest {
+        RunRequest::new(text).in_session(self.session.clone()).with_priority(self.priority)
+    }
+}
 
 /// Talks with an agent: on a terminal with all that helps people, elsewhere a line for each turn.
 pub(crate) async fn chat(
@@ -36,12 +48,13 @@ pub(crate) async fn chat(
         None if args.new => new_session(desk.now())?,
         None => SessionName::default(),
     };
+    let manner = Manner { session, priority: args.priority };
     let terminal = desk.screen.terminal;
     let steers = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     if desk.screen.json || !terminal.out || !terminal.err || !std::io::stdin().is_terminal() || !steers {
-        return plain::lines(desk, runtime, agent.id, session, signals).await;
+        return plain::lines(desk, runtime, agent.id, &manner, signals).await;
     }
-    talk::Talk::new(desk, runtime, &agent, session, signals)?.hold().await
+    talk::Talk::new(desk, runtime, &agent, manner, signals)?.hold().await
 }
 
 /// A name for a conversation that begins now.

@@ -81,7 +81,8 @@ impl FleetFile {
     /// [`CliError::Faulty`].
     pub(crate) fn check_with(&self, kinds: &[Arc<dyn AgentKind>]) -> Result<Fleet, CliError> {
         let path = self.path.clone();
-        Fleet::check(&self.text, kinds).map_err(|faults| CliError::Faulty { path, faults })
+        let fleet = Fleet::check(&self.text, kinds).map_err(|faults| CliError::Faulty { path, faults })?;
+        Ok(fleet.placed(self.folder()))
     }
 
     /// The kinds of this build, which take paths from the file's folder.
@@ -174,9 +175,26 @@ mod tests {
     use agent_runtime::open_store;
     use runtime_testkit::block_on;
 
-    use super::Place;
+    use super::{FleetFile, Place};
     use crate::error::CliError;
     use crate::exit::Exit;
+
+    #[test]
+    fn a_key_that_a_quota_names_is_the_file_that_an_agent_of_the_same_folder_has() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("key"), "sk-nobody").unwrap();
+        let path = folder.path().join("fleet.toml");
+        let text = "[quotas]\nq = { credential = \"file:key\", requests_per_minute = 1 }\n\
+                    [agents.a]\nkind = \"llm\"\nmodel = \"openai/gpt-4o\"\nkey = \"file:key\"\n";
+        fs::write(&path, text).unwrap();
+
+        let file = FleetFile::read(&path).unwrap();
+        let (fleet, kinds) = (file.check().unwrap(), file.kinds());
+
+        let kind = kinds.iter().find(|kind| kind.name() == fleet.agents[0].spec.kind).unwrap();
+        let (called, _) = kind.build(&fleet.agents[0].spec).unwrap().least_call().unwrap();
+        assert_eq!(called.credential.as_ref(), fleet.quotas[0].credentials.first());
+    }
 
     /// Permissions do not bind root, so the thread becomes somebody else; the rest of the process stays who it is.
     #[test]

@@ -33,6 +33,7 @@ mod measure;
 mod read;
 mod read_bus;
 mod read_limits;
+mod read_quotas;
 mod scrub;
 mod store_uri;
 mod suggest;
@@ -40,13 +41,15 @@ mod suggest;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime_core::ScrubRate;
 use runtime_resources::{Budgets, PriceTable, QuotaRule, ResourceManager};
 use runtime_traits::store::Durability;
 use runtime_traits::{AgentSpec, ResourceLimits, Tenant};
+
+use crate::kinds::placed_key;
 
 pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
@@ -103,6 +106,16 @@ pub struct FleetAgent {
 }
 
 impl Fleet {
+    /// Takes the keys in files that quotas name from `folder`, that of the fleet file: as [`kinds`](crate::kinds) does with those of the
+    /// agents.
+    #[must_use]
+    pub fn placed(mut self, folder: impl AsRef<Path>) -> Self {
+        for credential in self.quotas.iter_mut().flat_map(|rule| &mut rule.credentials) {
+            *credential = placed_key(folder.as_ref(), credential);
+        }
+        self
+    }
+
     /// Who holds the agents of this file to their limits.
     pub fn resources(&self, tenant: &Tenant) -> ResourceManager {
         let manager = ResourceManager::new(self.prices.clone());

@@ -10,6 +10,7 @@ use runtime_agents::teams::TeamKind;
 use runtime_traits::AgentKind;
 
 use placed::Placed;
+pub(crate) use placed::placed_key;
 
 /// The kinds of agents that this build hosts. Paths in their settings are taken from `folder`: that of the fleet file.
 pub fn kinds(folder: impl AsRef<Path>) -> Vec<Arc<dyn AgentKind>> {

@@ -4,7 +4,7 @@ mod builder;
 mod error;
 
 use async_trait::async_trait;
-use runtime_traits::{Agent, AgentError, AgentSpec, Content, Ctx, Usage};
+use runtime_traits::{Agent, AgentError, AgentSpec, CalledModel, Content, Ctx, Usage};
 
 use crate::thinking::Mind;
 
@@ -72,7 +72,7 @@ impl Agent for LlmAgent {
         self.mind.window
     }
 
-    fn least_call(&self) -> Option<(String, Usage)> {
+    fn least_call(&self) -> Option<(CalledModel, Usage)> {
         Some(self.mind.least_call())
     }
 

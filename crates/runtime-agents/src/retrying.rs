@@ -106,6 +106,10 @@ impl<M: Model> Model for Retrying<M> {
         self.model.name()
     }
 
+    fn credential(&self) -> Option<&str> {
+        self.model.credential()
+    }
+
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
         let mut failed = 0;
         loop {

@@ -14,6 +14,7 @@ use futures_core::future::BoxFuture;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
+use runtime_traits::model::CalledModel;
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
     Admission, Call, CallId, Inside, Known, Money, OnLimit, Past, Refused, ResourceGovernor, ResourceLimits,
@@ -112,13 +113,14 @@ impl ResourceManager {
         self.books().limit_tenant(tenant, budgets);
     }
 
-    /// Declares what a provider lets through for one key. Of several rules that fit a model the first holds; what is in a file is
-    /// [checked](QuotaRule::check) first.
+    /// Declares what a provider lets through for one key. Of several rules that fit a call the first holds that names its credential,
+    /// and otherwise the first that names none; what is in a file is [checked](QuotaRule::check) first. A rule that names no
+    /// credential gives each one, as it is called, a quota of its own.
     ///
     /// Never more than that is let through in any minute, spent evenly among all who wait, and less for a while after the provider
-    /// refused a call ([`throttled`](ResourceGovernor::throttled)). What a tenant used in the last minute before this process counts
+    /// refused a call with the same credential ([`throttled`](ResourceGovernor::throttled)). What a tenant used in the last minute before this process counts
     /// once it is [recalled](ResourceGovernor::recall_tenant), before the first call of that tenant: a minute's sum as if it had been
-    /// used at the minute's end or now, and against each quota, because the books do not say of which model it was. So after a
+    /// used at the minute's end or now, and against each quota, because the books do not say of which model it was, nor with which credential. So after a
     /// restart less than the quota is let through for up to a minute, and more only as far as tenants that ask for nothing now, or
     /// other processes, have used it. Whoever declares a quota later begins with nothing used.
     pub fn declare_quota(&self, rule: QuotaRule) {
@@ -141,7 +143,7 @@ impl ResourceGovernor for ResourceManager {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
     ) -> Result<(), Refused> {
         self.books().check(tenant, limits, least)
     }
@@ -241,7 +243,7 @@ impl ResourceGovernor for ResourceManager {
         &self,
         tenant: &Tenant,
         agent: &AgentId,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
         now: UnixMillis,
     ) -> Option<Refused> {
         self.books().exhausted(tenant, agent, least, now)

@@ -130,7 +130,7 @@ pub enum Operation {
 /// Everything that the service answers to. The router is built from this table, and so is the one in the README.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    anywhere("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
+    anywhere("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?, \"priority\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
     anywhere("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\"}`"),
     anywhere("GET", "/status", Operation::Overview, "", "200 `{\"node\", \"agents\", \"next\"}`"),
     sockets("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),

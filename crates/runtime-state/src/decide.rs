@@ -3,10 +3,7 @@
 //! Everything that can refuse a batch is decided here, before its first write. So no store needs to undo anything.
 
 use runtime_traits::guard::Guard;
-use runtime_traits::store::{Batch, Key, Path, Revision, Seq, StateError, Then, When};
-
-/// The numbers that [`Then::Add`] works on: what every store, and every JSON reader, holds exactly.
-pub(crate) const EXACT: i64 = 1 << 53;
+use runtime_traits::store::{Batch, Key, LARGEST_SUM, Path, Revision, Seq, StateError, Then, When};
 
 /// What a store holds, as the step that writes sees it.
 pub(crate) trait View {
@@ -76,10 +73,10 @@ fn sums<V: View>(then: &[Then], view: &V) -> Result<Vec<i64>, V::Error> {
             Some(known) => known?,
             None => view.cell(&key.path, |cell| cell.map_or(Ok(0), |(_, value)| number(key, value)))??,
         };
-        let sum = before.checked_add(*by).filter(|sum| (-EXACT..=EXACT).contains(sum));
+        let sum = before.checked_add(*by).filter(|sum| (-LARGEST_SUM..=LARGEST_SUM).contains(sum));
         let Some(sum) = sum else {
             let what = format!("the number in `{key}`");
-            return Err(StateError::TooLarge { what, limit: EXACT as u64 }.into());
+            return Err(StateError::TooLarge { what, limit: LARGEST_SUM as u64 }.into());
         };
         sums.push(sum);
     }
@@ -110,6 +107,6 @@ fn number(key: &Key, value: &[u8]) -> Result<i64, StateError> {
     std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse::<i64>().ok())
-        .filter(|number| (-EXACT..=EXACT).contains(number))
+        .filter(|number| (-LARGEST_SUM..=LARGEST_SUM).contains(number))
         .ok_or_else(|| StateError::Damaged { what: format!("`{key}` holds no decimal number within 2^53") })
 }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 use crate::content::Content;
 use crate::log::Usage;
+use crate::model::CalledModel;
 
 pub use context::Ctx;
 pub use error::{AgentError, SetStateError, StepError};
@@ -46,9 +47,9 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
         0
     }
 
-    /// What one call of it takes at least to begin with, and of which model (`provider/name`), as far as it knows: a limit that
-    /// lets no such call through is refused when the agent is registered.
-    fn least_call(&self) -> Option<(String, Usage)> {
+    /// What one call of it takes at least to begin with, and of which model, as far as it knows: a limit that lets no such call
+    /// through is refused when the agent is registered.
+    fn least_call(&self) -> Option<(CalledModel, Usage)> {
         None
     }
 

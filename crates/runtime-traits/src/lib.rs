@@ -39,7 +39,7 @@ pub use health::{Health, HealthCheck, Recovery, Verdict, Watched};
 pub use id::{AgentId, NodeId, RunId, StateId};
 pub use log::{Effect, Entry, EntryKind, Outcome, RunFailure, RunView, StepKey, StepSort, Usage};
 pub use meter::PollMeter;
-pub use model::{Deltas, Model, ModelError, ModelReply, ModelRequest};
+pub use model::{CalledModel, Deltas, Model, ModelError, ModelReply, ModelRequest};
 pub use name::{IdempotencyKey, Name, NameError, SessionName, Tenant};
 pub use partition::{Partition, Pool};
 pub use resource::{ResourceGovernor, ResourceLimits, ResourceUsage};

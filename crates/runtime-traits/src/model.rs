@@ -1,5 +1,6 @@
 //! Language models: what they are asked, what they answer, and how they fail.
 
+mod called;
 mod error;
 mod repeat;
 mod reply;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::future::BoxFuture;
 
+pub use called::CalledModel;
 pub use error::{ModelError, Phase};
 pub use repeat::Repeat;
 pub use reply::{ModelReply, StopReason, TokenUsage, ToolCall};
@@ -33,6 +35,17 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
     /// Provider and name, for people and logs: `openai/gpt-4o`.
     fn name(&self) -> &str;
 
+    /// Where the key is that its calls carry, as in `env:OPENAI_API_KEY`: by that the quota is known that it shares with others.
+    /// Never the key itself. `None`: it carries none.
+    fn credential(&self) -> Option<&str> {
+        None
+    }
+
+    /// What its calls are known by to whoever counts them.
+    fn called(&self) -> CalledModel {
+        CalledModel { name: self.name().to_owned(), credential: self.credential().map(str::to_owned) }
+    }
+
     /// Asks for the next message of a conversation.
     ///
     /// # Errors
@@ -44,6 +57,10 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
 impl<M: Model + ?Sized> Model for Arc<M> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn credential(&self) -> Option<&str> {
+        (**self).credential()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

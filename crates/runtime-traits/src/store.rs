@@ -10,7 +10,9 @@ mod key;
 mod profile;
 mod state_store;
 
-pub use batch::{Batch, BatchId, Cell, Committed, Durability, Fence, Revision, Seq, Tail, Then, Token, When};
+pub use batch::{
+    Batch, BatchId, Cell, Committed, Durability, Fence, LARGEST_SUM, Revision, Seq, Tail, Then, Token, When,
+};
 pub use doorbell::Doorbell;
 pub use error::StateError;
 pub use key::{Key, Log, Path, PathError};

@@ -17,6 +17,9 @@ pub(crate) struct ChatArgs {
     /// Begin a new conversation, named after the time of day
     #[arg(long)]
     pub(crate) new: bool,
+    /// Where runs wait for room under a limit, or to be worked, higher ones come first
+    #[arg(long, value_name = "0-255", default_value_t = 0)]
+    pub(crate) priority: u8,
 }
 
 /// `answer`.

@@ -1,9 +1,9 @@
 //! A conversation without a terminal: each line of the standard input is a turn, or the answer to a question.
 
 use agent_runtime::runtime::Reply;
-use agent_runtime::{AgentId, RunId, RunRequest, Runtime, RuntimeError, SessionName};
+use agent_runtime::{AgentId, RunId, Runtime, RuntimeError};
 
-use super::open_runs;
+use super::{Manner, open_runs};
 use crate::asks::{Asked, What};
 use crate::commands::run::{facts, output_of, say_left, say_unhosted, say_waits};
 use crate::desk::Desk;
@@ -20,11 +20,11 @@ pub(crate) async fn lines(
     desk: &Desk,
     runtime: &dyn Runtime,
     agent: AgentId,
-    session: SessionName,
+    manner: &Manner,
     signals: &mut Signals,
 ) -> Result<Exit, CliError> {
     let mut talk = Plain { desk, runtime, signals };
-    for run in open_runs(runtime, agent, &session).await? {
+    for run in open_runs(runtime, agent, &manner.session).await? {
         let exit = talk.follow(run).await?;
         if exit != Exit::Done {
             return Ok(exit);
@@ -37,8 +37,7 @@ pub(crate) async fn lines(
             Typed::End => return Ok(Exit::Done),
             Typed::Signal(signal) => return Ok(Exit::Signal(signal)),
         };
-        let request = RunRequest::new(text).in_session(session.clone());
-        let run = runtime.submit(&agent.into(), request).await?.run;
+        let run = runtime.submit(&agent.into(), manner.ask(text)).await?.run;
         let exit = talk.follow(run).await?;
         if exit != Exit::Done {
             return Ok(exit);

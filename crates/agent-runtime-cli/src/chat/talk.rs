@@ -1,13 +1,13 @@
 //! A conversation on a terminal: the prompt, and what can be ordered there.
 
 use agent_runtime::runtime::{AgentStatus, ForkRequest, SessionPolicy};
-use agent_runtime::{AgentId, RunId, RunRequest, Runtime, RuntimeError, SessionName};
+use agent_runtime::{AgentId, RunId, Runtime, RuntimeError};
 
 use super::keyboard::{Keyboard, Line};
 use super::orders::{ORDERS, Order, Typed};
 use super::stage::Stage;
 use super::tty::Tty;
-use super::{new_session, open_runs};
+use super::{Manner, new_session, open_runs};
 use crate::commands::messages::last;
 use crate::desk::Desk;
 use crate::error::CliError;
@@ -28,7 +28,7 @@ pub(super) struct Talk<'a> {
     pub(super) tty: Tty,
     agent: AgentId,
     name: String,
-    session: SessionName,
+    manner: Manner,
     last: Option<RunId>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Talk<'a> {
         desk: &'a Desk,
         runtime: &'a dyn Runtime,
         agent: &AgentStatus,
-        session: SessionName,
+        manner: Manner,
         signals: &'a mut Signals,
     ) -> Result<Self, CliError> {
         Ok(Self {
@@ -61,7 +61,7 @@ impl<'a> Talk<'a> {
             stage: Stage::new(desk.screen.clone()),
             agent: agent.id,
             name: agent.name.to_string(),
-            session,
+            manner,
             last: None,
         })
     }
@@ -69,7 +69,7 @@ impl<'a> Talk<'a> {
     /// Holds it until somebody leaves.
     pub(super) async fn hold(mut self) -> Result<Exit, CliError> {
         self.greet().await?;
-        for run in open_runs(self.runtime, self.agent, &self.session).await? {
+        for run in open_runs(self.runtime, self.agent, &self.manner.session).await? {
             let input = self.runtime.run_status(&run).await?.input;
             if let agent_runtime::Payload::Inline(input) = input {
                 self.blank()?;
@@ -128,7 +128,7 @@ impl<'a> Talk<'a> {
 
     /// Gives the agent something to work on.
     async fn say(&mut self, text: String, policy: Option<SessionPolicy>) -> Result<Next, CliError> {
-        let mut request = RunRequest::new(text).in_session(self.session.clone());
+        let mut request = self.manner.ask(text);
         request.policy = policy;
         match self.runtime.submit(&self.agent.into(), request).await {
             Ok(submitted) => Ok(Next::Follow(submitted.run)),
@@ -147,9 +147,9 @@ impl<'a> Talk<'a> {
             Order::Help => self.help()?,
             Order::History(most) => self.history(most).await?,
             Order::New => {
-                self.session = new_session(self.desk.now())?;
+                self.manner.session = new_session(self.desk.now())?;
                 self.last = None;
-                self.note(format!("a new conversation: {}", self.session))?;
+                self.note(format!("a new conversation: {}", self.manner.session))?;
             }
             Order::Rollback(text) => return self.roll_back(text, open).await,
             Order::Fork(text) => return self.fork(text, open).await,
@@ -160,7 +160,7 @@ impl<'a> Talk<'a> {
 
     async fn roll_back(&mut self, text: String, open: Option<RunId>) -> Result<Next, CliError> {
         let stay = open.map_or(Next::Prompt, Next::Follow);
-        if open_runs(self.runtime, self.agent, &self.session).await?.is_empty() {
+        if open_runs(self.runtime, self.agent, &self.manner.session).await?.is_empty() {
             self.note("the last turn is over, and stays said. `/fork TEXT` says it another way, in a copy")?;
             return Ok(stay);
         }
@@ -175,7 +175,7 @@ impl<'a> Talk<'a> {
         let run = match open.or(self.last) {
             Some(run) => Some(run),
             None => {
-                let said = last(self.runtime, &self.agent.into(), &self.session, 1).await?;
+                let said = last(self.runtime, &self.agent.into(), &self.manner.session, 1).await?;
                 said.last().map(|said| said.run)
             }
         };
@@ -185,16 +185,16 @@ impl<'a> Talk<'a> {
         };
         let request = ForkRequest { input: text.map(Into::into), ..ForkRequest::default() };
         let fork = self.runtime.fork(&run, request).await?;
-        self.session = self.runtime.run_status(&fork).await?.session;
-        self.note(format!("goes on in a copy: {}", self.session))?;
+        self.manner.session = self.runtime.run_status(&fork).await?.session;
+        self.note(format!("goes on in a copy: {}", self.manner.session))?;
         Ok(Next::Follow(fork))
     }
 
     async fn greet(&mut self) -> Result<(), CliError> {
         let server =
             if self.desk.served.is_some() { "" } else { " · no server: runs are worked while this is open" };
-        self.note(format!("{} · session {} · /help{server}", self.name, self.session))?;
-        let said = last(self.runtime, &self.agent.into(), &self.session, BEFORE).await?;
+        self.note(format!("{} · session {} · /help{server}", self.name, self.manner.session))?;
+        let said = last(self.runtime, &self.agent.into(), &self.manner.session, BEFORE).await?;
         if !said.is_empty() {
             self.blank()?;
         }
@@ -203,7 +203,7 @@ impl<'a> Talk<'a> {
     }
 
     async fn history(&mut self, most: u32) -> Result<(), CliError> {
-        let said = last(self.runtime, &self.agent.into(), &self.session, most).await?;
+        let said = last(self.runtime, &self.agent.into(), &self.manner.session, most).await?;
         if said.is_empty() {
             return self.note("nothing was said yet");
         }
@@ -228,7 +228,7 @@ impl<'a> Talk<'a> {
 
     /// Says how to come back.
     fn part(&self) {
-        let session = match self.session.as_str() {
+        let session = match self.manner.session.as_str() {
             "default" => String::new(),
             name => format!(" --session {name}"),
         };

@@ -178,6 +178,26 @@ fn a_pipe_holds_a_conversation_line_by_line() {
 }
 
 #[test]
+fn runs_and_conversations_have_the_priority_that_is_named() {
+    let (home, _, _server) = served(&["clerk"]);
+    let priority = || {
+        let log = home.good(&["log", "last", "--json"]);
+        let accepted: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
+        accepted["kind"]["accepted"]["priority"].as_i64()
+    };
+
+    home.good(&["run", "clerk", "hello", "--priority", "7"]);
+    assert_eq!(priority(), Some(7));
+    home.run_with_input(&["chat", "clerk", "--priority", "200"], b"hello\n").is(0, &[]);
+    assert_eq!(priority(), Some(200));
+    home.run_with_input(&["chat", "clerk"], b"hello\n").is(0, &[]);
+    assert_eq!(priority(), Some(0));
+    for command in ["run", "chat"] {
+        home.run(&[command, "clerk", "--priority", "256"]).is(2, &["256"]);
+    }
+}
+
+#[test]
 fn a_pipe_consents_to_nothing() {
     let (home, gates, _server) = served(&["clerk"]);
 

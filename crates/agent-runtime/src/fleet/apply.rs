@@ -90,7 +90,7 @@ impl Fleet {
     /// Sets what all agents may use together as the file says; `anew`: also where somebody changed it since.
     async fn limit(&self, runtime: &dyn Runtime, anew: bool) -> Result<Option<Change>, RuntimeError> {
         let declares = !self.limits.is_none();
-        let set = runtime.tenant_limits().await?;
+        let set = runtime.kept_tenant_limits().await?;
         let change = match (set.by, declares) {
             (None, false) => return Ok(None),
             (None, true) => Change::Added,

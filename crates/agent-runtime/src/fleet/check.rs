@@ -5,6 +5,7 @@ use std::sync::Arc;
 use runtime_traits::{AgentKind, AgentSpec, SpecError};
 
 use super::fault::{Fault, Faults};
+use super::read_quotas::unused;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, read};
 
@@ -19,6 +20,7 @@ impl Fleet {
         for agent in &read.fleet.agents {
             agent.ask(text, kinds, &mut objections);
         }
+        unused(text, &read.credentials, &read.fleet.agents, kinds, &mut objections);
         read.add(objections);
         Faults::of(read.faults).map_or(Ok(read.fleet), Err)
     }

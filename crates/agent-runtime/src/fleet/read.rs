@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::address::loopback;
 use super::fault::Fault;
 use super::measure::{size, span};
+use super::read_quotas::Placed;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
@@ -26,6 +27,8 @@ const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 pub(super) struct Read {
     pub(super) fleet: Fleet,
     pub(super) faults: Vec<Fault>,
+    /// The credentials that quotas name.
+    pub(super) credentials: Vec<Placed>,
     /// The lines that are no TOML.
     broken: BTreeSet<u32>,
 }
@@ -40,9 +43,10 @@ impl Read {
 /// Everything that can be read, and everything that is wrong.
 pub(super) fn read(source: &str) -> Read {
     let (document, errors) = DeTable::parse_recoverable(source);
-    let mut reader = Reader { source, faults: Vec::new() };
+    let mut reader = Reader { source, faults: Vec::new(), credentials: Vec::new() };
     let fleet = reader.fleet(document.get_ref());
-    let mut read = Read { fleet, faults: Vec::new(), broken: BTreeSet::new() };
+    let credentials = std::mem::take(&mut reader.credentials);
+    let mut read = Read { fleet, faults: Vec::new(), credentials, broken: BTreeSet::new() };
     for error in &errors {
         // What follows the first fault of a line most often follows from it.
         let fault = reader.syntax(error);
@@ -57,6 +61,7 @@ pub(super) fn read(source: &str) -> Read {
 pub(super) struct Reader<'a> {
     source: &'a str,
     faults: Vec<Fault>,
+    pub(super) credentials: Vec<Placed>,
 }
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;

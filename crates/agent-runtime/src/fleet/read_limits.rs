@@ -1,8 +1,8 @@
-//! `limits`, `[prices]` and `[quotas]`.
+//! `limits` and `[prices]`.
 
 use std::collections::BTreeMap;
 
-use runtime_resources::{ModelPrice, PriceTable, QuotaError, QuotaRule};
+use runtime_resources::{ModelPrice, PriceTable};
 use runtime_traits::resource::{Limit, ResourceLimits};
 use serde_json::{Map, Value as Json};
 
@@ -11,9 +11,8 @@ use super::shown;
 use super::suggest::instead;
 
 const PRICE: [&str; 2] = ["input", "output"];
-const QUOTA: [&str; 2] = ["requests_per_minute", "tokens_per_minute"];
 const MONEY: &str = "write US dollars in quotation marks, as in \"0.25\"";
-const NUMBER: &str = "write a whole number above 0";
+pub(super) const NUMBER: &str = "write a whole number above 0";
 
 impl Reader<'_> {
     /// What may be used, of these limits.
@@ -106,51 +105,5 @@ impl Reader<'_> {
             }
         }
         PriceTable::new(prices).unwrap_or_default()
-    }
-
-    /// What providers let through.
-    pub(super) fn quotas(&mut self, value: &Value<'_>) -> Vec<QuotaRule> {
-        let remedy = "write a table: [quotas] with \"openai/*\" = { requests_per_minute = 500, tokens_per_minute = 30000 }";
-        let Some(table) = self.table("quotas", value, remedy) else { return Vec::new() };
-        let mut tables: Vec<_> = table.iter().collect();
-        tables.sort_by_key(|(key, _)| key.span().start);
-        let mut rules = Vec::new();
-        for (key, value) in tables {
-            let models = key.get_ref().as_ref();
-            let Some(of) = self.table(&format!("quotas.{}", shown(models)), value, remedy) else { continue };
-            let mut rule =
-                QuotaRule { models: models.to_owned(), requests_per_minute: None, tokens_per_minute: None };
-            let mut faulty = false;
-            for (key, value) in of {
-                let most = match key.get_ref().as_ref() {
-                    "requests_per_minute" => &mut rule.requests_per_minute,
-                    "tokens_per_minute" => &mut rule.tokens_per_minute,
-                    other => {
-                        faulty = true;
-                        let what = format!("a quota has no setting `{}`", shown(other));
-                        self.fault(&key.span(), what, instead(other, &QUOTA));
-                        continue;
-                    }
-                };
-                match self.json(value).and_then(|json| json.as_u64()).filter(|most| *most > 0) {
-                    Some(number) => *most = Some(number),
-                    None => {
-                        faulty = true;
-                        self.fault(&value.span(), format!("`{}` is no number of them", key.get_ref()), NUMBER)
-                    }
-                }
-            }
-            match rule.check() {
-                Ok(()) => rules.push(rule),
-                // What it limits was meant to be something else.
-                Err(QuotaError::Empty { .. }) if faulty => {}
-                Err(error) => {
-                    let text = error.to_string();
-                    let (what, remedy) = text.split_once(": ").unwrap_or((&text, remedy));
-                    self.fault(&key.span(), what, remedy);
-                }
-            }
-        }
-        rules
     }
 }

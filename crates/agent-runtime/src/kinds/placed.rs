@@ -73,9 +73,15 @@ pub(super) fn tools_and_keys(folder: &Path, settings: &mut Map<String, Value>) {
             documents(folder, table);
         }
     }
-    if let Some(Value::String(key)) = settings.get_mut("key")
-        && let Some(path) = key.strip_prefix("file:").filter(|path| !path.is_empty())
-    {
-        *key = format!("file:{}", folder.join(path).display());
+    if let Some(Value::String(key)) = settings.get_mut("key") {
+        *key = placed_key(folder, key);
+    }
+}
+
+/// Where a key is, if it is in a file of the folder.
+pub(crate) fn placed_key(folder: &Path, key: &str) -> String {
+    match key.strip_prefix("file:").filter(|path| !path.is_empty()) {
+        Some(path) => format!("file:{}", folder.join(path).display()),
+        None => key.to_owned(),
     }
 }

@@ -340,6 +340,7 @@ fn limits_prices_and_quotas_are_read_and_faults_are_told() {
         Some(Money::from_micros(2_500_000))
     );
     assert_eq!(fleet.quotas[0].requests_per_minute, Some(600));
+    assert_eq!(fleet.quotas[0].models, ["openai/*"]);
 
     let wrong = r#"
         limits = { max_memory_mb = 5 }

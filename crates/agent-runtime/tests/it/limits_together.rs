@@ -11,7 +11,8 @@ use agent_runtime::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimi
 use agent_runtime::resources::ResourceManager;
 use agent_runtime::runtime::Joined;
 use agent_runtime::store::StateStore;
-use agent_runtime::{Gate, MemoryStore, Outcome, ScriptedModel, Tenant, Turn};
+use agent_runtime::{Gate, MemoryStore, Outcome, ScriptedModel, Tenant, Turn, llm_kind};
+use runtime_testkit::fakes::Turnstile;
 
 /// With what a call reads, 44 are held for it; it takes 10.
 const MAX_TOKENS: u32 = 40;
@@ -214,4 +215,31 @@ async fn a_fleet_file_sets_its_limits_again_with_the_next_serve_and_one_without_
         "what was set by hand stays where the file says nothing"
     );
     assert_eq!(shown(&runtime).await.by, Some(LimitsBy::Hand));
+}
+
+#[tokio::test]
+async fn a_command_that_asks_for_no_call_reads_nothing_of_what_was_used_together() {
+    let text = "limits = { max_tokens_total = 1000 }\n[agents.a]\nkind = \"llm\"\nmodel = \"scripted/a\"\nreplies = [\"yes\"]";
+    let (fleet, store): (_, Arc<dyn StateStore>) =
+        (Fleet::parse(text).unwrap(), Arc::new(MemoryStore::new()));
+    let open = async |turnstile: &Turnstile| -> RuntimeManager {
+        turnstile.limit_tenants();
+        let builder = RuntimeManager::builder(Arc::clone(&store)).governor(Arc::new(turnstile.clone()));
+        builder.kind(Arc::new(llm_kind())).open().await.unwrap().into()
+    };
+    let first = open(&Turnstile::default()).await;
+    let applied = fleet.apply(first.as_runtime()).await.unwrap();
+    assert_eq!(applied.limits, Some(Change::Added));
+    drop(first);
+
+    let turnstile = Turnstile::default();
+    let runtime = open(&turnstile).await;
+    let attached = fleet.attach(runtime.as_runtime()).await.unwrap();
+    assert_eq!(attached.limits, Some(Change::Kept));
+    assert!(turnstile.told_of_a_tenant().is_none(), "nobody asked for a call");
+
+    let agent: AgentRef = "a".parse().unwrap();
+    let run = runtime.submit(&agent, "x".into()).await.unwrap().run;
+    completes(&runtime, run).await;
+    assert!(turnstile.told_of_a_tenant().is_some(), "it is told before the first call");
 }

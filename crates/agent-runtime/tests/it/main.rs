@@ -16,6 +16,7 @@ mod limits;
 mod limits_together;
 mod migrations;
 mod process;
+mod quotas;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod scrubbing;

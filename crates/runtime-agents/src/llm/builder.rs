@@ -101,7 +101,8 @@ impl GenaiModelBuilder {
             Some(url) => address(provider, url)?,
             None => address(provider, provider.default_url())?,
         };
-        let key = self.secret(provider)?;
+        let credential = self.credential(provider).map(str::to_owned);
+        let key = credential.as_deref().map(Secret::read).transpose()?;
         let within = within(&url);
         let auth = match (&key, provider.speaks_openai()) {
             (Some(key), _) => AuthData::Key(key.expose().to_owned()),
@@ -114,12 +115,13 @@ impl GenaiModelBuilder {
             model: ModelIden::new(provider.adapter(), model),
         };
         let client = client(&url, IDLE)?;
-        Ok(GenaiModel { name: self.name, provider, key, client, url, target, waits: self.waits })
+        Ok(GenaiModel { name: self.name, provider, key, credential, client, url, target, waits: self.waits })
     }
 
-    fn secret(&self, provider: Provider) -> Result<Option<Secret>, SetupError> {
+    /// Where the key is, if one is sent.
+    fn credential(&self, provider: Provider) -> Option<&str> {
         let by_custom = provider.default_key().filter(|_| self.base_url.is_none());
-        self.key.as_deref().or(by_custom).map(Secret::read).transpose()
+        self.key.as_deref().or(by_custom)
     }
 }
 

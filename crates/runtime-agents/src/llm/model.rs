@@ -27,6 +27,8 @@ pub struct GenaiModel {
     pub(crate) name: String,
     pub(crate) provider: Provider,
     pub(crate) key: Option<Secret>,
+    /// Where the key is.
+    pub(crate) credential: Option<String>,
     pub(crate) client: Client,
     /// Where the provider is.
     pub(crate) url: Url,
@@ -61,6 +63,10 @@ impl GenaiModel {
 impl Model for GenaiModel {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn credential(&self) -> Option<&str> {
+        self.credential.as_deref()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

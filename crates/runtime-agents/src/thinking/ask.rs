@@ -4,7 +4,7 @@ use runtime_traits::agent::StepError;
 use runtime_traits::log::StepFailureKind;
 use runtime_traits::model::Deltas as _;
 use runtime_traits::{
-    AgentError, Ctx, Effect, ModelError, ModelReply, ModelRequest, StepOptions, StepSort, Usage,
+    AgentError, CalledModel, Ctx, Effect, ModelError, ModelReply, ModelRequest, StepOptions, StepSort, Usage,
 };
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ struct Asked<'a> {
 
 impl Mind {
     /// What its first call takes at least: its instructions, its tools, and the longest reply.
-    pub(crate) fn least_call(&self) -> (String, Usage) {
+    pub(crate) fn least_call(&self) -> (CalledModel, Usage) {
         let request = ModelRequest {
             system: self.system.clone(),
             tools: self.hands.specs(),
@@ -34,7 +34,7 @@ impl Mind {
             max_tokens: self.limits.max_tokens,
             ..ModelRequest::default()
         };
-        (self.model.name().to_owned(), Reservation::of(&request).booked())
+        (self.model.called(), Reservation::of(&request).booked())
     }
 
     pub(super) async fn ask(&self, ctx: &Ctx, thought: &Thought) -> Result<ModelReply, AgentError> {
@@ -57,7 +57,7 @@ impl Mind {
         let options = StepOptions::new("model", Effect::Repeatable)
             .calls(StepSort::Model)
             .reserving(reservation.booked())
-            .of_model(self.model.name())
+            .of_model(self.model.called())
             .said();
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {

@@ -9,6 +9,7 @@ use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::Usage;
+use runtime_traits::model::CalledModel;
 use runtime_traits::resource::{Admission, Call, CallId, NoRoom, Turn};
 
 use super::inner::Inner;
@@ -22,7 +23,7 @@ use crate::engine::machine::admit::{Asking, Awaits, WaitSaid};
 struct Asked {
     slot: Slot,
     id: CallId,
-    model: Option<String>,
+    model: Option<CalledModel>,
     most: Usage,
     /// What was used before is being read first.
     call: Option<BoxFuture<'static, Admission>>,
@@ -80,8 +81,9 @@ impl Admitting {
                         moved |= machine.still_waits(asked.slot, waiting);
                         return true;
                     }
-                    let model = asked.model.as_deref();
-                    let price = model.and_then(|model| governing.governor().price(model, &asked.most).micros);
+                    let price =
+                        |model: &CalledModel| governing.governor().price(&model.name, &asked.most).micros;
+                    let price = asked.model.as_ref().and_then(price);
                     let mut machine = lock(machine);
                     machine.pass(now);
                     machine.waits_long(asked.slot, waiting, price);

@@ -19,7 +19,8 @@ use super::answer::Word;
 use super::attempt::READ_AGAIN_AFTER;
 use super::cancel::Wish;
 use super::inner::Inner;
-use super::run_slot::{RunSlot, Stage};
+use super::run_slot::{RunSlot, Stage, lock};
+use crate::engine::machine::admit::priority_of;
 use crate::engine::mail::over;
 
 /// The most runs that wait for each other, one for the next.
@@ -71,6 +72,7 @@ impl Inner {
         }
         let request =
             RunRequest::new(self.resolve(&tenant, parent.partition(), &input).await?).in_session(session);
+        let request = request.with_priority(self.priority_of_caller(&parent).await?);
         let origin = Origin {
             run: Some(run),
             parent: Some((parent, step.clone())),
@@ -89,6 +91,19 @@ impl Inner {
             Err(RuntimeError::ShuttingDown) => Err(RuntimeError::ShuttingDown),
             Err(RuntimeError::Store(error)) => Err(error.into()),
             Err(error) => refused(error.to_string()),
+        }
+    }
+
+    /// Who asks for a run waits for it: it goes before others as its caller does.
+    async fn priority_of_caller(&self, caller: &RunId) -> Result<u8, RuntimeError> {
+        if let Some(machine) = self.run_slot(caller).and_then(|slot| slot.machine()) {
+            return Ok(lock(&machine).priority());
+        }
+        match self.run_log(caller).await {
+            Ok((log, _)) => Ok(priority_of(&log)),
+            Err(RuntimeError::Store(error)) => Err(error.into()),
+            // Whether anybody waits for it is looked at when it is accepted.
+            Err(_) => Ok(0),
         }
     }
 

@@ -351,7 +351,7 @@ impl Inner {
         match call.model {
             _ if call.held => governing.governor.settle(call.id, call.took, now),
             // It is told when the log says so.
-            Some(model) if !call.took.is_none() => governing.governor.price(&model, &call.took),
+            Some(model) if !call.took.is_none() => governing.governor.price(&model.name, &call.took),
             _ => Price::default(),
         }
     }
@@ -379,7 +379,7 @@ impl Inner {
         self.recall(governing, tenant, agent).await?;
         let kind = self.with_agent(tenant, agent, |slot, _| slot.agent.clone()).await?;
         let least = kind.and_then(|kind| kind.least_call());
-        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        let least = least.as_ref().map(|(model, usage)| (model, *usage));
         match governing.governor.exhausted(tenant, agent, least, self.clock.now()) {
             Some(refused) => {
                 self.tell_refused(tenant, agent, &limits, &refused);

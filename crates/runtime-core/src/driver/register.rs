@@ -112,7 +112,7 @@ impl Inner {
                 None => None,
             },
         };
-        let least = least.as_ref().map(|(model, usage)| (model.as_str(), *usage));
+        let least = least.as_ref().map(|(model, usage)| (model, *usage));
         governing.governor().check(tenant, limits, least).map_err(|error| refused(Cause::of(&error)))?;
         Ok(())
     }

@@ -202,6 +202,10 @@ impl Runtime for RuntimeManager {
         self.inner.tenant_limits(&self.tenant).await
     }
 
+    async fn kept_tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
+        self.inner.kept_tenant_limits(&self.tenant).await
+    }
+
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {
         Ok(self.inner.node_status(&self.tenant))
     }

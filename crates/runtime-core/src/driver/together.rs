@@ -170,6 +170,29 @@ impl Inner {
 
     /// What the agents of a tenant may use together, and what they use of it.
     pub(super) async fn tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
+        let mut shown = self.kept_tenant_limits(tenant).await?;
+        if shown.damage.is_some() {
+            return Ok(shown);
+        }
+        let Some(governing) = &self.governing else { return Ok(shown) };
+        if !governing.governor().limits_tenant(tenant) {
+            return Ok(shown);
+        }
+        let told = &mut *governing.told.lock().await;
+        match self.tell_of_tenant(governing, tenant, told, UnderWay::Unknown).await {
+            Err(error) if is_damage(&error) => shown.damage = Some(error.to_string()),
+            told => told?,
+        }
+        if let Some((limits, usage)) = governing.governor().usage_together(tenant, self.clock.now()) {
+            // Whoever put the runtime together may have limited it by itself.
+            shown.limits = if shown.since.is_some() { shown.limits } else { limits };
+            shown.usage = if shown.damage.is_some() { ResourceUsage::default() } else { usage };
+        }
+        Ok(shown)
+    }
+
+    /// What the store says that the agents of a tenant may use together. Nothing that they used is read.
+    pub(super) async fn kept_tenant_limits(&self, tenant: &Tenant) -> Result<TenantLimits, RuntimeError> {
         let mut shown = TenantLimits::default();
         let kept = match self.limits_cell(tenant).await {
             Ok((key, cell)) => cell.map(|cell| limits_in(&key, &cell)).transpose(),
@@ -187,20 +210,8 @@ impl Inner {
             }
             Err(error) => return Err(error),
         }
-        let Some(governing) = &self.governing else { return Ok(shown) };
-        self.hold_tenant(governing, tenant).await?;
-        if !governing.governor().limits_tenant(tenant) {
-            return Ok(shown);
-        }
-        let told = &mut *governing.told.lock().await;
-        match self.tell_of_tenant(governing, tenant, told, UnderWay::Unknown).await {
-            Err(error) if is_damage(&error) => shown.damage = Some(error.to_string()),
-            told => told?,
-        }
-        if let Some((limits, usage)) = governing.governor().usage_together(tenant, self.clock.now()) {
-            // Whoever put the runtime together may have limited it by itself.
-            shown.limits = if shown.since.is_some() { shown.limits } else { limits };
-            shown.usage = if shown.damage.is_some() { ResourceUsage::default() } else { usage };
+        if let Some(governing) = &self.governing {
+            self.hold_tenant(governing, tenant).await?;
         }
         Ok(shown)
     }

@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runtime_codec::{CellSort, Whose, cell_sort};
-use runtime_traits::store::{Key, Then};
+use runtime_traits::store::{Key, LARGEST_SUM, Then};
 
 use super::keys;
-
-/// The largest number that a store adds up to.
-pub const LARGEST: i64 = 1 << 53;
 
 /// Why nothing can be added to a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +19,14 @@ pub enum Refusal {
 /// What a counter says. `None`: it is damaged.
 pub fn number(value: &[u8]) -> Option<i64> {
     let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-    (-LARGEST..=LARGEST).contains(&number).then_some(number)
+    (-LARGEST_SUM..=LARGEST_SUM).contains(&number).then_some(number)
 }
 
 /// Why a counter that holds this takes no `by`, if it takes none.
 pub fn refusal(value: Option<&[u8]>, by: i64) -> Option<Refusal> {
     let Some(before) = value.map_or(Some(0), number) else { return Some(Refusal::Damaged) };
     let sum = before.saturating_add(by);
-    (!(-LARGEST..=LARGEST).contains(&sum)).then_some(Refusal::Full)
+    (!(-LARGEST_SUM..=LARGEST_SUM).contains(&sum)).then_some(Refusal::Full)
 }
 
 /// The counters that these writes add to, and how much.
@@ -68,7 +65,7 @@ pub fn around(then: &[Then], refused: &BTreeMap<Key, Refusal>) -> Option<Vec<The
                 (CellSort::Size, Whose { tenant: Some(tenant), agent: Some(agent), .. }),
             ) => anew.extend([key.clone(), keys::size(&tenant, &agent, keys::DAYS_BEFORE)]),
             (Some(Refusal::Full), _) => {
-                let most = if by < 0 { -LARGEST } else { LARGEST };
+                let most = if by < 0 { -LARGEST_SUM } else { LARGEST_SUM };
                 writes.push(Then::Put(key.clone(), most.to_string().into()));
             }
             (Some(_), _) => return None,

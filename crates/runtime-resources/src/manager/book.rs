@@ -11,13 +11,14 @@ use std::time::Duration;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{Price, Usage};
+use runtime_traits::model::CalledModel;
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{
     Admission, Call, CallId, Known, Limit, Money, OnLimit, Past, Refused, ResourceLimits, Waiting, Whose,
 };
 
 use super::queues::Queues;
-use super::quota::{Quota, QuotaRule};
+use super::quota::{FlowId, QuotaRule, Quotas};
 use super::turn::Answered;
 use crate::budgets::Budgets;
 use crate::claim::Claim;
@@ -45,7 +46,7 @@ pub(super) struct Books {
     tenants: HashMap<Tenant, Ledger>,
     /// Tenants whose use before this process was told.
     recalled: HashSet<Tenant>,
-    pub(super) quotas: Vec<Quota>,
+    pub(super) quotas: Quotas,
     /// Each tenant's, since each calls its own providers.
     estimators: HashMap<Tenant, Estimator>,
     prices: Arc<PriceTable>,
@@ -79,7 +80,7 @@ struct Held {
     call: Call,
     most: Usage,
     claim: Priced,
-    quota: Option<usize>,
+    quota: Option<FlowId>,
     at: UnixMillis,
     /// Whether somebody was told; it is theirs then, and settled by them.
     taken: bool,
@@ -91,7 +92,7 @@ pub(super) enum Scope {
     Run(RunId),
     Agent(AgentId),
     Tenant(Tenant),
-    Quota(usize),
+    Quota(FlowId),
 }
 
 impl Scope {
@@ -208,12 +209,12 @@ impl Books {
     }
 
     pub(super) fn declare(&mut self, rule: QuotaRule) {
-        self.quotas.push(Quota::new(rule));
+        self.quotas.declare(rule);
     }
 
     pub(super) fn throttled(&mut self, id: CallId, retry_after: Option<Duration>, now: UnixMillis) {
         if let Some(Held { quota: Some(at), .. }) = self.held.get(&id) {
-            self.quotas[*at].refused(id.0, retry_after, now);
+            self.quotas.refused(*at, id.0, retry_after, now);
         }
     }
 
@@ -262,15 +263,13 @@ impl Books {
         }
     }
 
-    /// Charges what a tenant used before, and counts it from here on. The books do not say of which model that was: it counts against
-    /// each quota.
+    /// Charges what a tenant used before, and counts it from here on. The books do not say of which model that was, nor with which
+    /// credential: it counts against each quota.
     pub(super) fn recall_tenant(&mut self, tenant: &Tenant, past: &Past, now: UnixMillis) {
         if !self.recalled.insert(tenant.clone()) {
             return;
         }
-        for quota in &mut self.quotas {
-            quota.recall(&past.minutes, now);
-        }
+        self.quotas.recall(&past.minutes, now);
         self.count_tenant(tenant, Some((past, now)));
     }
 
@@ -286,13 +285,18 @@ impl Books {
         self.held.get(&id).is_some_and(|held| !held.taken)
     }
 
-    fn quota_of(&self, call: &Call) -> Option<usize> {
-        let model = call.model.as_deref()?;
-        self.quotas.iter().position(|quota| quota.is_of(model))
+    /// The quota of a call. It may be the first one with its credential.
+    fn quota_of(&mut self, call: &Call) -> Option<FlowId> {
+        let called = call.model.as_ref()?;
+        let Self { quotas, queues, .. } = self;
+        if quotas.are_many() {
+            quotas.let_go(self.latest, |id| queues.line(&Scope::Quota(id)).is_some());
+        }
+        quotas.of(called)
     }
 
     /// The scopes of a call, the narrowest first.
-    pub(super) fn scopes(&self, call: &Call) -> Vec<Scope> {
+    pub(super) fn scopes(&mut self, call: &Call) -> Vec<Scope> {
         let mut scopes = vec![Scope::Run(call.run), Scope::Agent(call.agent)];
         if self.tenants.contains_key(&call.tenant) {
             scopes.push(Scope::Tenant(call.tenant.clone()));
@@ -317,7 +321,7 @@ impl Books {
             Scope::Run(run) => self.runs.get_mut(run)?.ledger.expected(now, claim),
             Scope::Agent(agent) => self.agents.get_mut(agent)?.ledger.expected(now, claim),
             Scope::Tenant(tenant) => self.tenants.get_mut(tenant)?.expected(now, claim),
-            Scope::Quota(at) => Some(self.quotas[*at].expected(now, *claim)),
+            Scope::Quota(at) => self.quotas.expected(*at, now, *claim),
         }
     }
 
@@ -346,7 +350,7 @@ impl Books {
             Scope::Tenant(tenant) => {
                 self.tenants.get_mut(tenant).map_or(Answer::Held, |ledger| ledger.look(now, claim))
             }
-            Scope::Quota(at) => self.quotas[*at].look(now, claim),
+            Scope::Quota(at) => self.quotas.look(*at, now, claim),
         };
         let named = |limit| if let Scope::Run(_) = scope { of_a_run(limit) } else { limit };
         match answer {
@@ -397,7 +401,7 @@ impl Books {
                         ledger.hold(id, now, known);
                     }
                 }
-                Scope::Quota(at) => self.quotas[*at].hold(id, now, known),
+                Scope::Quota(at) => self.quotas.hold(*at, id, now, known),
             }
         }
         let quota = self.quota_of(call);
@@ -408,14 +412,14 @@ impl Books {
     pub(super) fn settle(&mut self, id: CallId, took: Usage, now: UnixMillis) -> Price {
         self.seen(now);
         let Some(Held { call, quota, .. }) = self.held.remove(&id) else { return Price::default() };
-        let claim = self.claim_of(call.model.as_deref(), &took);
+        let claim = self.claim_of(call.model.as_ref(), &took);
         let known = claim.known();
         if let Some(model) = &call.model
             && took.estimated_tokens == 0
             && took.model_calls <= 1
         {
             let estimator = self.estimators.entry(call.tenant.clone()).or_default();
-            estimator.learn_of(model, call.most.input_tokens, took.input_tokens);
+            estimator.learn_of(&model.name, call.most.input_tokens, took.input_tokens);
         }
         self.correct(id, &call, quota, known);
         self.ask_again(id);
@@ -430,7 +434,7 @@ impl Books {
         if self.held.contains_key(&call.id) {
             return;
         }
-        let claim = self.claim_of(call.model.as_deref(), &call.most);
+        let claim = self.claim_of(call.model.as_ref(), &call.most);
         self.hold(call, call.most, claim, now);
         if let Some(Held { quota, .. }) = self.held.remove(&call.id) {
             self.correct(call.id, call, quota, claim.known());
@@ -447,7 +451,7 @@ impl Books {
         }
     }
 
-    fn correct(&mut self, id: CallId, call: &Call, quota: Option<usize>, known: Claim) {
+    fn correct(&mut self, id: CallId, call: &Call, quota: Option<FlowId>, known: Claim) {
         if let Some(run) = self.runs.get_mut(&call.run) {
             run.ledger.settle(id.0, known);
         }
@@ -458,7 +462,7 @@ impl Books {
             tenant.settle(id.0, known);
         }
         if let Some(quota) = quota {
-            self.quotas[quota].settle(id.0, known);
+            self.quotas.settle(quota, id.0, known);
         }
     }
 
@@ -492,7 +496,7 @@ impl Books {
         &mut self,
         tenant: &Tenant,
         agent: &AgentId,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
         now: UnixMillis,
     ) -> Option<Refused> {
         let something = Claim { requests: 1, tokens: 1, micros: 1 };

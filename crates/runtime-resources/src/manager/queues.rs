@@ -246,7 +246,7 @@ impl Books {
     fn join(&mut self, id: u64) {
         let Self { queues, quotas, .. } = self;
         queues.push(id, |scope, tokens| match scope {
-            Scope::Quota(at) => quotas[*at].cost(tokens),
+            Scope::Quota(at) => quotas.cost(*at, tokens),
             Scope::Run(_) | Scope::Agent(_) | Scope::Tenant(_) => tokens.max(1),
         });
     }

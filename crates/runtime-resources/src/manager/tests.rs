@@ -17,6 +17,7 @@ use super::{QuotaError, QuotaRule, ResourceManager, Shared};
 use crate::budgets::Budgets;
 
 mod aside;
+mod by_credential;
 mod many;
 mod whatever;
 
@@ -33,7 +34,7 @@ fn call(id: u128, of: usize, tokens: u64) -> Call {
         tenant: Tenant::default(),
         agent: agent(of),
         run: RunId::from_parts(PARTITION, uuid::Uuid::from_u128(id + 1_000_000)),
-        model: Some("openai/gpt-4o".to_owned()),
+        model: Some("openai/gpt-4o".into()),
         most: Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() },
         on_limit: OnLimit::Wait,
         priority: 0,
@@ -89,9 +90,9 @@ fn press(manager: &ResourceManager, agents: usize, tokens: impl Fn(usize) -> u64
 fn fifty_agents_use_a_quota_fully_and_never_exceed_it_and_each_gets_its_part() {
     let manager = ResourceManager::default();
     manager.declare_quota(QuotaRule {
-        models: "openai/*".to_owned(),
         requests_per_minute: Some(600),
         tokens_per_minute: Some(100_000),
+        ..QuotaRule::of_models(["openai/*"])
     });
     // Half of them ask for much at a time, half for little.
     let sent = press(&manager, 50, |nth| if nth % 2 == 0 { 300 } else { 100 });
@@ -118,9 +119,9 @@ fn fifty_agents_use_a_quota_fully_and_never_exceed_it_and_each_gets_its_part() {
 fn whoever_asks_for_little_at_a_time_does_not_take_the_requests_from_the_others() {
     let manager = ResourceManager::default();
     manager.declare_quota(QuotaRule {
-        models: "openai/*".to_owned(),
         requests_per_minute: Some(60),
         tokens_per_minute: Some(60_000),
+        ..QuotaRule::of_models(["openai/*"])
     });
     let sent = press(&manager, 2, |nth| if nth == 0 { 10 } else { 1_000 });
 
@@ -132,9 +133,9 @@ fn whoever_asks_for_little_at_a_time_does_not_take_the_requests_from_the_others(
 fn of_requests(requests: u64) -> ResourceManager {
     let manager = ResourceManager::default();
     manager.declare_quota(QuotaRule {
-        models: "openai/*".to_owned(),
         requests_per_minute: Some(requests),
         tokens_per_minute: None,
+        ..QuotaRule::of_models(["openai/*"])
     });
     manager
 }
@@ -176,7 +177,7 @@ fn after_a_refusal_of_the_provider_nothing_is_sent_until_its_time_and_then_less_
     assert!(turn.poll(later(20_149), &mut cx).is_pending());
     assert!(turn.poll(later(20_150), &mut cx).is_ready());
     // Another provider is another matter.
-    let other = Call { model: Some("anthropic/claude".to_owned()), ..call(99, 0, 5) };
+    let other = Call { model: Some("anthropic/claude".into()), ..call(99, 0, 5) };
     assert!(matches!(manager.admit(other, later(200)), Admission::Held { .. }));
 
     // Three quarters of sixty, of which that one and the two that were refused are some; then a twentieth of sixty more for each
@@ -347,14 +348,14 @@ fn a_call_that_its_tenant_or_its_provider_never_lets_through_is_named_at_registr
     let manager = ResourceManager::default();
     let (none, dear) = (ResourceLimits::default(), Tenant::new("dear").unwrap());
     manager.declare_quota(QuotaRule {
-        models: "openai/*".to_owned(),
         requests_per_minute: None,
         tokens_per_minute: Some(1_000),
+        ..QuotaRule::of_models(["openai/*"])
     });
     manager.limit_tenant(&dear, Budgets { cost_per_day: Some(Money::from_micros(1)), ..Budgets::default() });
-    let check = |tenant: &Tenant, model, tokens| {
+    let check = |tenant: &Tenant, model: &str, tokens| {
         let most = Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() };
-        manager.check(tenant, &none, Some((model, most)))
+        manager.check(tenant, &none, Some((&model.into(), most)))
     };
 
     assert_eq!(check(&Tenant::default(), "openai/gpt-4o", 1_000), Ok(()));
@@ -434,15 +435,14 @@ fn whoever_is_woken_or_let_go_may_open_the_books() {
 #[test]
 fn a_quota_of_no_model_or_of_nothing_is_named() {
     let rule = |models: &str, requests_per_minute| QuotaRule {
-        models: models.to_owned(),
         requests_per_minute,
-        tokens_per_minute: None,
+        ..QuotaRule::of_models([models])
     };
 
     for models in ["openai/gpt-4o", "openai/*", "openai/gpt*"] {
         assert_eq!(rule(models, Some(1)).check(), Ok(()));
-        assert_eq!(rule(models, None).check(), Err(QuotaError::Empty { models: models.to_owned() }));
-        assert_eq!(rule(models, Some(0)).check(), Err(QuotaError::Empty { models: models.to_owned() }));
+        assert_eq!(rule(models, None).check(), Err(QuotaError::Empty { of: models.to_owned() }));
+        assert_eq!(rule(models, Some(0)).check(), Err(QuotaError::Empty { of: models.to_owned() }));
     }
     for models in ["gpt-4o", "*", "openai/gpt*o", "openai/", ""] {
         assert_eq!(rule(models, Some(1)).check(), Err(QuotaError::Name { models: models.to_owned() }));

@@ -179,6 +179,13 @@ impl<I: Ord> Flow<I> {
         self.shut = UnixMillis(0);
     }
 
+    /// Whether nobody could tell it from one of which nothing was ever used.
+    pub(crate) fn is_at_rest(&mut self, now: UnixMillis) -> bool {
+        self.recover(now);
+        let rests = self.requests.is_at_rest(now) && self.tokens.is_at_rest(now);
+        rests && self.sent.is_empty() && self.part == ALL && self.shut <= now
+    }
+
     /// How many calls are under way.
     pub(crate) fn sent(&self) -> usize {
         self.sent.len()

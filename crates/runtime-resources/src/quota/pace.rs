@@ -39,6 +39,11 @@ impl Pace {
         self.clear = self.clear.max(now.0.saturating_mul(1_000).saturating_add(BURST));
     }
 
+    /// Whether nothing is owed.
+    pub(super) fn is_clear(self, now: UnixMillis) -> bool {
+        self.clear <= now.0.saturating_mul(1_000)
+    }
+
     /// Less was spent than was charged.
     pub(super) fn refund(&mut self, amount: u64, limit: u64) {
         self.clear = self.clear.saturating_sub(takes(amount, limit));

@@ -60,6 +60,11 @@ impl Rate {
         self.pace.refund(amount.saturating_sub(took), max);
     }
 
+    /// Whether nothing is counted, and as much is saved up as can be.
+    pub(super) fn is_at_rest(&mut self, now: UnixMillis) -> bool {
+        self.window.used(now) == 0 && self.pace.is_clear(now)
+    }
+
     /// Charges what was used before anybody counted here, and nothing is saved up.
     pub(super) fn recall(&mut self, at: UnixMillis, amount: u64, now: UnixMillis) {
         self.window.charge(at.min(now), amount);

@@ -2,6 +2,7 @@
 
 mod heap;
 mod manager;
+mod mixed_up;
 mod permits;
 mod polls;
 mod schedules;

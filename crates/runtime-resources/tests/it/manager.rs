@@ -7,7 +7,7 @@ use runtime_resources::{PriceTable, ResourceManager};
 use runtime_testkit::suites::governor::wrong::{Flaw, WrongGovernor};
 use runtime_testkit::suites::governor::{CASES, Case};
 
-fn manager() -> Arc<ResourceManager> {
+pub(crate) fn manager() -> Arc<ResourceManager> {
     let prices = r#"{ "test/priced": { "input": "1", "output": "1" } }"#;
     Arc::new(ResourceManager::new(serde_json::from_str::<PriceTable>(prices).expect("a table")))
 }

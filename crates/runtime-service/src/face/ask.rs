@@ -33,6 +33,8 @@ pub(super) struct Question {
     session: Option<String>,
     #[serde(default)]
     agent: Option<String>,
+    #[serde(default)]
+    priority: u8,
 }
 
 /// Text as a string, or content as everywhere else.
@@ -94,7 +96,7 @@ fn read(face: &Face, question: Question) -> Result<(AgentRef, RunRequest), Probl
         Some(agent) => agent.parse().map_err(RuntimeError::Name)?,
         None => face.default_agent.clone().ok_or(Fault::NoAgent)?,
     };
-    let mut request = RunRequest::new(question.input.0);
+    let mut request = RunRequest::new(question.input.0).with_priority(question.priority);
     if let Some(session) = question.session {
         request.session = SessionName::new(session).map_err(RuntimeError::Name)?;
     }

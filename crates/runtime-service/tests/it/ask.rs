@@ -45,6 +45,15 @@ async fn text_is_answered_with_text() {
     assert_eq!(submitted(&calls[0]), (&scribe(), &RunRequest::new("hello")));
 }
 
+#[tokio::test]
+async fn a_priority_goes_with_the_run_however_it_is_asked_for() {
+    let place = Place::new().await;
+    place.post("/run", r#"{"input": "x", "priority": 7}"#).await;
+    assert_eq!(submitted(&place.runtime.calls()[0]).1.priority, 7);
+    let beyond = place.post("/run", r#"{"input": "x", "priority": 256}"#).await;
+    assert_eq!(beyond.status, 400);
+}
+
 fn spelt(json: &'static str) -> Content {
     Content { media: runtime_traits::Media::Json, bytes: bytes::Bytes::from_static(json.as_bytes()) }
 }

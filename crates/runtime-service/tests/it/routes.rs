@@ -21,6 +21,8 @@ fn every_method_of_the_contract_has_its_route_under_v1() {
             let end = rest.find('(').expect("a method has parameters");
             format!("`{}`", &rest[..end])
         })
+        // A part of what `tenant_limits` answers: by itself it is asked of the runtime of this process.
+        .filter(|method| method != "`kept_tenant_limits`")
         .collect();
     let routed: BTreeSet<String> = ROUTES
         .iter()

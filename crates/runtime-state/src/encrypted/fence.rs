@@ -3,11 +3,10 @@
 //! A fence holds when the owner's cell begins with the token. So every encrypted cell begins with 16 bytes that follow
 //! from its place and the first 16 bytes of its value, under a key of the store's own, and a fence asks for these.
 
-use runtime_traits::store::{Fence, Key, Token};
+use runtime_traits::store::{Fence, Key, LARGEST_SUM, Token};
 use zeroize::Zeroizing;
 
 use super::envelope::where_it_is;
-use crate::decide::EXACT;
 
 pub(super) const LENGTH: usize = 16;
 
@@ -50,7 +49,7 @@ pub(super) fn is_number(value: &[u8]) -> bool {
     let Some(digits) = std::str::from_utf8(value).ok().filter(|text| text.len() <= LENGTH + 1) else {
         return false;
     };
-    let number = digits.parse::<i64>().ok().filter(|number| (-EXACT..=EXACT).contains(number));
+    let number = digits.parse::<i64>().ok().filter(|number| (-LARGEST_SUM..=LARGEST_SUM).contains(number));
     number.is_some_and(|number| number.to_string() == digits)
 }
 

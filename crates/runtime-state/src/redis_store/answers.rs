@@ -5,16 +5,14 @@ use redis::{ServerError, Value};
 use runtime_traits::error::Cause;
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::store::{
-    Batch, Cell, Committed, Durability, Key, Log, LogExtent, Path, Revision, Seq, StateError, Tail, Then,
+    Batch, Cell, Committed, Durability, Key, LARGEST_SUM, Log, LogExtent, Path, Revision, Seq, StateError,
+    Tail, Then,
 };
 
 use crate::decide::Extent;
 
 /// The partition of answers that are of none.
 const NOWHERE: Partition = Partition { pool: Pool::MAIN, index: Partition::OWNERLESS };
-
-/// What the numbers that are added to may be.
-const EXACT: u64 = 1 << 53;
 
 /// An answer that is none: somebody else wrote to the keys, or the script is not ours.
 fn strange(what: &str) -> StateError {
@@ -55,7 +53,7 @@ impl Refusal {
             Self::Conflict(condition) => StateError::Conflict { condition },
             Self::Large(place) => {
                 let what = format!("the number in `{}`", named(batch, place));
-                StateError::TooLarge { what, limit: EXACT }
+                StateError::TooLarge { what, limit: LARGEST_SUM as u64 }
             }
             Self::Damaged(what, place) if what == "number" => {
                 let what = format!("`{}` holds no decimal number within 2^53", named(batch, place));

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use bytes::Bytes;
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{
-    Batch, BatchId, Cell, Committed, Durability, Key, Limits, Log, LogExtent, Path, Revision, Seq,
-    StateError, Tail, Then, When,
+    Batch, BatchId, Cell, Committed, Durability, Key, LARGEST_SUM, Limits, Log, LogExtent, Path, Revision,
+    Seq, StateError, Tail, Then, When,
 };
 
 /// Batches whose ids are remembered in each partition.
 pub(crate) const WINDOW: usize = 4_096;
-const EXACT: i64 = 1 << 53;
 
 /// The contents of a store.
 #[derive(Clone, Debug, Default)]
@@ -295,7 +294,7 @@ fn on_page(path: &Path, under: &Path, after: Option<&Path>) -> bool {
 
 fn sum(key: &Key, before: Option<&Bytes>, by: i64) -> Result<i64, StateError> {
     let damaged = || StateError::Damaged { what: format!("`{key}` holds no decimal number within 2^53") };
-    let exact = |number: &i64| number.unsigned_abs() <= EXACT as u64;
+    let exact = |number: &i64| number.unsigned_abs() <= LARGEST_SUM as u64;
     let before = match before {
         None => 0,
         Some(value) => {
@@ -303,6 +302,7 @@ fn sum(key: &Key, before: Option<&Bytes>, by: i64) -> Result<i64, StateError> {
             text.parse().ok().filter(exact).ok_or_else(damaged)?
         }
     };
-    let too_large = || StateError::TooLarge { what: format!("the number in `{key}`"), limit: EXACT as u64 };
+    let too_large =
+        || StateError::TooLarge { what: format!("the number in `{key}`"), limit: LARGEST_SUM as u64 };
     before.checked_add(by).filter(exact).ok_or_else(too_large)
 }

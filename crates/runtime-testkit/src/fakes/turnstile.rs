@@ -12,7 +12,7 @@ use runtime_traits::resource::{
     Admission, Call, CallId, Inside, Known, Limit, Money, NoRoom, Past, Refused, ResourceLimits,
     ResourceUsage, Turn, Waiting, Whose,
 };
-use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
+use runtime_traits::{CalledModel, ResourceGovernor, Tenant, UnixMillis};
 use tokio::sync::Semaphore;
 
 /// A governor that lets calls through while it is open, keeps them waiting while it is shut, and remembers what it was told. It
@@ -44,6 +44,7 @@ struct Inner {
     settled: Vec<(CallId, Usage)>,
     recorded: Vec<Call>,
     told: BTreeMap<AgentId, Past>,
+    told_of_a_tenant: Option<Past>,
     limits: Vec<ResourceLimits>,
     checked: Vec<(Tenant, ResourceLimits)>,
     over: Vec<RunId>,
@@ -117,6 +118,11 @@ impl Turnstile {
         self.inside().told.get(agent).cloned()
     }
 
+    /// What it was told first of a tenant's use before.
+    pub fn told_of_a_tenant(&self) -> Option<Past> {
+        self.inside().told_of_a_tenant.clone()
+    }
+
     /// All limits that it was told, in their order.
     pub fn limits(&self) -> Vec<ResourceLimits> {
         self.inside().limits.clone()
@@ -169,7 +175,7 @@ impl ResourceGovernor for Turnstile {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        _least: Option<(&str, Usage)>,
+        _least: Option<(&CalledModel, Usage)>,
     ) -> Result<(), Refused> {
         self.inside().checked.push((tenant.clone(), *limits));
         Ok(())
@@ -208,11 +214,7 @@ impl ResourceGovernor for Turnstile {
     }
 
     fn recall_tenant(&self, _tenant: &Tenant, past: &Past, _now: UnixMillis) {
-        let nobody = AgentId::from_parts(
-            runtime_traits::Partition { pool: runtime_traits::Pool::MAIN, index: 0 },
-            uuid::Uuid::nil(),
-        );
-        self.inside().told.entry(nobody).or_insert_with(|| past.clone());
+        self.inside().told_of_a_tenant.get_or_insert_with(|| past.clone());
     }
 
     fn admit(&self, call: Call, _now: UnixMillis) -> Admission {
@@ -275,7 +277,7 @@ impl ResourceGovernor for Turnstile {
         &self,
         _tenant: &Tenant,
         _agent: &AgentId,
-        _least: Option<(&str, Usage)>,
+        _least: Option<(&CalledModel, Usage)>,
         _now: UnixMillis,
     ) -> Option<Refused> {
         match &self.inside().lets {

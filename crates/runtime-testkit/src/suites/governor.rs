@@ -2,7 +2,8 @@
 //!
 //! An implementation writes `runtime_testkit::governor_conformance!(expression)` into its tests; each case evaluates the
 //! expression anew, for an `Arc<dyn ResourceGovernor>` that knows one price: a million tokens of [`PRICED`], read or written,
-//! cost a dollar.
+//! cost a dollar, and nothing of limits and quotas. Whoever can have quotas runs [`refused_to_one`] once more, over a governor that
+//! has one for [`LIMITED`].
 
 mod cases;
 pub mod wrong;
@@ -13,13 +14,15 @@ use runtime_traits::ResourceGovernor;
 
 pub use cases::{
     held_before_sent, limits_at_once, no_more_at_once, once_by_id, recalled_counts, recorded_counts,
-    settled_with_the_truth, shared_by_a_tenant, unknown_price_is_not_zero, waits_in_turn,
+    refused_to_one, settled_with_the_truth, shared_by_a_tenant, unknown_price_is_not_zero, waits_in_turn,
 };
 
 /// The model whose price the governor knows.
 pub const PRICED: &str = "test/priced";
 /// A model whose price nobody knows.
 pub const UNPRICED: &str = "test/unpriced";
+/// The model for which a governor that knows quotas has one for each credential, of at least ten calls at once.
+pub const LIMITED: &str = "test/limited";
 
 /// A clause and its test.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,7 @@ macro_rules! for_each_governor_case {
             limits_at_once "limits-at-once",
             shared_by_a_tenant "shared-by-a-tenant",
             no_more_at_once "no-more-at-once",
+            refused_to_one "refused-to-one",
             unknown_price_is_not_zero "unknown-price-is-not-zero",
         }
     };

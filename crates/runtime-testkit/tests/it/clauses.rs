@@ -1,18 +1,20 @@
 //! The suite and the contract name the same clauses.
 
 use runtime_testkit::suites::state_store::CASES;
-use runtime_testkit::suites::{bus, model, snapshots};
+use runtime_testkit::suites::{bus, governor, model, snapshots};
 
 const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
 const BUSES: &str = include_str!("../../../runtime-traits/src/bus/contract.rs");
 const MODELS: &str = include_str!("../../../runtime-traits/src/model.rs");
+
+const GOVERNORS: &str = include_str!("../../../runtime-traits/src/resource/governor.rs");
 
 const SNAPSHOTS: &str = include_str!("../../../runtime-traits/src/snapshot/contract.rs");
 
 /// The names in the bullets under `# Contract`.
 fn clauses(doc: &str) -> Vec<&str> {
     let (_, contract) = doc.split_once("/// # Contract\n").expect("the trait has a contract");
-    let (contract, _) = contract.split_once("#[async_trait]").expect("the trait follows");
+    let (contract, _) = contract.split_once("\npub trait ").expect("the trait follows");
     contract.lines().filter_map(|line| line.strip_prefix("/// - `")?.split('`').next()).collect()
 }
 
@@ -43,4 +45,10 @@ fn every_clause_of_the_contract_of_snapshots_is_a_case_of_the_same_name() {
 fn every_clause_of_the_contract_of_buses_is_a_case_of_the_same_name() {
     let cases: Vec<_> = bus::CASES.iter().map(|case| case.clause).collect();
     assert_eq!(cases, clauses(BUSES));
+}
+
+#[test]
+fn every_clause_of_the_contract_of_governors_is_a_case_of_the_same_name() {
+    let cases: Vec<_> = governor::CASES.iter().map(|case| case.clause).collect();
+    assert_eq!(cases, clauses(GOVERNORS));
 }

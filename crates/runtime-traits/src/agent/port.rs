@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::content::Content;
 use crate::id::{AgentId, RunId};
 use crate::log::{Effect, StepFailure, StepKey, StepSort, Usage};
-use crate::model::{Repeat, Spoken};
+use crate::model::{CalledModel, Repeat, Spoken};
 use crate::name::{Name, SessionName, Tenant};
 use crate::partition::Partition;
 use crate::tool::Reconciled;
@@ -35,8 +35,8 @@ pub struct Ask {
     pub within: Option<Duration>,
     /// What each dispatch is booked with as long as nobody says what it used.
     pub reserves: Usage,
-    /// The model that it calls: `provider/name`.
-    pub model: Option<String>,
+    /// The model that it calls.
+    pub model: Option<CalledModel>,
     /// Whether its result is a message of the session.
     pub says: bool,
     /// Whether somebody has to consent before it begins.

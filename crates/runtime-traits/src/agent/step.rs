@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 use crate::agent::port::{FenceMark, RunPort, Slot};
 use crate::content::Digest;
 use crate::log::{Effect, StepSort, Usage};
-use crate::model::{Deltas, Repeat};
+use crate::model::{CalledModel, Deltas, Repeat};
 use crate::partition::{Partition, Pool};
 
 /// How a step is asked for.
@@ -27,7 +27,7 @@ pub struct StepOptions {
     pub(crate) sort: StepSort,
     pub(crate) within: Option<Duration>,
     pub(crate) reserves: Usage,
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<CalledModel>,
     pub(crate) says: bool,
     pub(crate) approval: bool,
 }
@@ -83,10 +83,11 @@ impl StepOptions {
         self
     }
 
-    /// Says which model it calls (`provider/name`): by that its price and the quota at its provider are known. What it may take is
-    /// held before only if it is [reserved](Self::reserving).
+    /// Says which model it calls: by its name (`provider/name`) its price is known, by that and the credential of the call
+    /// ([`CalledModel::with_credential`]) the quota at its provider. What it may take is held before only if it is
+    /// [reserved](Self::reserving).
     #[must_use]
-    pub fn of_model(mut self, model: impl Into<String>) -> Self {
+    pub fn of_model(mut self, model: impl Into<CalledModel>) -> Self {
         self.model = Some(model.into());
         self
     }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::clock::UnixMillis;
 use crate::id::{AgentId, RunId};
 use crate::log::Usage;
+use crate::model::CalledModel;
 use crate::name::Tenant;
 use crate::resource::limits::{Limit, OnLimit, Whose};
 use crate::resource::money::Money;
@@ -29,8 +30,8 @@ pub struct Call {
     pub agent: AgentId,
     /// For which run.
     pub run: RunId,
-    /// The model that is called: `provider/name`. `None`: it is none.
-    pub model: Option<String>,
+    /// The model that is called, with the name of the credential that the call carries. `None`: it is none.
+    pub model: Option<CalledModel>,
     /// What it takes at most, as far as the caller knows.
     pub most: Usage,
     /// What becomes of it when there is no room.

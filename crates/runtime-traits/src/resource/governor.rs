@@ -8,6 +8,7 @@ use futures_core::future::BoxFuture;
 use crate::clock::UnixMillis;
 use crate::id::{AgentId, RunId};
 use crate::log::{Price, Usage};
+use crate::model::CalledModel;
 use crate::name::Tenant;
 use crate::resource::call::{Admission, Call, CallId, Refused, Waiting};
 use crate::resource::limits::ResourceLimits;
@@ -95,6 +96,7 @@ pub enum Known {
 /// - `shared-by-a-tenant`: what is limited of a tenant is shared by all its agents and by no others, counts calls that were under way when
 ///   it was limited first, and holds from the next call on when it is changed or lifted, for calls that wait too.
 /// - `no-more-at-once`: no more runs of an agent are let in at once than may, and who leaves lets the next one in.
+/// - `refused-to-one`: that a provider refused a call for now holds up no call with another credential.
 /// - `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// Whether calls of an agent of a tenant can be let through under these limits, and under those of its tenant and of the provider.
@@ -106,7 +108,7 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
     ) -> Result<(), Refused>;
 
     /// Whether anybody limits what the agents of a tenant take together, by themselves or with those of others: then that is kept,
@@ -152,7 +154,8 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
     /// What a use of a model costs.
     fn price(&self, model: &str, usage: &Usage) -> Price;
 
-    /// Tells that a provider refused a call for now that is under way. It is settled as any other, and whoever makes it
+    /// Tells that a provider refused a call for now that is under way: less is let through for whoever calls with the same
+    /// credential, and for nobody else. It is settled as any other, and whoever makes it
     /// once more asks for that call.
     fn throttled(&self, call: CallId, retry_after: Option<Duration>, now: UnixMillis);
 
@@ -168,7 +171,7 @@ pub trait ResourceGovernor: fmt::Debug + Send + Sync + 'static {
         &self,
         tenant: &Tenant,
         agent: &AgentId,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
         now: UnixMillis,
     ) -> Option<Refused>;
 

@@ -28,8 +28,8 @@ pub struct RunRequest {
     /// How long the run may take, from now to its outcome.
     #[serde(default)]
     pub deadline: Option<Duration>,
-    /// Where runs wait for room under a limit, or to be worked, those with a higher one come first. What it asks other agents for
-    /// has none.
+    /// Where runs wait for room under a limit, or to be worked, those with a higher one come first; what it asks other agents
+    /// for as well.
     #[serde(default, skip_serializing_if = "is_none")]
     pub priority: u8,
     /// The caller's own marks.

@@ -106,6 +106,14 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// What kept the store from reading.
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError>;
 
+    /// The same for whoever wants to know what is set: what they use of it may be left out, and then need not be read.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn kept_tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
+        self.tenant_limits().await
+    }
+
     /// Lets an agent take runs.
     ///
     /// # Errors

@@ -95,12 +95,16 @@ pub enum When {
     BacklogBelow(Log, u32),
 }
 
+/// The largest number that a cell holds to which [`Then::Add`] adds, and its negative the smallest: 2^53. Every store holds it exactly, and
+/// so does every reader of JSON. A batch that would go beyond it is refused whole.
+pub const LARGEST_SUM: i64 = 1 << 53;
+
 /// A write of a batch. Writes apply in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Sets a cell.
     Put(Key, Bytes),
-    /// Adds to a cell that holds a decimal number within ± 2^53; an absent cell counts as 0.
+    /// Adds to a cell that holds a decimal number within ± [`LARGEST_SUM`]; an absent cell counts as 0.
     Add(Key, i64),
     /// Removes a cell, if it is there.
     Delete(Key),

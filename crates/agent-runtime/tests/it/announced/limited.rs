@@ -141,8 +141,7 @@ async fn a_tenants_budget_is_told_as_the_tenants_and_nobody_says_what_it_is() {
 #[tokio::test]
 async fn a_providers_quota_is_told_as_the_providers() {
     let manager = ResourceManager::default();
-    let models = "scripted/*".to_owned();
-    manager.declare_quota(QuotaRule { models, requests_per_minute: Some(1), tokens_per_minute: None });
+    manager.declare_quota(QuotaRule { requests_per_minute: Some(1), ..QuotaRule::of_models(["scripted/*"]) });
     let (runtime, agent) = in_memory(&manager, refuse(), yes(2)).await;
     runtime.run_agent(&agent, "x").await.unwrap();
     let run = submit(&runtime, agent, "other").await;

@@ -1,8 +1,10 @@
 //! Names, keys and addresses: right ones and wrong ones.
 
+use std::sync::Arc;
+
 use runtime_agents::llm::{GenaiModel, GenaiModels, Provider, Secret, SetupError};
-use runtime_agents::{ModelSettings, ModelSource};
-use runtime_traits::Model;
+use runtime_agents::{ModelSettings, ModelSource, Retrying};
+use runtime_traits::{CalledModel, Model};
 
 use crate::llm::support::{KEY, Shown, hello, key_file, model_at, name_of};
 use crate::wire::{Then, Wire, answer};
@@ -65,6 +67,19 @@ fn a_key_is_shown_nowhere() {
     let texts = format!("{secret:?} {builder:?} {model:?} {error} {error:?} {:?}", builder.clone().build());
     assert!(!texts.contains(KEY), "{texts}");
     assert!(texts.contains("GenaiModel(openai/gpt-4o)"), "{texts}");
+}
+
+#[test]
+fn a_model_says_where_its_key_is_and_that_it_has_none_and_so_does_what_repeats_it() {
+    let file = key_file();
+    let reference = format!("file:{}", file.path().display());
+    let model = GenaiModel::named("openai/gpt-4o").key(&reference).build().unwrap();
+    assert_eq!(model.called(), CalledModel::from("openai/gpt-4o").with_credential(&reference));
+    assert!(!format!("{:?}", model.called()).contains(KEY));
+    assert_eq!(Retrying::new(Arc::new(model), 3).credential(), Some(reference.as_str()));
+
+    let keyless = GenaiModel::named("openai/a").base_url("http://localhost:1/v1").build().unwrap();
+    assert_eq!(keyless.called(), CalledModel::from("openai/a"));
 }
 
 #[test]

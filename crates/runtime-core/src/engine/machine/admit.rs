@@ -6,9 +6,10 @@ use runtime_traits::agent::Slot;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage, WaitId,
-    WaitOn, WaitOpened,
+    Entry, EntryKind, FailureKind, Outcome, Price, RunFailure, StepFailure, StepFailureKind, StepKey, Usage,
+    WaitId, WaitOn, WaitOpened,
 };
+use runtime_traits::model::CalledModel;
 use runtime_traits::resource::{CallId, Limit, Money, NoRoom, Refused, Turn, Whose};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -24,7 +25,7 @@ pub struct Asking {
     /// Which call.
     pub id: CallId,
     /// The model that it calls.
-    pub model: Option<String>,
+    pub model: Option<CalledModel>,
     /// What it takes at most.
     pub most: Usage,
     /// What was said before of its waiting.
@@ -66,7 +67,7 @@ pub struct EndedCall {
     /// Whether it was let through before: its step said what it takes at most.
     pub held: bool,
     /// The model that it called.
-    pub model: Option<String>,
+    pub model: Option<CalledModel>,
     /// What it took, as far as anybody knows.
     pub took: Usage,
 }
@@ -106,6 +107,14 @@ fn is_long(until: Option<UnixMillis>, now: UnixMillis) -> bool {
     until.is_some_and(|until| until.0 > now.0.saturating_add(LONG_MILLIS))
 }
 
+/// Where a run with this log waits with others, higher ones come first.
+pub fn priority_of(log: &[Entry]) -> u8 {
+    match log.first().map(|entry| &entry.kind) {
+        Some(EntryKind::Accepted(accepted)) => accepted.priority.clamp(0, u8::MAX.into()) as u8,
+        _ => 0,
+    }
+}
+
 impl RunMachine {
     /// Lets each step that takes something ask before it begins.
     pub fn govern(&mut self, governed: bool) {
@@ -125,10 +134,7 @@ impl RunMachine {
 
     /// Where it waits with others, higher ones come first.
     pub fn priority(&self) -> u8 {
-        match self.log.first().map(|entry| &entry.kind) {
-            Some(EntryKind::Accepted(accepted)) => accepted.priority.clamp(0, u8::MAX.into()) as u8,
-            _ => 0,
-        }
+        priority_of(&self.log)
     }
 
     /// What becomes of it if it is not over by its deadline, or in the time that a limit gives it, and should be.

@@ -9,6 +9,7 @@ use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{
     Effect, Price, StepDispatched, StepKey, StepOpened, StepSort, StepUnknown, Usage, WaitId,
 };
+use runtime_traits::model::CalledModel;
 
 use super::again::Between;
 
@@ -50,7 +51,7 @@ pub(super) struct AskedStep {
     /// What a call of it takes at most, as the agent says; `reserves` is what is held for it.
     pub(super) asks: Usage,
     pub(super) reserves: Usage,
-    pub(super) model: Option<String>,
+    pub(super) model: Option<CalledModel>,
     /// What `reserves` costs.
     pub(super) micros: Option<u64>,
     pub(super) says: bool,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
+use runtime_core::engine::spent::MOST_AT_ONCE;
 use runtime_testkit::fakes::Turnstile;
 use runtime_testkit::recount::{counted, recount};
 use runtime_traits::agent::StorageLimits;
@@ -32,11 +33,19 @@ async fn counters(store: &dyn StateStore, under: &Key) -> BTreeMap<String, Strin
 
 /// Overwrites all counters under a prefix by hand. How many.
 async fn damage(store: &dyn StateStore, under: &Key, number: u128) -> usize {
+    damage_some(store, under, number, |_| true).await
+}
+
+/// Overwrites those that end so. How many.
+async fn damage_some(store: &dyn StateStore, under: &Key, number: u128, which: fn(&str) -> bool) -> usize {
     let cells = store.scan(under, None, 1_000).await.unwrap();
-    for ((key, _), nth) in cells.iter().zip(number..) {
+    let those = cells.iter().map(|(key, _)| key).filter(|key| keys::last_part(key).is_some_and(which));
+    let mut done = 0;
+    for (key, nth) in those.zip(number..) {
         meddle(store, nth, Then::Put(key.clone(), DAMAGED.into())).await;
+        done += 1;
     }
-    cells.len()
+    done
 }
 
 async fn damage_named(runtime: &RuntimeManager, agent: AgentId) -> Option<String> {
@@ -114,8 +123,8 @@ async fn a_run_that_reports_more_than_anybody_counts_ends() {
     output(&runtime, submit(&runtime, agent, &much).await).await;
 
     let cells = counters(house.store.as_ref(), &keys::usage(&Tenant::default(), &agent, "")).await;
-    assert_eq!(cells["output-tokens"], (1_u64 << 53).to_string(), "what is full stays full");
-    assert_eq!(damage_named(&runtime, agent).await, None, "and is not damaged");
+    assert_eq!(cells["output-tokens"], (2 * MOST_AT_ONCE).to_string(), "as much for each run as fits");
+    assert_eq!(damage_named(&runtime, agent).await, None, "and nothing is damaged");
 }
 
 #[tokio::test]
@@ -142,27 +151,36 @@ async fn a_run_ends_where_counts_of_bytes_are_damaged_and_they_are_counted_anew(
     }
 }
 
-#[tokio::test]
-async fn damaged_counts_of_bytes_let_nothing_in_above_a_hard_limit() {
-    let house = House::new();
-    let (runtime, agent) = house.with_agent().await;
-    let (a, store, tenant) = (AgentRef::Id(agent), house.store.as_ref(), Tenant::default());
-    runtime.run_agent(agent, "keep:20000").await.unwrap();
-    let session = SessionName::default();
+/// What lets nothing in above a limit of all of an agent, and of a conversation, though such counts are damaged.
+async fn lets_nothing_in(damaged: fn(&str) -> bool) {
     let hard = StorageLimits { hard: Some(15_000), ..StorageLimits::default() };
     let session_hard = StorageLimits { session_hard: Some(15_000), ..StorageLimits::default() };
-    let cases = [
-        (hard, keys::sizes(&tenant, &agent)),
-        (session_hard, keys::session_sizes(&tenant, &agent, &session)),
-    ];
-    for ((limits, counts), nth) in cases.into_iter().zip(1..) {
+    for limits in [hard, session_hard] {
+        let house = House::new();
+        let (runtime, agent) = house.with_agent().await;
+        let (a, store, tenant) = (AgentRef::Id(agent), house.store.as_ref(), Tenant::default());
+        runtime.run_agent(agent, "keep:20000").await.unwrap();
         let spec = AgentSpec::new("scripted", "a").unwrap().storing(limits);
         runtime.register_spec(spec).await.unwrap();
-        assert!(damage(store, &counts, nth * 100).await > 0);
+        let counts = match limits.hard {
+            Some(_) => keys::sizes(&tenant, &agent),
+            None => keys::session_sizes(&tenant, &agent, &SessionName::default()),
+        };
+        assert!(damage_some(store, &counts, 100, damaged).await > 0);
 
         let refused = runtime.submit(&a, RunRequest::new("more")).await.unwrap_err();
 
         assert!(matches!(refused, RuntimeError::StorageFull { .. }), "{refused}");
         assert_eq!(counted(store).await, recount(store).await, "they are counted anew");
     }
+}
+
+#[tokio::test]
+async fn damaged_counts_of_bytes_let_nothing_in_above_a_hard_limit() {
+    lets_nothing_in(|_| true).await;
+}
+
+#[tokio::test]
+async fn a_damaged_count_of_a_later_day_alone_lets_nothing_in_above_a_hard_limit() {
+    lets_nothing_in(|day| day.parse() != Ok(keys::DAYS_BEFORE)).await;
 }

@@ -10,7 +10,7 @@ use runtime_testkit::fakes::{Lets, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{Limit, ResourceLimits, Used};
 use runtime_traits::runtime::{AgentRef, ForkRequest, Joined, RunRequest, Runtime};
-use runtime_traits::store::Then;
+use runtime_traits::store::{LARGEST_SUM, Then};
 use runtime_traits::{AgentSpec, RuntimeError, SessionName, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
@@ -91,7 +91,7 @@ async fn whatever_an_agent_says_that_it_used_its_run_ends() {
 
     // As full as a cell can be, after thousands of those.
     let cell = keys::usage(&Tenant::default(), &agent, "output-tokens");
-    let full = (1_i64 << 53) - 1;
+    let full = LARGEST_SUM - 1;
     meddle(house.store.as_ref(), 1, Then::Put(cell.clone(), full.to_string().into())).await;
     output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
     let kept = house.store.get(&[cell]).await.unwrap().pop().flatten().unwrap();
@@ -101,7 +101,7 @@ async fn whatever_an_agent_says_that_it_used_its_run_ends() {
     let next = Turnstile::default();
     let (runtime, agent) = governed(&house, &next, ResourceLimits::default()).await;
     output(&runtime, submit(&runtime, agent, "costs:100/30").await).await;
-    assert!(next.told(&agent).unwrap().tokens > 1 << 53);
+    assert!(next.told(&agent).unwrap().tokens > LARGEST_SUM as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,6 +204,21 @@ async fn a_run_waits_with_the_priority_that_it_was_asked_for_with_also_in_its_ne
         tokio::task::yield_now().await;
     }
     assert!(second.asked().iter().all(|call| call.priority == 7), "what goes on from it as well");
+}
+
+#[tokio::test]
+async fn what_a_run_asks_other_agents_for_has_its_priority_and_what_these_ask_for_too() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let called = runtime.register_spec(AgentSpec::new("scripted", "b").unwrap()).await.unwrap();
+    runtime.start_agent(called).await.unwrap();
+    let request = RunRequest::new("call:b/costs:100,call:b/costs:50").with_priority(9);
+    let run = runtime.submit(&AgentRef::Id(agent), request).await.unwrap().run;
+    output(&runtime, run).await;
+
+    let told: Vec<_> =
+        turnstile.asked().iter().map(|call| (call.most.output_tokens, call.priority)).collect();
+    assert_eq!(told, [(100, 9), (50, 9)]);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn a_call_is_let_through_before_it_is_made_and_told_over_with_what_it_took
     let asked = turnstile.asked();
     assert_eq!(asked.len(), 1, "what takes nothing is not asked about");
     assert_eq!((asked[0].run, asked[0].most.output_tokens), (run, 100));
-    assert_eq!(asked[0].model.as_deref(), Some("test/priced"));
+    assert_eq!(asked[0].model, Some("test/priced".into()));
     let settled = turnstile.settled();
     assert_eq!(settled.len(), 1);
     assert_eq!((settled[0].0, settled[0].1.output_tokens), (asked[0].id, 30));
@@ -548,11 +548,7 @@ async fn use_is_kept_by_the_minute_as_long_as_it_is_needed() {
     next.limit_tenants();
     let (runtime, agent) = governed(&house, &next, ResourceLimits::default()).await;
     output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
-    let nobody = AgentId::from_parts(
-        runtime_traits::Partition { pool: runtime_traits::Pool::MAIN, index: 0 },
-        uuid::Uuid::nil(),
-    );
-    let of_tenant = next.told(&nobody).expect("a tenant's use is told once");
+    let of_tenant = next.told_of_a_tenant().expect("a tenant's use is told once");
     assert_eq!((of_tenant.tokens, of_tenant.micros, of_tenant.month_micros), (30, 30, 30));
 }
 

@@ -9,7 +9,7 @@ use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
 use runtime_testkit::fakes::{FaultyStore, Lets, MapStore, ReadFault, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
-use runtime_traits::resource::{LimitsBy, LimitsError, Past, ResourceLimits};
+use runtime_traits::resource::{LimitsBy, LimitsError, ResourceLimits};
 use runtime_traits::runtime::Runtime;
 use runtime_traits::store::Then;
 use runtime_traits::{AgentId, AgentSpec, Partition, Pool, RuntimeError, Tenant, UnixMillis};
@@ -26,12 +26,6 @@ async fn limit(runtime: &RuntimeManager, limits: ResourceLimits) {
     runtime.set_tenant_limits(limits, LimitsBy::Hand).await.unwrap();
 }
 
-/// What the turnstile was told that the tenant used before.
-fn told(turnstile: &Turnstile) -> Option<Past> {
-    let partition = Partition { pool: Pool::MAIN, index: 0 };
-    turnstile.told(&AgentId::from_parts(partition, uuid::Uuid::nil()))
-}
-
 #[tokio::test]
 async fn a_tenant_that_is_limited_while_its_runs_are_open_counts_what_they_used_and_no_call_twice() {
     let (house, turnstile) = (House::new(), Turnstile::default());
@@ -41,7 +35,7 @@ async fn a_tenant_that_is_limited_while_its_runs_are_open_counts_what_they_used_
 
     limit(&runtime, in_all(1_000)).await;
 
-    let past = told(&turnstile).expect("it is told before it is limited");
+    let past = turnstile.told_of_a_tenant().expect("it is told before it is limited");
     assert_eq!(past.tokens, 30, "the call under way is counted by whoever let it through");
     assert_eq!(turnstile.together(&Tenant::default()), Some(in_all(1_000)));
     house.world.open("100/50");
@@ -61,7 +55,7 @@ async fn what_was_set_holds_after_a_restart_from_the_first_call_on_with_what_was
     output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
 
     assert_eq!(second.together(&Tenant::default()), Some(in_all(1_000)));
-    assert_eq!(told(&second).map(|past| past.tokens), Some(30));
+    assert_eq!(second.told_of_a_tenant().map(|past| past.tokens), Some(30));
 }
 
 #[tokio::test]
@@ -85,7 +79,7 @@ async fn what_runs_used_that_end_without_another_call_after_a_restart_is_kept_al
     let third = Turnstile::default();
     let (runtime, agent) = governed(&house, &third, ResourceLimits::default()).await;
     output(&runtime, submit(&runtime, agent, "costs:1/0").await).await;
-    assert_eq!(told(&third).map(|past| past.tokens), Some(30));
+    assert_eq!(third.told_of_a_tenant().map(|past| past.tokens), Some(30));
 }
 
 #[tokio::test]

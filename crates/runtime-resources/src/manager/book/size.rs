@@ -1,6 +1,7 @@
 //! How much a call takes, and whether there can ever be room for it.
 
 use runtime_traits::log::Usage;
+use runtime_traits::model::CalledModel;
 use runtime_traits::name::Tenant;
 use runtime_traits::resource::{Call, Money, Refused, ResourceLimits, Whose};
 
@@ -26,12 +27,12 @@ impl Priced {
 
 impl Books {
     /// What a use of a model takes.
-    pub(super) fn claim_of(&self, model: Option<&str>, usage: &Usage) -> Priced {
+    pub(super) fn claim_of(&self, model: Option<&CalledModel>, usage: &Usage) -> Priced {
         Priced {
             requests: u64::from(usage.model_calls),
             tokens: usage.tokens(),
             micros: match model {
-                Some(model) => self.prices.cost(model, usage).map(Money::micros),
+                Some(model) => self.prices.cost(&model.name, usage).map(Money::micros),
                 // What is no model costs nothing here.
                 None => Some(0),
             },
@@ -43,7 +44,7 @@ impl Books {
     /// # Errors
     /// [`Refused::Unpriced`].
     pub(in crate::manager) fn wanted(&self, call: &Call) -> Result<(Usage, Priced), Refused> {
-        let (model, plain) = (call.model.as_deref(), call.most.input_tokens);
+        let (model, plain) = (call.model.as_ref(), call.most.input_tokens);
         let limits = self.limits_of(&call.agent);
         self.check_priced(&call.tenant, &limits, model)?;
         let with = |input_tokens: u64| {
@@ -52,7 +53,7 @@ impl Books {
             (most, self.claim_of(model, &most))
         };
         let fits = |input: u64| self.check_size(&call.tenant, &limits, model, with(input).1.known()).is_ok();
-        let estimator = model.and_then(|model| Some((model, self.estimators.get(&call.tenant)?)));
+        let estimator = model.and_then(|model| Some((&model.name, self.estimators.get(&call.tenant)?)));
         let corrected = estimator.map_or(plain, |(model, of)| of.corrected(model, plain).max(plain));
         if corrected == plain || fits(corrected) || !fits(plain) {
             return Ok(with(corrected));
@@ -74,7 +75,7 @@ impl Books {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
     ) -> Result<(), Refused> {
         let Some((model, most)) = least else { return Ok(()) };
         self.check_priced(tenant, limits, Some(model))?;
@@ -86,12 +87,12 @@ impl Books {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        model: Option<&str>,
+        model: Option<&CalledModel>,
     ) -> Result<(), Refused> {
-        let Some(model) = model.filter(|model| self.prices.of(model).is_none()) else { return Ok(()) };
+        let Some(model) = model.filter(|model| self.prices.of(&model.name).is_none()) else { return Ok(()) };
         let of_tenant = self.tenants.get(tenant).is_some_and(|ledger| ledger.budgets().limit_money());
         if of_tenant || limits.limit_money() {
-            return Err(Refused::Unpriced { model: model.to_owned() });
+            return Err(Refused::Unpriced { model: model.name.clone() });
         }
         Ok(())
     }
@@ -101,14 +102,14 @@ impl Books {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        model: Option<&str>,
+        model: Option<&CalledModel>,
         claim: Claim,
     ) -> Result<(), Refused> {
         let of_run = Budgets::of_run(limits).too_low(&claim);
         let of_run = of_run.map(|too_low| TooLow { limit: of_a_run(too_low.limit), ..too_low });
         let of_agent = || Budgets::of_agent(limits).too_low(&claim);
         let of_tenant = || self.tenants.get(tenant)?.budgets().too_low(&claim);
-        let of_quota = || self.quotas.iter().find(|quota| quota.is_of(model.unwrap_or("")))?.too_low(claim);
+        let of_quota = || self.quotas.too_low(model?, claim);
         let too_low = of_run.map(|low| (Whose::Run, low));
         let too_low = too_low.or_else(|| Some((Whose::Agent, of_agent()?)));
         let too_low = too_low.or_else(|| Some((Whose::Tenant, of_tenant()?)));

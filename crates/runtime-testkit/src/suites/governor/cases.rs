@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use runtime_traits::id::{AgentId, RunId};
@@ -10,10 +11,10 @@ use runtime_traits::resource::{
     Admission, Call, CallId, Inside, Known, Limit, Minute, Money, OnLimit, Past, Refused, ResourceLimits,
     Turn,
 };
-use runtime_traits::{Partition, Pool, ResourceGovernor, Tenant, UnixMillis};
+use runtime_traits::{CalledModel, Partition, Pool, ResourceGovernor, Tenant, UnixMillis};
 use uuid::Uuid;
 
-use super::{PRICED, UNPRICED};
+use super::{LIMITED, PRICED, UNPRICED};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const PARTITION: Partition = Partition { pool: Pool::MAIN, index: 7 };
@@ -29,7 +30,7 @@ fn call(id: u128, run: u128, tokens: u64) -> Call {
         tenant: Tenant::default(),
         agent: agent(),
         run: RunId::from_parts(PARTITION, Uuid::from_u128(run)),
-        model: Some(PRICED.to_owned()),
+        model: Some(PRICED.into()),
         most: Usage { output_tokens: tokens, model_calls: 1, ..Usage::default() },
         on_limit: OnLimit::Wait,
         priority: 0,
@@ -228,7 +229,8 @@ pub fn limits_at_once(governor: Arc<dyn ResourceGovernor>) {
         matches!(governor.admit(call(4, 4, 1_501), NOW), Admission::Refused(Refused::Never { .. })),
         "what never fits does not wait"
     );
-    let check = |limits, model| governor.check(&Tenant::default(), &limits, Some((model, used(100))));
+    let check =
+        |limits, model: &str| governor.check(&Tenant::default(), &limits, Some((&model.into(), used(100))));
     assert!(check(in_all(99), PRICED).is_err(), "no call would be let through");
     assert!(check(in_all(100), PRICED).is_ok(), "one would");
     let mut waits = turn(governor.admit(call(5, 5, 200), NOW));
@@ -314,16 +316,34 @@ pub fn no_more_at_once(governor: Arc<dyn ResourceGovernor>) {
     drop(let_in(&mut low).expect("it is its turn"));
 }
 
+/// `refused-to-one`: that a provider refused a call for now holds up no call with another credential.
+pub fn refused_to_one(governor: Arc<dyn ResourceGovernor>) {
+    let with = |id: u128, credential: &str| {
+        let model = Some(CalledModel::from(LIMITED).with_credential(credential));
+        Call { model, ..call(id, id, 5) }
+    };
+    limit(&governor, ResourceLimits::default());
+    assert!(is_held(&governor, with(1, "env:ONE")), "there is room");
+    assert!(is_held(&governor, with(2, "env:OTHER")), "there is room");
+    governor.throttled(CallId(1), Some(Duration::from_secs(20)), NOW);
+    assert!(is_held(&governor, with(3, "env:OTHER")), "it was not refused to the other one");
+    assert!(is_held(&governor, Call { model: Some(LIMITED.into()), ..call(4, 4, 5) }), "nor to nobody's");
+    for id in 1..=4 {
+        governor.settle(CallId(id), Usage { model_calls: 1, ..Usage::default() }, NOW);
+    }
+    assert!(is_held(&governor, with(5, "env:OTHER")), "that it is over changes nothing for it");
+}
+
 /// `unknown-price-is-not-zero`: a model without a price is refused where money is limited, and its price is `None`.
 pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
-    let unpriced = |id, run| Call { model: Some(UNPRICED.to_owned()), ..call(id, run, 10) };
+    let unpriced = |id, run| Call { model: Some(UNPRICED.into()), ..call(id, run, 10) };
     assert_eq!(governor.price(UNPRICED, &used(10)).micros, None, "nobody knows what it costs");
     assert_eq!(governor.price(PRICED, &used(10)).micros, Some(10), "that is known");
     limit(&governor, in_all(1_000));
     assert!(is_held(&governor, unpriced(1, 1)), "money is not limited");
     assert_eq!(governor.settle(CallId(1), used(10), NOW).micros, None, "unknown, which is not 0");
     assert!(is_held(&governor, call(10, 10, 900)), "there is room");
-    let mut waits = turn(governor.admit(Call { model: Some(UNPRICED.to_owned()), ..call(11, 11, 200) }, NOW));
+    let mut waits = turn(governor.admit(Call { model: Some(UNPRICED.into()), ..call(11, 11, 200) }, NOW));
     let money = ResourceLimits { max_cost_per_day: Some(Money::from_micros(100)), ..in_all(1_000) };
     limit(&governor, money);
     assert!(
@@ -336,15 +356,18 @@ pub fn unknown_price_is_not_zero(governor: Arc<dyn ResourceGovernor>) {
         "money is limited"
     );
     assert!(
-        governor.check(&Tenant::default(), &money, Some((UNPRICED, used(10)))).is_err(),
+        governor.check(&Tenant::default(), &money, Some((&UNPRICED.into(), used(10)))).is_err(),
         "that is told before"
     );
     assert!(is_held(&governor, call(3, 3, 100)), "the price is known, and there is room");
-    let exhausted = |least| governor.exhausted(&Tenant::default(), &agent(), least, NOW);
+    let exhausted = |least: Option<u64>| {
+        let (model, least) = (PRICED.into(), least.map(used));
+        governor.exhausted(&Tenant::default(), &agent(), least.map(|least| (&model, least)), NOW)
+    };
     assert!(exhausted(None).is_some(), "the money is used up");
     assert!(!is_held(&governor, call(4, 4, 1)), "the money is used up");
     governor.settle(CallId(3), used(90), NOW);
     assert_eq!(exhausted(None), None, "some is left");
-    assert_eq!(exhausted(Some((PRICED, used(10)))), None, "it is enough");
-    assert!(exhausted(Some((PRICED, used(11)))).is_some(), "it is not enough for any call");
+    assert_eq!(exhausted(Some(10)), None, "it is enough");
+    assert!(exhausted(Some(11)).is_some(), "it is not enough for any call");
 }
