@@ -65,7 +65,7 @@ impl Inner {
         let under_way = lock(machine).call_under_way(slot);
         let priced = under_way.and_then(|call| Some((call.model?, call.took)));
         let price =
-            priced.map(|(model, took)| governing.governor().price(&model, &believable(took.plus(used))));
+            priced.map(|(model, took)| governing.governor().price(&model.name, &believable(took.plus(used))));
         price.unwrap_or_default()
     }
 

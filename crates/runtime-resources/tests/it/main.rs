@@ -2,7 +2,6 @@
 
 mod heap;
 mod manager;
-mod mixed_up;
 mod permits;
 mod polls;
 mod schedules;

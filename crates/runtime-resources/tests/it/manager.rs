@@ -3,13 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use runtime_resources::{PriceTable, ResourceManager};
+use runtime_resources::{PriceTable, QuotaRule, ResourceManager};
 use runtime_testkit::suites::governor::wrong::{Flaw, WrongGovernor};
-use runtime_testkit::suites::governor::{CASES, Case};
+use runtime_testkit::suites::governor::{CASES, Case, LIMITED};
 
-pub(crate) fn manager() -> Arc<ResourceManager> {
+fn manager() -> Arc<ResourceManager> {
     let prices = r#"{ "test/priced": { "input": "1", "output": "1" } }"#;
-    Arc::new(ResourceManager::new(serde_json::from_str::<PriceTable>(prices).expect("a table")))
+    let manager = ResourceManager::new(serde_json::from_str::<PriceTable>(prices).expect("a table"));
+    manager.declare_quota(QuotaRule { requests_per_minute: Some(60), ..QuotaRule::of_models([LIMITED]) });
+    Arc::new(manager)
 }
 
 runtime_testkit::governor_conformance!(manager());

@@ -12,7 +12,7 @@ use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, ResourceLimits};
 use runtime_traits::runtime::Runtime;
 use runtime_traits::store::Then;
-use runtime_traits::{AgentId, AgentSpec, Partition, Pool, RuntimeError, Tenant, UnixMillis};
+use runtime_traits::{AgentSpec, Pool, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
 use super::limits::{failure, governed};

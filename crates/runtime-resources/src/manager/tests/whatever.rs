@@ -63,11 +63,6 @@ fn most(id: u8) -> u64 {
     u64::from(id) * 3 + 1
 }
 
-/// A tenant that nobody limits is not counted: here it always is.
-fn together(max: Option<u64>) -> Budgets {
-    Budgets { tokens_total: max.or(Some(u64::MAX)), ..Budgets::default() }
-}
-
 impl Known {
     fn new() -> Self {
         let manager = ResourceManager::default();

@@ -10,7 +10,7 @@ use runtime_traits::log::{Price, Usage};
 use runtime_traits::resource::{
     Admission, Call, CallId, Inside, Known, OnLimit, Past, Refused, ResourceLimits, ResourceUsage, Waiting,
 };
-use runtime_traits::{ResourceGovernor, Tenant, UnixMillis};
+use runtime_traits::{CalledModel, ResourceGovernor, Tenant, UnixMillis};
 
 /// What a [`WrongGovernor`] does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum Flaw {
     MixesTenants,
     /// One more run than may is worked at once.
     LetsOneMoreIn,
+    /// All that is called counts as if it were called with one credential.
+    MixesCredentials,
     /// What has no price costs nothing.
     GivesAway,
 }
@@ -59,7 +61,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::LetsRunsTakeAll, "held-before-sent"),
         (Self::SettlesTwice, "once-by-id"),
         (Self::ForgivesMore, "settled-with-the-truth"),
@@ -70,6 +72,7 @@ impl Flaw {
         (Self::WaitsOn, "limits-at-once"),
         (Self::MixesTenants, "shared-by-a-tenant"),
         (Self::LetsOneMoreIn, "no-more-at-once"),
+        (Self::MixesCredentials, "refused-to-one"),
         (Self::GivesAway, "unknown-price-is-not-zero"),
     ];
 }
@@ -137,7 +140,7 @@ impl ResourceGovernor for WrongGovernor {
         &self,
         tenant: &Tenant,
         limits: &ResourceLimits,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
     ) -> Result<(), Refused> {
         self.right.check(tenant, limits, least)
     }
@@ -179,6 +182,9 @@ impl ResourceGovernor for WrongGovernor {
         match self.flaw {
             Flaw::LastComesFirst => call.priority = u8::try_from(nth).unwrap_or(u8::MAX),
             Flaw::MixesTenants => call.tenant = Tenant::default(),
+            Flaw::MixesCredentials => {
+                call.model = call.model.map(|called| CalledModel { credential: None, ..called });
+            }
             _ => {}
         }
         self.right.admit(call, now)
@@ -237,7 +243,7 @@ impl ResourceGovernor for WrongGovernor {
         &self,
         tenant: &Tenant,
         agent: &AgentId,
-        least: Option<(&str, Usage)>,
+        least: Option<(&CalledModel, Usage)>,
         now: UnixMillis,
     ) -> Option<Refused> {
         self.right.exhausted(tenant, agent, least, now)
