@@ -334,7 +334,7 @@ async fn money_is_limited_only_where_prices_are_known_and_what_a_run_cost_is_tol
     let manager = ResourceManager::new(serde_json::from_str::<PriceTable>(prices).unwrap());
     let (runtime, agents) = fleet(&server, &manager, 1, money(1_000)).await;
     let low = runtime.set_limits(&agents[0].into(), money(300)).await.unwrap_err();
-    assert!(low.to_string().contains("`max_cost_per_run` is 300, and one call may take 4"), "{low}");
+    assert!(low.to_string().contains("`max_cost_per_run` is 0.0003, and one call may take 0.0004"), "{low}");
     let run = runtime.submit(&agents[0].into(), "question 0".into()).await.unwrap().run;
     runtime.join(&run, Duration::from_secs(20)).await.unwrap();
 

@@ -129,10 +129,13 @@ async fn whoever_changes_one_limit_does_not_undo_what_others_change_at_the_same_
     let (runtime, agent) = open(&store, "first", None).await;
     let agent = agent.into();
     let change =
-        |field: &str| -> LimitsChange { serde_json::from_str(&format!("{{\"{field}\": 7}}")).unwrap() };
+        |field: &str| -> LimitsChange { serde_json::from_str(&format!("{{\"{field}\": 70}}")).unwrap() };
     let (one, other) = ("max_tokens_total", "max_requests_per_minute");
-    let all =
-        ResourceLimits { max_tokens_total: Some(7), max_requests_per_minute: Some(7), ..Default::default() };
+    let all = ResourceLimits {
+        max_tokens_total: Some(70),
+        max_requests_per_minute: Some(70),
+        ..Default::default()
+    };
 
     let control = runtime.as_runtime();
     let together =

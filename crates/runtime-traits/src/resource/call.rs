@@ -88,7 +88,7 @@ pub trait Turn: Send {
 pub struct Waiting {
     /// The limit that has least room.
     pub limit: Limit,
-    /// Its place in the queue for it; 1 comes next.
+    /// Its place in the queue for it; 1 comes next, 0 is left open ([`Turn::waits_for`]).
     pub place: u32,
     /// When there will be room if nobody takes it before. `None`: when a call under way takes less than is held for it, or
     /// the limit is raised.
