@@ -24,7 +24,7 @@ pub(super) async fn usage(desk: &Desk, runtime: &dyn Runtime, agent: &AgentRef) 
     let (width, paint) = (screen.terminal.width.into(), screen.paint());
     for (when, spans) in [("last hour", minutes), ("last day", hours)] {
         let sum = UsedIn::sum(spans);
-        screen.line(format!("{}: {}", paint.bold(when), chart::used(&sum)))?;
+        screen.line(chart::used(when, &sum, width, paint))?;
         if sum.tokens() > 0 {
             for line in chart::bars(spans, width, paint) {
                 screen.line(line)?;

@@ -63,10 +63,10 @@ fn axis(spans: &[UsedIn], wide: usize) -> (String, String) {
     (axis, times)
 }
 
-/// What was used, in words.
-pub(crate) fn used(used: &UsedIn) -> String {
+/// What was used, in words: in a line behind `when`, or in two where that would be too wide.
+pub(crate) fn used(when: &str, used: &UsedIn, width: usize, paint: Paint) -> String {
     if used.requests == 0 && used.tokens() == 0 {
-        return "nothing used".to_owned();
+        return format!("{}: nothing used", paint.bold(when));
     }
     let cost = used.micros.map(|micros| format!("${}", Money::from_micros(micros)));
     let unpriced = format!("{} of unknown cost", counted(used.unpriced, "call"));
@@ -76,7 +76,11 @@ pub(crate) fn used(used: &UsedIn) -> String {
         (None, _) => "cost unknown".to_owned(),
     };
     let (read, written) = (grouped(used.input_tokens), grouped(used.output_tokens));
-    format!("{read} tokens read, {written} written, {}, {cost}", counted(used.requests, "call"))
+    let calls = counted(used.requests, "call");
+    let used = format!("{read} tokens read, {written} written, {calls}");
+    let is_wide = when.len() + ": ".len() + used.len() + ", ".len() + cost.len() > width;
+    let between = if is_wide { format!(",\n{:1$}", "", when.len() + 2) } else { ", ".to_owned() };
+    format!("{}: {used}{between}{cost}", paint.bold(when))
 }
 
 /// The time of day, in UTC: `18:03`.
@@ -158,14 +162,14 @@ mod tests {
     fn what_has_no_known_price_is_told_apart() {
         let of = |tokens: u64| spans(MINUTE, &[tokens])[0];
         let unknown = UsedIn { micros: None, unpriced: 1, ..of(6) };
-        let told = |spans: &[UsedIn]| used(&UsedIn::sum(spans));
+        let told = |spans: &[UsedIn]| used("now", &UsedIn::sum(spans), 60, Paint::new(false));
 
-        assert_eq!(told(&[of(1_234), of(6)]), "1,240 tokens read, 0 written, 2 calls, $0.003");
+        assert_eq!(told(&[of(1_234), of(6)]), "now: 1,240 tokens read, 0 written, 2 calls, $0.003");
         assert_eq!(
             told(&[of(1_234), unknown]),
-            "1,240 tokens read, 0 written, 2 calls, $0.0015 and 1 call of unknown cost"
+            "now: 1,240 tokens read, 0 written, 2 calls,\n     $0.0015 and 1 call of unknown cost"
         );
-        assert_eq!(told(&[UsedIn::sum(&[]), unknown]), "6 tokens read, 0 written, 1 call, cost unknown");
-        assert_eq!(told(&[]), "nothing used");
+        assert_eq!(told(&[UsedIn::sum(&[]), unknown]), "now: 6 tokens read, 0 written, 1 call, cost unknown");
+        assert_eq!(told(&[]), "now: nothing used");
     }
 }

@@ -14,16 +14,20 @@ fn damaged() -> Home {
     for question in ["What is a lease?", "When does a lease end, exactly?", "Who is silent?"] {
         home.good(&["run", "librarian", question]);
     }
+    damage(&home, b"When does a lease end, exactly?");
+    home
+}
+
+/// Changes a letter wherever the store has this text.
+pub(crate) fn damage(home: &Home, sought: &[u8]) {
     let path = home.path().join("store/agents.redb");
     let mut bytes = fs::read(&path).expect("it is there");
-    let sought = b"When does a lease end, exactly?";
     let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(sought)).collect();
     assert!(!at.is_empty());
     for at in at {
         bytes[at] = b'w';
     }
     fs::write(&path, bytes).expect("it is ours");
-    home
 }
 
 fn lines(home: &Home, file: &str) -> Vec<Value> {

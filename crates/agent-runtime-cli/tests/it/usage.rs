@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::home::Home;
+use crate::repairs::damage;
 use crate::server::Server;
 use crate::terminal::shown_plain;
 
@@ -89,13 +90,17 @@ fn on_a_terminal_bars_are_shown_where_something_was_used() {
 #[test]
 fn what_was_used_is_no_damage_and_moves_with_a_copy_of_the_store_or_its_repair() {
     let home = home();
-    home.good(&["run", "dear", "one"]);
+    for question in ["one", "What is damaged?"] {
+        home.good(&["run", "dear", question]);
+    }
     let before = sum(&home, "dear");
+    assert_eq!(home.json(&["state", "verify"])["damaged"], 0);
 
-    home.good(&["state", "verify"]);
-    for (command, to) in [("copy", "copied"), ("repair", "repaired")] {
-        home.good(&["state", command, "redb:store/agents.redb", &format!("redb:{to}/agents.redb")]);
-        home.write("fleet.toml", &FLEET.replace("redb:store", &format!("redb:{to}")));
+    for (command, to) in [("copy", "redb:copied/agents.redb"), ("repair", "redb:repaired/agents.redb")] {
+        home.write("fleet.toml", FLEET);
+        home.good(&["state", command, "redb:store/agents.redb", to]);
+        home.write("fleet.toml", &FLEET.replace("redb:store/agents.redb", to));
         assert_eq!(sum(&home, "dear"), before, "{command}");
+        damage(&home, b"What is damaged?");
     }
 }

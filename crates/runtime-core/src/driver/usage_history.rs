@@ -23,14 +23,17 @@ impl Inner {
         // used yet.
         let open = self.open_use(id.partition(), |place| place.agent == id, UnderWay::Held).await?;
         let cells = self.cells(&keys::usage(tenant, &id, "")).await?;
+        let now = self.clock.now();
         let mut sums = Vec::with_capacity(cells.len());
         for (key, cell) in &cells {
             let what = keys::last_part(key).unwrap_or_default();
             let Some(until) = kept_until(what) else { continue };
             governing.keep_until(until, key.clone());
-            sums.push((what, number(key, &cell.value)?));
+            if until > now {
+                sums.push((what, number(key, &cell.value)?));
+            }
         }
-        Ok(history(sums, open.iter().flat_map(|(_, used)| used), self.clock.now()))
+        Ok(history(sums, open.iter().flat_map(|(_, used)| used), now))
     }
 
     /// Lets cells go of minutes and hours that nobody needs any more, in all partitions that this process owns.

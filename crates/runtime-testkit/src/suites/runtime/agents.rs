@@ -164,6 +164,8 @@ async fn used_in_all(scene: &Scene, agent: &AgentRef) -> Vec<UsedIn> {
     assert_eq!((minutes.len(), hours.len()), (60, 24));
     let sums = [(minutes, 60_000), (hours, 3_600_000)].map(|(spans, length)| {
         assert!(spans.windows(2).all(|two| two[0].from.0 + length == two[1].from.0), "{spans:?}");
+        let is_honest = |used: &UsedIn| used.micros == UsedIn::cost(used.micros.unwrap_or(0), used.unpriced);
+        assert!(spans.iter().all(is_honest), "0 for what nobody knows: {spans:?}");
         UsedIn { from: UnixMillis::default(), ..UsedIn::sum(&spans) }
     });
     sums.to_vec()
