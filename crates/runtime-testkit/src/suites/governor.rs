@@ -2,7 +2,8 @@
 //!
 //! An implementation writes `runtime_testkit::governor_conformance!(expression)` into its tests; each case evaluates the
 //! expression anew, for an `Arc<dyn ResourceGovernor>` that knows one price: a million tokens of [`PRICED`], read or written,
-//! cost a dollar, and nothing of limits. Whoever can have quotas has one for [`LIMITED`], and no other.
+//! cost a dollar, and nothing of limits and quotas. Whoever can have quotas runs [`refused_to_one`] once more, over a governor that
+//! has one for [`LIMITED`].
 
 mod cases;
 pub mod wrong;

@@ -148,12 +148,12 @@ fn credentials_that_nobody_calls_with_any_more_are_not_kept_and_those_that_matte
     let manager = manager([most(MINUTE, QuotaRule::of_models(["openai/*"]))]);
     let refused = with(1, "openai/gpt-4o", "env:REFUSED");
     assert!(matches!(manager.admit(refused, BEGIN), Admission::Held { .. }));
-    manager.throttled(CallId(1), Some(Duration::from_secs(100_000)), BEGIN);
+    manager.throttled(CallId(1), Some(Duration::from_secs(3_600)), BEGIN);
     manager.settle(CallId(1), Usage::default(), BEGIN);
 
     let mut now = BEGIN;
     for nth in 0..20_000 {
-        now = now.after(Duration::from_secs(1));
+        now = now.after(Duration::from_millis(150));
         let id = 10 + nth;
         let own = with(id, "openai/gpt-4o", &format!("env:KEY_{nth}"));
         assert!(matches!(manager.admit(own, now), Admission::Held { .. }));
