@@ -97,10 +97,11 @@ fn what_was_used_is_no_damage_and_moves_with_a_copy_of_the_store_or_its_repair()
     assert_eq!(home.json(&["state", "verify"])["damaged"], 0);
 
     for (command, to) in [("copy", "redb:copied/agents.redb"), ("repair", "redb:repaired/agents.redb")] {
-        home.write("fleet.toml", FLEET);
+        if command == "repair" {
+            damage(&home, b"What is damaged?");
+        }
         home.good(&["state", command, "redb:store/agents.redb", to]);
         home.write("fleet.toml", &FLEET.replace("redb:store/agents.redb", to));
         assert_eq!(sum(&home, "dear"), before, "{command}");
-        damage(&home, b"What is damaged?");
     }
 }
