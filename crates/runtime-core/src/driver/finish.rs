@@ -322,7 +322,10 @@ impl Inner {
                 self.go_on(slot, log, view, vec![EntryKind::AttemptEnded(ended)], Next::Start).await?;
             }
             Some((agent, _)) => Arc::clone(self).work(Arc::clone(slot), log, agent).await,
-            None => self.park(slot, "a process that hosts its kind".to_owned(), None),
+            None => {
+                let deadline = self.deadline_of(&slot.place, &log);
+                self.park(slot, "a process that hosts its kind".to_owned(), deadline);
+            }
         }
         Ok(())
     }
@@ -379,7 +382,10 @@ impl Inner {
                 let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
                 self.spawn_work(async move { inner.work(slot, log, agent).await });
             }
-            (Next::Start, None) => self.park(slot, "a process that hosts its kind".to_owned(), None),
+            (Next::Start, None) => {
+                let deadline = self.deadline_of(place, &log);
+                self.park(slot, "a process that hosts its kind".to_owned(), deadline);
+            }
             (Next::Wait { until }, _) => {
                 let looks = waits_for.is_none() && waits_for_room(view);
                 let look = looks.then(|| self.clock.now().after(LOOK_FOR_ROOM));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
-use runtime_traits::log::{Entry, RunView, Usage, WaitOn};
+use runtime_traits::log::{Entry, EntryKind, RunView, Usage, WaitOn};
 use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
 
 use super::inner::Inner;
@@ -16,6 +16,8 @@ use crate::engine::machine::admit::{Asking, Awaits};
 
 /// How often it is looked whether a parked run would find room by now.
 pub(super) const LOOK_FOR_ROOM: Duration = Duration::from_secs(600);
+/// How long a run stays parked at most that found no room again and again.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// What is known of a parked run beside its log.
 #[derive(Debug, Default)]
@@ -42,6 +44,11 @@ impl Parking {
         self.next.load(Ordering::SeqCst) <= now.0
     }
 
+    /// It was taken to be looked at: whoever wanted that before is served.
+    pub(super) fn is_looked_at(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
+    }
+
     /// Its attempt begins: it asks by the limits that there are now.
     pub(super) fn is_over(&self) {
         self.wanted.store(false, Ordering::SeqCst);
@@ -64,11 +71,18 @@ impl Inner {
         }
     }
 
+    /// Parks a run as before that was taken and could not be moved.
+    pub(super) fn park_again(&self, slot: &RunSlot, reason: String) {
+        slot.park_again(reason);
+        if slot.parking.wanted.swap(false, Ordering::SeqCst) {
+            self.look_now(slot);
+        }
+    }
+
     /// Lets a run be looked at now, as soon as nobody has it in hand.
     pub(super) fn look_now(&self, slot: &RunSlot) {
         slot.parking.wanted.store(true, Ordering::SeqCst);
         if slot.stage().is_still() {
-            slot.parking.wanted.store(false, Ordering::SeqCst);
             slot.parking.next.store(0, Ordering::SeqCst);
             self.timers.add(self.clock.now(), slot.place.run);
         }
@@ -91,11 +105,18 @@ impl Inner {
     pub(super) fn looks_at(&self, slot: &RunSlot, view: &RunView, log: &[Entry]) -> Option<UnixMillis> {
         let now = self.clock.now();
         let next = match after_park(view, log) {
-            Next::Wait { until } => {
+            Next::Wait { until } if waits_for_room(view) => {
                 // There may be room before: another limit, or a tenant's that was raised.
-                let look = waits_for_room(view).then(|| now.after(LOOK_FOR_ROOM));
-                until.into_iter().chain(look).min()
+                let pause = pause(in_vain(log));
+                let is_all = view.waits.iter().all(|wait| matches!(wait.on, WaitOn::Budget(_)));
+                let until = match until {
+                    // Others find room at the same moment, and it may come too late once more.
+                    Some(until) if is_all && pause > LOOK_FOR_ROOM => Some(until.max(now.after(pause))),
+                    until => until,
+                };
+                until.into_iter().chain([now.after(pause)]).min()
             }
+            Next::Wait { until } => until,
             Next::Start => Some(now),
             Next::Queue | Next::Over => None,
         };
@@ -157,4 +178,55 @@ impl Inner {
 pub(super) fn waits_for_room(view: &RunView) -> bool {
     view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
         && !view.waits.iter().any(|wait| is_for_a_person(&wait.on))
+}
+
+/// How many attempts in a row, the last ones, came to nothing but a wait: each leaves entries.
+fn in_vain(log: &[Entry]) -> u32 {
+    let is_of_a_step = |entry: &&Entry| match &entry.kind {
+        EntryKind::StepOpened(opened) => opened.dispatched,
+        EntryKind::StepDispatched(_) | EntryKind::StepSettled(_) => true,
+        _ => false,
+    };
+    let worked = log.iter().rev().find(is_of_a_step).map_or(0, |entry| entry.attempt);
+    log.last().map_or(0, |last| last.attempt.saturating_sub(worked))
+}
+
+/// When a run looks for room whose last attempts were in vain.
+fn pause(in_vain: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(in_vain.saturating_sub(1)).unwrap_or(u32::MAX);
+    LOOK_FOR_ROOM.saturating_mul(doubled).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_traits::log::{AttemptEnded, AttemptEnding, StepDispatched, StepKey};
+    use runtime_traits::store::Seq;
+
+    use super::*;
+
+    fn entry(attempt: u32, kind: EntryKind) -> Entry {
+        Entry { seq: Seq(1), at: UnixMillis(1), attempt, epoch: 1, kind }
+    }
+
+    fn parks(attempt: u32) -> Entry {
+        entry(attempt, EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Parked, counted: false }))
+    }
+
+    fn sends(attempt: u32) -> Entry {
+        let key = StepKey { scope: Vec::new(), name: "ask".parse().expect("a name"), nth: 1 };
+        entry(attempt, EntryKind::StepDispatched(StepDispatched::of(key, 1)))
+    }
+
+    #[test]
+    fn who_finds_no_room_again_and_again_looks_less_often() {
+        let minutes = |log: &[Entry]| pause(in_vain(log)).as_secs() / 60;
+
+        assert_eq!(minutes(&[parks(1)]), 10);
+        assert_eq!(minutes(&[sends(1), parks(1)]), 10);
+        let log: Vec<_> = [sends(1), parks(1), parks(2), parks(3), parks(4), parks(5), parks(6)].into();
+        assert_eq!([2, 3, 4, 5, 6, 7].map(|upto| minutes(&log[..upto])), [10, 10, 20, 40, 60, 60]);
+        let went_on = [parks(1), parks(2), parks(3), sends(4), parks(4)];
+        assert_eq!(minutes(&went_on), 10, "it found room in between");
+        assert_eq!(pause(u32::MAX), LONGEST);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use runtime_traits::bus::Happening;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{Name, SessionName, Tenant};
@@ -58,6 +58,13 @@ impl Ended {
             self.waiting.pop_front();
         }
         self.room(cap) <= self.waiting.len()
+    }
+
+    /// These could not be let go, and are the first to go the next time.
+    fn come_back(&mut self, places: &[Place]) {
+        for place in places.iter().rev() {
+            self.runs.push_front(place.clone());
+        }
     }
 
     /// So many are gone: as many go on as there is room for.
@@ -147,37 +154,39 @@ impl Inner {
                 ended.runs.drain(..over).collect()
             };
             let _going = Going(&self, cap);
-            if let Err(error) = self.let_go(over, cap).await {
-                tracing::warn!(%error, "ended runs could not be let go; they stay");
-            }
+            self.let_go(over, cap).await;
         }
     }
 
-    async fn let_go(&self, runs: Vec<Place>, cap: usize) -> Result<(), RuntimeError> {
+    async fn let_go(&self, runs: Vec<Place>, cap: usize) {
         let mut by_partition: BTreeMap<Partition, Vec<Place>> = BTreeMap::new();
         for place in runs {
             by_partition.entry(place.run.partition()).or_default().push(place);
         }
         // A batch is of one partition, where few of them lie, and each waits its turn behind the runs at work.
-        let partitions = stream::iter(by_partition).map(Ok);
+        let partitions = stream::iter(by_partition);
         partitions
-            .try_for_each_concurrent(SIDE_BY_SIDE, async |(partition, places)| {
+            .for_each_concurrent(SIDE_BY_SIDE, async |(partition, places)| {
                 let _names = self.home(partition).names.read().await;
                 for places in places.chunks(GROUP / 6) {
                     let mut tries = TRIES;
                     // Some of it may be let go by what falls due just now: then the rest is looked at again.
                     while let Err(error) = self.let_these_go(partition, places).await {
                         tries -= 1;
-                        if tries == 0 || !matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
-                            return Err(error);
+                        if tries > 0 && matches!(error, RuntimeError::Store(StateError::Conflict { .. })) {
+                            continue;
                         }
+                        tracing::warn!(%partition, %error, "ended runs could not be let go; they stay for now");
+                        if matches!(&error, RuntimeError::Store(error) if error.is_transient()) {
+                            lock(&self.ended).come_back(places);
+                        }
+                        break;
                     }
                     // Whoever waits goes on with each group: after all of them it might have waited too long.
                     lock(&self.ended).gone(places.len(), cap);
                 }
-                Ok(())
             })
-            .await
+            .await;
     }
 
     async fn let_these_go(&self, partition: Partition, places: &[Place]) -> Result<(), RuntimeError> {

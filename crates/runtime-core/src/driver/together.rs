@@ -9,6 +9,7 @@ use runtime_traits::resource::{
 };
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::store::{Cell, Key, StateError, Then, When};
+use tokio::sync::MutexGuard;
 
 use super::govern::{Governing, UnderWay};
 use super::inner::Inner;
@@ -30,28 +31,34 @@ impl Governing {
 struct Counting<'a> {
     governing: &'a Governing,
     tenant: &'a Tenant,
+    /// The tenants of which is told what they used. Others wait until this is over.
+    told: MutexGuard<'a, BTreeSet<Tenant>>,
     /// Whether nobody limited it before: then it is counted no more if it is not limited either.
     is_new: bool,
-    _reading: Reading<'a>,
+    _reading: Option<Reading<'a>>,
 }
 
 /// More than anybody uses.
 const ANYTHING: u64 = u64::MAX;
 
 impl<'a> Counting<'a> {
-    fn begin(governing: &'a Governing, tenant: &'a Tenant) -> Self {
-        let is_new = !governing.governor().limits_tenant(tenant);
-        let _reading = governing.reading(tenant);
+    /// With limits, if there are to be `any`.
+    async fn begin(governing: &'a Governing, tenant: &'a Tenant, any: bool) -> Self {
+        let told = governing.told.lock().await;
+        let is_new = any && !governing.governor().limits_tenant(tenant);
+        let _reading = any.then(|| governing.reading(tenant));
         if is_new {
             let anything = ResourceLimits { max_tokens_total: Some(ANYTHING), ..ResourceLimits::default() };
             governing.governor().limit_together(tenant, &anything);
         }
-        Self { governing, tenant, is_new, _reading }
+        Self { governing, tenant, told, is_new, _reading }
     }
 
-    /// It is limited.
-    fn goes_on(mut self) {
+    /// It is limited so, and is counted as long as it is.
+    fn limit(mut self, limits: &ResourceLimits) {
         self.is_new = false;
+        self.governing.governor().limit_together(self.tenant, limits);
+        lock(&self.governing.read).insert(self.tenant.clone());
     }
 }
 
@@ -59,6 +66,10 @@ impl Drop for Counting<'_> {
     fn drop(&mut self) {
         if self.is_new {
             self.governing.governor().limit_together(self.tenant, &ResourceLimits::default());
+        }
+        // Whoever limits it again is told anew what it used, also where limiting it came to nothing.
+        if !self.governing.governor().limits_tenant(self.tenant) {
+            self.told.remove(self.tenant);
         }
     }
 }
@@ -111,12 +122,10 @@ impl Inner {
             }
             held => held?,
         }
-        let told = &mut *governing.told.lock().await;
-        let mut counting = None;
+        let mut counting = Counting::begin(governing, tenant, !limits.is_none()).await;
         if !limits.is_none() {
-            counting = Some(Counting::begin(governing, tenant));
             // No call is let through by limits that do not know yet what was used.
-            match self.tell_of_tenant(governing, tenant, told, UnderWay::Held).await {
+            match self.tell_of_tenant(governing, tenant, &mut counting.told, UnderWay::Held).await {
                 // Nobody can be asked to look at it first: each call is refused until somebody has.
                 Err(error) if by == LimitsBy::FleetFile && is_damage(&error) => {
                     tracing::error!(%tenant, %error, "what all agents used cannot be read");
@@ -157,13 +166,7 @@ impl Inner {
                 committed => break committed.map(drop)?,
             }
         }
-        counting.into_iter().for_each(Counting::goes_on);
-        governing.governor().limit_together(tenant, &limits);
-        lock(&governing.read).insert(tenant.clone());
-        if !governing.governor().limits_tenant(tenant) {
-            // Whoever limits it again is told anew what it used.
-            told.remove(tenant);
-        }
+        counting.limit(&limits);
         self.wake_tenant(tenant);
         Ok(true)
     }

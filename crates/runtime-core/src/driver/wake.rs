@@ -115,9 +115,16 @@ impl Inner {
             }
             // The end of a pause looks at every parked run again.
             Stage::Parked(_) if late || !self.is_paused(&slot.place.agent) => match slot.take_parked() {
-                Some(reason) => Stage::Parked(reason),
+                Some(reason) => {
+                    slot.parking.is_looked_at();
+                    Stage::Parked(reason)
+                }
                 None => return self.later(&slot),
             },
+            // A pause does not hold up its deadline, and no other timer is left.
+            Stage::Parked(_) => {
+                return deadline.into_iter().for_each(|deadline| self.timers.add(deadline, slot.place.run));
+            }
             // Somebody else has it in hand, and may leave it as it was.
             Stage::Moving => return self.later(&slot),
             _ => return,
@@ -141,7 +148,7 @@ impl Inner {
         if let Err(error) = moved {
             tracing::warn!(run = %slot.place.run, %error, "the run cannot be woken; later again");
             match again {
-                Stage::Parked(reason) => slot.park_again(reason),
+                Stage::Parked(reason) => self.park_again(&slot, reason),
                 _ => self.queue_again(&slot),
             }
             self.timers.add(self.clock.now().after(ROUND), slot.place.run);

@@ -320,6 +320,16 @@ impl Books {
         }
     }
 
+    /// Whether only another limit can help a waiter, also one that has others before it.
+    pub(super) fn is_only_by_limit(&mut self, id: u64) -> bool {
+        if self.queues.is_aside(id) {
+            return true;
+        }
+        let Some(waiter) = self.queues.waiter(id) else { return false };
+        let (scope, call, claim) = (waiter.scope.clone(), waiter.call.clone(), waiter.claim.known());
+        self.is_stuck(&scope, &call, claim, self.latest())
+    }
+
     /// What a waiter waits for, and when there is room if nobody else takes it; its place is left open (0).
     pub(super) fn waits_for(&mut self, id: u64) -> Option<Waiting> {
         let is_aside = self.queues.aside_with(id).is_some();

@@ -114,7 +114,7 @@ impl Turn for Place {
     }
 
     fn only_by_limit(&self) -> bool {
-        self.manager.books().queues.is_aside(self.id)
+        self.manager.books().is_only_by_limit(self.id)
     }
 }
 

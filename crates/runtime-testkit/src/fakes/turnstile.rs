@@ -189,7 +189,9 @@ impl ResourceGovernor for Turnstile {
     fn limit_together(&self, tenant: &Tenant, limits: &ResourceLimits) {
         let mut inside = self.inside();
         if limits.is_none() {
+            // Whoever limits it again tells anew what was used.
             inside.together.remove(tenant);
+            inside.told_of_a_tenant = None;
         } else {
             inside.together.insert(tenant.clone(), *limits);
         }

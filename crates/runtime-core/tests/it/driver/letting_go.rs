@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::poll;
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::{Fault, FaultyStore, MapStore};
+use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault};
 use runtime_testkit::recount::{counted, recount};
 use runtime_traits::log::Phase;
 use runtime_traits::runtime::{AgentRef, CancelReceipt, ForkRequest, RunRequest, Runtime};
-use runtime_traits::store::{Batch, StateStore, Then};
+use runtime_traits::store::{Batch, Log, StateStore, Then};
 use runtime_traits::{AgentId, AgentSpec, RunId, RuntimeError, SessionName};
 
 use super::house::{House, output, until_phase};
@@ -180,4 +180,26 @@ async fn who_came_first_goes_on_first_when_some_are_let_go() {
 
     let came_first: Vec<bool> = (0..2 * GROUP).map(|nth| nth < GROUP).collect();
     assert_eq!(went_on, came_first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ended_runs_that_could_not_be_let_go_for_a_while_are_let_go_later() {
+    let (house, store) = faulty();
+    let (runtime, agent) = keeping_one(&house).await;
+    let first = submit_in(&runtime, agent, "default", "x").await;
+    // Whoever lets a run go looks first how long its log is.
+    let is_of_a_run = |log: &Log| log.path.as_bytes().starts_with(b"run/");
+    store.decide_reads_by(move |log| if is_of_a_run(log) { ReadFault::Unavailable } else { ReadFault::Pass });
+    for _ in 0..1_100 {
+        runtime.run_agent(agent, "x").await.unwrap();
+    }
+    tokio::time::sleep(LONG).await;
+    store.decide_reads_by(|_| ReadFault::Pass);
+    assert!(runtime.run_status(&first).await.is_ok(), "it could not be let go");
+
+    runtime.run_agent(agent, "x").await.unwrap();
+    tokio::time::sleep(LONG).await;
+
+    let gone = runtime.run_status(&first).await;
+    assert!(matches!(gone, Err(RuntimeError::UnknownRun { .. })), "{gone:?}");
 }

@@ -185,3 +185,19 @@ async fn a_run_that_only_another_limit_helps_parks_lets_others_be_worked_and_goe
         assert_eq!(runtime.run_status(&large).await.unwrap().phase, Phase::Ended, "it does not wait to look");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_run_of_a_paused_agent_ends_at_its_deadline() {
+    let (house, turnstile) = (House::new().by_executor(), Turnstile::that(NEXT_YEAR));
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let request = RunRequest::new("costs:100/30").within(HOUR);
+    let run = runtime.submit(&agent.into(), request).await.unwrap().run;
+    until_phase(&runtime, run, Phase::Parked).await;
+    runtime.pause(&agent.into()).await.unwrap();
+
+    tokio::time::sleep(HOUR - Duration::from_secs(60)).await;
+    assert_eq!(runtime.run_status(&run).await.unwrap().phase, Phase::Parked);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+
+    assert_eq!(runtime.run_status(&run).await.unwrap().phase, Phase::Ended);
+}

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_core::engine::keys;
-use runtime_testkit::fakes::{FaultyStore, Lets, MapStore, ReadFault, Turnstile};
+use runtime_testkit::fakes::{Fault, FaultyStore, Lets, MapStore, ReadFault, Turnstile};
 use runtime_traits::log::{FailureKind, Phase};
 use runtime_traits::resource::{LimitsBy, LimitsError, ResourceLimits};
 use runtime_traits::runtime::Runtime;
-use runtime_traits::store::Then;
+use runtime_traits::store::{Batch, Then};
 use runtime_traits::{AgentSpec, Pool, RuntimeError, Tenant, UnixMillis};
 
 use super::house::{House, meddle, output, submit, until_phase};
@@ -251,4 +251,29 @@ async fn what_is_used_while_all_agents_are_being_limited_is_not_forgotten() {
     let recorded: Vec<_> = turnstile.recorded().iter().map(|call| call.most.input_tokens).collect();
     assert_eq!(recorded, [70], "it is told while what was used before is being read");
     assert_eq!(turnstile.together(&Tenant::default()), Some(in_all(1_000)));
+}
+
+#[tokio::test]
+async fn limiting_all_agents_in_vain_forgets_nothing_of_what_they_used() {
+    let store = Arc::new(FaultyStore::scripted(Arc::new(MapStore::new()), []));
+    let (house, turnstile) = (House::over(store.clone()), Turnstile::default());
+    let (runtime, agent) = governed(&house, &turnstile, ResourceLimits::default()).await;
+    let run = submit(&runtime, agent, "costs:100/30 held:x costs:100/50 held:y").await;
+    house.world.began("x").await;
+    let limits = keys::limits(Pool::MAIN, &Tenant::default());
+    let sets = move |batch: &Batch| {
+        batch.then.iter().any(|then| matches!(then, Then::Put(key, _) if *key == limits))
+    };
+    store.decide_by(move |batch| if sets(batch) { Fault::TooLarge } else { Fault::Pass });
+    assert!(runtime.set_tenant_limits(in_all(1_000), LimitsBy::Hand).await.is_err());
+    assert_eq!(turnstile.together(&Tenant::default()), None, "nobody is limited");
+    house.world.open("x");
+    house.world.began("y").await;
+
+    store.decide_by(|_| Fault::Pass);
+    limit(&runtime, in_all(1_000)).await;
+
+    assert_eq!(turnstile.told_of_a_tenant().map(|past| past.tokens), Some(80), "it is told anew");
+    house.world.open("y");
+    output(&runtime, run).await;
 }

@@ -1,7 +1,8 @@
 //! Whoever only another limit can help says so.
 
 use runtime_traits::Tenant;
-use runtime_traits::resource::{Admission, Past, ResourceGovernor, ResourceLimits};
+use runtime_traits::log::Usage;
+use runtime_traits::resource::{Admission, CallId, Past, ResourceGovernor, ResourceLimits};
 
 use super::{BEGIN, ResourceManager, agent, call};
 
@@ -28,5 +29,29 @@ fn a_call_that_only_another_limit_helps_says_so_until_one_changes() {
     assert!(!small.only_by_limit(), "the call under way may take less");
 
     limit(110);
+    assert!(large.only_by_limit(), "that is not enough");
+    limit(150);
     assert!(!large.only_by_limit(), "it is to look again");
+}
+
+#[test]
+fn one_that_only_another_limit_helps_says_so_also_with_others_before_it() {
+    let manager = ResourceManager::default();
+    let limits = ResourceLimits {
+        max_tokens_total: Some(1_000),
+        max_tokens_per_minute: Some(100),
+        ..ResourceLimits::default()
+    };
+    manager.limit(&Tenant::default(), &agent(0), &limits);
+    manager.recall(&agent(0), &Past { tokens: 875, ..Past::default() }, BEGIN);
+    let Admission::Held { .. } = manager.admit(call(1, 0, 95), BEGIN) else { panic!("there is room") };
+    let turn = |id, tokens| match manager.admit(call(id, 0, tokens), BEGIN) {
+        Admission::Waits(turn) => turn,
+        other => panic!("the minute is full: {other:?}"),
+    };
+    manager.settle(CallId(1), Usage { output_tokens: 95, model_calls: 1, ..Usage::default() }, BEGIN);
+    let (first, second) = (turn(2, 20), turn(3, 50));
+
+    assert!(!first.only_by_limit(), "time helps it");
+    assert!(second.only_by_limit(), "30 are left in all");
 }
