@@ -130,7 +130,7 @@ impl Inner {
                     let Some(waited_for) = slot.take_parked() else { continue };
                     let told = self.tell_parked(slot, &word).await;
                     if !matches!(told, Ok(Ok(()))) {
-                        self.park_again(&slot, waited_for);
+                        self.park_again(slot, waited_for);
                     }
                     return told?.map_err(refused);
                 }

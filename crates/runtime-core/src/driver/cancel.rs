@@ -93,7 +93,7 @@ impl Inner {
                 Stage::Parked(_) => {
                     let Some(waited_for) = slot.take_parked() else { continue };
                     let answer = self.end_still(slot, reason, within, wish.clone()).await;
-                    return answer.inspect_err(|_| self.park_again(&slot, waited_for));
+                    return answer.inspect_err(|_| self.park_again(slot, waited_for));
                 }
                 Stage::Queued if self.take_queued(slot) => {
                     let answer = self.end_still(slot, reason, within, wish.clone()).await;
