@@ -195,6 +195,12 @@ impl Queues {
         self.calls.range((id, 0)..=(id, u64::MAX)).map(|(_, waiter)| *waiter).collect()
     }
 
+    /// Whether somebody who waits for a call may still take it: not who was refused before, and has not heard of it.
+    fn may_be_taken(&self, id: CallId) -> bool {
+        let refused = |waiter: &Waiter| matches!(waiter.answer, Some(Answered::Refused(_)));
+        self.of_call(id).iter().filter_map(|id| self.waiters.get(id)).any(|waiter| !refused(waiter))
+    }
+
     pub(super) fn waiting_for(&self, agent: &AgentId) -> u32 {
         self.of_agents.get(agent).copied().unwrap_or(0)
     }
@@ -461,7 +467,7 @@ impl Books {
         let Some(waiter) = self.queues.remove(id) else { return };
         let call = waiter.call.id;
         // It may be somebody else's who asked for the same call.
-        if self.is_untaken(call) && self.queues.of_call(call).is_empty() {
+        if self.is_untaken(call) && !self.queues.may_be_taken(call) {
             self.give_back(call);
         }
         self.nudge(&waiter.scope);
