@@ -109,11 +109,8 @@ impl Inner {
                 // There may be room before: another limit, or a tenant's that was raised.
                 let pause = pause(in_vain(log));
                 let is_all = view.waits.iter().all(|wait| matches!(wait.on, WaitOn::Budget(_)));
-                let until = match until {
-                    // Others find room at the same moment, and it may come too late once more.
-                    Some(until) if is_all && pause > LOOK_FOR_ROOM => Some(until.max(now.after(pause))),
-                    until => until,
-                };
+                // Others find room at the same moment, and it may come too late once more.
+                let until = until.filter(|_| !is_all || pause == LOOK_FOR_ROOM);
                 until.into_iter().chain([now.after(pause)]).min()
             }
             Next::Wait { until } => until,
