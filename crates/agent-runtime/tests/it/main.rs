@@ -20,6 +20,7 @@ mod quotas;
 #[cfg(feature = "service")]
 mod remote_runtime;
 mod scrubbing;
+mod sleeping;
 mod snapshots;
 mod thinking;
 mod usage;

@@ -175,7 +175,9 @@ fn every_bit_of_a_value_counts() {
             write(&*below, vec![], vec![put("a", bytes)]).await;
             assert!(what(store.get(&[key("a")]).await).starts_with("the cell `main.3/a` "), "bit {bit}");
         }
-        for length in 0..sealed.len() {
+        // Documented: a number in the clear is taken for one. The first bytes may be digits by chance.
+        let is_number = |bytes: &[u8]| !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+        for length in (0..sealed.len()).filter(|length| !is_number(&sealed[..*length])) {
             write(&*below, vec![], vec![put("a", sealed.slice(..length))]).await;
             assert!(what(store.get(&[key("a")]).await).starts_with("the cell `main.3/a` "), "{length} bytes");
         }
