@@ -59,6 +59,10 @@ impl Mind {
             .reserving(reservation.booked())
             .of_model(self.model.called())
             .said();
+        let options = match self.model.silence() {
+            Some(silence) => options.silent_for(silence),
+            None => options,
+        };
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {
             let booking = Booking::new(&call, reservation);

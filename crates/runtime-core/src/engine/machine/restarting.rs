@@ -1,0 +1,74 @@
+//! Attempts that fail, and the pause before the next one.
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::Digest;
+use runtime_traits::log::{
+    AttemptEnded, AttemptEnding, EntryKind, StepKey, UnknownCause, WaitId, WaitOn, WaitOpened,
+};
+use runtime_traits::name::Name;
+
+use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
+
+/// The name of the pause before a run's next attempt. Timers of agents are called `sleep` and `timeout`.
+pub const RESTART: &str = "restart";
+
+/// Whether a wait is the pause before a run's next attempt.
+pub fn is_restart(on: &WaitOn) -> bool {
+    matches!(on, WaitOn::Time(StepKey { scope, name, nth: 1 }) if scope.is_empty() && name.as_str() == RESTART)
+}
+
+impl RunMachine {
+    /// Ends an attempt that failed: the run goes on with another one, not before `at`. `counted`: it counts against the run.
+    pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis) {
+        if self.may_fail() {
+            if at > self.now {
+                let on = WaitOn::Time(StepKey::first(Name::new(RESTART).expect("a constant that is a name")));
+                self.open_wait_for_all(on, Some(at), true);
+            }
+            self.failed(error, counted);
+        }
+    }
+
+    /// Ends an attempt that was one too many: the run waits for a person, and its session goes on without it.
+    pub fn set_aside(&mut self, error: String) {
+        if self.may_fail() {
+            self.open_wait_for_all(WaitOn::Operator, None, false);
+            self.failed(error, true);
+        }
+    }
+
+    fn may_fail(&mut self) -> bool {
+        if self.over == Over::No && self.log.len() + ROOM_TO_END > MAX_ENTRIES {
+            self.log_full();
+        }
+        if self.over != Over::No {
+            return false;
+        }
+        self.keep_waited();
+        self.give_up_steps(UnknownCause::Crash);
+        true
+    }
+
+    fn open_wait_for_all(&mut self, on: WaitOn, wake_at: Option<UnixMillis>, holds_session: bool) {
+        let wait = WaitId(self.next_seq().0);
+        let digest = Digest::of(format!("{on:?}").as_bytes());
+        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
+    }
+
+    fn failed(&mut self, error: String, counted: bool) {
+        let how = AttemptEnding::Failed { error: shortened(error) };
+        self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
+        self.over = Over::Attempt;
+    }
+
+    /// Lets the attempt give its place up as soon as no step of it is under way: its agent is built anew.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        self.ask_no_more();
+    }
+
+    /// Whether it is to give its place up.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+}
