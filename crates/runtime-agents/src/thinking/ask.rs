@@ -81,7 +81,7 @@ impl Mind {
             StepError::Failed { failure, .. } if failure.kind == StepFailureKind::Limit => {
                 AgentError::at_limit(failure.message)
             }
-            StepError::Failed { failure, .. } => AgentError::says(failure.message),
+            StepError::Failed { failure, .. } => AgentError::permanent(failure.message),
             other => AgentError::from(other),
         })
     }

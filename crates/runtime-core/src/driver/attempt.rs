@@ -73,6 +73,8 @@ struct Attempt {
     ended: Option<Result<Content, RunFailure>>,
     /// How it failed, where something may be done about it. Its futures are still there, and are not polled any more.
     failing: Option<(Failure, RunFailure)>,
+    /// How long the log was before its last poll.
+    polled_from: usize,
     beside: Arc<Beside>,
     meter: Arc<dyn AttemptMeter>,
     watched: Arc<Watched>,
@@ -217,6 +219,7 @@ impl Inner {
             inside: None,
             ended: None,
             failing: None,
+            polled_from: 0,
             beside,
             meter,
             watched,
@@ -350,7 +353,7 @@ impl Attempt {
         let Some(excess) = self.meter.excess() else { return };
         let (live, max) = (excess.live, excess.max);
         let reason = format!("the agent has {live} bytes alive, and its memory is {max}");
-        if self.inner.recovers(&self.slot, &self.machine, &Failure::Memory, &reason) {
+        if self.inner.recovers(&self.slot, &self.machine, &Failure::Memory, &reason, None) {
             return self.drop_agent();
         }
         let mut machine = lock(&self.machine);
@@ -406,6 +409,9 @@ impl Attempt {
     /// Polls the agent and its tasks once, in the agent's name.
     fn poll_once(&mut self, cx: &mut Context<'_>) {
         let Some(agent) = self.agent.as_mut().filter(|_| self.failing.is_none()) else { return };
+        if self.inner.recovering.is_some() {
+            self.polled_from = lock(&self.machine).log().len();
+        }
         let (mut polled, meter) = (Poll::Pending, &self.meter);
         let poll = || meter.poll(&mut || polled = agent.poll_unpin(cx));
         let (polls, now) = (&self.inner.polls, self.inner.clock.now());
@@ -436,7 +442,13 @@ impl Attempt {
             if !self.beside.is_blocking()
                 && let Some((failure, told)) = self.failing.take()
             {
-                let recovers = self.inner.recovers(&self.slot, &self.machine, &failure, &told.message);
+                let recovers = self.inner.recovers(
+                    &self.slot,
+                    &self.machine,
+                    &failure,
+                    &told.message,
+                    Some(self.polled_from),
+                );
                 // What it left open is recorded first, unless the attempt is over: then its next one goes on with that.
                 self.drop_agent();
                 self.ended = Some(Err(told)).filter(|_| !recovers);
@@ -572,7 +584,8 @@ impl Attempt {
         let (phase, says) = (stall.phase, stall.says());
         tracing::warn!(run = %self.slot.place.run, %phase, "{says}");
         let may_end = lock(&self.machine).others_may_repeat(stall.slot);
-        if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Stalled { phase }, &says) {
+        if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Stalled { phase }, &says, None)
+        {
             return;
         }
         if stall.slot.is_some() {

@@ -114,13 +114,15 @@ impl Inner {
         self.in_agent(place, |agent| agent.care.as_ref().and_then(|care| care.recovery)).flatten()
     }
 
-    /// Does about a failure of an attempt what the policy says. Whether the attempt is over for it; otherwise the failure is the run's.
+    /// Does about a failure of an attempt what the policy says. Whether the attempt is over for it; otherwise the failure is the run's. From
+    /// entry `since` on the log may say what the failure itself dropped.
     pub(super) fn recovers(
         &self,
         slot: &RunSlot,
         machine: &Mutex<RunMachine>,
         failure: &Failure,
         error: &str,
+        since: Option<usize>,
     ) -> bool {
         let place = &slot.place;
         let (Some(recovering), Some(declared)) = (&self.recovering, self.declared_recovery(place)) else {
@@ -136,13 +138,16 @@ impl Inner {
         let remedy = recovering.policy.decide(&declared, failure, &history, now, self.entropy.as_ref());
         machine.pass(now);
         let error = error.to_owned();
+        let since = since.unwrap_or(machine.log().len());
         match &remedy {
-            Remedy::Retry { at } | Remedy::CoolDown { until: at } => machine.fail_attempt(error, false, *at),
+            Remedy::Retry { at } | Remedy::CoolDown { until: at } => {
+                machine.fail_attempt(error, false, *at, since)
+            }
             Remedy::Restart { at, counted } => {
                 recovering.restarts(place.agent, &declared, *at, now);
-                machine.fail_attempt(error, *counted, *at);
+                machine.fail_attempt(error, *counted, *at, since);
             }
-            Remedy::Quarantine(_) => machine.set_aside(error),
+            Remedy::Quarantine(_) => machine.set_aside(error, since),
             // Nothing of these is for the runs of an agent.
             Remedy::Restore { .. } | Remedy::SwitchModel { .. } | Remedy::Act { .. } | Remedy::Leave => {}
         }

@@ -122,7 +122,9 @@ impl<E: Error + 'static> From<E> for AgentError {
         let step = (&error as &(dyn Error + 'static)).downcast_ref::<StepError>();
         let at_limit =
             matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
-        Self { message: Cause::of(&error).to_string(), at_limit, permanent: at_limit }
+        // What a step came to is recorded: another attempt would hear it again.
+        let permanent = matches!(step, Some(StepError::Failed { .. }));
+        Self { message: Cause::of(&error).to_string(), at_limit, permanent }
     }
 }
 
