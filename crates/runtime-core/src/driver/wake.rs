@@ -24,7 +24,7 @@ use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::{Place, Writes};
 use crate::engine::claim::{Next, after_park};
 use crate::engine::keys;
-use crate::engine::machine::{is_restart, too_late};
+use crate::engine::machine::too_late;
 
 /// How often what has fallen due is looked for. Runs are woken by their own timers, at the moment.
 const ROUND: Duration = Duration::from_secs(30);
@@ -382,7 +382,7 @@ pub(super) fn reason(log: &[Entry]) -> String {
     match waits.first().map(|wait| &wait.on) {
         None => "its next attempt".to_owned(),
         Some(WaitOn::Decision(step)) => format!("a decision on step `{step}`"),
-        Some(on) if is_restart(on) => "its next attempt, after a pause: its last one failed".to_owned(),
+        Some(on) if on.is_restart() => "its next attempt, after a pause: its last one failed".to_owned(),
         Some(WaitOn::Time(step)) => format!("its timer `{step}`"),
         Some(WaitOn::Diverged { recorded, asked }) => {
             format!("a person, because it diverged: the log has {recorded}, and {asked}")

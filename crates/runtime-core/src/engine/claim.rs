@@ -8,8 +8,6 @@ use runtime_traits::log::{
     WaitOn, WaitOpened,
 };
 
-use super::machine::is_restart;
-
 /// What becomes of a run that was found open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -89,7 +87,7 @@ pub fn start(log: &[Entry], here: u32) -> Start {
     let open = open_waits(log, |on| matches!(on, WaitOn::CodeVersion(_)));
     let entries = match waits_for {
         None => {
-            let pauses = open_waits(log, is_restart).into_iter().map(|wait| ended(wait, "elapsed"));
+            let pauses = open_waits(log, WaitOn::is_restart).into_iter().map(|wait| ended(wait, "elapsed"));
             open.into_iter().map(|wait| ended(wait, "hosted")).chain(pauses).collect()
         }
         Some(_) if !open.is_empty() => Vec::new(),
@@ -162,7 +160,7 @@ pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
 
 /// Until when a run has no further attempt, whatever else it waited for has come: its last one failed.
 pub fn pause_of(view: &RunView) -> Option<UnixMillis> {
-    view.waits.iter().find(|wait| is_restart(&wait.on)).and_then(|wait| wait.wake_at)
+    view.waits.iter().find(|wait| wait.on.is_restart()).and_then(|wait| wait.wake_at)
 }
 
 /// Whether the last attempt did not end to wait, or something that it waited for has come since.

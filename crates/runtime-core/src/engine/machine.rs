@@ -43,7 +43,6 @@ use super::claim::unknown_steps;
 use super::mail::drop_children;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
-pub use restarting::{RESTART, is_restart};
 pub use standing::{Kept, Stall};
 
 use admit::{Asking, EndedCall, MostSteps};
@@ -273,7 +272,7 @@ impl RunMachine {
                     }
                 }
                 // A pause between two attempts is nothing that the agent asked for.
-                EntryKind::WaitOpened(WaitOpened { on, .. }) if is_restart(on) => {}
+                EntryKind::WaitOpened(WaitOpened { on, .. }) if on.is_restart() => {}
                 EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Time(key), .. }) => {
                     self.timers.insert(*wait, key.clone());
                     self.recorded_timers.insert(key.clone(), *wait);

@@ -12,7 +12,6 @@ use runtime_traits::tool::Reconciled;
 use super::admit::{ROOM, UNDECIDED};
 use super::asks::{DROPPED, ELAPSED};
 use super::outside::given;
-use super::restarting::is_restart;
 use super::slot::{Phase, SlotState, What};
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, is_urgent};
 
@@ -181,7 +180,7 @@ impl RunMachine {
                 Step::Passed
             }
             EntryKind::StateSet(_) => Step::NotYet,
-            EntryKind::WaitOpened(WaitOpened { ref on, .. }) if is_restart(on) => Step::Passed,
+            EntryKind::WaitOpened(WaitOpened { ref on, .. }) if on.is_restart() => Step::Passed,
             EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(ref key), .. }) => {
                 if self.by_key.contains_key(key) { Step::Passed } else { Step::NotYet }
             }

@@ -10,14 +10,6 @@ use runtime_traits::name::Name;
 use super::asks::DROPPED;
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
 
-/// The name of the pause before a run's next attempt. Timers of agents are called `sleep` and `timeout`.
-pub const RESTART: &str = "restart";
-
-/// Whether a wait is the pause before a run's next attempt.
-pub fn is_restart(on: &WaitOn) -> bool {
-    matches!(on, WaitOn::Time(StepKey { scope, name, nth: 1 }) if scope.is_empty() && name.as_str() == RESTART)
-}
-
 /// Whether an entry says that the agent dropped something.
 fn is_drop(kind: &EntryKind) -> bool {
     match kind {
@@ -35,7 +27,9 @@ impl RunMachine {
     pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis, since: usize) {
         if self.may_fail(since) {
             if at > self.now {
-                let on = WaitOn::Time(StepKey::first(Name::new(RESTART).expect("a constant that is a name")));
+                let on = WaitOn::Time(StepKey::first(
+                    Name::new(WaitOn::RESTART).expect("a constant that is a name"),
+                ));
                 self.open_wait_for_all(on, Some(at), true);
             }
             self.failed(error, counted);
