@@ -5,6 +5,7 @@ use std::sync::Arc;
 use runtime_core::Config;
 use runtime_events::catalogue::Announcements;
 use runtime_events::{EventBusBuilder, InProcessBus, Retention};
+use runtime_health::DeclaredRecovery;
 use runtime_resources::AgentMeter;
 use runtime_resources::ResourceManager;
 use runtime_state::{Scrubber, StateManager};
@@ -12,6 +13,7 @@ use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Bus, BusError, Pattern};
 use runtime_traits::clock::{Clock, Entropy};
 use runtime_traits::meter::PollMeter;
+use runtime_traits::recovery::RecoveryPolicy;
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
@@ -63,7 +65,7 @@ impl Builder {
         let best = store.profile().best;
         let snapshots = Arc::new(StateManager::new(Arc::clone(&store)));
         let mut core = runtime_core::RuntimeManager::builder(Arc::clone(&store)).snapshots(snapshots);
-        core = core.meter(Arc::new(AgentMeter::default()));
+        core = core.meter(Arc::new(AgentMeter::default())).recovery(Arc::new(DeclaredRecovery));
         // What is in memory has no disk under it.
         if best > Durability::Memory {
             core = core.scrub(Arc::new(Scrubber::new(Arc::clone(&store))));
@@ -135,6 +137,12 @@ impl Builder {
     #[must_use]
     pub fn meter(self, meter: Arc<dyn PollMeter>) -> Self {
         self.with(|core| core.meter(meter))
+    }
+
+    /// Decides with this what is done about failures, instead of by what each agent declares.
+    #[must_use]
+    pub fn recovery(self, policy: Arc<dyn RecoveryPolicy>) -> Self {
+        self.with(|core| core.recovery(policy))
     }
 
     /// Changes the settings.

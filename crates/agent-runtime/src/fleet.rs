@@ -34,6 +34,7 @@ mod read;
 mod read_bus;
 mod read_limits;
 mod read_quotas;
+mod read_recovery;
 mod scrub;
 mod store_uri;
 mod suggest;

@@ -110,6 +110,10 @@ impl<M: Model> Model for Retrying<M> {
         self.model.credential()
     }
 
+    fn silence(&self) -> Option<Duration> {
+        self.model.silence()
+    }
+
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
         let mut failed = 0;
         loop {
@@ -160,6 +164,10 @@ impl Deltas for Watched<'_> {
     fn text(&self, piece: &str) {
         self.shown.store(true, Ordering::Relaxed);
         self.deltas.text(piece);
+    }
+
+    fn progress(&self) {
+        self.deltas.progress();
     }
 
     fn retract(&self) {

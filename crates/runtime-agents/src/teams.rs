@@ -76,7 +76,7 @@ fn declared(kind: &str, name: &Name, description: &str, config: &impl Serialize)
 async fn ask(ctx: &Ctx, call: Call, agent: &Name) -> Result<Content, AgentError> {
     ctx.call(call).await.map_err(|error| match error {
         StepError::Failed { failure, .. } => {
-            AgentError::says(format!("the agent `{agent}` failed: {failure}"))
+            AgentError::permanent(format!("the agent `{agent}` failed: {failure}"))
         }
         other => other.into(),
     })

@@ -43,6 +43,7 @@ mod previews;
 mod purge;
 mod queued;
 mod recover;
+mod recovering;
 mod register;
 mod run_slot;
 mod runtime;

@@ -18,7 +18,8 @@ pub use monitor::{
     CheckReport, CheckRule, HealthError, HealthMonitor, HealthMonitorBuilder, HealthReport, HealthTurn,
     Looked, RecoveryReport,
 };
-pub use policy::{Failure, History, Phase, Quarantine, RecoveryRule, Remedy, Restart};
+pub use policy::{DeclaredRecovery, RecoveryRule, Restart};
 pub use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
 pub use runtime_traits::name::Name;
+pub use runtime_traits::recovery::{Failure, History, Phase, Quarantine, Remedy};
 pub use suspects::{Suspect, after_death, next_trial};

@@ -1,20 +1,17 @@
 //! What is done about a failure, decided from the failure and from what was done before.
 
-mod failure;
-mod history;
-mod remedy;
+mod declared;
 #[cfg(test)]
 mod tests;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use runtime_traits::recovery::{Failure, History, Quarantine, Remedy};
 use runtime_traits::{Entropy, UnixMillis};
 
 use crate::backoff::Backoff;
-pub use failure::{Failure, Phase};
-pub use history::History;
-pub use remedy::{Quarantine, Remedy};
+pub use declared::DeclaredRecovery;
 
 /// When an agent that is no longer working is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +76,7 @@ impl RecoveryRule {
     /// for _ in 0..2 {
     ///     let remedy = rule.decide(&Failure::Panicked, &history, now, &entropy);
     ///     assert!(matches!(remedy, Remedy::Restart { .. }));
-    ///     history.took(&remedy, &rule, now);
+    ///     history.took(&remedy, rule.most, now);
     /// }
     /// let third = rule.decide(&Failure::Panicked, &history, now, &entropy);
     /// assert!(matches!(third, Remedy::Quarantine(_)));

@@ -20,6 +20,7 @@ pub mod meter;
 pub mod model;
 pub mod name;
 pub mod partition;
+pub mod recovery;
 pub mod resource;
 pub mod runtime;
 pub mod schema;

@@ -41,6 +41,12 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// How long a call may give no sign of life, by the model's own deadlines: whoever watches for stalls waits longer than that.
+    /// `None`: it has none.
+    fn silence(&self) -> Option<Duration> {
+        None
+    }
+
     /// What its calls are known by to whoever counts them.
     fn called(&self) -> CalledModel {
         CalledModel { name: self.name().to_owned(), credential: self.credential().map(str::to_owned) }
@@ -63,6 +69,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
         (**self).credential()
     }
 
+    fn silence(&self) -> Option<Duration> {
+        (**self).silence()
+    }
+
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
         (**self).reply(request, deltas).await
     }
@@ -75,6 +85,9 @@ pub trait Deltas: Send + Sync {
 
     /// Takes back all pieces so far: the call is made once more.
     fn retract(&self);
+
+    /// The reply goes on, though there is no piece of its text: a thought, a part of a tool's call. Nobody has to listen.
+    fn progress(&self) {}
 
     /// A call came to nothing, and may be made once more. `may_be_billed`: the provider may have worked for it; otherwise it counts
     /// as a request, and took nothing.

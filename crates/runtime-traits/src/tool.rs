@@ -31,6 +31,12 @@ pub trait Tool: fmt::Debug + Send + Sync + 'static {
         Duration::from_secs(60)
     }
 
+    /// How long a call may give no sign of life ([`StepCall::progress`]) and is not stalled; `None`: as long as it may take, or as the
+    /// runtime bounds it if that is longer.
+    fn silence(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether somebody has to consent to this call first. The arguments are JSON that fits the schema.
     fn needs_approval(&self, _arguments: &str) -> bool {
         false
@@ -63,6 +69,10 @@ impl<T: Tool + ?Sized> Tool for Arc<T> {
 
     fn within(&self) -> Duration {
         (**self).within()
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        (**self).silence()
     }
 
     fn needs_approval(&self, arguments: &str) -> bool {

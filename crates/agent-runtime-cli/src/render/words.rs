@@ -61,6 +61,7 @@ pub(crate) fn waits_for(on: &WaitOn) -> String {
         WaitOn::Answer(step) => format!("an answer to `{step}`"),
         WaitOn::Budget(step) => format!("room in a budget, for `{step}`"),
         WaitOn::Child { step, .. } => format!("the run that `{step}` started"),
+        on if on.is_restart() => "its next attempt, after a pause: the last one failed".to_owned(),
         WaitOn::Time(step) => format!("its time (`{step}`)"),
         WaitOn::Event(step) => format!("an event (`{step}`)"),
         WaitOn::Decision(step) => format!("a decision on `{step}`"),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use runtime_traits::agent::StorageLimits;
+use runtime_traits::recovery::StallLimits;
 use runtime_traits::resource::{Limit, ResourceLimits};
 use runtime_traits::store::Durability;
 use runtime_traits::{AgentSpec, Name};
@@ -230,6 +231,7 @@ impl Reader<'_> {
         let mut start = true;
         let mut storage = StorageLimits::default();
         let mut limits = ResourceLimits::default();
+        let (mut recovery, mut stall) = (None, StallLimits::default());
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -244,6 +246,8 @@ impl Reader<'_> {
                 }
                 "storage" => storage = self.storage(value),
                 "limits" => limits = self.limits(value, &Limit::ALL),
+                "recovery" => recovery = self.recovery(value),
+                "stall" => stall = self.stall(value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -266,7 +270,7 @@ impl Reader<'_> {
         let (kind, named) = (kind??, named.ok()?);
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
-        let spec = spec.limited(limits).configured(&config).ok()?;
+        let spec = AgentSpec { recovery, ..spec.limited(limits).stalling(stall) }.configured(&config).ok()?;
         Some(FleetAgent { spec, start, at: at.clone(), settings })
     }
 

@@ -18,6 +18,7 @@ mod migrations;
 mod process;
 mod quotas;
 #[cfg(feature = "service")]
+mod recovering;
 mod remote_runtime;
 mod scrubbing;
 mod sleeping;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use genai::chat::ChatStreamEvent;
@@ -18,6 +19,9 @@ use crate::llm::provider::Provider;
 use crate::llm::relay::{Broken, Route};
 use crate::llm::reply::Coming;
 use crate::llm::request;
+
+/// So much longer than its own deadlines may it be quiet before somebody else gives it up.
+const WIDER: Duration = Duration::from_secs(30);
 
 /// A language model that is asked over HTTP.
 ///
@@ -69,6 +73,11 @@ impl Model for GenaiModel {
         self.credential.as_deref()
     }
 
+    /// Nothing of it is quiet for longer: its own deadlines end it first.
+    fn silence(&self) -> Option<Duration> {
+        Some(self.waits.first_byte.max(self.waits.between_tokens) + WIDER)
+    }
+
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {
         let teller = Teller { model: &self.name, key: self.key.as_ref() };
         let bounds = Bounds::of(request.max_tokens);
@@ -103,9 +112,13 @@ impl Model for GenaiModel {
                     coming.text(&chunk.content);
                     pieces(&chunk.content).for_each(|piece| deltas.text(piece));
                 }
-                ChatStreamEvent::ToolCallChunk(chunk) => coming.call(chunk.tool_call),
+                ChatStreamEvent::ToolCallChunk(chunk) => {
+                    coming.call(chunk.tool_call);
+                    deltas.progress();
+                }
                 ChatStreamEvent::ReasoningChunk(chunk) | ChatStreamEvent::ThoughtSignatureChunk(chunk) => {
                     coming.thought(&chunk.content);
+                    deltas.progress();
                 }
                 ChatStreamEvent::End(end) => {
                     let reply = coming.end(self.provider, &end);

@@ -130,6 +130,10 @@ async fn use_tool(
         .said()
         .within(tool.within())
         .with_approval(consent);
+    let options = match tool.silence() {
+        Some(silence) => options.silent_for(silence),
+        None => options,
+    };
     let called = Called { tool: &call.name, arguments };
     let work = |step: StepCall| async move {
         step.used(Usage { tool_calls: 1, ..Usage::default() });

@@ -59,6 +59,10 @@ impl Mind {
             .reserving(reservation.booked())
             .of_model(self.model.called())
             .said();
+        let options = match self.model.silence() {
+            Some(silence) => options.silent_for(silence),
+            None => options,
+        };
         let ctx = ctx.scope(&scope(turn))?;
         let replied = ctx.step_with(options, &asked, |call| async move {
             let booking = Booking::new(&call, reservation);
@@ -77,7 +81,7 @@ impl Mind {
             StepError::Failed { failure, .. } if failure.kind == StepFailureKind::Limit => {
                 AgentError::at_limit(failure.message)
             }
-            StepError::Failed { failure, .. } => AgentError::says(failure.message),
+            StepError::Failed { failure, .. } => AgentError::permanent(failure.message),
             other => AgentError::from(other),
         })
     }

@@ -94,6 +94,10 @@ impl Deltas for Booking<'_> {
         self.step.text(piece);
     }
 
+    fn progress(&self) {
+        self.step.progress();
+    }
+
     fn retract(&self) {
         // At once: the step may be given up before the next call ends.
         if !self.over.load(Ordering::Relaxed) {

@@ -87,6 +87,10 @@ impl<T: Tool> Tool for WithApproval<T> {
         self.tool.within()
     }
 
+    fn silence(&self) -> Option<Duration> {
+        self.tool.silence()
+    }
+
     fn needs_approval(&self, arguments: &str) -> bool {
         self.approval.is_needed(arguments)
     }

@@ -17,6 +17,7 @@ use super::commit::Patience;
 use super::id_map::IdMap;
 use super::inner::{AgentSlot, Inner, PartitionState};
 use super::load::read;
+use super::recovering::Care;
 use super::register::parse_spec;
 use super::run_slot::{RunSlot, lock};
 use crate::engine::batches::Writes;
@@ -83,6 +84,7 @@ impl Inner {
         if let Some(announcing) = self.announcing.as_deref().filter(|announcing| announcing.is_interested()) {
             announcing.note_name(*agent, &declared.name);
         }
+        let care = Care { recovery: declared.recovery, stall: declared.stall };
         let (storage, limits) = (declared.storage, declared.limits);
         // Whoever changes limits loads the agent after that, under this very lock: the last one loads what is last.
         if let Err(error) = self.meter.set_limits(agent, ProcessLimits::from(&limits)) {
@@ -95,6 +97,7 @@ impl Inner {
             kind_version,
             storage: (!storage.is_none()).then(|| Box::new(storage)),
             limits: (!limits.is_default()).then(|| Box::new(limits)),
+            care: (!care.is_none()).then(|| Box::new(care)),
             agent: hosted,
             used_at: self.clock.now(),
             sessions: None,
@@ -136,6 +139,7 @@ impl Inner {
         agent: &AgentId,
         revision: u32,
     ) -> Result<Option<(Arc<dyn Agent>, u32)>, RuntimeError> {
+        self.build_anew(tenant, agent).await?;
         let current = self
             .with_agent(tenant, agent, |slot, _| (slot.revision, slot.agent.clone(), slot.kind_version))
             .await?;
@@ -190,6 +194,21 @@ impl Inner {
             }
         }
         Ok(want)
+    }
+
+    /// Builds an agent anew. One that cannot be built now stays as it is. Whether there is a new one.
+    pub(super) async fn replace_agent(&self, tenant: &Tenant, agent: &AgentId) -> Result<bool, RuntimeError> {
+        let home = self.home(agent.partition());
+        let _admin = home.admin.lock(agent).await;
+        let record = self.record::<SpecRecord>(&keys::spec(tenant, agent)).await?;
+        let Some(record) = record else { return Ok(false) };
+        let (Some(built), kind_version) = self.build(agent, &record).await? else { return Ok(false) };
+        let mut state = lock(&home.state);
+        let Some(slot) = state.agents.get_mut(&agent.unique()).filter(|slot| slot.tenant == *tenant) else {
+            return Ok(false);
+        };
+        (slot.agent, slot.kind_version) = (Some(built), kind_version);
+        Ok(true)
     }
 
     /// Loads an agent anew, and holds it to what its declaration says now; what it works on stays.

@@ -18,6 +18,7 @@ use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{AttemptEnding, DecidedBy, Entry, FailureKind, RunFailure, Stopped};
 use runtime_traits::meter::AttemptMeter;
 use runtime_traits::model::Spoken;
+use runtime_traits::recovery::Failure;
 use runtime_traits::resource::{Inside, Refused};
 use runtime_traits::runtime::{RuntimeError, Want};
 use runtime_traits::store::{Seq, StateError};
@@ -30,10 +31,11 @@ use super::inner::Inner;
 use super::over_calls::settle_over;
 use super::polls::Watched;
 use super::port::Port;
+use super::recovering::stall_bounds;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::Conversation;
 use crate::engine::machine::asks::MAX_CONTENT;
-use crate::engine::machine::{Over, RunMachine};
+use crate::engine::machine::{Kept, Over, RunMachine, Stall};
 
 /// How long to wait before what could not be read is read again.
 pub(super) const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -69,6 +71,10 @@ struct Attempt {
     inside: Option<Inside>,
     /// What the agent came to, as long as calls of its block threads.
     ended: Option<Result<Content, RunFailure>>,
+    /// How it failed, where something may be done about it. Its futures are still there, and are not polled any more.
+    failing: Option<(Failure, RunFailure)>,
+    /// How long the log was before its last poll.
+    polled_from: usize,
     beside: Arc<Beside>,
     meter: Arc<dyn AttemptMeter>,
     watched: Arc<Watched>,
@@ -80,6 +86,8 @@ struct Attempt {
     /// Steps ask to be let through.
     admitting: Admitting,
     sleep: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
+    /// When it is to be looked whether something stalls: no later than that would be.
+    watch: Option<(UnixMillis, Pin<Box<tokio::time::Sleep>>)>,
     /// Since when nothing moved, and how long the log was then.
     still: Option<(UnixMillis, usize)>,
 }
@@ -173,6 +181,7 @@ impl Inner {
         self.in_agent(place, |agent| {
             let mut machine = lock(&machine);
             machine.pause(agent.want == Want::Paused);
+            machine.bound(stall_bounds(self.config.stall, agent.care.as_deref()));
             hold_to(&mut machine, agent.limits.as_deref());
         });
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
@@ -209,6 +218,8 @@ impl Inner {
             waits_to_enter: false,
             inside: None,
             ended: None,
+            failing: None,
+            polled_from: 0,
             beside,
             meter,
             watched,
@@ -217,27 +228,32 @@ impl Inner {
             finding,
             admitting,
             sleep: None,
+            watch: None,
             still: None,
         })
     }
 }
 
-/// How an agent's end looks in the log; its panic is a failure of its run and of nothing else.
-fn ended(result: std::thread::Result<Result<Content, AgentError>>) -> Result<Content, RunFailure> {
+/// How an agent's end looks in the log, and whether something may be done about it; its panic is a failure of its run and of nothing else.
+fn ended(
+    result: std::thread::Result<Result<Content, AgentError>>,
+) -> (Result<Content, RunFailure>, Option<Failure>) {
     match result {
         Ok(Ok(output)) if output.bytes.len() > MAX_CONTENT => {
             let message = format!("the output has {} bytes, too many", output.bytes.len());
-            Err(RunFailure { kind: FailureKind::Agent, message })
+            (Err(RunFailure { kind: FailureKind::Agent, message }), None)
         }
-        Ok(Ok(output)) => Ok(output),
+        Ok(Ok(output)) => (Ok(output), None),
         Ok(Err(error)) => {
             let kind = if error.is_at_limit() { FailureKind::Limit } else { FailureKind::Agent };
-            Err(RunFailure { kind, message: error.message().to_owned() })
+            let failure = (!error.is_permanent()).then_some(Failure::Failed);
+            (Err(RunFailure { kind, message: error.message().to_owned() }), failure)
         }
         Err(panic) => {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(RunFailure { kind: FailureKind::Panicked, message: format!("the agent panicked: {said}") })
+            let message = format!("the agent panicked: {said}");
+            (Err(RunFailure { kind: FailureKind::Panicked, message }), Some(Failure::Panicked))
         }
     }
 }
@@ -337,6 +353,9 @@ impl Attempt {
         let Some(excess) = self.meter.excess() else { return };
         let (live, max) = (excess.live, excess.max);
         let reason = format!("the agent has {live} bytes alive, and its memory is {max}");
+        if self.inner.recovers(&self.slot, &self.machine, &Failure::Memory, &reason, None) {
+            return self.drop_agent();
+        }
         let mut machine = lock(&self.machine);
         machine.pass(now);
         machine.cancel(DecidedBy::Policy, reason, Duration::ZERO);
@@ -389,7 +408,10 @@ impl Attempt {
 
     /// Polls the agent and its tasks once, in the agent's name.
     fn poll_once(&mut self, cx: &mut Context<'_>) {
-        let Some(agent) = &mut self.agent else { return };
+        let Some(agent) = self.agent.as_mut().filter(|_| self.failing.is_none()) else { return };
+        if self.inner.recovering.is_some() {
+            self.polled_from = lock(&self.machine).log().len();
+        }
         let (mut polled, meter) = (Poll::Pending, &self.meter);
         let poll = || meter.poll(&mut || polled = agent.poll_unpin(cx));
         let (polls, now) = (&self.inner.polls, self.inner.clock.now());
@@ -399,9 +421,16 @@ impl Attempt {
             (None, Poll::Ready(result)) => Ok(result),
             (None, Poll::Pending) => return,
         };
+        let (told, failure) = ended(result);
+        if let (Err(told), Some(failure)) = (&told, failure)
+            && self.inner.has_remedies(&self.slot.place)
+        {
+            self.failing = Some((failure, told.clone()));
+            return;
+        }
         // Its futures end before its result is taken, so that what it left open is recorded first.
         self.drop_agent();
-        self.ended = Some(ended(result));
+        self.ended = Some(told);
     }
 
     fn poll_agent(&mut self, now: UnixMillis, cx: &mut Context<'_>) {
@@ -409,7 +438,21 @@ impl Attempt {
             if self.entering.is_none() {
                 self.poll_once(cx);
             }
-            // What blocks threads in its name ends before the run does.
+            // What blocks threads in its name ends before the attempt does.
+            if !self.beside.is_blocking()
+                && let Some((failure, told)) = self.failing.take()
+            {
+                let recovers = self.inner.recovers(
+                    &self.slot,
+                    &self.machine,
+                    &failure,
+                    &told.message,
+                    Some(self.polled_from),
+                );
+                // What it left open is recorded first, unless the attempt is over: then its next one goes on with that.
+                self.drop_agent();
+                self.ended = Some(Err(told)).filter(|_| !recovers);
+            }
             if !self.beside.is_blocking()
                 && let Some(result) = self.ended.take()
             {
@@ -462,9 +505,14 @@ impl Attempt {
         let config = &self.inner.config;
         // It does something, though its machine waits.
         let busy = self.entering.is_some() || self.held.is_some() || self.beside.is_blocking();
-        let (wake_at, still_for, length) = {
+        let (wake_at, still_for, length, stall) = {
             let mut machine = lock(&self.machine);
-            if self.inner.is_draining()
+            machine.is_kept(match (self.entering.is_some(), busy || self.agent.is_none()) {
+                (true, _) => Kept::Outside,
+                (false, true) => Kept::Busy,
+                (false, false) => Kept::No,
+            });
+            if (self.inner.is_draining() || machine.is_leaving())
                 && !busy
                 && let Some(how) = machine.may_drain()
             {
@@ -480,8 +528,13 @@ impl Attempt {
             } else {
                 None
             };
-            (machine.wake_at(), still_for, machine.log().len())
+            (machine.wake_at(), still_for, machine.log().len(), machine.stalls())
         };
+        if let Some(stall) = stall
+            && self.looks_for_stall(&stall, now, cx)
+        {
+            return Poll::Ready(());
+        }
         let still = still_for.and_then(|for_how_long| self.still_until(now, for_how_long, length));
         if still.is_some_and(|until| until <= now) {
             self.still = None;
@@ -506,6 +559,43 @@ impl Attempt {
         std::task::ready!(sleep.as_mut().poll(cx));
         self.sleep = None;
         Poll::Ready(())
+    }
+
+    /// Gives up what has stood still for too long, as soon as it has. Whether something is to be done now.
+    fn looks_for_stall(&mut self, stall: &Stall, now: UnixMillis, cx: &mut Context<'_>) -> bool {
+        let until = stall.until();
+        if until <= now {
+            self.give_up_stalled(stall);
+            return true;
+        }
+        // Each sign of life puts it off. The alarm is set anew when it goes off, and not each time.
+        if self.watch.as_ref().is_none_or(|(at, _)| *at > until) {
+            let pause = until.since(now).max(Duration::from_millis(1));
+            self.watch = Some((until, Box::pin(tokio::time::sleep(pause))));
+        }
+        let went_off = self.watch.as_mut().is_some_and(|(_, alarm)| alarm.as_mut().poll(cx).is_ready());
+        if went_off {
+            self.watch = None;
+        }
+        went_off
+    }
+
+    fn give_up_stalled(&mut self, stall: &Stall) {
+        let (phase, says) = (stall.phase, stall.says());
+        tracing::warn!(run = %self.slot.place.run, %phase, "{says}");
+        let may_end = lock(&self.machine).others_may_repeat(stall.slot);
+        if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Stalled { phase }, &says, None)
+        {
+            return;
+        }
+        if stall.slot.is_some() {
+            let mut machine = lock(&self.machine);
+            machine.pass(self.inner.clock.now());
+            machine.give_up_stalled(stall);
+        } else {
+            self.drop_agent();
+            self.ended = Some(Err(RunFailure { kind: FailureKind::Agent, message: says }));
+        }
     }
 
     fn still_until(&mut self, now: UnixMillis, for_how_long: Duration, length: usize) -> Option<UnixMillis> {

@@ -9,6 +9,7 @@ use runtime_traits::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use runtime_traits::meter::{NoMeter, PollMeter};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
+use runtime_traits::recovery::{RecoveryPolicy, StallBounds};
 use runtime_traits::resource::ResourceGovernor;
 use runtime_traits::runtime::RuntimeError;
 use runtime_traits::scrub::Scrub;
@@ -51,6 +52,8 @@ pub struct Config {
     /// How long a poll of an agent may last before the agent is named as one that blocks its thread: in the runtime's log, as an
     /// event, and in its status.
     pub long_poll: Duration,
+    /// How long a run may stand still in each phase, where its agent declares nothing else.
+    pub stall: StallBounds,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -71,6 +74,7 @@ pub struct Builder {
     pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
     pub(super) governor: Option<Arc<dyn ResourceGovernor>>,
     pub(super) meter: Arc<dyn PollMeter>,
+    pub(super) recovery: Option<Arc<dyn RecoveryPolicy>>,
 }
 
 impl Default for Config {
@@ -90,6 +94,7 @@ impl Default for Config {
             keep_messages: 256,
             scrub: Some(ScrubRate::default()),
             long_poll: Duration::from_secs(1),
+            stall: StallBounds::default(),
             at_rest: false,
         }
     }
@@ -117,6 +122,7 @@ impl Builder {
             bus: None,
             governor: None,
             meter: Arc::new(NoMeter),
+            recovery: None,
         }
     }
 
@@ -161,6 +167,14 @@ impl Builder {
     #[must_use]
     pub fn meter(mut self, meter: Arc<dyn PollMeter>) -> Self {
         self.meter = meter;
+        self
+    }
+
+    /// Asks this what is done about a failure of a run whose agent declares how it recovers. Without it no agent may declare that, and a
+    /// failure ends its run.
+    #[must_use]
+    pub fn recovery(mut self, policy: Arc<dyn RecoveryPolicy>) -> Self {
+        self.recovery = Some(policy);
         self
     }
 

@@ -21,7 +21,7 @@ use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
 use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
-use crate::engine::claim::{Next, start};
+use crate::engine::claim::{Next, pause_of, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
 use crate::engine::mail::{drop_children, dropped_children, start as start_of};
 use crate::engine::session::{Known, Session};
@@ -341,6 +341,12 @@ impl Inner {
     ) -> Result<(), RuntimeError> {
         if next == Next::Start && self.config.at_rest {
             next = Next::Wait { until: None };
+        }
+        // Whatever came meanwhile: the pause after an attempt that failed is kept to.
+        if next == Next::Start
+            && let Some(until) = pause_of(view).filter(|until| *until > self.clock.now())
+        {
+            next = Next::Wait { until: Some(until) };
         }
         let place = &slot.place;
         let partition = place.run.partition();

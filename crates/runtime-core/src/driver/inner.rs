@@ -36,6 +36,7 @@ use super::govern::Governing;
 use super::id_map::IdMap;
 use super::polls::Polls;
 use super::post::Post;
+use super::recovering::{Care, Recovering};
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
@@ -90,6 +91,7 @@ pub(super) struct Inner {
     pub(super) governing: Option<Governing>,
     pub(super) damaged_books: DamagedBooks,
     pub(super) meter: Arc<dyn PollMeter>,
+    pub(super) recovering: Option<Recovering>,
     pub(super) polls: Polls,
 }
 
@@ -135,6 +137,8 @@ pub(super) struct AgentSlot {
     pub(super) storage: Option<Box<StorageLimits>>,
     /// What it may use, where that is limited.
     pub(super) limits: Option<Box<ResourceLimits>>,
+    /// What it declares of its recovery, and of how long its runs may stand still.
+    pub(super) care: Option<Box<Care>>,
     /// What runs it here; `None`: its kind is not hosted.
     pub(super) agent: Option<Arc<dyn Agent>>,
     pub(super) used_at: UnixMillis,

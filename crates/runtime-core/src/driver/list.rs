@@ -122,6 +122,7 @@ impl Inner {
             }
         }
         view.room = self.waits_for_room(&view.run);
+        view.stands = self.stands(view);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ use super::govern::Governing;
 use super::inner::{Inner, OwnedPartition, PartitionState};
 use super::polls::Polls;
 use super::post::Post;
+use super::recovering::Recovering;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
@@ -77,6 +78,7 @@ impl RuntimeManager {
             bus,
             governor,
             meter,
+            recovery,
         } = builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
@@ -123,6 +125,7 @@ impl RuntimeManager {
             governing: governor.map(Governing::new),
             damaged_books: DamagedBooks::default(),
             meter,
+            recovering: recovery.map(Recovering::new),
             polls: Polls::default(),
             store,
             clock,

@@ -11,7 +11,7 @@ use runtime_traits::resource::{Admission, Call, CallId, OnLimit, Refused};
 
 use super::inner::Inner;
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::claim::{Next, after_park, is_for_a_person};
+use crate::engine::claim::{Next, after_park, is_for_a_person, pause_of};
 use crate::engine::machine::admit::{Asking, Awaits};
 
 /// How often it is looked whether a parked run would find room by now.
@@ -175,6 +175,7 @@ impl Inner {
 pub(super) fn waits_for_room(view: &RunView) -> bool {
     view.waits.iter().any(|wait| matches!(wait.on, WaitOn::Budget(_)))
         && !view.waits.iter().any(|wait| is_for_a_person(&wait.on))
+        && pause_of(view).is_none()
 }
 
 /// How many attempts in a row, the last ones, came to nothing but a wait: each leaves entries.

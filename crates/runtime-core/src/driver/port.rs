@@ -118,11 +118,18 @@ impl RunPort for Port {
     }
 
     fn preview(&self, slot: Option<Slot>, text: &str) {
-        let machine = lock(&self.machine);
+        let now = self.clock.now();
+        let mut machine = lock(&self.machine);
+        machine.moves(slot, now);
         // What a replay says again has been said.
         if machine.is_live() {
             self.slot.show(slot.map(|slot| machine.key(slot).clone()), text);
         }
+    }
+
+    fn progress(&self, slot: Slot) {
+        let now = self.clock.now();
+        lock(&self.machine).moves(Some(slot), now);
     }
 
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>) {
@@ -156,7 +163,9 @@ impl RunPort for Port {
     }
 
     fn retract(&self, slot: Slot) {
-        let machine = lock(&self.machine);
+        let now = self.clock.now();
+        let mut machine = lock(&self.machine);
+        machine.moves(Some(slot), now);
         self.slot.retract(machine.key(slot));
     }
 

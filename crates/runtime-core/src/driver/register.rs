@@ -55,6 +55,7 @@ impl Inner {
             let (agent, cause) = (spec.name.to_string(), Cause::says(fault));
             return Err(SpecError::Config { agent, cause }.into());
         }
+        self.check_care(spec)?;
         self.hold_tenants(&BTreeSet::from([tenant.clone()])).await?;
         self.check_spec_limits(tenant, spec, value.as_deref())?;
         let agent = loop {

@@ -382,6 +382,7 @@ pub(super) fn reason(log: &[Entry]) -> String {
     match waits.first().map(|wait| &wait.on) {
         None => "its next attempt".to_owned(),
         Some(WaitOn::Decision(step)) => format!("a decision on step `{step}`"),
+        Some(on) if on.is_restart() => "its next attempt, after a pause: its last one failed".to_owned(),
         Some(WaitOn::Time(step)) => format!("its timer `{step}`"),
         Some(WaitOn::Diverged { recorded, asked }) => {
             format!("a person, because it diverged: the log has {recorded}, and {asked}")

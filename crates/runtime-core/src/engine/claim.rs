@@ -84,9 +84,12 @@ pub fn start(log: &[Entry], here: u32) -> Start {
         _ => None,
     });
     let waits_for = begun_with.filter(|needed| *needed != here);
-    let open = open_version_waits(log);
+    let open = open_waits(log, |on| matches!(on, WaitOn::CodeVersion(_)));
     let entries = match waits_for {
-        None => open.into_iter().map(version_is_here).collect(),
+        None => {
+            let pauses = open_waits(log, WaitOn::is_restart).into_iter().map(|wait| ended(wait, "elapsed"));
+            open.into_iter().map(|wait| ended(wait, "hosted")).chain(pauses).collect()
+        }
         Some(_) if !open.is_empty() => Vec::new(),
         Some(needed) => vec![EntryKind::WaitOpened(WaitOpened {
             wait: WaitId(log.len() as u64 + 1),
@@ -99,11 +102,11 @@ pub fn start(log: &[Entry], here: u32) -> Start {
     Start { entries, waits_for }
 }
 
-fn open_version_waits(log: &[Entry]) -> Vec<WaitId> {
+fn open_waits(log: &[Entry], so: impl Fn(&WaitOn) -> bool) -> Vec<WaitId> {
     let mut open = Vec::new();
     for entry in log {
         match &entry.kind {
-            EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::CodeVersion(_), .. }) => open.push(*wait),
+            EntryKind::WaitOpened(WaitOpened { wait, on, .. }) if so(on) => open.push(*wait),
             EntryKind::WaitClosed(closed) => open.retain(|wait| *wait != closed.wait),
             _ => {}
         }
@@ -111,8 +114,8 @@ fn open_version_waits(log: &[Entry]) -> Vec<WaitId> {
     open
 }
 
-fn version_is_here(wait: WaitId) -> EntryKind {
-    let answer = Payload::Inline(Content::text("hosted"));
+fn ended(wait: WaitId, how: &str) -> EntryKind {
+    let answer = Payload::Inline(Content::text(how));
     EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Policy, answer })
 }
 
@@ -141,8 +144,9 @@ pub fn unknown_steps(view: &RunView) -> Vec<StepKey> {
 /// drained goes on now, and one that waits for a version of its kind when that is here.
 pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     let needs_person = view.waits.iter().any(|wait| is_for_a_person(&wait.on));
+    let pause = pause_of(view).filter(|_| !needs_person);
     let was_to_start = view.waits.is_empty() || version_wait(view).is_some() || goes_on(log);
-    if !needs_person && was_to_start {
+    if !needs_person && pause.is_none() && was_to_start {
         return Next::Start;
     }
     let deadline = match log.first().map(|entry| &entry.kind) {
@@ -150,8 +154,13 @@ pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
         _ => None,
     };
     let timers = view.waits.iter().filter_map(|wait| wait.wake_at);
-    let timer = timers.min().filter(|_| !needs_person);
+    let timer = pause.or(timers.min()).filter(|_| !needs_person);
     Next::Wait { until: timer.into_iter().chain(deadline).min() }
+}
+
+/// Until when a run has no further attempt, whatever else it waited for has come: its last one failed.
+pub fn pause_of(view: &RunView) -> Option<UnixMillis> {
+    view.waits.iter().find(|wait| wait.on.is_restart()).and_then(|wait| wait.wake_at)
 }
 
 /// Whether the last attempt did not end to wait, or something that it waited for has come since.

@@ -13,8 +13,10 @@ mod give;
 mod outgoing;
 pub mod outside;
 mod reading;
+mod restarting;
 pub mod said;
 mod slot;
+mod standing;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use runtime_traits::log::{
 };
 use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
+use runtime_traits::recovery::StallBounds;
 use runtime_traits::resource::NoRoom;
 use runtime_traits::store::Seq;
 
@@ -40,6 +43,7 @@ use super::claim::unknown_steps;
 use super::mail::drop_children;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
+pub use standing::{Kept, Stall};
 
 use admit::{Asking, EndedCall, MostSteps};
 use asks::MAX_CONTENT;
@@ -107,6 +111,11 @@ pub struct RunMachine {
     states_recorded: Vec<Digest>,
     states_given: usize,
     seen_at: UnixMillis,
+    /// When the agent's own code last did or was given something.
+    touched: UnixMillis,
+    /// How long it may stand still.
+    bounds: StallBounds,
+    kept: Kept,
     cancelled: bool,
     cancel_wakers: Vec<Waker>,
     cancel_by: Option<UnixMillis>,
@@ -114,6 +123,8 @@ pub struct RunMachine {
     /// When it has taken the time that its agent's limits give a run.
     time_over: Option<UnixMillis>,
     paused: bool,
+    /// Its agent is built anew: it begins no step, and gives its place up as soon as none is under way.
+    leaving: bool,
     over: Over,
     usage: Usage,
     price: Price,
@@ -182,12 +193,16 @@ impl RunMachine {
             states_recorded: Vec::new(),
             states_given: 0,
             seen_at: now,
+            touched: now,
+            bounds: StallBounds::default(),
+            kept: Kept::No,
             cancelled: false,
             cancel_wakers: Vec::new(),
             cancel_by: None,
             deadline,
             time_over: None,
             paused: false,
+            leaving: false,
             over: Over::No,
             usage: Usage::default(),
             price: Price::default(),
@@ -256,6 +271,8 @@ impl RunMachine {
                         recorded.deciding = None;
                     }
                 }
+                // A pause between two attempts is nothing that the agent asked for.
+                EntryKind::WaitOpened(WaitOpened { on, .. }) if on.is_restart() => {}
                 EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Time(key), .. }) => {
                     self.timers.insert(*wait, key.clone());
                     self.recorded_timers.insert(key.clone(), *wait);
@@ -407,6 +424,11 @@ impl RunMachine {
         }
     }
 
+    /// Whether no step may begin.
+    fn is_held(&self) -> bool {
+        self.paused || self.leaving
+    }
+
     /// Records a verdict on a step that waits for one. `false`: it does not wait.
     pub fn decide(&mut self, key: &StepKey, by: DecidedBy, verdict: Verdict) -> bool {
         let over = self.over != Over::No;
@@ -498,7 +520,7 @@ impl RunMachine {
         if self.may_park() {
             return Some(AttemptEnding::Parked);
         }
-        let held = |slot: &SlotState| self.paused && slot.is_to_begin();
+        let held = |slot: &SlotState| self.is_held() && slot.is_to_begin();
         let held = self.is_still(|slot| slot.is_waiting() || slot.is_asking() || held(slot));
         // Drained and not parked: no end of a wait in the log tells of the pause's, nor may one of room.
         held.then_some(AttemptEnding::Drained)

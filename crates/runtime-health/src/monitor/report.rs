@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use runtime_traits::health::{Health, Watched};
+use runtime_traits::recovery::Quarantine;
 use runtime_traits::{Cause, UnixMillis};
-
-use crate::policy::Quarantine;
 
 /// How something that is watched is: the worst of its checks, and each of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! What one check has seen of one thing, and what was done about it. Plain values: told the time and the chance.
 
 use runtime_traits::health::{Health, Verdict};
+use runtime_traits::recovery::{Failure, History, Remedy};
 use runtime_traits::{Cause, Entropy, UnixMillis};
 
 use super::report::{CheckReport, Looked, RecoveryReport};
 use crate::hysteresis::{Hysteresis, Thresholds, Turn};
-use crate::policy::{Failure, History, RecoveryRule, Remedy};
+use crate::policy::RecoveryRule;
 
 /// What one check has seen of one thing.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Seen {
         if self.next.is_none() {
             let failure = Failure::Unhealthy { action: Some(check.to_owned()) };
             let remedy = rule.decide(&failure, &self.history, now, entropy);
-            self.history.took(&remedy, rule, now);
+            self.history.took(&remedy, rule.most, now);
             if let Remedy::Act { at, .. } = remedy {
                 self.next = Some(at);
             }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use runtime_testkit::fakes::{Chance, SeededEntropy};
 use runtime_traits::UnixMillis;
+use runtime_traits::recovery::{Failure, History, Phase, Remedy};
 
-use super::{Failure, History, Phase, RecoveryRule, Remedy, Restart};
+use super::{RecoveryRule, Restart};
 use crate::backoff::Backoff;
 
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -66,7 +67,7 @@ fn restarts_stay_within_their_window_quarantine_stays_and_pauses_stay_within_bou
             let was = history.quarantine().cloned();
             let failure = failure(&mut chance);
             let remedy = rule.decide(&failure, &history, now, &entropy);
-            history.took(&remedy, &rule, now);
+            history.took(&remedy, rule.most, now);
             if let Some(was) = was {
                 assert_eq!(remedy, Remedy::Quarantine(was.clone()), "seed {seed}: it is absorbing");
                 assert_eq!(history.quarantine(), Some(&was), "seed {seed}");
@@ -131,7 +132,7 @@ fn what_a_failure_asks_for_is_what_is_done() {
     assert!(matches!(done(Failure::Damaged { snapshot: true }, &history), Remedy::Restore { .. }));
     assert!(matches!(done(Failure::Damaged { snapshot: false }, &history), Remedy::Quarantine(_)));
     let restore = done(Failure::Damaged { snapshot: true }, &history);
-    history.took(&restore, &rule, START);
+    history.took(&restore, rule.most, START);
     let again = done(Failure::Damaged { snapshot: true }, &history);
     assert!(matches!(again, Remedy::Quarantine(_)), "the snapshot did not help");
     history.progressed();
@@ -143,10 +144,10 @@ fn what_a_failure_asks_for_is_what_is_done() {
 
     let switch = done(Failure::ModelAway, &history);
     assert_eq!(switch, Remedy::SwitchModel { model: "small".to_owned() });
-    history.took(&switch, &rule, START);
+    history.took(&switch, rule.most, START);
     let cool_down = done(Failure::ModelAway, &history);
     assert!(matches!(cool_down, Remedy::CoolDown { .. }), "the chain is at its end");
-    history.took(&cool_down, &rule, START);
+    history.took(&cool_down, rule.most, START);
     assert_eq!(done(Failure::ModelAway, &history), switch, "it begins anew");
 }
 
@@ -158,12 +159,12 @@ fn progress_gives_new_attempts_and_a_death_among_many_takes_none() {
         let among_many = Failure::Died { suspects: count(2) };
         let remedy = decide(&rule, &among_many, &history);
         assert!(matches!(remedy, Remedy::Restart { counted: false, .. }));
-        history.took(&remedy, &rule, START);
+        history.took(&remedy, rule.most, START);
     }
     for _ in 0..50 {
         let remedy = decide(&rule, &Failure::Panicked, &history);
         assert!(matches!(remedy, Remedy::Restart { .. }));
-        history.took(&remedy, &rule, START);
+        history.took(&remedy, rule.most, START);
         history.progressed();
     }
 
@@ -174,7 +175,7 @@ fn progress_gives_new_attempts_and_a_death_among_many_takes_none() {
 fn only_a_person_ends_a_quarantine() {
     let rule = RecoveryRule { attempts: count(1), ..RecoveryRule::default() };
     let mut history = History::default();
-    history.took(&decide(&rule, &Failure::Memory, &history), &rule, START);
+    history.took(&decide(&rule, &Failure::Memory, &history), rule.most, START);
     history.progressed();
     assert!(matches!(decide(&rule, &Failure::StoreAway, &history), Remedy::Quarantine(_)));
 

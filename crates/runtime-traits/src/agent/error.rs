@@ -17,6 +17,7 @@ use crate::schema::SchemaError;
 pub struct AgentError {
     message: String,
     at_limit: bool,
+    permanent: bool,
 }
 
 /// Why a step gave its agent no value.
@@ -87,17 +88,27 @@ pub enum SetStateError {
 impl AgentError {
     /// Says why.
     pub fn says(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at_limit: false }
+        Self { message: message.into(), at_limit: false, permanent: false }
     }
 
     /// Says that a limit is why.
     pub fn at_limit(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at_limit: true }
+        Self { message: message.into(), at_limit: true, permanent: true }
+    }
+
+    /// Says that another try would end alike: the run fails at once, whatever its agent declares of its recovery.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), at_limit: false, permanent: true }
     }
 
     /// Whether a limit is why.
     pub fn is_at_limit(&self) -> bool {
         self.at_limit
+    }
+
+    /// Whether another try would end alike.
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
     }
 
     /// The sentence.
@@ -111,7 +122,9 @@ impl<E: Error + 'static> From<E> for AgentError {
         let step = (&error as &(dyn Error + 'static)).downcast_ref::<StepError>();
         let at_limit =
             matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
-        Self { message: Cause::of(&error).to_string(), at_limit }
+        // What a step came to is recorded: another attempt would hear it again.
+        let permanent = matches!(step, Some(StepError::Failed { .. }));
+        Self { message: Cause::of(&error).to_string(), at_limit, permanent }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Ask {
     pub request: Content,
     /// How long one dispatch may take.
     pub within: Option<Duration>,
+    /// How long it may give no sign of life, if it declares that.
+    pub silence: Option<Duration>,
     /// What each dispatch is booked with as long as nobody says what it used.
     pub reserves: Usage,
     /// The model that it calls.
@@ -157,6 +159,11 @@ pub trait RunPort: Send + Sync {
 
     /// Shows a piece of the output, or of a step's value, before it is recorded. May get lost.
     fn preview(&self, slot: Option<Slot>, text: &str);
+
+    /// Reports that a step's work goes on, though there is nothing to show.
+    fn progress(&self, slot: Slot) {
+        let _ = slot;
+    }
 
     /// Reports that a model's provider takes no more calls for now.
     fn throttled(&self, slot: Slot, retry_after: Option<Duration>);

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::error::Cause;
 use crate::name::{Name, NameError};
+use crate::recovery::{AgentRecovery, StallLimits};
 use crate::resource::ResourceLimits;
 
 /// The serialisable declaration of an agent. Only this travels between nodes and into snapshots.
@@ -25,6 +26,12 @@ pub struct AgentSpec {
     /// What it may use.
     #[serde(default, skip_serializing_if = "ResourceLimits::is_default")]
     pub limits: ResourceLimits,
+    /// How failures of its runs are recovered from; `None`: each ends its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<AgentRecovery>,
+    /// How long its runs may stand still, where that is another time than the runtime's.
+    #[serde(default, skip_serializing_if = "StallLimits::is_none")]
+    pub stall: StallLimits,
     /// The kind's own settings, as JSON.
     #[serde(default = "no_config")]
     pub config: Box<RawValue>,
@@ -90,6 +97,8 @@ impl AgentSpec {
             description: String::new(),
             storage: StorageLimits::default(),
             limits: ResourceLimits::default(),
+            recovery: None,
+            stall: StallLimits::default(),
             config: no_config(),
         })
     }
@@ -115,6 +124,20 @@ impl AgentSpec {
         self
     }
 
+    /// Sets how failures of its runs are recovered from.
+    #[must_use]
+    pub fn recovering(mut self, recovery: AgentRecovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
+    /// Sets how long its runs may stand still.
+    #[must_use]
+    pub fn stalling(mut self, stall: StallLimits) -> Self {
+        self.stall = stall;
+        self
+    }
+
     /// Sets the kind's own settings.
     ///
     /// # Errors
@@ -131,6 +154,8 @@ impl AgentSpec {
             && self.description == other.description
             && self.storage == other.storage
             && self.limits == other.limits
+            && self.recovery == other.recovery
+            && self.stall == other.stall
             && self.config.get() == other.config.get()
     }
 }

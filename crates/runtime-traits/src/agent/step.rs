@@ -26,6 +26,7 @@ pub struct StepOptions {
     pub(crate) effect: Effect,
     pub(crate) sort: StepSort,
     pub(crate) within: Option<Duration>,
+    pub(crate) silence: Option<Duration>,
     pub(crate) reserves: Usage,
     pub(crate) model: Option<CalledModel>,
     pub(crate) says: bool,
@@ -48,6 +49,7 @@ impl StepOptions {
             effect,
             sort: StepSort::Custom,
             within: None,
+            silence: None,
             reserves: Usage::default(),
             model: None,
             says: false,
@@ -66,6 +68,15 @@ impl StepOptions {
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.within = Some(deadline);
+        self
+    }
+
+    /// Declares that its work may give no sign of life for so long, and is not stalled: for what works long and cannot report progress
+    /// ([`StepCall::progress`]). Without it the longer counts of its [deadline](Self::within) and the runtime's bound; with it, of this
+    /// and that bound.
+    #[must_use]
+    pub fn silent_for(mut self, silence: Duration) -> Self {
+        self.silence = Some(silence);
         self
     }
 
@@ -141,6 +152,13 @@ impl StepCall {
         self.step.as_ref().map(|(port, slot)| port.reserved(*slot)).unwrap_or_default()
     }
 
+    /// Gives a sign of life: the work goes on, though there is nothing to show of it. A piece that is shown is one as well.
+    pub fn progress(&self) {
+        if let Some((port, slot)) = &self.step {
+            port.progress(*slot);
+        }
+    }
+
     /// Adds to what this dispatch used. What was used is told when it is known, not at the end: a dispatch may be given up.
     /// What asking the other side (`reconcile`) used is not booked.
     pub fn used(&self, usage: Usage) {
@@ -161,6 +179,10 @@ impl Deltas for StepCall {
         if let Some((port, slot)) = &self.step {
             port.retract(*slot);
         }
+    }
+
+    fn progress(&self) {
+        Self::progress(self);
     }
 
     /// What it used is reported before, by [`StepCall::used`].

@@ -14,6 +14,7 @@ use crate::log::step::{Effect, StepKey, UnknownCause, Verdict};
 use crate::log::usage::{Price, Usage};
 use crate::log::wait::{WaitId, WaitOn};
 use crate::name::SessionName;
+use crate::recovery::Stands;
 use crate::resource::Waiting;
 
 /// What a log says of its run.
@@ -56,6 +57,9 @@ pub struct RunView {
     /// What it waits for under a limit, where the runtime that answers knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Waiting>,
+    /// Where it stands and since when, where the runtime that answers works it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands: Option<Stands>,
     #[serde(skip)]
     index: HashMap<StepKey, usize>,
 }
@@ -174,6 +178,7 @@ impl RunView {
             usage: Usage::default(),
             price: Price::default(),
             room: None,
+            stands: None,
             index: HashMap::new(),
         }
     }

@@ -50,6 +50,14 @@ pub enum WaitOn {
 }
 
 impl WaitOn {
+    /// The name of the pause before a run's next attempt, among its waits on time. Timers of agents are called `sleep` and `timeout`.
+    pub const RESTART: &str = "restart";
+
+    /// Whether it is the pause before a run's next attempt: the last one failed.
+    pub fn is_restart(&self) -> bool {
+        matches!(self, Self::Time(StepKey { scope, name, .. }) if scope.is_empty() && name.as_str() == Self::RESTART)
+    }
+
     /// The step that waits, where it is one.
     pub fn step(&self) -> Option<&StepKey> {
         match self {

@@ -193,7 +193,7 @@ impl RunMachine {
             return false;
         }
         let Phase::Admitting { try_no, wait, .. } = self.slots[at].phase else { return false };
-        if self.paused || self.cancel_by.is_some() {
+        if self.is_held() || self.cancel_by.is_some() {
             self.asks_no_more(at);
             return false;
         }
@@ -254,7 +254,7 @@ impl RunMachine {
     /// `price`: what the call costs at most.
     pub fn waits_long(&mut self, slot: Slot, waiting: Awaits, price: Option<u64>) {
         let at = slot.0;
-        if !self.is_asking(slot) || self.paused || self.cancel_by.is_some() {
+        if !self.is_asking(slot) || self.is_held() || self.cancel_by.is_some() {
             return;
         }
         if let Some(step) = self.slots[at].step_mut() {

@@ -104,6 +104,7 @@ impl RunMachine {
                 let try_no = *try_no;
                 let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
                 state.phase = Phase::Executing { try_no, until };
+                state.begins_work(now);
                 state.between = Between::No;
                 return Poll::Ready(Repeat::Go);
             }
@@ -119,7 +120,7 @@ impl RunMachine {
 
     /// Lets the next call of a step's work ask, unless nothing may begin now.
     pub(super) fn begin_again(&mut self, slot: usize, tried: u32) {
-        if self.paused || self.cancel_by.is_some() {
+        if self.is_held() || self.cancel_by.is_some() {
             return;
         }
         if self.log.len() + ROOM_TO_END > MAX_ENTRIES {

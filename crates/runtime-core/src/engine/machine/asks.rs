@@ -50,8 +50,8 @@ impl RunMachine {
     /// # Errors
     /// [`StepError::TooLarge`] when the request is.
     pub fn ask(&mut self, ask: Ask) -> Result<Slot, StepError> {
-        let Ask { key, sort, effect, request, within, reserves, model, says, approval, reconciles, outside } =
-            ask;
+        let Ask { key, sort, effect, request, within, silence, reserves, model, .. } = ask;
+        let (says, approval, reconciles, outside) = (ask.says, ask.approval, ask.reconciles, ask.outside);
         if request.bytes.len() > MAX_CONTENT {
             let len = request.bytes.len();
             return Err(StepError::TooLarge {
@@ -85,6 +85,7 @@ impl RunMachine {
             effect,
             request,
             within,
+            silence,
             asks: reserves,
             reserves,
             model,
@@ -122,6 +123,7 @@ impl RunMachine {
     }
 
     fn put(&mut self, slot: SlotState) -> Slot {
+        self.touched = self.now;
         let at = self.slots.len();
         self.by_key.insert(slot.key.clone(), at);
         self.slots.push(slot);
@@ -133,16 +135,21 @@ impl RunMachine {
     pub fn poll_step(&mut self, slot: Slot, cx: &mut Context<'_>) -> Poll<Given> {
         let (now, over) = (self.now, self.over != Over::No);
         let state = &mut self.slots[slot.0];
+        if matches!(state.phase, Phase::Execute { .. } | Phase::Reconcile { .. } | Phase::Done(_)) {
+            self.touched = now;
+        }
         match state.phase {
             Phase::Execute { try_no } if !over => {
                 let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
                 state.phase = Phase::Executing { try_no, until };
+                state.begins_work(now);
                 (state.used, state.cost) = Default::default();
                 Poll::Ready(Given::Execute { try_no })
             }
             Phase::Reconcile { try_no } if !over => {
                 let until = state.step().and_then(|step| step.within).map(|within| now.after(within));
                 state.phase = Phase::Reconciling { until };
+                state.begins_work(now);
                 Poll::Ready(Given::Reconcile { try_no })
             }
             Phase::Done(_) => {
@@ -189,6 +196,7 @@ impl RunMachine {
 
     /// Records what a step's work came to, and what this try of it cost.
     pub fn settle(&mut self, slot: Slot, result: Result<Content, StepFailure>, cost: Price) {
+        self.touched = self.now;
         let Phase::Executing { try_no, .. } = self.slots[slot.0].phase else {
             return;
         };
@@ -230,6 +238,7 @@ impl RunMachine {
     /// The agent dropped a step or timer. If it is open, that is recorded before whatever comes next.
     pub fn give_up(&mut self, slot: Slot) {
         let at = slot.0;
+        self.touched = self.now;
         self.open.remove(&at);
         let given_up = self.slots[at].given_up();
         let phase = std::mem::replace(&mut self.slots[at].phase, Phase::Gone);
@@ -357,6 +366,7 @@ impl RunMachine {
         if len > MAX_CONTENT {
             return Err(SetStateError::TooLarge { len, limit: MAX_CONTENT });
         }
+        self.touched = self.now;
         let digest = value.digest();
         let payload = self.keep(&value);
         self.state = Some(value);

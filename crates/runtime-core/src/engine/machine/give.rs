@@ -158,7 +158,8 @@ impl RunMachine {
                 let Some(slot) = self.by_key.get(key).copied() else {
                     return Step::NotYet;
                 };
-                self.done(slot, Given::Result(Err(timed_out())))
+                let failure = self.why_given_up(at);
+                self.done(slot, Given::Result(Err(failure)))
             }
             EntryKind::StepDecided(ref decided) => {
                 let Some(slot) = self.by_key.get(&decided.key).copied() else {
@@ -179,6 +180,7 @@ impl RunMachine {
                 Step::Passed
             }
             EntryKind::StateSet(_) => Step::NotYet,
+            EntryKind::WaitOpened(WaitOpened { ref on, .. }) if on.is_restart() => Step::Passed,
             EntryKind::WaitOpened(WaitOpened { on: WaitOn::Time(ref key), .. }) => {
                 if self.by_key.contains_key(key) { Step::Passed } else { Step::NotYet }
             }
@@ -246,6 +248,7 @@ impl RunMachine {
         let state = &mut self.slots[slot];
         state.phase = Phase::Execute { try_no };
         state.wake();
+        self.touched = self.now;
         Step::Begins
     }
 
@@ -266,6 +269,7 @@ impl RunMachine {
         }
         state.phase = Phase::Done(given);
         state.wake();
+        self.touched = self.now;
         Step::Seen
     }
 
@@ -320,7 +324,7 @@ impl RunMachine {
                 self.append(EntryKind::WaitOpened(opened));
                 false
             }
-            What::Step(_) if self.paused || self.cancel_by.is_some() => false,
+            What::Step(_) if self.is_held() || self.cancel_by.is_some() => false,
             What::Step(_) if self.is_one_too_many() => {
                 self.too_many_steps();
                 false
@@ -359,6 +363,7 @@ impl RunMachine {
     fn begin_recorded(&mut self, slot: usize) -> bool {
         let waits = self.recorded.get(&self.slots[slot].key).and_then(|recorded| recorded.waiting);
         let room = waits.filter(|wait| self.waits_for_room(*wait));
+        let held = self.is_held();
         let state = &mut self.slots[slot];
         // Its time may have come while it may not begin: then it has no time any more.
         state.phase = Phase::Recorded;
@@ -389,7 +394,7 @@ impl RunMachine {
         if !consented && !recorded.repeat && (recorded.deciding.is_some() || !may_repeat) {
             let reconciles = state.step().is_some_and(|step| step.reconciles);
             if reconciles && recorded.deciding.is_none() && !recorded.reconciled {
-                if self.paused {
+                if held {
                     return false;
                 }
                 state.phase = Phase::Reconcile { try_no: recorded.tries };
@@ -404,7 +409,7 @@ impl RunMachine {
             }
             return false;
         }
-        if self.paused {
+        if held {
             return false;
         }
         // An older dispatch of an idempotent step may still be under way until its deadline.
@@ -506,7 +511,7 @@ impl RunMachine {
     }
 }
 
-fn timed_out() -> StepFailure {
+pub(super) fn timed_out() -> StepFailure {
     StepFailure { kind: StepFailureKind::TimedOut, message: "its deadline passed".to_owned() }
 }
 

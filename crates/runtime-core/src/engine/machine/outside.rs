@@ -55,7 +55,7 @@ impl RunMachine {
         if self.over != Over::No || !matches!(self.slots[slot.0].phase, Phase::Finding) {
             return;
         }
-        if self.paused || self.cancel_by.is_some() {
+        if self.is_held() || self.cancel_by.is_some() {
             self.slots[slot.0].phase = Phase::Asked;
             return;
         }

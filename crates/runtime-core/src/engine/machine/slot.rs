@@ -20,6 +20,10 @@ pub(super) struct SlotState {
     pub(super) what: What,
     pub(super) digest: Digest,
     pub(super) phase: Phase,
+    /// When its work gave its last sign of life.
+    pub(super) moved_at: UnixMillis,
+    /// Whether it gave one since it was dispatched.
+    pub(super) heard: bool,
     /// What the dispatch under way used so far.
     pub(super) used: Usage,
     /// What that cost, as far as anybody knows.
@@ -48,6 +52,7 @@ pub(super) struct AskedStep {
     pub(super) effect: Effect,
     pub(super) request: Payload,
     pub(super) within: Option<Duration>,
+    pub(super) silence: Option<Duration>,
     /// What a call of it takes at most, as the agent says; `reserves` is what is held for it.
     pub(super) asks: Usage,
     pub(super) reserves: Usage,
@@ -135,6 +140,8 @@ impl SlotState {
             what,
             digest,
             phase,
+            moved_at: UnixMillis(0),
+            heard: false,
             used: Usage::default(),
             cost: Price::default(),
             between: Between::No,
@@ -143,6 +150,11 @@ impl SlotState {
             waker: None,
             again: None,
         }
+    }
+
+    /// Its work begins.
+    pub(super) fn begins_work(&mut self, now: UnixMillis) {
+        (self.moved_at, self.heard) = (now, false);
     }
 
     pub(super) fn wait_with(&mut self, waker: &Waker) {

@@ -13,6 +13,7 @@ use runtime_testkit::fakes::{MapSnapshots, MapStore};
 use runtime_traits::agent::{Agent, AgentKind, Call, SpecError, StepError};
 use runtime_traits::clock::{Clock, UnixMillis};
 use runtime_traits::model::{Deltas, Repeat};
+use runtime_traits::recovery::StallBounds;
 use runtime_traits::runtime::{AgentRef, RunRequest, Runtime};
 use runtime_traits::store::{Batch, BatchId, Durability, StateStore, Then};
 use runtime_traits::tool::Reconciled;
@@ -434,7 +435,12 @@ impl House {
         builder
             .snapshots(Arc::new(MapSnapshots::new(Arc::clone(&self.store))))
             .kind(Arc::new(ScriptedKind(Arc::clone(&self.world))))
-            .configure(|config| config.park_after = Duration::from_millis(20))
+            .configure(|config| {
+                config.park_after = Duration::from_millis(20);
+                // What stands still in other tests does so because they say so.
+                let far = Duration::from_secs(1_000_000_000);
+                config.stall = StallBounds { first_byte: far, between_tokens: far, tool: far, step: far };
+            })
     }
 
     /// Opens a runtime. One that was open before is as good as dead: it no longer owns anything.

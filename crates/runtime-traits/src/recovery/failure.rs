@@ -1,6 +1,9 @@
 //! What can go wrong.
 
+use std::fmt;
 use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
 
 /// What went wrong, as far as it decides what is done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +40,13 @@ pub enum Failure {
         /// The recovery that somebody registered for this check.
         action: Option<String>,
     },
-    /// It ended by itself, and did not fail. Only [`Restart::Always`](crate::Restart::Always) does anything about it.
+    /// It ended by itself, and did not fail. Only what is always to be at work is started again then.
     Ended,
 }
 
 /// Where a run that does not move stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// It was accepted and has not begun.
     Queued,
@@ -50,7 +54,7 @@ pub enum Phase {
     FirstByte,
     /// Between two pieces of a model's answer.
     BetweenTokens,
-    /// A tool works.
+    /// A tool works, or any other step that calls no model.
     Tool,
     /// Between two steps: the agent's own code.
     Step,
@@ -65,5 +69,18 @@ impl Phase {
             Self::FirstByte | Self::BetweenTokens | Self::Tool => true,
             Self::Queued | Self::Step | Self::Wait => false,
         }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::FirstByte => "first byte",
+            Self::BetweenTokens => "between tokens",
+            Self::Tool => "tool",
+            Self::Step => "step",
+            Self::Wait => "wait",
+        })
     }
 }

@@ -1,10 +1,9 @@
 //! What is done about a failure.
 
-use runtime_traits::UnixMillis;
+use crate::clock::UnixMillis;
+use crate::recovery::failure::Failure;
 
-use super::failure::Failure;
-
-/// What is done about a failure. Only the first five change anything; who carries one out tells [`History::took`](crate::History::took) at once.
+/// What is done about a failure. Only the first five change anything; who carries one out tells [`History::took`](crate::recovery::History::took) at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// The call is made again; its effect says whether it may be.

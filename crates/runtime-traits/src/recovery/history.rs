@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runtime_traits::UnixMillis;
+use crate::clock::UnixMillis;
+use crate::recovery::remedy::{Quarantine, Remedy};
 
-use super::RecoveryRule;
-use super::remedy::{Quarantine, Remedy};
-
-/// What was done about the failures of one agent, run or check. Its size is bounded by the rule's `most`.
+/// What was done about the failures of one agent, run or check. Its size is bounded by how many restarts fit into a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// When it was restarted, restored or acted upon, the latest last: as many as the rule lets through within its window.
+    /// When it was restarted, restored or acted upon, the latest last: as many as fit into a window.
     starts: VecDeque<UnixMillis>,
     attempts: u32,
     retried: u32,
@@ -47,15 +45,21 @@ impl History {
         self.quarantine.as_ref()
     }
 
-    /// Writes down that a remedy is carried out.
-    pub fn took(&mut self, remedy: &Remedy, rule: &RecoveryRule, now: UnixMillis) {
+    /// What the log of a run tells of it: so many failed starts and so many calls made again since its last progress; with the restarts
+    /// of its agent, the latest last.
+    pub fn of_run(attempts: u32, retried: u32, starts: impl IntoIterator<Item = UnixMillis>) -> Self {
+        Self { attempts, retried, starts: starts.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Writes down that a remedy is carried out; `most` restarts fit into a window.
+    pub fn took(&mut self, remedy: &Remedy, most: NonZeroU32, now: UnixMillis) {
         match remedy {
             Remedy::Retry { .. } => self.retried = self.retried.saturating_add(1),
-            Remedy::Restart { at, counted } => self.start(*at, *counted, rule),
-            Remedy::Act { at, .. } => self.start(*at, true, rule),
+            Remedy::Restart { at, counted } => self.start(*at, *counted, most),
+            Remedy::Act { at, .. } => self.start(*at, true, most),
             Remedy::Restore { at } => {
                 self.restored = true;
-                self.start(*at, true, rule);
+                self.start(*at, true, most);
             }
             Remedy::SwitchModel { .. } => self.switched = self.switched.saturating_add(1),
             // After the pause its own model is tried first.
@@ -84,16 +88,16 @@ impl History {
     }
 
     /// When the next restart fits into the window; `None`: it does now.
-    pub(super) fn room_at(&self, most: NonZeroU32, within: Duration) -> Option<UnixMillis> {
+    pub fn room_at(&self, most: NonZeroU32, within: Duration) -> Option<UnixMillis> {
         let behind = self.starts.len().checked_sub(most.get() as usize)?;
         self.starts.get(behind).map(|first| first.after(within))
     }
 
-    fn start(&mut self, at: UnixMillis, counted: bool, rule: &RecoveryRule) {
+    fn start(&mut self, at: UnixMillis, counted: bool, most: NonZeroU32) {
         self.attempts = self.attempts.saturating_add(u32::from(counted));
         self.retried = 0;
         self.starts.push_back(at);
-        while self.starts.len() > rule.most.get() as usize {
+        while self.starts.len() > most.get() as usize {
             self.starts.pop_front();
         }
     }

@@ -1,0 +1,101 @@
+//! Attempts that fail, and the pause before the next one.
+
+use runtime_traits::clock::UnixMillis;
+use runtime_traits::content::{Digest, Payload};
+use runtime_traits::log::{
+    AttemptEnded, AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
+};
+use runtime_traits::name::Name;
+
+use super::asks::DROPPED;
+use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
+
+/// Whether an entry says that the agent dropped something.
+fn is_drop(kind: &EntryKind) -> bool {
+    match kind {
+        EntryKind::StepUnknown(unknown) => unknown.cause == UnknownCause::Dropped,
+        EntryKind::WaitClosed(closed) => {
+            matches!(&closed.answer, Payload::Inline(content) if content.bytes == DROPPED.as_bytes())
+        }
+        _ => false,
+    }
+}
+
+impl RunMachine {
+    /// Ends an attempt that failed: the run goes on with another one, not before `at`. `counted`: it counts against the run. What was
+    /// dropped by the failure itself is at the end of the log, from entry `since` on.
+    pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis, since: usize) {
+        if self.may_fail(since) {
+            if at > self.now {
+                let on = WaitOn::Time(StepKey::first(
+                    Name::new(WaitOn::RESTART).expect("a constant that is a name"),
+                ));
+                self.open_wait_for_all(on, Some(at), true);
+            }
+            self.failed(error, counted);
+        }
+    }
+
+    /// Ends an attempt that was one too many: the run waits for a person, and its session goes on without it.
+    pub fn set_aside(&mut self, error: String, since: usize) {
+        if self.may_fail(since) {
+            self.open_wait_for_all(WaitOn::Operator, None, false);
+            self.failed(error, true);
+        }
+    }
+
+    fn may_fail(&mut self, since: usize) -> bool {
+        if self.over == Over::No && self.log.len() + ROOM_TO_END > MAX_ENTRIES {
+            self.log_full();
+        }
+        if self.over != Over::No {
+            return false;
+        }
+        self.take_back_drops(since);
+        self.keep_waited();
+        self.give_up_steps(UnknownCause::Crash);
+        true
+    }
+
+    /// A failure drops what the agent had under way, in the unwinding of its stack or at its `?`. That was no decision of the agent: the
+    /// next attempt, which may come further, goes on with it, as after a crash.
+    fn take_back_drops(&mut self, since: usize) {
+        let since = since.max(self.sent);
+        let mut dropped = Vec::new();
+        while self.log.len() > since
+            && let Some(entry) = self.log.pop_if(|entry| is_drop(&entry.kind))
+        {
+            dropped.push(entry.kind);
+        }
+        for kind in dropped.into_iter().rev() {
+            if let EntryKind::StepUnknown(unknown) = kind
+                && unknown.try_no > 0
+            {
+                self.append(EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Crash, ..unknown }));
+            }
+        }
+    }
+
+    fn open_wait_for_all(&mut self, on: WaitOn, wake_at: Option<UnixMillis>, holds_session: bool) {
+        let wait = WaitId(self.next_seq().0);
+        let digest = Digest::of(format!("{on:?}").as_bytes());
+        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
+    }
+
+    fn failed(&mut self, error: String, counted: bool) {
+        let how = AttemptEnding::Failed { error: shortened(error) };
+        self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
+        self.over = Over::Attempt;
+    }
+
+    /// Lets the attempt give its place up as soon as no step of it is under way: its agent is built anew.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        self.ask_no_more();
+    }
+
+    /// Whether it is to give its place up.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+}
