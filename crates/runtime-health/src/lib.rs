@@ -5,7 +5,6 @@ mod breaker;
 mod hysteresis;
 mod monitor;
 mod policy;
-mod suspects;
 
 pub use backoff::Backoff;
 pub use breaker::{
@@ -21,4 +20,3 @@ pub use monitor::{
 pub use policy::{Failure, History, Phase, Quarantine, RecoveryRule, Remedy, Restart};
 pub use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
 pub use runtime_traits::name::Name;
-pub use suspects::{Suspect, after_death, next_trial};

@@ -51,6 +51,9 @@ pub struct Config {
     /// How long a poll of an agent may last before the agent is named as one that blocks its thread: in the runtime's log, as an
     /// event, and in its status.
     pub long_poll: Duration,
+    /// How long a run has to live that was in flight when a process died, until it is no longer suspected of that. Nothing else begins
+    /// meanwhile, unless it settles a step, waits or ends before.
+    pub clear_after: Duration,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -90,6 +93,7 @@ impl Default for Config {
             keep_messages: 256,
             scrub: Some(ScrubRate::default()),
             long_poll: Duration::from_secs(1),
+            clear_after: Duration::from_secs(10),
             at_rest: false,
         }
     }

@@ -145,13 +145,17 @@ pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     if !needs_person && was_to_start {
         return Next::Start;
     }
-    let deadline = match log.first().map(|entry| &entry.kind) {
-        Some(EntryKind::Accepted(accepted)) => accepted.deadline,
-        _ => None,
-    };
     let timers = view.waits.iter().filter_map(|wait| wait.wake_at);
     let timer = timers.min().filter(|_| !needs_person);
-    Next::Wait { until: timer.into_iter().chain(deadline).min() }
+    Next::Wait { until: timer.into_iter().chain(deadline(log)).min() }
+}
+
+/// When the run has to be over.
+pub fn deadline(log: &[Entry]) -> Option<UnixMillis> {
+    match log.first().map(|entry| &entry.kind) {
+        Some(EntryKind::Accepted(accepted)) => accepted.deadline,
+        _ => None,
+    }
 }
 
 /// Whether the last attempt did not end to wait, or something that it waited for has come since.
@@ -165,7 +169,7 @@ fn goes_on(log: &[Entry]) -> bool {
 
 /// Whether the whole run waits for a person, whatever its branches could do.
 pub fn is_for_a_person(on: &WaitOn) -> bool {
-    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_))
+    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator { .. } | WaitOn::Kind(_))
 }
 
 /// The wait of a run that goes on when another version of its kind is here.

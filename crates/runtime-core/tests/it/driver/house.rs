@@ -434,7 +434,10 @@ impl House {
         builder
             .snapshots(Arc::new(MapSnapshots::new(Arc::clone(&self.store))))
             .kind(Arc::new(ScriptedKind(Arc::clone(&self.world))))
-            .configure(|config| config.park_after = Duration::from_millis(20))
+            .configure(|config| {
+                config.park_after = Duration::from_millis(20);
+                config.clear_after = Duration::from_millis(20);
+            })
     }
 
     /// Opens a runtime. One that was open before is as good as dead: it no longer owns anything.
