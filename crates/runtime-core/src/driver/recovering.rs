@@ -147,7 +147,7 @@ impl Inner {
                 recovering.restarts(place.agent, &declared, *at, now);
                 machine.fail_attempt(error, *counted, *at, since);
             }
-            Remedy::Quarantine(_) => machine.set_aside(error, since),
+            Remedy::Quarantine(_) => machine.fail_for_good(error, since),
             // Nothing of these is for the runs of an agent.
             Remedy::Restore { .. } | Remedy::SwitchModel { .. } | Remedy::Act { .. } | Remedy::Leave => {}
         }

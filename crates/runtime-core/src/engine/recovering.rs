@@ -20,7 +20,9 @@ pub fn history(log: &[Entry], starts: impl IntoIterator<Item = UnixMillis>) -> H
             EntryKind::AttemptEnded(AttemptEnded { how: AttemptEnding::Failed { .. }, .. }) => {
                 retried = retried.saturating_add(1);
             }
-            EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Operator, .. }) => set_aside = Some(*wait),
+            EntryKind::WaitOpened(WaitOpened { wait, on: WaitOn::Operator { .. }, .. }) => {
+                set_aside = Some(*wait)
+            }
             EntryKind::WaitClosed(WaitClosed { wait, by: DecidedBy::Principal(_), .. })
                 if set_aside == Some(*wait) =>
             {

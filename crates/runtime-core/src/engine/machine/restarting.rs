@@ -7,6 +7,7 @@ use runtime_traits::log::{
 };
 use runtime_traits::name::Name;
 
+use super::super::suspects::set_aside;
 use super::asks::DROPPED;
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
 
@@ -30,17 +31,18 @@ impl RunMachine {
                 let on = WaitOn::Time(StepKey::first(
                     Name::new(WaitOn::RESTART).expect("a constant that is a name"),
                 ));
-                self.open_wait_for_all(on, Some(at), true);
+                self.open_pause(on, at);
             }
             self.failed(error, counted);
         }
     }
 
     /// Ends an attempt that was one too many: the run waits for a person, and its session goes on without it.
-    pub fn set_aside(&mut self, error: String, since: usize) {
+    pub fn fail_for_good(&mut self, error: String, since: usize) {
         if self.may_fail(since) {
-            self.open_wait_for_all(WaitOn::Operator, None, false);
+            let aside = error.clone();
             self.failed(error, true);
+            self.append(set_aside(self.log.len(), &aside));
         }
     }
 
@@ -76,10 +78,11 @@ impl RunMachine {
         }
     }
 
-    fn open_wait_for_all(&mut self, on: WaitOn, wake_at: Option<UnixMillis>, holds_session: bool) {
+    fn open_pause(&mut self, on: WaitOn, until: UnixMillis) {
         let wait = WaitId(self.next_seq().0);
         let digest = Digest::of(format!("{on:?}").as_bytes());
-        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
+        let wake_at = Some(until);
+        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
     }
 
     fn failed(&mut self, error: String, counted: bool) {

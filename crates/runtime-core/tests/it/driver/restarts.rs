@@ -39,7 +39,7 @@ async fn ends(runtime: &RuntimeManager, run: RunId) -> String {
 }
 
 async fn until_set_aside(runtime: &RuntimeManager, run: RunId) {
-    let is_set_aside = |view: &runtime_traits::RunView| view.waits.iter().any(|w| w.on == WaitOn::Operator);
+    let is_set_aside = |view: &runtime_traits::RunView| view.is_quarantined();
     until(runtime, run, is_set_aside).await;
 }
 
