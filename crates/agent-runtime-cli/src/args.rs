@@ -113,6 +113,9 @@ pub(crate) enum Command {
         /// Only those that are not over
         #[arg(long)]
         open: bool,
+        /// Only those in quarantine
+        #[arg(long)]
+        quarantined: bool,
     },
     /// Show everything that happened in a run
     Log {
@@ -135,6 +138,11 @@ pub(crate) enum Command {
     },
     /// Say what becomes of a step that a crash left with an unknown end
     Decide(DecideArgs),
+    /// Let a run out of quarantine: it goes on, and what counted against it is forgotten
+    Requeue {
+        /// The run, or `last`
+        run: RunArg,
+    },
     /// Answer what a run asks
     Answer(AnswerArgs),
     /// Consent to a call that a run asks consent for

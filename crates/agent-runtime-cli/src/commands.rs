@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod messages;
 mod repairs;
+pub(crate) mod requeue;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod sizes;

@@ -70,6 +70,7 @@ impl Exit {
             | E::NothingToAnswer { .. }
             | E::OtherCall { .. }
             | E::CannotFork { .. }
+            | E::CannotRequeue { .. }
             | E::RunOver { .. }
             | E::StorageFull { .. }
             | E::NoSnapshots

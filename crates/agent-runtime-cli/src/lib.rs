@@ -33,8 +33,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, events, fork, limits, log, messages, run, runs, sizes, snapshots,
-    state, status, stores,
+    agents, answer, cancel, check, decide, events, fork, limits, log, messages, requeue, run, runs, sizes,
+    snapshots, state, status, stores,
 };
 use desk::Desk;
 use open::Opened;
@@ -142,13 +142,16 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Chat(args) => chat::chat(&desk, runtime, &args, &mut signals).await,
         Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
         Command::Limits { limits } => limits::limits(&desk, runtime, &limits).await,
-        Command::Runs { agent, open } => runs::runs(&desk, runtime, agent.as_ref(), open).await,
+        Command::Runs { agent, open, quarantined } => {
+            runs::runs(&desk, runtime, agent.as_ref(), open, quarantined).await
+        }
         Command::Log { run, follow } => log::log(&desk, runtime, run, follow).await,
         Command::Cancel { run, reason, within } => {
             let within = Duration::from_secs(within.into());
             cancel::cancel(&desk, runtime, run, &reason, within).await
         }
         Command::Decide(args) => decide::decide(&desk, runtime, &args).await,
+        Command::Requeue { run } => requeue::requeue(&desk, runtime, run).await,
         Command::Answer(args) => answer::answer(&desk, runtime, &args).await,
         Command::Approve(args) => answer::approve(&desk, runtime, &args).await,
         Command::Deny(args) => answer::deny(&desk, runtime, &args).await,

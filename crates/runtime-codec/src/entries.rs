@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::CodecError;
 use crate::old::{
     AcceptedV2, EndedV1, StepDispatchedV1, StepOpenedV1, StepSettledV1, StepUnknownV1, StepUnknownV2,
+    WaitOpenedV1,
 };
 use crate::record::{HEAD, MUST_UNDERSTAND, decode_body, encode_as, head};
 
@@ -19,7 +20,7 @@ const WHAT: &str = "run log entry";
 const fn version(tag: u16) -> u16 {
     match tag {
         ACCEPTED | SETTLED | UNKNOWN | ENDED => 3,
-        OPENED | DISPATCHED => 2,
+        OPENED | DISPATCHED | WAITS => 2,
         _ => 1,
     }
 }
@@ -32,6 +33,8 @@ const OPENED: u16 = 3;
 const UNKNOWN: u16 = 6;
 /// Version 2: a reservation of its own, and what the call before used that broke off.
 const DISPATCHED: u16 = 4;
+/// Version 2: why a run is in quarantine.
+const WAITS: u16 = 9;
 /// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
@@ -50,11 +53,12 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
         EntryKind::StepUnknown(body) => with(UNKNOWN, entry, body),
         EntryKind::StepDecided(body) => with(7, entry, body),
         EntryKind::StateSet(body) => with(8, entry, body),
-        EntryKind::WaitOpened(body) => with(9, entry, body),
+        EntryKind::WaitOpened(body) => with(WAITS, entry, body),
         EntryKind::WaitClosed(body) => with(10, entry, body),
         EntryKind::AttemptEnded(body) => with(11, entry, body),
         EntryKind::CancelRequested(body) => with(12, entry, body),
         EntryKind::Ended(body) => with(ENDED, entry, body),
+        EntryKind::Cleared => with(14, entry, &()),
         EntryKind::Unrecognised { tag } => {
             encode_as(*tag, version(*tag), 0, &(entry.at, entry.attempt, entry.epoch))
         }
@@ -77,7 +81,7 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
     }
     let head = head(WHAT, bytes)?;
     let body = &bytes[HEAD..];
-    let known = (1..=13).contains(&head.tag) && head.is_known(version(head.tag));
+    let known = (1..=14).contains(&head.tag) && head.is_known(version(head.tag));
     if !known {
         if head.flags & MUST_UNDERSTAND != 0 {
             return Err(CodecError::Newer { what: WHAT, version: head.version });
@@ -92,6 +96,7 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         (UNKNOWN, 2) => with(seq, body, |old: StepUnknownV2| EntryKind::StepUnknown(old.into())),
         (SETTLED, 1) => with(seq, body, |old: StepSettledV1| EntryKind::StepSettled(old.into())),
         (ENDED, 1) => with(seq, body, |old: EndedV1| EntryKind::Ended(old.into())),
+        (WAITS, 1) => with(seq, body, |old: WaitOpenedV1| EntryKind::WaitOpened(old.into())),
         (ACCEPTED, 1 | 2) => with(seq, body, |old: AcceptedV2| EntryKind::Accepted(Box::new(old.into()))),
         (ACCEPTED, _) => with(seq, body, |body| EntryKind::Accepted(Box::new(body))),
         (2, _) => with(seq, body, EntryKind::Started),
@@ -101,10 +106,11 @@ pub fn decode_entry(seq: Seq, bytes: &[u8]) -> Result<Entry, CodecError> {
         (UNKNOWN, _) => with(seq, body, EntryKind::StepUnknown),
         (7, _) => with(seq, body, EntryKind::StepDecided),
         (8, _) => with(seq, body, EntryKind::StateSet),
-        (9, _) => with(seq, body, EntryKind::WaitOpened),
+        (WAITS, _) => with(seq, body, EntryKind::WaitOpened),
         (10, _) => with(seq, body, EntryKind::WaitClosed),
         (11, _) => with(seq, body, EntryKind::AttemptEnded),
         (12, _) => with(seq, body, EntryKind::CancelRequested),
+        (14, _) => with(seq, body, |()| EntryKind::Cleared),
         _ => with(seq, body, EntryKind::Ended),
     }
 }

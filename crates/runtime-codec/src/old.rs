@@ -7,9 +7,9 @@ use runtime_traits::content::{Digest, Payload};
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{
     Accepted, Effect, Ended, Head, Outcome, Price, StepDispatched, StepFailure, StepKey, StepOpened,
-    StepSettled, StepSort, StepUnknown, UnknownCause, Usage,
+    StepSettled, StepSort, StepUnknown, UnknownCause, Usage, WaitId, WaitOn, WaitOpened,
 };
-use runtime_traits::name::{IdempotencyKey, SessionName};
+use runtime_traits::name::{IdempotencyKey, Name, SessionName};
 use runtime_traits::runtime::SessionPolicy;
 use runtime_traits::store::Seq;
 use serde::Deserialize;
@@ -53,6 +53,31 @@ pub(crate) struct StepSettledV1 {
     usage: UsageV1,
     price: Price,
     messages: Option<(Seq, Seq)>,
+}
+
+/// Before it was said why a run is in quarantine.
+#[derive(Deserialize)]
+enum WaitOnV1 {
+    Approval(StepKey),
+    Answer(StepKey),
+    Budget(StepKey),
+    Child { step: StepKey, run: RunId },
+    Time(StepKey),
+    Event(StepKey),
+    Decision(StepKey),
+    Diverged { recorded: String, asked: String },
+    Kind(Name),
+    CodeVersion(u32),
+    Operator,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WaitOpenedV1 {
+    wait: WaitId,
+    on: WaitOnV1,
+    digest: Digest,
+    wake_at: Option<UnixMillis>,
+    holds_session: bool,
 }
 
 #[derive(Deserialize)]
@@ -209,5 +234,30 @@ impl From<SessionManifestV1> for SavedSession {
     fn from(old: SessionManifestV1) -> Self {
         let SessionManifestV1 { session, head, state, segments } = old;
         Self { session, head, state, sealed: Vec::new(), open: segments }
+    }
+}
+
+impl From<WaitOnV1> for WaitOn {
+    fn from(old: WaitOnV1) -> Self {
+        match old {
+            WaitOnV1::Approval(step) => Self::Approval(step),
+            WaitOnV1::Answer(step) => Self::Answer(step),
+            WaitOnV1::Budget(step) => Self::Budget(step),
+            WaitOnV1::Child { step, run } => Self::Child { step, run },
+            WaitOnV1::Time(step) => Self::Time(step),
+            WaitOnV1::Event(step) => Self::Event(step),
+            WaitOnV1::Decision(step) => Self::Decision(step),
+            WaitOnV1::Diverged { recorded, asked } => Self::Diverged { recorded, asked },
+            WaitOnV1::Kind(kind) => Self::Kind(kind),
+            WaitOnV1::CodeVersion(version) => Self::CodeVersion(version),
+            WaitOnV1::Operator => Self::Operator { why: String::new() },
+        }
+    }
+}
+
+impl From<WaitOpenedV1> for WaitOpened {
+    fn from(old: WaitOpenedV1) -> Self {
+        let WaitOpenedV1 { wait, on, digest, wake_at, holds_session } = old;
+        Self { wait, on: on.into(), digest, wake_at, holds_session }
     }
 }

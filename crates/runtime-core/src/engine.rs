@@ -13,6 +13,7 @@
 //! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
 //! - [`spent`] says what a run used, and which cells keep it;
+//! - [`suspects`] says which of the runs in flight killed their process;
 //! - [`usage_history`] says what an agent used by minutes and by hours;
 //! - [`keys`] is the keyspace.
 
@@ -29,6 +30,7 @@ pub mod recovering;
 pub mod scrub;
 pub mod session;
 pub mod spent;
+pub mod suspects;
 pub mod usage_history;
 
 pub use runtime_codec::keys;

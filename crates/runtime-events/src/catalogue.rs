@@ -26,8 +26,8 @@ pub use place::{
     PartitionReleased, PartitionTaken, RecoveryBegan, RecoveryEnded, ThreadBlocked,
 };
 pub use run::{
-    RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted, StepDecided,
-    StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
+    RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunQuarantined, RunRequeued,
+    RunRolledBack, RunStarted, StepDecided, StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
 };
 
 /// What the runtime publishes.

@@ -5,7 +5,6 @@ mod breaker;
 mod hysteresis;
 mod monitor;
 mod policy;
-mod suspects;
 
 pub use backoff::Backoff;
 pub use breaker::{
@@ -22,4 +21,3 @@ pub use policy::{DeclaredRecovery, RecoveryRule, Restart};
 pub use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
 pub use runtime_traits::name::Name;
 pub use runtime_traits::recovery::{Failure, History, Phase, Quarantine, Remedy};
-pub use suspects::{Suspect, after_death, next_trial};

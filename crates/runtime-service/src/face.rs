@@ -105,6 +105,7 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::Cancel => post(runs::cancel),
         Operation::Decide => post(runs::decide),
         Operation::Answer => post(runs::answer),
+        Operation::RequeueRun => post(runs::requeue),
         Operation::Fork => post(runs::fork),
         Operation::Messages => get(agents::messages),
         Operation::Sessions => get(agents::sessions),

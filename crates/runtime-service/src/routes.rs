@@ -75,6 +75,8 @@ pub enum Operation {
     Decide,
     /// `Runtime::answer`.
     Answer,
+    /// `Runtime::requeue`.
+    RequeueRun,
     /// `Runtime::fork`.
     Fork,
     /// `Runtime::messages`.
@@ -150,13 +152,14 @@ pub const ROUTES: &[Route] = &[
     sockets("POST", "/v1/agents/{agent}/runs", Operation::Submit, "`RunRequest`", "202 `Submitted` with `Location`"),
     sockets("POST", "/v1/agents/{agent}/run", Operation::Run, "`RunRequest`", "200 `Joined`, 202 with `Location` while the run is open"),
     sockets("POST", "/v1/agents/{agent}/snapshots", Operation::SaveState, "", "201 `{\"state\"}`"),
-    sockets("GET", "/v1/runs", Operation::Runs, "`?agent`, `?open`, `?after`, `?limit`", "200 `Page<RunView>`"),
+    sockets("GET", "/v1/runs", Operation::Runs, "`?agent`, `?open`, `?quarantined`, `?after`, `?limit`", "200 `Page<RunView>`"),
     anywhere("GET", "/v1/runs/{run}", Operation::RunStatus, "", "200 `RunView`"),
     anywhere("GET", "/v1/runs/{run}/join", Operation::Join, "`?within_ms`", "200 `Joined`"),
     anywhere("GET", "/v1/runs/{run}/stream", Operation::Stream, "`?from`, `Last-Event-ID`", "200 events"),
     sockets("POST", "/v1/runs/{run}/cancel", Operation::Cancel, "`{\"reason\", \"within_ms\"}`", "200 `CancelReceipt`"),
     sockets("POST", "/v1/runs/{run}/decide", Operation::Decide, "`{\"step\", \"decision\"}`", "204"),
     sockets("POST", "/v1/runs/{run}/answer", Operation::Answer, "`{\"step\", \"reply\"}`", "204"),
+    sockets("POST", "/v1/runs/{run}/requeue", Operation::RequeueRun, "", "204"),
     sockets("POST", "/v1/runs/{run}/fork", Operation::Fork, "`ForkRequest`", "201 `{\"run\"}`"),
     sockets("GET", "/v1/agents/{agent}/messages", Operation::Messages, "`?session`, `?before`, `?limit`", "200 `Page<Said>`"),
     sockets("GET", "/v1/agents/{agent}/sessions", Operation::Sessions, "`?after`, `?limit`", "200 `Page<SessionStatus>`"),
@@ -203,6 +206,7 @@ impl Operation {
             Self::Cancel => "`cancel`",
             Self::Decide => "`decide`",
             Self::Answer => "`answer`",
+            Self::RequeueRun => "`requeue`",
             Self::Fork => "`fork`",
             Self::Messages => "`messages`",
             Self::Sessions => "`sessions`",

@@ -22,6 +22,7 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::NothingToAnswer { .. }
         | RuntimeError::OtherCall { .. }
         | RuntimeError::CannotFork { .. }
+        | RuntimeError::CannotRequeue { .. }
         | RuntimeError::RunOver { .. }
         | RuntimeError::RunCancelled { .. }
         | RuntimeError::RunContinues { .. } => 409,

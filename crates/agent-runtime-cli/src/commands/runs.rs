@@ -18,12 +18,13 @@ pub(crate) async fn runs(
     runtime: &dyn Runtime,
     agent: Option<&AgentRef>,
     open: bool,
+    quarantined: bool,
 ) -> Result<Exit, CliError> {
     let agent = match agent {
         Some(agent) => Some(runtime.agent(agent).await?.id),
         None => None,
     };
-    let filter = RunFilter { agent, open, ..RunFilter::default() };
+    let filter = RunFilter { agent, open, quarantined, ..RunFilter::default() };
     let runs = all_runs(runtime, filter).await?;
     let screen = &desk.screen;
     if screen.lists_as_json() {
@@ -31,7 +32,11 @@ pub(crate) async fn runs(
         return Ok(Exit::Done);
     }
     if runs.is_empty() {
-        let none = if open { "no run is open" } else { "there are no runs yet" };
+        let none = match (quarantined, open) {
+            (true, _) => "no run is in quarantine",
+            (false, true) => "no run is open",
+            (false, false) => "there are no runs yet",
+        };
         screen.say(screen.paint_err().dim(none));
         return Ok(Exit::Done);
     }
@@ -60,6 +65,9 @@ pub(crate) async fn runs(
     }
     let head = ["RUN", "AGENT", "SESSION", "STATE", "ACCEPTED", "TOOK"];
     screen.line(table(&head, rows, screen.terminal.width, screen.paint().is_on()))?;
-    screen.hint(&["log last".to_owned()]);
+    match runs.first().filter(|_| quarantined) {
+        Some(first) => screen.hint(&["log", "requeue", "cancel"].map(|verb| format!("{verb} {}", first.run))),
+        None => screen.hint(&["log last".to_owned()]),
+    }
     Ok(Exit::Done)
 }

@@ -36,6 +36,7 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ("since", format!("{} ({})", time::moment(status.since), time::ago(now, status.since))),
         ("open runs", status.open_runs.to_string()),
         ("active agents", status.active_agents.to_string()),
+        ("suspects", suspected(status.suspects)),
         ("last progress", progress),
         (
             "damage",
@@ -79,6 +80,17 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ))?;
     }
     Ok(Exit::Done)
+}
+
+/// How many runs are tried after the death of a process.
+fn suspected(suspects: u64) -> String {
+    match suspects {
+        0 => "none".to_owned(),
+        some => format!(
+            "{}, and nothing else begins: a process died while they were at work",
+            counted(some, "run")
+        ),
+    }
 }
 
 /// How it stands with telling the bus what happens.

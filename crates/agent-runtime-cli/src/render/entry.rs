@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use agent_runtime::log::{AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict};
+use agent_runtime::log::{
+    AttemptEnding, DecidedBy, Effect, RunView, StepPhase, UnknownCause, Verdict, WaitOn,
+};
 use agent_runtime::{Content, Entry, EntryKind, Outcome, Payload, UnixMillis};
 
 use super::answer::visible;
@@ -71,9 +73,7 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
         EntryKind::Accepted(accepted) => {
             ("accepted", format!("session {}: {}", accepted.session, said(&accepted.input, content)))
         }
-        EntryKind::Started(started) if started.suspects > 0 => {
-            ("started", format!("with {} others after a crash", started.suspects))
-        }
+        EntryKind::Started(started) if started.suspects > 0 => ("started", tried(started.suspects)),
         EntryKind::Started(_) => ("started", String::new()),
         EntryKind::StepOpened(opened) => {
             let so = if opened.dispatched { "" } else { ", not yet under way" };
@@ -104,12 +104,19 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
             ("step decided", format!("{}: {verdict}, by {}", decided.key, by(&decided.by)))
         }
         EntryKind::StateSet(set) => ("state set", format!("{} B", set.value.len())),
+        EntryKind::WaitOpened(opened) if let WaitOn::Operator { why } = &opened.on => {
+            ("quarantined", why.clone())
+        }
         EntryKind::WaitOpened(opened) => ("waits", format!("for {}", waits_for(&opened.on))),
+        EntryKind::WaitClosed(closed) if closed.requeues() => ("requeued", format!("by {}", by(&closed.by))),
         EntryKind::WaitClosed(closed) => ("goes on", format!("by {}", by(&closed.by))),
         EntryKind::AttemptEnded(ended) => match &ended.how {
             AttemptEnding::Parked => ("parked", String::new()),
             AttemptEnding::Drained => ("parked", "the process was asked to end".to_owned()),
             AttemptEnding::Failed { error } => ("attempt failed", error.clone()),
+            AttemptEnding::Lost if ended.counted => {
+                ("attempt lost", "the process died of it; that counts against it".to_owned())
+            }
             AttemptEnding::Lost => ("attempt lost", "the process ended".to_owned()),
         },
         EntryKind::CancelRequested(cancel) => {
@@ -123,11 +130,20 @@ fn what_of(kind: &EntryKind, content: Option<&Content>) -> (String, String) {
             Outcome::RolledBack => ("rolled back", String::new()),
             Outcome::Continued(next) => ("continued", format!("as {next}")),
         },
+        EntryKind::Cleared => ("cleared", "it is not what killed the process".to_owned()),
         EntryKind::Unrecognised { tag } => {
             ("unrecognised", format!("an entry of a newer version (tag {tag})"))
         }
     };
     (what.to_owned(), more)
+}
+
+/// How a suspect is tried.
+fn tried(suspects: u32) -> String {
+    match suspects {
+        1 => "alone, to see whether the process dies of it".to_owned(),
+        suspects => format!("with {} others, after the process died", suspects - 1),
+    }
 }
 
 /// The first line of a content.

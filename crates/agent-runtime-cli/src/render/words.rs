@@ -70,7 +70,7 @@ pub(crate) fn waits_for(on: &WaitOn) -> String {
         }
         WaitOn::Kind(kind) => format!("a process that hosts its kind `{kind}`"),
         WaitOn::CodeVersion(version) => format!("version {version} of its kind's code"),
-        WaitOn::Operator => "an operator: it is in quarantine".to_owned(),
+        WaitOn::Operator { why } => format!("an operator: it is in quarantine, for {why}"),
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn needs_somebody(on: &WaitOn) -> bool {
         | WaitOn::Diverged { .. }
         | WaitOn::Kind(_)
         | WaitOn::CodeVersion(_)
-        | WaitOn::Operator => true,
+        | WaitOn::Operator { .. } => true,
         WaitOn::Budget(_) | WaitOn::Child { .. } | WaitOn::Time(_) | WaitOn::Event(_) => false,
     }
 }

@@ -199,7 +199,7 @@ fn waits() -> impl Strategy<Value = EntryKind> {
         (".{0,20}", ".{0,20}").prop_map(|(recorded, asked)| WaitOn::Diverged { recorded, asked }),
         name().prop_map(WaitOn::Kind),
         any::<u32>().prop_map(WaitOn::CodeVersion),
-        Just(WaitOn::Operator),
+        ".{0,20}".prop_map(|why| WaitOn::Operator { why }),
     ];
     let opened = (any::<u64>(), on, digest(), option::of(at()), any::<bool>());
     prop_oneof![
@@ -238,6 +238,7 @@ fn ends() -> impl Strategy<Value = EntryKind> {
         run().prop_map(Outcome::Continued),
     ];
     prop_oneof![
+        Just(EntryKind::Cleared),
         (how, any::<bool>())
             .prop_map(|(how, counted)| EntryKind::AttemptEnded(AttemptEnded { how, counted })),
         (by(), ".{0,20}", any::<u64>()).prop_map(|(by, reason, within_millis)| {

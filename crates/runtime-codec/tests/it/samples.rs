@@ -188,6 +188,7 @@ fn entries() -> Vec<Sample> {
             "state-set.blob",
             EntryKind::StateSet(StateSet { cell: "notes".to_owned(), value: blob() }),
         ),
+        Sample::entry("cleared", EntryKind::Cleared),
         Sample::entry("unrecognised", EntryKind::Unrecognised { tag: 999 }),
     ]
 }
@@ -310,12 +311,13 @@ fn waits() -> Vec<Sample> {
         ("diverged", diverged),
         ("kind", WaitOn::Kind(name("librarian"))),
         ("code-version", WaitOn::CodeVersion(4)),
-        ("operator", WaitOn::Operator),
+        ("operator", WaitOn::Operator { why: String::new() }),
+        ("quarantine", WaitOn::Operator { why: "its process died of it".to_owned() }),
     ];
     let mut samples = Vec::new();
     for (name, on) in reasons {
         let wake_at = matches!(on, WaitOn::Time(_)).then_some(UnixMillis(1_764_000_060_000));
-        let holds_session = !matches!(on, WaitOn::Operator);
+        let holds_session = !matches!(on, WaitOn::Operator { .. });
         let opened = WaitOpened { wait: WaitId(12), on, digest: digest(), wake_at, holds_session };
         samples.push(Sample::entry(format!("wait-opened.{name}"), EntryKind::WaitOpened(opened)));
     }

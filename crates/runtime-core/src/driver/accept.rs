@@ -269,7 +269,8 @@ impl Inner {
                 let hosted = found.agent.clone().map(|agent| (agent, found.kind_version));
                 let session = found.session(&request.session);
                 let behind = session.at_work();
-                let begins = session.admit(run, hosted.is_some());
+                // While suspects are tried nothing else begins.
+                let begins = session.admit(run, hosted.is_some() && !self.trials.are_on());
                 runs.insert(run, Arc::clone(&slot));
                 accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);

@@ -286,6 +286,9 @@ impl Inner {
     ) -> Result<(), RuntimeError> {
         let run = slot.place.run;
         let (log, view) = self.run_log(&run).await?;
+        if view.is_quarantined() && verdict == Verdict::Repeat {
+            return self.requeue_parked(slot, caller()).await;
+        }
         let decided = engine::decide::decide(&view, step, caller(), verdict);
         let (kinds, next) =
             decided.ok_or_else(|| RuntimeError::NothingToDecide { run, step: step.clone() })?;

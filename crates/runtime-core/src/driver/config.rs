@@ -54,6 +54,9 @@ pub struct Config {
     pub long_poll: Duration,
     /// How long a run may stand still in each phase, where its agent declares nothing else.
     pub stall: StallBounds,
+    /// How long a run has to live that was in flight when a process died, until it is no longer suspected of that. Nothing else begins
+    /// meanwhile, unless it settles a step, waits or ends before.
+    pub clear_after: Duration,
     /// Nothing is worked: runs stay where they are, and none is accepted. Everything else is done as ever, so that
     /// somebody can look, decide or cancel without setting anything off.
     pub at_rest: bool,
@@ -95,6 +98,7 @@ impl Default for Config {
             scrub: Some(ScrubRate::default()),
             long_poll: Duration::from_secs(1),
             stall: StallBounds::default(),
+            clear_after: Duration::from_secs(10),
             at_rest: false,
         }
     }

@@ -19,12 +19,14 @@ use super::inner::{AgentSlot, Inner};
 use super::parking::{LOOK_FOR_ROOM, waits_for_room};
 use super::run_slot::{RunSlot, Stage, lock};
 use super::succeed::Successor;
+use super::trials::Gate;
 use super::wake::{other_version, reason};
 use crate::engine::batches::{End, Place, Writes, closed_timers, fitting, open_timers};
 use crate::engine::claim::{Next, pause_of, start};
 use crate::engine::machine::{Outgoing, Over, RunMachine, state_left};
 use crate::engine::mail::{drop_children, dropped_children, start as start_of};
 use crate::engine::session::{Known, Session};
+use crate::engine::suspects::holds_session;
 
 /// Sessions of one agent above which idle ones are no longer kept in memory.
 const SESSIONS_KEPT: usize = 1_024;
@@ -74,6 +76,7 @@ impl Inner {
                 self.seat_successor(place, successor);
             }
         }
+        self.trials.committed(&place.run, &outgoing.entries);
         slot.recorded(&outgoing.entries);
         let durable = {
             let mut machine = lock(&machine);
@@ -122,7 +125,7 @@ impl Inner {
 
     /// The version of the kind with which the session's next run begins, if it may.
     pub(super) fn begins_with(&self, place: &Place) -> Option<u32> {
-        if self.is_draining() || self.config.at_rest {
+        if self.is_draining() || self.config.at_rest || self.trials.are_on() {
             return None;
         }
         let state = lock(&self.home(place.agent.partition()).state);
@@ -213,6 +216,7 @@ impl Inner {
         let Some(view) = view else { return slot.set_stage(Stage::Parked(reason)) };
         debug_assert_eq!(view.phase, Phase::Parked, "an attempt that is over ends with AttemptEnded");
         self.park(slot, reason, self.looks_at(slot, &view, log));
+        self.release(slot, log.last().map_or(&[], std::slice::from_ref));
     }
 
     /// Takes a run out of memory. `false`: somebody else did.
@@ -363,7 +367,7 @@ impl Inner {
             }
         };
         append(&mut log, kinds);
-        let (mut agent, mut waits_for) = (None, None);
+        let (mut agent, mut waits_for, mut gate) = (None, None, Gate::Begins(0));
         if next == Next::Start {
             let revision = accepted_of(&log).map_or(0, |accepted| accepted.spec_rev);
             let deadline = self.deadline_of(place, &log);
@@ -375,15 +379,27 @@ impl Inner {
                     waits_for = Some(other_version(needed, *version));
                     next = Next::Wait { until: deadline };
                 } else {
+                    gate = self.trials.gate(&place.run, &log);
                     let seq = Seq(log.len() as u64 + 1);
-                    log.push(self.started(seq, view.attempt + 1, epoch, *version));
+                    match gate {
+                        Gate::Begins(with) => {
+                            log.push(self.tried(seq, view.attempt + 1, epoch, *version, with));
+                        }
+                        Gate::ToBeTried(_) | Gate::Held => {
+                            waits_for = gate.reason().map(ToOwned::to_owned);
+                            next = Next::Wait { until: deadline };
+                        }
+                    }
                 }
             }
         }
-        self.append(slot, &log, known, view.attempt > 0).await?;
+        // One without which its session went on leaves the conversation to others.
+        let holds = view.attempt > 0 && holds_session(&log[..known]);
+        self.append(slot, &log, known, holds).await?;
         match (next, agent) {
             (Next::Over, _) => self.run_over(slot, &log).await,
             (Next::Start, Some((agent, _))) => {
+                self.trials.started(&place.run, self.clock.now());
                 // Not awaited here: whoever decides about a run does not wait for its work.
                 let (inner, slot) = (Arc::clone(self), Arc::clone(slot));
                 self.spawn_work(async move { inner.work(slot, log, agent).await });
@@ -397,6 +413,8 @@ impl Inner {
                 let look = looks.then(|| self.clock.now().after(LOOK_FOR_ROOM));
                 let next = until.into_iter().chain(look).chain(self.deadline_of(place, &log)).min();
                 self.park(slot, waits_for.unwrap_or_else(|| reason(&log)), next);
+                self.parked_at_gate(slot, gate);
+                self.release(slot, &log[known..]);
             }
             (Next::Queue, _) => slot.set_stage(Stage::Queued),
         }
@@ -410,7 +428,7 @@ impl Inner {
         slot: &RunSlot,
         log: &[Entry],
         known: usize,
-        begun: bool,
+        holds: bool,
     ) -> Result<(), RuntimeError> {
         let place = &slot.place;
         let teller = self.teller(&place.tenant, &place.agent, Patience::OfRun).await?;
@@ -431,12 +449,13 @@ impl Inner {
                 writes.undue(&place.run, open_timers(log));
                 let keep = self.config.keep_runs;
                 let end = End { log, accepted, ended, at: *at, state: state_left(log), before: None, keep };
-                if begun {
+                if holds {
                     let before = self.known_session(place).await?;
                     let (known, _) = self.ride(&mut writes, &teller, place, end, before, None);
                     after = Some(known);
                 } else {
-                    // It never was its turn: the conversation is another run's to write.
+                    // It is not its turn: the conversation is another run's to write.
+                    self.keep_use(&mut writes, place, log);
                     writes.end(place, end, None);
                 }
             }

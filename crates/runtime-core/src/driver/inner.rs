@@ -40,6 +40,7 @@ use super::recovering::{Care, Recovering};
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::trials::Trials;
 use super::wake::Timers;
 use crate::engine::session::Session;
 
@@ -93,6 +94,7 @@ pub(super) struct Inner {
     pub(super) meter: Arc<dyn PollMeter>,
     pub(super) recovering: Option<Recovering>,
     pub(super) polls: Polls,
+    pub(super) trials: Trials,
 }
 
 /// A partition and what is in memory of it.
@@ -229,7 +231,19 @@ impl Inner {
 
     /// The entry with which an attempt begins.
     pub(super) fn started(&self, seq: Seq, attempt: u32, epoch: u64, kind_version: u32) -> Entry {
-        let started = Started { kind_version, build: BUILD.to_owned(), node: self.node, suspects: 0 };
+        self.tried(seq, attempt, epoch, kind_version, 0)
+    }
+
+    /// The entry with which an attempt begins of a run that is tried together with others.
+    pub(super) fn tried(
+        &self,
+        seq: Seq,
+        attempt: u32,
+        epoch: u64,
+        kind_version: u32,
+        suspects: u32,
+    ) -> Entry {
+        let started = Started { kind_version, build: BUILD.to_owned(), node: self.node, suspects };
         Entry { seq, at: self.clock.now(), attempt, epoch, kind: EntryKind::Started(started) }
     }
 }

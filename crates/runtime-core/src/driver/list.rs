@@ -281,6 +281,7 @@ impl Inner {
             for run in runs.into_iter().filter(|run| after.is_none_or(|after| *run > after)) {
                 // A run that was let go since the page was read is no longer there.
                 match self.tenant_log(tenant, &run).await {
+                    Ok((_, view)) if filter.quarantined && !view.is_quarantined() => {}
                     Ok((_, view)) => items.push(view),
                     Err(RuntimeError::RunSwept { .. }) => items.push(self.run_view(&run).await?),
                     Err(RuntimeError::UnknownRun { .. }) => {}
@@ -311,7 +312,13 @@ impl Inner {
                 runs.extend(id_of(&key));
             }
         }
-        if filter.open {
+        if filter.quarantined {
+            // All open runs are in memory.
+            let aside =
+                |run: &RunId| self.run_slot(run).is_some_and(|slot| slot.aside.load(Ordering::Relaxed));
+            runs.retain(aside);
+        }
+        if filter.open || filter.quarantined {
             runs.sort();
             return Ok(runs);
         }
@@ -347,6 +354,7 @@ impl Inner {
             open_runs: self.open_runs.load(Ordering::Relaxed),
             active_agents: self.partitions.iter().map(|home| lock(&home.state).agents.len() as u64).sum(),
             last_progress: (last_progress > 0).then_some(UnixMillis(last_progress)),
+            suspects: self.trials.suspects(),
             scrub: self.scrub.as_ref().map(|scrub| scrub.status()),
             process: ProcessStatus {
                 unattributed_mb: self.meter.unattributed().map(mib),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_traits::agent::{Agent, AgentKind, AgentSpec};
 use runtime_traits::bus::Bus;
-use runtime_traits::id::{AgentId, NodeId, StateId};
+use runtime_traits::id::{AgentId, NodeId, RunId, StateId};
 use runtime_traits::log::AttemptEnding;
 use runtime_traits::meter::PollMeter;
 use runtime_traits::name::Tenant;
@@ -32,6 +32,7 @@ use super::recovering::Recovering;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::trials::Trials;
 use super::wake::Timers;
 
 /// How long tasks may take to end after the runtime told them to.
@@ -127,6 +128,7 @@ impl RuntimeManager {
             meter,
             recovering: recovery.map(Recovering::new),
             polls: Polls::default(),
+            trials: Trials::default(),
             store,
             clock,
             entropy,
@@ -142,6 +144,7 @@ impl RuntimeManager {
         inner.keep_going("doing what fell due", Inner::keep_due);
         inner.keep_going("letting ended runs go", Inner::keep_sweeping);
         inner.keep_going("watching polls", Inner::keep_watch);
+        inner.keep_going("trying suspects", Inner::keep_trials);
         if let Some(scrub) = inner.scrub.clone() {
             // Beside the runs, not on the control thread: it hashes what it reads.
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
@@ -249,6 +252,20 @@ impl RuntimeManager {
         drop(slot);
         let finished = self.inner.last_outcome(&self.tenant, finished).await?;
         Arc::unwrap_or_clone(finished).into_result()
+    }
+
+    /// Puts a run into quarantine that has begun: its attempt is over, it waits for an operator, and its session goes on without it.
+    /// One that is in quarantine stays there.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`], [`RuntimeError::RunOver`], and what kept it from being recorded.
+    pub async fn quarantine(&self, run: &RunId, why: &str) -> Result<(), RuntimeError> {
+        let Some(slot) = self.inner.open_slot(&self.tenant, run)? else {
+            self.inner.tenant_log(&self.tenant, run).await?;
+            return Err(RuntimeError::RunOver { run: *run });
+        };
+        let (inner, why) = (Arc::clone(&self.inner), why.to_owned());
+        self.inner.whole_at_control(async move { inner.quarantine(&slot, &why).await }).await
     }
 
     /// Freezes an agent's conversations and state.

@@ -20,9 +20,10 @@ use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::Place;
 use crate::engine::claim::{Claim, Next, claim};
 use crate::engine::keys;
+use crate::engine::suspects::{Judged, MOST_COUNTED, Trace, holds_session, judge};
 
 /// How many runs are claimed at once: as many as the store commits in one group.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// A run that was found open.
 struct Found {
@@ -31,6 +32,13 @@ struct Found {
     accepted_by: Revision,
     log: Vec<Entry>,
     view: RunView,
+}
+
+impl Found {
+    /// Whether it has begun, was let out of quarantine, and waits for its turn in its session.
+    fn waits_its_turn(&self) -> bool {
+        !holds_session(&self.log) && !self.view.is_quarantined()
+    }
 }
 
 impl Inner {
@@ -48,12 +56,13 @@ impl Inner {
         // What has begun goes first: an acceptance that was submitted again may have landed behind a later one. A run that
         // goes on from the last one was accepted with its end, and keeps its place all the same.
         found.sort_by_key(|found| {
-            let queued = found.view.phase == Phase::Queued;
+            let queued = found.view.phase == Phase::Queued || found.waits_its_turn();
             (found.place.agent, queued, !going_on.contains(&found.place.run), found.accepted_by)
         });
         if !found.is_empty() {
             tracing::info!(runs = found.len(), "runs were open in the store; they go on");
         }
+        let judged = self.judge(&found).await?;
         let mut firsts: HashMap<(AgentId, SessionName), RunId> = HashMap::new();
         let mut claims = Vec::new();
         let revisions: HashMap<RunId, Revision> =
@@ -68,7 +77,7 @@ impl Inner {
                 let accepted_at = (found.view.accepted_at, found.accepted_by);
                 displacing.push((found.place.clone(), accepted.policy, accepted_at));
             }
-            claims.extend(self.seat(found, &mut firsts).await?);
+            claims.extend(self.seat(found, &judged, &mut firsts).await?);
         }
         self.hold_tenants(&tenants).await?;
         let results = stream::iter(claims)
@@ -82,11 +91,32 @@ impl Inner {
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
         results.await.into_iter().collect::<Result<(), _>>()?;
+        self.trials.leave_unstarted();
         // Whoever was to take the place of another run may not have come to it.
         for (place, policy, accepted) in displacing {
             self.displace_again(&place, policy, accepted, &revisions).await?;
         }
         Ok(())
+    }
+
+    /// What the death of the last process says of the runs that were in flight. Those that are hosted here are tried first.
+    async fn judge(self: &Arc<Self>, found: &[Found]) -> Result<Judged, RuntimeError> {
+        let traces = found.iter().map(|found| (found.place.run, Trace::of(&found.log)));
+        let open: Vec<_> = traces.filter(|(_, trace)| trace.in_flight || trace.lost).collect();
+        let judged = judge(&open, MOST_COUNTED, self.config.clear_after);
+        if self.config.at_rest {
+            return Ok(judged);
+        }
+        let mut hosted = HashSet::new();
+        for Found { place, view, .. } in found.iter().filter(|found| found.view.cancel.is_none()) {
+            let is_hosted = self.with_agent(&place.tenant, &view.agent, |agent, _| agent.agent.is_some());
+            if is_hosted.await? {
+                hosted.insert(place.run);
+            }
+        }
+        let suspects = judged.suspects.iter().filter(|suspect| hosted.contains(&suspect.run));
+        self.trials.begin(suspects.copied().collect());
+        Ok(judged)
     }
 
     /// The runs in which the last runs of their sessions go on, where others wait for their turn as well. Which runs these
@@ -145,10 +175,13 @@ impl Inner {
     async fn seat(
         self: &Arc<Self>,
         found: Found,
+        judged: &Judged,
         firsts: &mut HashMap<(AgentId, SessionName), RunId>,
     ) -> Result<Option<(Arc<RunSlot>, Vec<Entry>, RunView, Claim)>, RuntimeError> {
+        let waits_its_turn = found.waits_its_turn();
         let Found { place, log, view, .. } = found;
         let mut claim = claim(&view, &log);
+        judged.tell(&place.run, &log, &mut claim);
         let parent =
             accepted_of(&log).and_then(|accepted| accepted.parent.as_ref()).map(|(parent, _)| *parent);
         let slot = RunSlot::called_by(parent, place.clone(), Stage::Queued);
@@ -160,11 +193,17 @@ impl Inner {
                 agent.want == runtime_traits::runtime::Want::Stopped || agent.agent.is_none()
             })
             .await?
-            || self.config.at_rest;
-        let begun = claim.next != Next::Queue;
-        let first = firsts.entry((place.agent, place.session.clone())).or_insert(place.run) == &place.run;
+            || self.config.at_rest
+            || self.trials.are_on();
+        let aside = view.is_quarantined();
+        slot.aside.store(aside, Ordering::Relaxed);
+        let begun = claim.next != Next::Queue && (!waits_its_turn || claim.next == Next::Over);
+        let first =
+            !aside && firsts.entry((place.agent, place.session.clone())).or_insert(place.run) == &place.run;
         if begun || (first && !stopped) {
-            self.in_session(&place, |session| session.resume(place.run));
+            if !begun || holds_session(&log) {
+                self.in_session(&place, |session| session.resume(place.run));
+            }
             if !begun {
                 claim.next = Next::Start;
             }

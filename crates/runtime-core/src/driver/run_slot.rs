@@ -35,6 +35,8 @@ pub(super) struct RunSlot {
     pub(super) parking: Parking,
     /// There are none until somebody shows something, or watches.
     previews: Mutex<Option<Box<Previews>>>,
+    /// Whether it may be in quarantine: its log says whether it is.
+    pub(super) aside: AtomicBool,
 }
 
 /// Whether it is worked, where runs are counted that are.
@@ -120,6 +122,7 @@ impl RunSlot {
             worked: Mutex::default(),
             parking: Parking::default(),
             previews: Mutex::new(None),
+            aside: AtomicBool::new(false),
         })
     }
 

@@ -17,6 +17,7 @@ use runtime_traits::runtime::{
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 
+use super::cancel::caller;
 use super::inner::Inner;
 use super::manager::RuntimeManager;
 
@@ -132,6 +133,12 @@ impl Runtime for RuntimeManager {
     async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError> {
         let (run, step) = (*run, step.clone());
         self.whole_at_control(|inner, tenant| async move { inner.answer(&tenant, &run, &step, reply).await })
+            .await
+    }
+
+    async fn requeue(&self, run: &RunId) -> Result<(), RuntimeError> {
+        let run = *run;
+        self.whole_at_control(|inner, tenant| async move { inner.requeue(&tenant, &run, caller()).await })
             .await
     }
 

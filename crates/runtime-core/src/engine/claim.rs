@@ -149,13 +149,17 @@ pub fn after_park(view: &RunView, log: &[Entry]) -> Next {
     if !needs_person && pause.is_none() && was_to_start {
         return Next::Start;
     }
-    let deadline = match log.first().map(|entry| &entry.kind) {
-        Some(EntryKind::Accepted(accepted)) => accepted.deadline,
-        _ => None,
-    };
     let timers = view.waits.iter().filter_map(|wait| wait.wake_at);
     let timer = pause.or(timers.min()).filter(|_| !needs_person);
-    Next::Wait { until: timer.into_iter().chain(deadline).min() }
+    Next::Wait { until: timer.into_iter().chain(deadline(log)).min() }
+}
+
+/// When the run has to be over.
+pub fn deadline(log: &[Entry]) -> Option<UnixMillis> {
+    match log.first().map(|entry| &entry.kind) {
+        Some(EntryKind::Accepted(accepted)) => accepted.deadline,
+        _ => None,
+    }
 }
 
 /// Until when a run has no further attempt, whatever else it waited for has come: its last one failed.
@@ -174,7 +178,7 @@ fn goes_on(log: &[Entry]) -> bool {
 
 /// Whether the whole run waits for a person, whatever its branches could do.
 pub fn is_for_a_person(on: &WaitOn) -> bool {
-    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator | WaitOn::Kind(_))
+    matches!(on, WaitOn::Diverged { .. } | WaitOn::Operator { .. } | WaitOn::Kind(_))
 }
 
 /// The wait of a run that goes on when another version of its kind is here.

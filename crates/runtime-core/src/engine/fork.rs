@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, StepDispatched, StepKey, StepSettled,
-    StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, Started, StepDispatched, StepKey,
+    StepSettled, StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
@@ -87,6 +87,11 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
             EntryKind::WaitClosed(closed) => {
                 let wait = waits.get(&closed.wait).copied().unwrap_or(closed.wait);
                 EntryKind::WaitClosed(WaitClosed { wait, ..closed })
+            }
+            // What counted against the original does not count against its copy.
+            EntryKind::Started(started) => EntryKind::Started(Started { suspects: 0, ..started }),
+            EntryKind::AttemptEnded(ended) => {
+                EntryKind::AttemptEnded(AttemptEnded { counted: false, ..ended })
             }
             other => other,
         };

@@ -41,6 +41,7 @@ use runtime_traits::store::Seq;
 use super::batches::Conversation;
 use super::claim::unknown_steps;
 use super::mail::drop_children;
+use super::suspects::set_aside;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 pub use standing::{Kept, Stall};
@@ -500,11 +501,32 @@ impl RunMachine {
 
     /// Ends the attempt, not the run: its next attempt goes on. Steps under way are not known to have ended.
     pub fn end_attempt(&mut self, how: AttemptEnding) {
+        self.end_attempt_as(how, false);
+    }
+
+    /// The same, and says whether it counts against the run.
+    pub fn end_attempt_as(&mut self, how: AttemptEnding, counted: bool) {
         if self.over == Over::No {
             self.keep_waited();
             self.give_up_steps(UnknownCause::Crash);
-            self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted: false }));
+            self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
             self.over = Over::Attempt;
+        }
+    }
+
+    /// Puts the run into quarantine: its attempt is over, and it waits for an operator.
+    pub fn set_aside(&mut self, why: &str) {
+        if self.over == Over::No {
+            self.end_attempt_as(AttemptEnding::Failed { error: shortened(why.to_owned()) }, true);
+            let aside = set_aside(self.log.len(), why);
+            self.append(aside);
+        }
+    }
+
+    /// Records that a suspect lived long enough to be none any more.
+    pub fn clear(&mut self) {
+        if self.over == Over::No {
+            self.append(EntryKind::Cleared);
         }
     }
 

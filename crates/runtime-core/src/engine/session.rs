@@ -58,6 +58,17 @@ impl Session {
         self.at_work = Some(run);
     }
 
+    /// Takes a run in again without which it went on. `true`: it is its turn; otherwise it is the next one's.
+    pub fn take_back(&mut self, run: RunId) -> bool {
+        let is_its_turn = self.at_work.is_none() && self.promised.is_none();
+        if is_its_turn {
+            self.at_work = Some(run);
+        } else {
+            self.queue.push_front(Queued { run, accepted: true });
+        }
+        is_its_turn
+    }
+
     /// Promises the turn after the run at work to the next one, if its acceptance is committed. From here on it counts
     /// as begun.
     pub fn promise_next(&mut self) -> Option<RunId> {

@@ -12,8 +12,8 @@ use runtime_traits::runtime::Want;
 use super::{
     AgentDeleted, AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced,
     BudgetExhausted, LimitReached, MemoryExceeded, RunAccepted, RunCancelled, RunCompleted, RunContinued,
-    RunFailed, RunRolledBack, RunStarted, SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched,
-    StepSettled, StepUnknown, ThreadBlocked, WaitClosed, WaitOpened,
+    RunFailed, RunQuarantined, RunRequeued, RunRolledBack, RunStarted, SnapshotRestored, SnapshotSaved,
+    StepDecided, StepDispatched, StepSettled, StepUnknown, ThreadBlocked, WaitClosed, WaitOpened,
 };
 
 /// How many characters of what somebody said go into an event.
@@ -117,9 +117,15 @@ impl Telling<'_> {
                 let (verdict, by) = (verdict_of(&decided.verdict).to_owned(), who(&decided.by));
                 StepDecided { agent, run, step: step(&decided.key), verdict, by }.event()
             }
+            EntryKind::WaitOpened(opened) if let WaitOn::Operator { why } = &opened.on => {
+                RunQuarantined { agent, run, session, why: cut(why) }.event()
+            }
             EntryKind::WaitOpened(opened) => {
                 let (wait, on) = (opened.wait.0.to_string(), reason(&opened.on).to_owned());
                 WaitOpened { agent, run, wait, on, wake_at: opened.wake_at.map(|at| at.0) }.event()
+            }
+            EntryKind::WaitClosed(closed) if closed.requeues() => {
+                RunRequeued { agent, run, session, by: who(&closed.by) }.event()
             }
             EntryKind::WaitClosed(closed) => {
                 WaitClosed { agent, run, wait: closed.wait.0.to_string(), by: who(&closed.by) }.event()
@@ -129,6 +135,7 @@ impl Telling<'_> {
             | EntryKind::StateSet(_)
             | EntryKind::AttemptEnded(_)
             | EntryKind::CancelRequested(_)
+            | EntryKind::Cleared
             | EntryKind::Unrecognised { .. } => return None,
         })
     }
@@ -209,6 +216,6 @@ const fn reason(on: &WaitOn) -> &'static str {
         WaitOn::Diverged { .. } => "diverged",
         WaitOn::Kind(_) => "kind",
         WaitOn::CodeVersion(_) => "code_version",
-        WaitOn::Operator => "operator",
+        WaitOn::Operator { .. } => "operator",
     }
 }

@@ -130,6 +130,28 @@ announced! { "agents";
         /// Who.
         by: String,
     }
+    /// A run is in quarantine: it waits for an operator, and its session goes on without it.
+    RunQuarantined "run.quarantined" of agent {
+        /// The agent's name.
+        agent: String,
+        /// The run.
+        run: String,
+        /// The session.
+        session: String,
+        /// Why.
+        why: String,
+    }
+    /// A person let a run out of quarantine.
+    RunRequeued "run.requeued" of agent {
+        /// The agent's name.
+        agent: String,
+        /// The run.
+        run: String,
+        /// The session.
+        session: String,
+        /// By whom.
+        by: String,
+    }
     /// A run waits.
     WaitOpened "wait.opened" of agent {
         /// The agent's name.

@@ -208,6 +208,7 @@ pub(super) fn mark(entry: &Entry) -> String {
         EntryKind::AttemptEnded(ended) => format!("attempt ended {:?}", ended.how),
         EntryKind::CancelRequested(_) => "cancel".to_owned(),
         EntryKind::Ended(ended) => called(&ended.outcome).to_owned(),
+        EntryKind::Cleared => "cleared".to_owned(),
         EntryKind::Unrecognised { tag } => format!("tag {tag}"),
     };
     format!("{what}, attempt {}, epoch {}, at {}", entry.attempt, entry.epoch, entry.at.0)

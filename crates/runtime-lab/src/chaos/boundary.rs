@@ -196,7 +196,7 @@ fn of_entry(kind: &EntryKind) -> Option<Boundary> {
         EntryKind::AttemptEnded(ended) if ended.how == AttemptEnding::Lost => Boundary::Lost,
         EntryKind::AttemptEnded(_) => Boundary::Parked,
         EntryKind::Ended(_) => Boundary::Ended,
-        EntryKind::StateSet(_) | EntryKind::Unrecognised { .. } => return None,
+        EntryKind::StateSet(_) | EntryKind::Cleared | EntryKind::Unrecognised { .. } => return None,
     })
 }
 

@@ -88,6 +88,11 @@ pub(super) async fn answer(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn requeue(State(face): Shared, Named(run): Named<RunId>) -> Result<StatusCode, Problem> {
+    face.runtime.requeue(&run).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn fork(
     State(face): Shared,
     Named(run): Named<RunId>,

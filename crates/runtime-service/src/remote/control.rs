@@ -165,6 +165,11 @@ impl Runtime for RemoteRuntime {
         self.tell(request, Duration::ZERO).await
     }
 
+    async fn requeue(&self, run: &RunId) -> Result<(), RuntimeError> {
+        let segments = ["v1", "runs", &run.to_string(), "requeue"];
+        self.tell(self.request(Method::POST, &segments), Duration::ZERO).await
+    }
+
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
         let segments = ["v1", "runs", &run.to_string(), "fork"];
         let request = self.sending(Method::POST, &segments, &request)?;
@@ -217,6 +222,7 @@ impl Runtime for RemoteRuntime {
         let mut request = self.request(Method::GET, &["v1", "runs"]);
         add(&mut request, "agent", filter.agent);
         add(&mut request, "open", Some(filter.open));
+        add(&mut request, "quarantined", filter.quarantined.then_some(true));
         add(&mut request, "after", filter.after);
         add(&mut request, "limit", Some(filter.limit));
         self.read(request).await

@@ -44,8 +44,8 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     let spec = AgentSpec::new("echo", "scribe").expect("names");
     let spec = spec.configured(&[1.5]).expect("JSON");
     let as_sent = serde_json::to_string(&spec).expect("JSON");
-    let filter =
-        RunFilter { agent: Some(samples.agent), open: true, after: Some("a&b=c d".to_owned()), limit: 7 };
+    let after = Some("a&b=c d".to_owned());
+    let filter = RunFilter { agent: Some(samples.agent), open: true, quarantined: true, after, limit: 7 };
     let name = Some(Name::new("twin").expect("a name"));
 
     assert_eq!(remote.register(spec).await, Ok(samples.agent));
@@ -79,6 +79,7 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(remote.cancel(&run, "enough", second).await, Ok(receipt));
     let assumed = Decision::Assume(Content::json(&[1, 2]).expect("JSON"));
     assert_eq!(remote.decide(&run, &step(), assumed.clone()).await, Ok(()));
+    assert_eq!(remote.requeue(&run).await, Ok(()));
     let agents = remote.agents(Some("a/b"), 3).await.expect("a page");
     assert_eq!(agents.items, [samples.agent_status()]);
     assert_eq!(remote.agents(None, 0).await.map(|page| page.next), Ok(None));
@@ -130,6 +131,7 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::Stream(run, Seq(2)),
         Call::Cancel(run, "enough".to_owned(), second),
         Call::Decide(run, step(), assumed),
+        Call::Requeue(run),
         Call::Agents(Some("a/b".to_owned()), 3),
         Call::Agents(None, 0),
         Call::Agent(agent.clone()),

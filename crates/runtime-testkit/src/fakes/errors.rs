@@ -88,6 +88,7 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::NothingToAnswer { run, step: step("ask") }, 409),
         (RuntimeError::OtherCall { run, step: step("ask") }, 409),
         (RuntimeError::CannotFork { run, reason: named("a step is open") }, 409),
+        (RuntimeError::CannotRequeue { run, reason: named("it is not in quarantine") }, 409),
         (RuntimeError::RunOver { run }, 409),
         (run_failed(FailureKind::Agent), 500),
         (run_failed(FailureKind::Deadline), 504),
@@ -182,6 +183,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 35);
+        assert_eq!(codes.len(), 36);
     }
 }

@@ -8,6 +8,7 @@ mod bad_input;
 mod identity;
 mod lifecycle;
 mod people;
+mod poison;
 mod runs;
 mod scene;
 mod snapshots;
@@ -34,6 +35,7 @@ pub use people::{
     answer_is_given, answered_once, consent_is_for_one_call, fork_leaves_the_original, interrupt_keeps,
     rollback_forgets,
 };
+pub use poison::{poison_is_set_aside, requeued_by_a_person};
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
 pub use snapshots::{
     diff_says_what_changed, file_restores_elsewhere, in_place_is_the_saved_one, in_place_when_stopped,
@@ -98,6 +100,8 @@ macro_rules! for_each_runtime_case {
                 rollback_forgets "rollback-forgets",
                 answer_is_given "answer-is-given",
                 fork_leaves_the_original "fork-leaves-the-original",
+                poison_is_set_aside "poison-is-set-aside",
+                requeued_by_a_person "requeued-by-a-person",
                 tenant_limits_are_kept "tenant-limits-are-kept",
                 usage_is_in_its_time "usage-is-in-its-time",
                 unknown_is_said "unknown-is-said",

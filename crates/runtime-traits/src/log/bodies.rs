@@ -83,7 +83,7 @@ pub struct Started {
     pub build: String,
     /// The process.
     pub node: NodeId,
-    /// How many runs were tried together after a crash; 0 outside a recovery.
+    /// How many suspects were tried together after the death of a process, this one among them; 0: it was none.
     pub suspects: u32,
 }
 
@@ -223,6 +223,16 @@ pub struct WaitClosed {
     pub by: DecidedBy,
     /// With which answer.
     pub answer: Payload,
+}
+
+impl WaitClosed {
+    /// The answer of a person who lets a run out of quarantine.
+    pub const REQUEUED: &str = "requeued";
+
+    /// Whether a person let the run out of quarantine.
+    pub fn requeues(&self) -> bool {
+        matches!(&self.answer, Payload::Inline(answer) if answer.bytes == Self::REQUEUED)
+    }
 }
 
 /// See [`EntryKind::AttemptEnded`](crate::log::EntryKind::AttemptEnded).

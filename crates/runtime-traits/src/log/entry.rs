@@ -54,6 +54,8 @@ pub enum EntryKind {
     CancelRequested(CancelRequested),
     /// The run is over. Exactly one, always the last entry.
     Ended(Ended),
+    /// A suspect, started to be tried after the death of a process, lived long enough to be none any more.
+    Cleared,
     /// An entry of a newer version that this one may pass over.
     Unrecognised {
         /// Its tag.

@@ -197,12 +197,20 @@ impl RunView {
         self.waits.iter().find(|wait| matches!(&wait.on, WaitOn::Decision(step) if step == key))
     }
 
+    /// Whether it is in quarantine: it goes on, or ends, when a person says so, and its session goes on without it.
+    pub fn is_quarantined(&self) -> bool {
+        self.waits.iter().any(|wait| matches!(wait.on, WaitOn::Operator { .. }))
+    }
+
     /// Takes the next entry.
     pub fn apply(&mut self, entry: &Entry) {
         self.entries += 1;
         self.last_at = entry.at;
         match &entry.kind {
-            EntryKind::Accepted(_) | EntryKind::StateSet(_) | EntryKind::Unrecognised { .. } => {}
+            EntryKind::Accepted(_)
+            | EntryKind::StateSet(_)
+            | EntryKind::Cleared
+            | EntryKind::Unrecognised { .. } => {}
             EntryKind::Started(_) => {
                 self.attempt = entry.attempt;
                 self.phase = Phase::Running;

@@ -46,7 +46,10 @@ pub enum WaitOn {
     /// A process that runs this version of the kind.
     CodeVersion(u32),
     /// An operator: the run is in quarantine.
-    Operator,
+    Operator {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 impl WaitOn {
@@ -68,7 +71,7 @@ impl WaitOn {
             | Self::Time(key)
             | Self::Event(key)
             | Self::Decision(key) => Some(key),
-            Self::Diverged { .. } | Self::Kind(_) | Self::CodeVersion(_) | Self::Operator => None,
+            Self::Diverged { .. } | Self::Kind(_) | Self::CodeVersion(_) | Self::Operator { .. } => None,
         }
     }
 }

@@ -189,6 +189,14 @@ pub enum RuntimeError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// The run cannot be let out of quarantine.
+    #[error("`{run}` cannot be requeued: {reason}")]
+    CannotRequeue {
+        /// The run.
+        run: RunId,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The run is over.
     #[error("`{run}` is over; see how it ended with `agent-runtime log {run}`, or begin a new run")]
     RunOver {
@@ -317,6 +325,7 @@ impl RuntimeError {
             Self::NothingToAnswer { .. } => "nothing-to-answer",
             Self::OtherCall { .. } => "other-call",
             Self::CannotFork { .. } => "cannot-fork",
+            Self::CannotRequeue { .. } => "cannot-requeue",
             Self::RunOver { .. } => "run-over",
             Self::RunSwept { .. } => "run-swept",
             Self::RunFailed { .. } => "run-failed",

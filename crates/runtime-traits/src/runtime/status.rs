@@ -124,6 +124,9 @@ pub struct NodeStatus {
     pub active_agents: u64,
     /// When a run last got a new entry.
     pub last_progress: Option<UnixMillis>,
+    /// How many runs are suspected of having killed a process, and are tried or to be tried; no other run begins meanwhile.
+    #[serde(default)]
+    pub suspects: u64,
     /// How it stands with looking for damage; `None`: nobody looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<ScrubStatus>,
@@ -220,6 +223,8 @@ pub struct RunFilter {
     pub agent: Option<AgentId>,
     /// Only those that are not over.
     pub open: bool,
+    /// Only those in quarantine.
+    pub quarantined: bool,
     /// The page: what the last one's `next` said.
     pub after: Option<String>,
     /// At most this many; 0 means 100.

@@ -49,6 +49,9 @@ use crate::store::Seq;
 /// - `rollback-forgets`: with the policy `Rollback` it ends as `RolledBack`, and the conversation holds nothing of it.
 /// - `answer-is-given`: with the policy `Answer` the input is the answer that the run at work waits for.
 /// - `fork-leaves-the-original`: a fork is a new run in a new session; the original goes on as it was.
+/// - `poison-is-set-aside`: a run that killed its process too often waits for an operator, is listed as quarantined, and the next run of
+///   its session begins.
+/// - `requeued-by-a-person`: `requeue` lets such a run go on, once; a run that is not in quarantine is `CannotRequeue`.
 /// - `tenant-limits-are-kept`: what all agents may use together is shown with since when it holds and who set it, is there again after
 ///   a crash, and is refused where agents cannot share it.
 /// - `usage-is-in-its-time`: what an agent used is told for each of the last 60 minutes and 24 hours, in their order, the last of
@@ -202,6 +205,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// [`RuntimeError::NothingToAnswer`] when the step waits for nothing of the sort, [`RuntimeError::OtherCall`] for a
     /// consent to another call.
     async fn answer(&self, run: &RunId, step: &StepKey, reply: Reply) -> Result<(), RuntimeError>;
+
+    /// Lets a run out of quarantine: it goes on when it is its turn, and what was counted against it is forgotten.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownRun`], [`RuntimeError::RunOver`]; [`RuntimeError::CannotRequeue`] for a run that is not in quarantine, or
+    /// without which its conversation went on.
+    async fn requeue(&self, run: &RunId) -> Result<(), RuntimeError>;
 
     /// Copies a run into a new conversation, where it goes on from a point at which no step is open. What the original
     /// did outside stays done; the copy's steps have idempotency keys of their own.

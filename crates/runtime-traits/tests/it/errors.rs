@@ -91,6 +91,7 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::NothingToAnswer { run: run(), step: step.clone() },
         RuntimeError::OtherCall { run: run(), step },
         RuntimeError::CannotFork { run: run(), reason: text("a step is open") },
+        RuntimeError::CannotRequeue { run: run(), reason: text("it is not in quarantine") },
         RuntimeError::RunOver { run: run() },
         RuntimeError::RunFailed { run: run(), failure },
         RuntimeError::RunCancelled { run: run() },
@@ -144,16 +145,17 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::AtLimit { .. } => 32,
         RuntimeError::Meter(_) => 33,
         RuntimeError::Limits(_) => 34,
+        RuntimeError::CannotRequeue { .. } => 35,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..35).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..36).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (35, 35));
+    assert_eq!((codes.len(), words.len()), (36, 36));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

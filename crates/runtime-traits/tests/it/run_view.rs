@@ -142,6 +142,10 @@ fn view(kinds: impl IntoIterator<Item = EntryKind>) -> RunView {
     RunView::of(run(), &log(kinds)).expect("the log begins with `Accepted`")
 }
 
+fn operator() -> WaitOn {
+    WaitOn::Operator { why: "it died".to_owned() }
+}
+
 #[test]
 fn a_log_that_does_not_begin_with_its_acceptance_is_no_runs() {
     assert_eq!(RunView::of(run(), &[]), None);
@@ -185,9 +189,18 @@ fn a_run_is_parked_from_the_end_of_an_attempt_to_the_begin_of_the_next() {
 
 #[test]
 fn a_run_that_ended_waits_for_nothing() {
-    let view = view([started(), waits(3, WaitOn::Operator, None), ended()]);
+    let view = view([started(), waits(3, operator(), None), ended()]);
     assert_eq!((view.phase, view.waits.len()), (Phase::Ended, 0));
     assert_eq!(view.outcome, Some(Outcome::Completed(text("42"))));
+}
+
+#[test]
+fn a_run_is_in_quarantine_until_somebody_ends_its_wait_for_an_operator() {
+    let aside = [started(), parked(), waits(4, operator(), None)];
+    assert!(view(aside.clone()).is_quarantined());
+    assert!(!view(aside.clone().into_iter().chain([waited(4)])).is_quarantined());
+    assert!(!view(aside.into_iter().chain([ended()])).is_quarantined());
+    assert!(!view([started(), waits(3, WaitOn::Decision(key("a")), None)]).is_quarantined());
 }
 
 #[test]
@@ -205,7 +218,7 @@ fn open_waits_are_listed_with_what_ends_them() {
     assert!(view.decision_on(&key("a")).is_none());
     assert_eq!(view.decision_on(&key("b")).map(|wait| wait.wait), Some(WaitId(5)));
     assert_eq!(view.waits[0].on.step(), Some(&key("sleep")));
-    assert_eq!(WaitOn::Operator.step(), None);
+    assert_eq!(operator().step(), None);
 }
 
 #[test]
@@ -279,7 +292,7 @@ fn every_prefix_of_any_log_has_a_view_and_taking_entries_one_by_one_gives_it() {
         started(),
         accepted(),
         parked(),
-        waits(3, WaitOn::Operator, None),
+        waits(3, operator(), None),
     ];
     let log = log(kinds);
     let mut view = RunView::of(run(), &log[..1]).expect("the log begins with `Accepted`");

@@ -96,10 +96,18 @@ impl RunMachine {
     pub(super) fn pass_begin(&mut self) {
         while let Some(entry) = self.log.get(self.given) {
             let (at, seen) = (entry.at, matches!(entry.kind, EntryKind::CancelRequested(_)));
+            let cleared = entry.kind == EntryKind::Cleared;
             if seen || !matches!(self.give_entry(self.given), Step::Passed) {
                 return;
             }
             self.given += 1;
+            self.see(at, cleared);
+        }
+    }
+
+    /// The agent's time goes on with the log, but for what comes into it at any moment beside the agent.
+    fn see(&mut self, at: UnixMillis, cleared: bool) {
+        if !cleared {
             self.seen_at = at;
         }
     }
@@ -111,13 +119,13 @@ impl RunMachine {
             if self.given >= self.durable && is_urgent(&entry.kind) {
                 break;
             }
-            let at = entry.at;
+            let (at, cleared) = (entry.at, entry.kind == EntryKind::Cleared);
             let step = self.give_entry(self.given);
             if matches!(step, Step::NotYet) {
                 break;
             }
             self.given += 1;
-            self.seen_at = at;
+            self.see(at, cleared);
             match step {
                 Step::Seen => return true,
                 Step::Begins => begun = true,
@@ -209,6 +217,7 @@ impl RunMachine {
             | EntryKind::WaitOpened(_)
             | EntryKind::AttemptEnded(_)
             | EntryKind::Ended(_)
+            | EntryKind::Cleared
             | EntryKind::Unrecognised { .. } => Step::Passed,
         }
     }

@@ -88,6 +88,7 @@ pub fn names_of(kind: &EntryKind) -> Option<Option<Digest>> {
         | EntryKind::WaitOpened(_)
         | EntryKind::AttemptEnded(_)
         | EntryKind::CancelRequested(_)
+        | EntryKind::Cleared
         | EntryKind::Ended(_) => None,
     };
     Some(payload.and_then(blob_of))

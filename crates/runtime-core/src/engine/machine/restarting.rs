@@ -3,7 +3,7 @@
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
+    AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::Name;
 
@@ -27,20 +27,21 @@ impl RunMachine {
     pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis, since: usize) {
         if self.may_fail(since) {
             if at > self.now {
-                let on = WaitOn::Time(StepKey::first(
-                    Name::new(WaitOn::RESTART).expect("a constant that is a name"),
-                ));
-                self.open_wait_for_all(on, Some(at), true);
+                let wait = WaitId(self.next_seq().0);
+                let name = Name::new(WaitOn::RESTART).expect("a constant that is a name");
+                let (on, digest) = (WaitOn::Time(StepKey::first(name)), Digest::of(&at.0.to_le_bytes()));
+                let (wake_at, holds_session) = (Some(at), true);
+                self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
             }
-            self.failed(error, counted);
+            self.end_attempt_as(AttemptEnding::Failed { error: shortened(error) }, counted);
         }
     }
 
     /// Ends an attempt that was one too many: the run waits for a person, and its session goes on without it.
-    pub fn set_aside(&mut self, error: String, since: usize) {
-        if self.may_fail(since) {
-            self.open_wait_for_all(WaitOn::Operator, None, false);
-            self.failed(error, true);
+    pub fn give_up_run(&mut self, error: &str, since: usize) {
+        if self.over == Over::No {
+            self.take_back_drops(since);
+            self.set_aside(error);
         }
     }
 
@@ -52,8 +53,6 @@ impl RunMachine {
             return false;
         }
         self.take_back_drops(since);
-        self.keep_waited();
-        self.give_up_steps(UnknownCause::Crash);
         true
     }
 
@@ -74,18 +73,6 @@ impl RunMachine {
                 self.append(EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Crash, ..unknown }));
             }
         }
-    }
-
-    fn open_wait_for_all(&mut self, on: WaitOn, wake_at: Option<UnixMillis>, holds_session: bool) {
-        let wait = WaitId(self.next_seq().0);
-        let digest = Digest::of(format!("{on:?}").as_bytes());
-        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
-    }
-
-    fn failed(&mut self, error: String, counted: bool) {
-        let how = AttemptEnding::Failed { error: shortened(error) };
-        self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
-        self.over = Over::Attempt;
     }
 
     /// Lets the attempt give its place up as soon as no step of it is under way: its agent is built anew.

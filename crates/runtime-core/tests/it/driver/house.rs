@@ -440,6 +440,7 @@ impl House {
                 // What stands still in other tests does so because they say so.
                 let far = Duration::from_secs(1_000_000_000);
                 config.stall = StallBounds { first_byte: far, between_tokens: far, tool: far, step: far };
+                config.clear_after = Duration::from_millis(20);
             })
     }
 

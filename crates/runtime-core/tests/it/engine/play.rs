@@ -259,6 +259,7 @@ pub(crate) fn short(entry: &Entry) -> String {
         EntryKind::AttemptEnded(ended) => format!("attempt {:?}", ended.how).to_lowercase(),
         EntryKind::CancelRequested(_) => "cancel".to_owned(),
         EntryKind::Ended(_) => "ended".to_owned(),
+        EntryKind::Cleared => "cleared".to_owned(),
         EntryKind::Unrecognised { tag } => format!("tag {tag}"),
     }
 }

@@ -31,6 +31,7 @@ pub enum Call {
     Cancel(RunId, String, Duration),
     Decide(RunId, StepKey, Decision),
     Answer(RunId, StepKey, Reply),
+    Requeue(RunId),
     Fork(RunId, ForkRequest),
     Messages(AgentRef, SessionName, Option<String>, u32),
     Sessions(AgentRef, Option<String>, u32),

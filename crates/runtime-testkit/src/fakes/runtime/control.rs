@@ -120,6 +120,10 @@ impl Runtime for FakeRuntime {
         self.done(Call::Answer(*run, step.clone(), reply)).await
     }
 
+    async fn requeue(&self, run: &RunId) -> Result<(), RuntimeError> {
+        self.done(Call::Requeue(*run)).await
+    }
+
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
         self.done(Call::Fork(*run, request)).await?;
         Ok(self.samples().run)

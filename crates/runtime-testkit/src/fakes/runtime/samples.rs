@@ -261,6 +261,7 @@ impl Samples {
             open_runs: 2,
             active_agents: 1,
             last_progress: Some(UnixMillis(2000)),
+            suspects: 0,
             scrub: None,
             process: ProcessStatus {
                 unattributed_mb: Some(12.5),

@@ -69,6 +69,10 @@ pub enum Flaw {
     AnswerQueues,
     /// A forked run ends.
     ForkEnds,
+    /// Runs in quarantine are not listed.
+    HidesPoison,
+    /// Any run is said to be let out of quarantine.
+    RequeuesAll,
     /// What all agents may use together is said to be set, and is not.
     ForgetsTenantLimits,
     /// What has no known price is told to have cost nothing.
@@ -95,7 +99,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 26] = [
+    pub const ALL: [(Self, &'static str); 28] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -119,6 +123,8 @@ impl Flaw {
         (Self::RollbackKeeps, "rollback-forgets"),
         (Self::AnswerQueues, "answer-is-given"),
         (Self::ForkEnds, "fork-leaves-the-original"),
+        (Self::HidesPoison, "poison-is-set-aside"),
+        (Self::RequeuesAll, "requeued-by-a-person"),
         (Self::ForgetsTenantLimits, "tenant-limits-are-kept"),
         (Self::PricesTheUnknown, "usage-is-in-its-time"),
         (Self::HidesTheUnknown, "unknown-is-said"),
@@ -323,6 +329,13 @@ impl Runtime for WrongRuntime {
         }
     }
 
+    async fn requeue(&self, run: &RunId) -> Result<(), RuntimeError> {
+        match self.right.requeue(run).await {
+            Err(RuntimeError::CannotRequeue { .. }) if self.has(Flaw::RequeuesAll) => Ok(()),
+            requeued => requeued,
+        }
+    }
+
     async fn fork(&self, run: &RunId, request: ForkRequest) -> Result<RunId, RuntimeError> {
         let fork = self.right.fork(run, request).await?;
         if self.has(Flaw::ForkEnds) {
@@ -369,6 +382,9 @@ impl Runtime for WrongRuntime {
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Page<RunView>, RuntimeError> {
+        if self.has(Flaw::HidesPoison) && filter.quarantined {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
         self.right.runs(filter).await
     }
 

@@ -153,7 +153,7 @@ fn a_parked_run_waits_no_longer_than_its_deadline() {
 #[test]
 fn a_run_that_waits_for_a_person_waits_as_a_whole() {
     let kind = Name::new("poet").expect("a good name");
-    for on in [diverged(), WaitOn::Operator, WaitOn::Kind(kind)] {
+    for on in [diverged(), WaitOn::Operator { why: String::new() }, WaitOn::Kind(kind)] {
         let kinds = parked(vec![waits(3, time("a"), Some(700)), waits(4, on, None)]);
         assert_eq!(next(kinds), Next::Wait { until: None });
     }
