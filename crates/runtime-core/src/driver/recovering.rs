@@ -147,7 +147,12 @@ impl Inner {
                 recovering.restarts(place.agent, &declared, *at, now);
                 machine.fail_attempt(error, *counted, *at, since);
             }
-            Remedy::Quarantine(_) => machine.fail_for_good(error, since),
+            Remedy::Quarantine(_) => {
+                let times = history.attempts() + 1;
+                let why =
+                    format!("{times} starts without a newly settled step failed, the last one so: {error}");
+                machine.give_up_run(&why, since);
+            }
             // Nothing of these is for the runs of an agent.
             Remedy::Restore { .. } | Remedy::SwitchModel { .. } | Remedy::Act { .. } | Remedy::Leave => {}
         }

@@ -3,7 +3,7 @@
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
+    AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::Name;
 
@@ -28,21 +28,21 @@ impl RunMachine {
     pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis, since: usize) {
         if self.may_fail(since) {
             if at > self.now {
-                let on = WaitOn::Time(StepKey::first(
-                    Name::new(WaitOn::RESTART).expect("a constant that is a name"),
-                ));
-                self.open_pause(on, at);
+                let wait = WaitId(self.next_seq().0);
+                let name = Name::new(WaitOn::RESTART).expect("a constant that is a name");
+                let (on, digest) = (WaitOn::Time(StepKey::first(name)), Digest::of(&at.0.to_le_bytes()));
+                let (wake_at, holds_session) = (Some(at), true);
+                self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session }));
             }
-            self.failed(error, counted);
+            self.end_attempt_as(AttemptEnding::Failed { error: shortened(error) }, counted);
         }
     }
 
     /// Ends an attempt that was one too many: the run waits for a person, and its session goes on without it.
-    pub fn fail_for_good(&mut self, error: String, since: usize) {
-        if self.may_fail(since) {
-            let aside = error.clone();
-            self.failed(error, true);
-            self.append(set_aside(self.log.len(), &aside));
+    pub fn give_up_run(&mut self, error: &str, since: usize) {
+        if self.over == Over::No {
+            self.take_back_drops(since);
+            self.set_aside(error);
         }
     }
 
@@ -54,8 +54,6 @@ impl RunMachine {
             return false;
         }
         self.take_back_drops(since);
-        self.keep_waited();
-        self.give_up_steps(UnknownCause::Crash);
         true
     }
 
@@ -76,19 +74,6 @@ impl RunMachine {
                 self.append(EntryKind::StepUnknown(StepUnknown { cause: UnknownCause::Crash, ..unknown }));
             }
         }
-    }
-
-    fn open_pause(&mut self, on: WaitOn, until: UnixMillis) {
-        let wait = WaitId(self.next_seq().0);
-        let digest = Digest::of(format!("{on:?}").as_bytes());
-        let wake_at = Some(until);
-        self.append(EntryKind::WaitOpened(WaitOpened { wait, on, digest, wake_at, holds_session: true }));
-    }
-
-    fn failed(&mut self, error: String, counted: bool) {
-        let how = AttemptEnding::Failed { error: shortened(error) };
-        self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
-        self.over = Over::Attempt;
     }
 
     /// Lets the attempt give its place up as soon as no step of it is under way: its agent is built anew.

@@ -11,7 +11,7 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Entry, EntryKind, FailureKind, UnknownCause, WaitOn, WaitOpened};
 use runtime_traits::recovery::{AgentRecovery, RestartWhen, StallLimits};
-use runtime_traits::runtime::{AgentRef, Decision, Joined, Reply, Runtime, RuntimeError};
+use runtime_traits::runtime::{AgentRef, Joined, Reply, Runtime, RuntimeError};
 use runtime_traits::{AgentId, AgentSpec, RunId};
 
 use super::frail::{Frail, builder, failed, log, open, recovers, recovery, spec, submit_in, until};
@@ -39,7 +39,8 @@ async fn ends(runtime: &RuntimeManager, run: RunId) -> String {
 }
 
 async fn until_set_aside(runtime: &RuntimeManager, run: RunId) {
-    let is_set_aside = |view: &runtime_traits::RunView| view.is_quarantined();
+    let is_set_aside =
+        |view: &runtime_traits::RunView| view.waits.iter().any(|w| matches!(w.on, WaitOn::Operator { .. }));
     until(runtime, run, is_set_aside).await;
 }
 
@@ -118,7 +119,10 @@ async fn the_third_failed_start_without_progress_waits_for_a_person_and_counts_a
     tokio::time::sleep(LONG).await;
     assert_eq!(house.world.times("it"), 3, "only a person ends that");
 
-    runtime.decide(&run, &"x".parse().unwrap(), Decision::Repeat).await.unwrap();
+    let next = submit(&runtime, agent, "next").await;
+    assert_eq!(output(&runtime, next).await, "next", "its conversation goes on without it");
+
+    runtime.requeue(&run).await.unwrap();
 
     assert_eq!(output(&runtime, run).await, "x y");
     assert_eq!(house.world.times("it"), 6, "two further failed starts were within what may be");
