@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agent_runtime::fleet::Fleet;
-use agent_runtime::log::{AttemptEnded, EntryKind};
+use agent_runtime::log::{AttemptEnded, EntryKind, WaitOn};
 use agent_runtime::model::Deltas;
 use agent_runtime::prelude::*;
 use agent_runtime::recovery::{AgentRecovery, Phase};

@@ -7,7 +7,6 @@ use runtime_traits::log::{
 };
 use runtime_traits::name::Name;
 
-use super::super::suspects::set_aside;
 use super::asks::DROPPED;
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
 
