@@ -4,6 +4,7 @@ mod events;
 mod people;
 mod snapshots;
 mod stores;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
 pub(crate) use snapshots::{KeepArgs, RestoreArgs, SnapshotCommand};
+pub(crate) use webhooks::{WebhooksArgs, WebhooksCommand};
 
 const AFTER: &str = "\
 Exit codes:
@@ -180,6 +182,8 @@ pub(crate) enum Command {
     },
     /// Show events as they come, publish one, show those of before, and dead letters
     Events(EventsArgs),
+    /// List whom the fleet file has told how runs end, test one, show and send again what was not taken
+    Webhooks(WebhooksArgs),
     /// Show the runtime: store, readiness, open runs; or how much is stored of an agent
     Status {
         /// The agent: its name or its id

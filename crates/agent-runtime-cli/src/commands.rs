@@ -22,6 +22,7 @@ pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stores;
 mod usage;
+pub(crate) mod webhooks;
 
 use agent_runtime::runtime::RunFilter;
 use agent_runtime::{AgentId, RunId, RunView, Runtime};

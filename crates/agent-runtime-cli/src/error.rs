@@ -8,6 +8,7 @@ use agent_runtime::fleet::{BusOpenError, Faults};
 use agent_runtime::service::{ListenError, PlaceError};
 use agent_runtime::store::StateError;
 use agent_runtime::stores::{CopyError, EncryptionError, ExportError, RekeyError, RepairError};
+use agent_runtime::webhooks::WebhookError;
 use agent_runtime::{OpenError, RunId, RuntimeError, StepKey};
 use thiserror::Error;
 
@@ -25,6 +26,17 @@ pub enum CliError {
     /// The bus cannot be opened.
     #[error(transparent)]
     BusOpen(#[from] BusOpenError),
+    /// A webhook of the fleet file cannot be.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    /// There is no such webhook.
+    #[error("the fleet file has no webhook `{given}`: it has {}", listed(.known))]
+    NoWebhook {
+        /// What was asked for.
+        given: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// Nobody serves, so that nothing can be heard.
     #[error(
         "nobody serves the store `{store}`, and what is published is heard through its server: start one with \
@@ -318,12 +330,13 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Runtime(error) => Exit::of(error),
-            Self::Bus(error) => Exit::of_bus(error),
+            Self::Bus(error) | Self::Webhook(WebhookError::Bus(error)) => Exit::of_bus(error),
             Self::NoFleet { .. }
             | Self::Limit { .. }
             | Self::Unreadable { .. }
             | Self::Faulty { .. }
             | Self::OneTopic { .. }
+            | Self::Webhook(_)
             | Self::NoJson { .. }
             | Self::NeedlessValue { .. }
             | Self::WhichStep { .. }
@@ -333,7 +346,7 @@ impl CliError {
             | Self::NoQuarantine { .. }
             | Self::Unwritable { .. }
             | Self::UnreadableFile { .. } => Exit::BadInput,
-            Self::NoRuns | Self::NoStore { .. } => Exit::NotFound,
+            Self::NoRuns | Self::NoStore { .. } | Self::NoWebhook { .. } => Exit::NotFound,
             Self::StoreBusy { .. }
             | Self::InMemory
             | Self::MayBeServed { .. }
@@ -374,6 +387,8 @@ impl CliError {
             Self::Runtime(error) => error.code(),
             Self::Bus(error) => error.code(),
             Self::BusOpen(_) => "bus-not-opened",
+            Self::Webhook(_) => "bad-webhook",
+            Self::NoWebhook { .. } => "no-webhook",
             Self::NothingToHear { .. } => "no-server",
             Self::OneTopic { .. } => "one-topic",
             Self::NoFleet { .. } => "no-fleet-file",
@@ -442,6 +457,13 @@ fn of_copy(error: &CopyError) -> Exit {
         | CopyError::HalfCopied
         | CopyError::TooLarge { .. } => Exit::Refused,
         CopyError::Differs { .. } | CopyError::From(_) | CopyError::To(_) => Exit::Store,
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     }
 }
 

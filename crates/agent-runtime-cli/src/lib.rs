@@ -34,7 +34,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use args::{Cli, Command, ServeArgs};
 use commands::{
     agents, answer, cancel, check, decide, events, fork, limits, log, messages, requeue, run, runs, sizes,
-    snapshots, state, status, stores,
+    snapshots, state, status, stores, webhooks,
 };
 use desk::Desk;
 use open::Opened;
@@ -124,12 +124,15 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
     let place = Place::find(&global, makes)?;
     if place.store.is_in_memory()
         && !makes
-        && !(matches!(command, Command::Events(_)) && place.has_bus_elsewhere())
+        && !(matches!(command, Command::Events(_) | Command::Webhooks(_)) && place.has_bus_elsewhere())
     {
         return Err(CliError::InMemory);
     }
     if let Command::Events(args) = command {
         return events::events(screen, &place, args, &mut signals).await;
+    }
+    if let Command::Webhooks(args) = command {
+        return webhooks::webhooks(screen, &place, args, &mut signals).await;
     }
     if let Command::Serve(args) = command {
         return serve_place(place, &args, screen, &mut signals).await;
@@ -163,9 +166,11 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Snapshot { command } => snapshots::snapshot(&desk, runtime, &command).await,
         Command::Status { agent: None } => status::status(&desk, runtime).await,
         Command::Status { agent: Some(agent) } => sizes::sizes(&desk, runtime, &agent).await,
-        Command::Serve(_) | Command::Check { .. } | Command::Events(_) | Command::State { .. } => {
-            Ok(Exit::Done)
-        }
+        Command::Serve(_)
+        | Command::Check { .. }
+        | Command::Events(_)
+        | Command::Webhooks(_)
+        | Command::State { .. } => Ok(Exit::Done),
     };
     let at_once = matches!(done, Ok(Exit::Signal(_)));
     let closed = reached.close(screen, &mut signals, at_once).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agent_runtime::fleet::{Applied, AppliedAgent, BusPlace, Change, Fleet};
 use agent_runtime::service::{AgentService, CancellationToken, Listeners, Serving};
 use agent_runtime::store::StateStore;
+use agent_runtime::webhooks::Webhooks;
 use agent_runtime::{AgentKind, Name, Runtime, RuntimeManager, SystemClock, Tenant};
 use serde::{Serialize, Serializer};
 
@@ -19,6 +20,9 @@ use crate::render::counted;
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::socket::SocketPath;
+
+/// How long a webhook's deliveries that are under way have to end when the server ends; what is left is delivered by the next one.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is served, and where. Other programs (the crash laboratory) serve with other kinds and a store of their own.
 #[derive(Debug)]
@@ -58,6 +62,9 @@ pub struct Ready {
     /// What applying the fleet file did to what all agents may use together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Change>,
+    /// Whom it tells how runs end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Name>,
     /// How many runs of an earlier process are open.
     pub open_runs: u64,
 }
@@ -65,6 +72,7 @@ pub struct Ready {
 /// A server that is up.
 struct Up {
     runtime: RuntimeManager,
+    webhooks: Webhooks,
     serving: Serving,
     asked_to_end: CancellationToken,
     drain: Duration,
@@ -130,6 +138,13 @@ impl Server {
                 return Err(error.into());
             }
         };
+        let webhooks = match self.fleet.start_webhooks(Arc::clone(&bus), runtime.shared()).await {
+            Ok(webhooks) => webhooks,
+            Err(error) => {
+                runtime.shutdown(Duration::ZERO).await?;
+                return Err(error.into());
+            }
+        };
         let Applied { agents, left, limits } = applied;
         let open_runs = runtime.as_runtime().status().await?.open_runs;
         let asked_to_end = CancellationToken::new();
@@ -149,9 +164,10 @@ impl Server {
             agents,
             left,
             limits,
+            webhooks: self.fleet.webhooks.into_iter().map(|webhook| webhook.name).collect(),
             open_runs,
         };
-        Ok(Up { runtime, serving, asked_to_end, drain: self.drain, ready, _socket: self.socket })
+        Ok(Up { runtime, webhooks, serving, asked_to_end, drain: self.drain, ready, _socket: self.socket })
     }
 }
 
@@ -159,6 +175,7 @@ impl Up {
     async fn end(self) -> Result<(), CliError> {
         // Callers are told that it is draining, and see how their runs end.
         let ended = self.runtime.shutdown(self.drain).await;
+        self.webhooks.end(DELIVERED_WITHIN).await;
         self.serving.stop().await;
         Ok(ended?)
     }
@@ -190,6 +207,9 @@ impl Up {
         if ready.limits == Some(Change::Changed) {
             let note = "of all agents are those of the fleet file again (`limits` shows them)";
             screen.line(format!("  limits  {}", paint.dim(note)))?;
+        }
+        for name in &ready.webhooks {
+            screen.line(format!("  webhook {name}"))?;
         }
         for name in &ready.left {
             let note = "not in the fleet file: left stopped (`agents delete` deletes it)";

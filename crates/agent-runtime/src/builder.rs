@@ -93,6 +93,23 @@ impl Builder {
         Ok(self)
     }
 
+    /// Keeps what these webhooks need in the runtime's store. What [`keep`](Self::keep) says before this holds first.
+    ///
+    /// # Errors
+    /// [`BusError::Malformed`] when the bus was given, which has its own rules: those of
+    /// [`topic_rules`](crate::webhooks::topic_rules) belong to them.
+    #[cfg(feature = "http")]
+    pub fn keep_for_webhooks<'a>(
+        mut self,
+        webhooks: impl IntoIterator<Item = &'a crate::webhooks::Webhook>,
+    ) -> Result<Self, BusError> {
+        for rule in crate::webhooks::topic_rules(webhooks) {
+            let keep = rule.keep.unwrap_or_default();
+            self = self.keep(rule.pattern, keep)?;
+        }
+        Ok(self)
+    }
+
     /// Sets the bus over the runtime's store: limits, rights, rules. What was set of it before does not hold any more.
     #[must_use]
     pub fn events(mut self, bus: EventBusBuilder) -> Self {

@@ -35,9 +35,13 @@ mod read_bus;
 mod read_limits;
 mod read_quotas;
 mod read_recovery;
+#[cfg(feature = "http")]
+mod read_webhooks;
 mod scrub;
 mod store_uri;
 mod suggest;
+#[cfg(feature = "http")]
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,6 +62,8 @@ pub use bus::{BusOpenError, BusPlace, FleetBus};
 pub use fault::{Fault, Faults};
 pub use measure::{size, span};
 pub use store_uri::{KeysUri, RedisUri, StoreUri, StoreUriError};
+#[cfg(feature = "http")]
+pub use webhooks::FleetWebhook;
 
 /// What a fleet file declares.
 #[derive(Clone, Debug)]
@@ -80,6 +86,9 @@ pub struct Fleet {
     pub prices: PriceTable,
     /// What providers let through.
     pub quotas: Vec<QuotaRule>,
+    /// Whom to tell how runs end.
+    #[cfg(feature = "http")]
+    pub webhooks: Vec<FleetWebhook>,
     /// The agents, in the order of the file.
     pub agents: Vec<FleetAgent>,
 }
@@ -107,13 +116,15 @@ pub struct FleetAgent {
 }
 
 impl Fleet {
-    /// Takes the keys in files that quotas name from `folder`, that of the fleet file: as [`kinds`](crate::kinds) does with those of the
+    /// Takes the keys in files that quotas and webhooks name from `folder`, that of the fleet file: as [`kinds`](crate::kinds) does with those of the
     /// agents.
     #[must_use]
     pub fn placed(mut self, folder: impl AsRef<Path>) -> Self {
         for credential in self.quotas.iter_mut().flat_map(|rule| &mut rule.credentials) {
             *credential = placed_key(folder.as_ref(), credential);
         }
+        #[cfg(feature = "http")]
+        self.webhooks.iter_mut().for_each(|webhook| webhook.place(folder.as_ref()));
         self
     }
 
@@ -151,6 +162,8 @@ impl Default for Fleet {
             limits: ResourceLimits::default(),
             prices: PriceTable::default(),
             quotas: Vec::new(),
+            #[cfg(feature = "http")]
+            webhooks: Vec::new(),
             agents: Vec::new(),
         }
     }

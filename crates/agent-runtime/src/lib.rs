@@ -8,6 +8,8 @@ mod manager;
 pub mod prelude;
 #[cfg(feature = "service")]
 pub mod service;
+#[cfg(feature = "http")]
+pub mod webhooks;
 
 pub use builder::Builder;
 pub use kinds::{kinds, llm_kind};

@@ -97,6 +97,12 @@ impl RuntimeManager {
         Arc::new(self.core.clone())
     }
 
+    /// The runtime's bus, for everybody.
+    #[cfg(feature = "http")]
+    pub(crate) fn contract_bus(&self) -> Arc<dyn Bus> {
+        Arc::clone(&self.bus)
+    }
+
     async fn over(store: Arc<dyn StateStore>) -> Result<Self, RuntimeError> {
         let builder = Self::builder(store);
         let builder = kinds("").into_iter().fold(builder, Builder::kind);

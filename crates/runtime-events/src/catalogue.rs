@@ -8,6 +8,7 @@ mod announcements;
 mod bus;
 mod place;
 mod run;
+mod webhook;
 
 use runtime_traits::bus::{Event, Pattern, Topic};
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub use run::{
     RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunQuarantined, RunRequeued,
     RunRolledBack, RunStarted, StepDecided, StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
 };
+pub use webhook::WebhookState;
 
 /// What the runtime publishes.
 pub trait Announced: Serialize + DeserializeOwned + JsonSchema {
@@ -63,6 +65,7 @@ pub fn all() -> Vec<Sort> {
     sorts.extend(run::sorts());
     sorts.extend(place::sorts());
     sorts.extend(bus::sorts());
+    sorts.extend(webhook::sorts());
     sorts
 }
 

@@ -130,7 +130,7 @@ impl FromStr for FromArg {
     }
 }
 
-fn place(given: &str) -> Result<Position, String> {
+pub(super) fn place(given: &str) -> Result<Position, String> {
     match given.parse() {
         Ok(number) if number > 0 => Ok(Position(number)),
         _ => Err("places are numbered from 1".to_owned()),

@@ -23,6 +23,8 @@ pub(crate) fn check(screen: &Screen, file: &FleetFile, live: bool) -> Result<Exi
         }
         Err(error) => return Err(error),
     };
+    // Their secrets are read as well.
+    fleet.webhooks.iter().try_for_each(|webhook| webhook.webhook().map(drop))?;
     if screen.lists_as_json() {
         // What is stored is told in one object with it.
         if !live {

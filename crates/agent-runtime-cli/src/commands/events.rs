@@ -134,7 +134,7 @@ async fn replay(screen: &Screen, bus: &ReachedBus, args: &ReplayArgs) -> Result<
 }
 
 /// Reads what a topic has now, from a place on, as long as it is wanted.
-async fn each(
+pub(super) async fn each(
     bus: &ReachedBus,
     topic: &Topic,
     mut begin: Begin,
@@ -155,7 +155,11 @@ async fn each(
     }
 }
 
-async fn dead_letters(screen: &Screen, bus: &ReachedBus, args: &DeadLettersArgs) -> Result<Exit, CliError> {
+pub(super) async fn dead_letters(
+    screen: &Screen,
+    bus: &ReachedBus,
+    args: &DeadLettersArgs,
+) -> Result<Exit, CliError> {
     let topic =
         Topic::dead_letters(args.subscription.as_str()).map_err(agent_runtime::events::BusError::from)?;
     let wanted = args.topic.as_ref().map(Topic::as_str);
@@ -209,7 +213,7 @@ fn row(DeadLetter { kept, again }: &DeadLetter, now: agent_runtime::UnixMillis) 
     ]
 }
 
-async fn requeue(screen: &Screen, bus: &ReachedBus, args: &RequeueArgs) -> Result<Exit, CliError> {
+pub(super) async fn requeue(screen: &Screen, bus: &ReachedBus, args: &RequeueArgs) -> Result<Exit, CliError> {
     let requeued = bus.requeue(args).await?;
     let exit = requeued.why.first().map_or(Exit::Done, |Unsent { error, .. }| Exit::of_bus(error));
     if screen.json {

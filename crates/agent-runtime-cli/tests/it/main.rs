@@ -21,3 +21,4 @@ mod state;
 mod stores;
 mod terminal;
 mod usage;
+mod webhooks;

@@ -19,8 +19,19 @@ use super::read_quotas::Placed;
 use super::suggest::instead;
 use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 10] =
-    ["store", "durability", "keep_runs", "listen", "scrub", "events", "limits", "prices", "quotas", "agents"];
+const TOP: [&str; 11] = [
+    "store",
+    "durability",
+    "keep_runs",
+    "listen",
+    "scrub",
+    "events",
+    "limits",
+    "prices",
+    "quotas",
+    "webhooks",
+    "agents",
+];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
@@ -85,11 +96,23 @@ impl Reader<'_> {
                 "limits" => fleet.limits = self.limits(value, &Limit::TOGETHER),
                 "prices" => fleet.prices = self.prices(value),
                 "quotas" => fleet.quotas = self.quotas(value),
+                // They need to know what the bus keeps.
+                "webhooks" => {}
                 "agents" => fleet.agents = self.agents(value),
                 other => {
                     self.fault(&key.span(), format!("there is no setting `{other}`"), instead(other, &TOP))
                 }
             }
+        }
+        if let Some(webhooks) = table.get("webhooks") {
+            #[cfg(feature = "http")]
+            self.webhooks(&mut fleet, webhooks);
+            #[cfg(not(feature = "http"))]
+            self.fault(
+                &webhooks.span(),
+                "this program was built without the feature `http`",
+                "build it with it",
+            );
         }
         let more = fleet.durability.filter(|durability| *durability > Durability::Memory);
         if let (true, Some(_), Some(asked)) = (fleet.store.is_in_memory(), more, table.get("durability")) {

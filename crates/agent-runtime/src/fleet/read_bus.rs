@@ -217,7 +217,7 @@ impl Reader<'_> {
     }
 
     /// The tables of an array of tables, each with its place.
-    fn tables<'v>(
+    pub(super) fn tables<'v>(
         &mut self,
         name: &str,
         value: &'v Value<'v>,

@@ -89,7 +89,7 @@ impl Reader<'_> {
     }
 
     /// A text, or a list of at least one.
-    fn texts(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<Vec<Placed>> {
+    pub(super) fn texts(&mut self, name: &str, value: &Value<'_>, remedy: &str) -> Option<Vec<Placed>> {
         let one = |value: &Value<'_>| match value.get_ref() {
             DeValue::String(text) => Some((text.clone().into_owned(), value.span())),
             _ => None,

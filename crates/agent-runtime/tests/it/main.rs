@@ -11,6 +11,8 @@ mod depth;
 mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
+#[cfg(feature = "http")]
+mod fleet_webhooks;
 mod interleavings;
 mod limits;
 mod limits_together;
@@ -28,6 +30,8 @@ mod usage;
 mod usage_history;
 #[cfg(feature = "http")]
 mod web_tools;
+#[cfg(feature = "http")]
+mod webhooks;
 #[cfg(feature = "llm")]
 mod wire;
 

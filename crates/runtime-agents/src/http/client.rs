@@ -87,6 +87,12 @@ impl WebClient {
         Err(WebError::Redirects { most: REDIRECTS })
     }
 
+    /// Asks once, and goes nowhere else, whatever the answer says.
+    pub(crate) async fn ask_once(&self, url: &str, question: &Question) -> Result<Response, WebError> {
+        let url = self.rules.check(url)?;
+        self.once(&url, question).await
+    }
+
     async fn once(&self, url: &Url, question: &Question) -> Result<Response, WebError> {
         let mut headers = question.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static("text/*, application/json;q=0.9, */*;q=0.1"));

@@ -1,7 +1,8 @@
 //! Tools that fetch from and post to the web, and reach nothing else.
 //!
 //! A model chooses the addresses, and what it reads may tell it which. So [`WebRules`] decide what may be reached:
-//! public addresses on the ports of the web, and what the operator lists beside them.
+//! public addresses on the ports of the web, and what the operator lists beside them. [`WebPoster`] keeps to the same rules for a
+//! program that posts by itself.
 //!
 //! ```
 //! use runtime_agents::http::{HttpGet, WebRules};
@@ -24,6 +25,7 @@ mod get;
 mod lookup;
 mod network;
 mod post;
+mod poster;
 mod rules;
 mod spec;
 
@@ -32,4 +34,5 @@ pub use error::WebError;
 pub use get::HttpGet;
 pub use lookup::Lookup;
 pub use post::HttpPost;
+pub use poster::{Posted, WebPoster};
 pub use rules::WebRules;

@@ -75,6 +75,15 @@ impl WebRules {
         self.check_address("", address).is_ok()
     }
 
+    /// Decides whether an address of the web may be asked, by all of it but where its host is: that is checked whenever it is
+    /// connected to.
+    ///
+    /// # Errors
+    /// [`WebError`], which says what is wrong with it.
+    pub fn permits(&self, url: &str) -> Result<(), WebError> {
+        self.check(url).map(drop)
+    }
+
     /// Reads an address of the web and checks all of it but where its host is, which is checked when it is connected to.
     pub(crate) fn check(&self, text: &str) -> Result<Url, WebError> {
         let malformed = |cause| WebError::Malformed { url: text.to_owned(), cause };
