@@ -18,7 +18,8 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        ACCEPTED | SETTLED | UNKNOWN | ENDED => 3,
+        SETTLED => 4,
+        ACCEPTED | UNKNOWN | ENDED => 3,
         OPENED | DISPATCHED => 2,
         _ => 1,
     }
@@ -32,7 +33,8 @@ const OPENED: u16 = 3;
 const UNKNOWN: u16 = 6;
 /// Version 2: a reservation of its own, and what the call before used that broke off.
 const DISPATCHED: u16 = 4;
-/// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed.
+/// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed. Version 4: it may be why a step failed
+/// that whoever had to do it is away.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
 

@@ -5,6 +5,7 @@
 
 mod agent;
 mod announcements;
+mod breaker;
 mod bus;
 mod place;
 mod run;
@@ -20,6 +21,7 @@ pub use agent::{
     SnapshotSaved,
 };
 pub use announcements::Announcements;
+pub use breaker::{BreakerClosed, BreakerHalfOpened, BreakerOpened};
 pub use bus::{HandlerFailed, HandlerLost};
 pub use place::{
     BudgetExhausted, HealthChanged, LimitReached, MemoryExceeded, NodeFenced, NodeJoined, NodeLeft,
@@ -62,6 +64,7 @@ pub fn all() -> Vec<Sort> {
     let mut sorts = agent::sorts();
     sorts.extend(run::sorts());
     sorts.extend(place::sorts());
+    sorts.extend(breaker::sorts());
     sorts.extend(bus::sorts());
     sorts
 }

@@ -46,6 +46,12 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
         CalledModel { name: self.name().to_owned(), credential: self.credential().map(str::to_owned) }
     }
 
+    /// How long calls of it are held off as of now, because it failed too often of late; `None`: they are not. For whoever
+    /// decides whether it is worth while to ask once more.
+    fn held_off(&self) -> Option<Duration> {
+        None
+    }
+
     /// Asks for the next message of a conversation.
     ///
     /// # Errors
@@ -61,6 +67,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
 
     fn credential(&self) -> Option<&str> {
         (**self).credential()
+    }
+
+    fn held_off(&self) -> Option<Duration> {
+        (**self).held_off()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

@@ -11,10 +11,13 @@ mod depth;
 mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
+mod guards;
 mod interleavings;
 mod limits;
 mod limits_together;
 mod migrations;
+#[cfg(feature = "llm")]
+mod outage;
 mod process;
 mod quotas;
 #[cfg(feature = "service")]

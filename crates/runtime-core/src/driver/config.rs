@@ -10,7 +10,7 @@ use runtime_traits::meter::{NoMeter, PollMeter};
 use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::resource::ResourceGovernor;
-use runtime_traits::runtime::RuntimeError;
+use runtime_traits::runtime::{Breakers, RuntimeError};
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
@@ -71,6 +71,7 @@ pub struct Builder {
     pub(super) bus: Option<(Arc<dyn Bus>, Arc<dyn Announcer>)>,
     pub(super) governor: Option<Arc<dyn ResourceGovernor>>,
     pub(super) meter: Arc<dyn PollMeter>,
+    pub(super) breakers: Option<Arc<dyn Breakers>>,
 }
 
 impl Default for Config {
@@ -117,6 +118,7 @@ impl Builder {
             bus: None,
             governor: None,
             meter: Arc::new(NoMeter),
+            breakers: None,
         }
     }
 
@@ -161,6 +163,13 @@ impl Builder {
     #[must_use]
     pub fn meter(mut self, meter: Arc<dyn PollMeter>) -> Self {
         self.meter = meter;
+        self
+    }
+
+    /// Shows in its status how these breakers stand.
+    #[must_use]
+    pub fn breakers(mut self, breakers: Arc<dyn Breakers>) -> Self {
+        self.breakers = Some(breakers);
         self
     }
 

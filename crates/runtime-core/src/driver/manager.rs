@@ -77,6 +77,7 @@ impl RuntimeManager {
             bus,
             governor,
             meter,
+            breakers,
         } = builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
@@ -123,6 +124,7 @@ impl RuntimeManager {
             governing: governor.map(Governing::new),
             damaged_books: DamagedBooks::default(),
             meter,
+            breakers,
             polls: Polls::default(),
             store,
             clock,
