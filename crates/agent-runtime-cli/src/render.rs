@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod ask;
 mod before;
+pub(crate) mod breaker;
 pub(crate) mod call;
 pub(crate) mod chart;
 mod entry;

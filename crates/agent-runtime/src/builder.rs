@@ -19,6 +19,8 @@ use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 use runtime_traits::{Pool, ResourceGovernor, RuntimeError, Tenant};
 
+use crate::guards::Guards;
+
 /// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, a bus over the same store, and a meter of
 /// what agents take of the process.
 ///
@@ -49,6 +51,8 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Arc<dyn Entropy>>,
     governor: Arc<dyn ResourceGovernor>,
+    guards: Guards,
+    tenant: Tenant,
 }
 
 /// Where the events of a runtime go.
@@ -72,7 +76,8 @@ impl Builder {
         }
         let bus = WhichBus::Own(EventBusBuilder::default());
         let governor = Arc::new(ResourceManager::default());
-        Self { core, store, durability: best, bus, clock: None, entropy: None, governor }
+        let (guards, tenant) = (Guards::of_process(), Tenant::default());
+        Self { core, store, durability: best, bus, clock: None, entropy: None, governor, guards, tenant }
     }
 
     /// Keeps the events of these topics in the runtime's store, for durable subscriptions. Of several rules about a topic the
@@ -132,6 +137,14 @@ impl Builder {
         self
     }
 
+    /// Shows in `status` how these guards stand, and tells the bus when one changes. Without it they are those of the process, which
+    /// guard what [`kinds`](crate::kinds) makes.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
     /// Hosts a kind: agents whose spec names it are built by it.
     #[must_use]
     pub fn kind(self, kind: Arc<dyn AgentKind>) -> Self {
@@ -177,7 +190,7 @@ impl Builder {
     /// Acts for this tenant instead of `default`.
     #[must_use]
     pub fn tenant(self, tenant: Tenant) -> Self {
-        self.with(|core| core.tenant(tenant))
+        Self { tenant: tenant.clone(), ..self }.with(|core| core.tenant(tenant))
     }
 
     /// Asks this of every commit.
@@ -216,7 +229,9 @@ impl Builder {
                 Arc::new(bus)
             }
         };
-        self.core.governor(self.governor).bus(bus, Arc::new(Announcements::default())).open().await
+        self.guards.tell(&bus, self.tenant);
+        let core = self.core.breakers(Arc::new(self.guards));
+        core.governor(self.governor).bus(bus, Arc::new(Announcements::default())).open().await
     }
 
     fn with(mut self, change: impl FnOnce(runtime_core::Builder) -> runtime_core::Builder) -> Self {

@@ -3,6 +3,7 @@
 
 mod builder;
 pub mod fleet;
+pub mod guards;
 mod kinds;
 mod manager;
 pub mod prelude;
@@ -12,7 +13,7 @@ pub mod service;
 pub mod webhooks;
 
 pub use builder::Builder;
-pub use kinds::{kinds, llm_kind};
+pub use kinds::{guarded_kinds, guarded_llm_kind, kinds, llm_kind};
 pub use manager::{RuntimeManager, StartError};
 #[cfg(feature = "llm")]
 pub use runtime_agents::llm;

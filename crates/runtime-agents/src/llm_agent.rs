@@ -21,6 +21,8 @@ pub(crate) const LLM: &str = "llm";
 ///
 /// - The model is asked until it calls no more tools, at most `max_steps` times.
 /// - The calls of one reply are made side by side. What goes wrong with one is told to the model, and harms nothing else.
+/// - Where a model is away, the next one of its `fallback` answers; where all are held off, the run waits: it parks, and
+///   goes on when one is tried again, for an hour at the most unless `outage` says otherwise.
 /// - A run is shown the last messages of its conversation, `window` of them, and never a call without its result.
 ///
 /// ```
@@ -73,7 +75,7 @@ impl Agent for LlmAgent {
     }
 
     fn least_call(&self) -> Option<(CalledModel, Usage)> {
-        Some(self.mind.least_call())
+        self.mind.least_call()
     }
 
     async fn run(&self, ctx: Ctx, input: Content) -> Result<Content, AgentError> {

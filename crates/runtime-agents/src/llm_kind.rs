@@ -1,12 +1,14 @@
 //! [`LlmKind`]: agents with models from declarations.
 
 mod approvals;
+mod fallback;
 mod settings;
 mod tool_maker;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_traits::{Agent, AgentKind, AgentSpec, Model, Name, SpecError, Tool};
 use serde_json::Value;
@@ -25,7 +27,7 @@ pub use tool_maker::ToolSettings;
 const SCRIPTED: &str = "scripted/";
 
 /// The settings of the kind, in the order in which they are told.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 22] = [
     "model",
     "instructions",
     "tools",
@@ -44,10 +46,13 @@ const SETTINGS: [&str; 20] = [
     "between_tokens",
     "whole_reply",
     "retries",
+    "fallback",
+    "outage",
     "replies",
     "again",
 ];
 
+type Around = dyn Fn(Arc<dyn Tool>) -> Arc<dyn Tool> + Send + Sync;
 type Maker = dyn Fn(&mut ToolSettings) -> Result<Arc<dyn Tool>, SpecError> + Send + Sync;
 
 /// Builds agents with models from specs of the kind `llm`.
@@ -71,12 +76,14 @@ type Maker = dyn Fn(&mut ToolSettings) -> Result<Arc<dyn Tool>, SpecError> + Sen
 pub struct LlmKind {
     models: Arc<dyn ModelSource>,
     tools: BTreeMap<String, Arc<Maker>>,
+    /// What is put around each tool, if anything is.
+    around: Option<Arc<Around>>,
 }
 
 impl LlmKind {
     /// The kind, with its models from `models`, and the tools that this crate has.
     pub fn new(models: impl ModelSource) -> Self {
-        let kind = Self { models: Arc::new(models), tools: BTreeMap::new() };
+        let kind = Self { models: Arc::new(models), tools: BTreeMap::new(), around: None };
         let kind = kind.with_tool(Calculator::NAME, |_| Ok(Arc::new(Calculator::new())));
         #[cfg(feature = "documents")]
         let kind = kind.with_tool("documents", tool_maker::documents);
@@ -95,11 +102,29 @@ impl LlmKind {
         self
     }
 
+    /// Puts something around each tool that a declaration names: what holds calls off that would fail, say.
+    #[must_use]
+    pub fn with_tools_in(
+        mut self,
+        around: impl Fn(Arc<dyn Tool>) -> Arc<dyn Tool> + Send + Sync + 'static,
+    ) -> Self {
+        self.around = Some(Arc::new(around));
+        self
+    }
+
     fn agent(&self, spec: &AgentSpec) -> Result<LlmAgent, SpecError> {
         let mut settings = Settings::of(spec, &SETTINGS)?;
+        let fallback = fallback::settings(&mut settings)?;
+        let outage = settings.take("outage", "seconds, from 0 to 604800")?;
         let model = self.model(&mut settings)?;
         let approvals = approval(&mut settings)?;
         let mut agent = LlmAgent::new(spec.name.as_str(), model).description(&spec.description);
+        for mut settings in fallback {
+            agent = agent.fallback(self.model(&mut settings)?);
+        }
+        if let Some(seconds) = outage {
+            agent = agent.outage(Duration::from_secs(seconds));
+        }
         let tools = self.tools(&mut settings, &approvals)?;
         let names = tools.iter().map(|tool| tool.spec().name.as_str());
         approvals.check(names).map_err(|says| settings.refused(says))?;
@@ -163,6 +188,8 @@ impl LlmKind {
             let own = asked.approval()?;
             let tool = make(&mut asked)?;
             asked.is_empty()?;
+            let tool =
+                self.around.as_ref().map_or_else(|| Arc::clone(&tool), |around| around(Arc::clone(&tool)));
             let approval = own.or_else(|| approvals.of(&tool.spec().name));
             tools.push(match approval {
                 Some(approval) => Arc::new(WithApproval::new(tool, approval)),

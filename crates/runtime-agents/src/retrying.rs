@@ -14,7 +14,7 @@ use runtime_traits::{Entropy, Model, ModelError, ModelReply, ModelRequest};
 /// A model that is asked once more when the same call may succeed later.
 ///
 /// It waits longer before each further try, by chance a little less than it could, and never less than the provider
-/// said. It books nothing: whoever does is told of each call that broke off ([`Deltas::broke_off`]), and asked before the
+/// said. A model that is [held off](Model::held_off) is not asked once more: that wait is its caller's. It books nothing: whoever does is told of each call that broke off ([`Deltas::broke_off`]), and asked before the
 /// next is sent ([`Deltas::again`]): each takes something, and counts for limits.
 ///
 /// ```
@@ -74,6 +74,10 @@ impl<M: Model> Retrying<M> {
         if failed > self.retries || !error.is_transient() {
             return None;
         }
+        // To ask once more would be to ask a breaker, which says the same.
+        if error.is_away() && self.model.held_off().is_some() {
+            return None;
+        }
         let doubled = self.first.saturating_mul(1_u32.checked_shl(failed - 1).unwrap_or(u32::MAX));
         let longest = doubled.min(self.longest);
         match error.retry_after() {
@@ -112,6 +116,10 @@ impl<M: Model> Model for Retrying<M> {
 
     fn silence(&self) -> Option<Duration> {
         self.model.silence()
+    }
+
+    fn held_off(&self) -> Option<Duration> {
+        self.model.held_off()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

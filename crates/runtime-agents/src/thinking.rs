@@ -5,9 +5,11 @@ mod answer;
 mod ask;
 mod bill;
 mod hands;
+mod outage;
 mod state;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_traits::model::window;
 use runtime_traits::{AgentError, Content, Ctx, Model};
@@ -20,7 +22,10 @@ use state::{Action, Thought};
 /// All that an agent with a model is made of, apart from its name.
 #[derive(Debug)]
 pub(crate) struct Mind {
-    pub(crate) model: Arc<dyn Model>,
+    /// The model that is asked first, and those that are asked where the one before is away.
+    pub(crate) models: Vec<Arc<dyn Model>>,
+    /// How long a turn waits for models that are held off, at the most.
+    pub(crate) outage: Duration,
     pub(crate) system: Arc<str>,
     pub(crate) hands: Hands,
     pub(crate) limits: Limits,

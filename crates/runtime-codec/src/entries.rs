@@ -19,7 +19,8 @@ const WHAT: &str = "run log entry";
 /// The version in which entries with this tag are written.
 const fn version(tag: u16) -> u16 {
     match tag {
-        ACCEPTED | SETTLED | UNKNOWN | ENDED => 3,
+        SETTLED => 4,
+        ACCEPTED | UNKNOWN | ENDED => 3,
         OPENED | DISPATCHED | WAITS => 2,
         _ => 1,
     }
@@ -35,7 +36,8 @@ const UNKNOWN: u16 = 6;
 const DISPATCHED: u16 = 4;
 /// Version 2: why a run is in quarantine.
 const WAITS: u16 = 9;
-/// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed.
+/// Version 2: tokens may be estimated. Version 3: a limit may be why a step or a run failed. Version 4: it may be why a step failed
+/// that whoever had to do it is away.
 const SETTLED: u16 = 5;
 const ENDED: u16 = 13;
 

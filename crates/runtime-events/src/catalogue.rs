@@ -5,6 +5,7 @@
 
 mod agent;
 mod announcements;
+mod breaker;
 mod bus;
 mod place;
 mod run;
@@ -21,6 +22,7 @@ pub use agent::{
     SnapshotSaved,
 };
 pub use announcements::Announcements;
+pub use breaker::{BreakerClosed, BreakerHalfOpened, BreakerOpened};
 pub use bus::{HandlerFailed, HandlerLost};
 pub use place::{
     BudgetExhausted, HealthChanged, LimitReached, MemoryExceeded, NodeFenced, NodeJoined, NodeLeft,
@@ -64,6 +66,7 @@ pub fn all() -> Vec<Sort> {
     let mut sorts = agent::sorts();
     sorts.extend(run::sorts());
     sorts.extend(place::sorts());
+    sorts.extend(breaker::sorts());
     sorts.extend(bus::sorts());
     sorts.extend(webhook::sorts());
     sorts

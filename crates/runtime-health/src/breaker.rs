@@ -1,6 +1,7 @@
 //! A circuit breaker: after failures nobody calls for a while, then a few try whether it works again.
 
 mod guard;
+mod pace;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::backoff::Backoff;
 pub use guard::{BreakerGuard, Guarded, Permit};
+pub use pace::{Pace, PaceRule};
 use recent::Recent;
 
 /// When a breaker opens, and how it closes again.
@@ -24,6 +26,8 @@ pub struct BreakerRule {
     pub failures: NonZeroU32,
     /// … if they are at least so many of a hundred calls within the window.
     pub percent: u8,
+    /// So many failures open it, too, if none of the calls between them worked. `None`: failures are counted in hundredths only.
+    pub in_a_row: Option<NonZeroU32>,
     /// So many calls at once try whether it works again, and so many must have worked to close it.
     pub probes: NonZeroU32,
     /// How long it stays open, by how often it opened in a row.
@@ -129,6 +133,8 @@ pub struct Breaker {
     rule: BreakerRule,
     state: BreakerState,
     recent: Recent,
+    /// How many calls failed since one worked.
+    row: u32,
     /// How often it opened since it was last closed.
     opened: u32,
     era: u64,
@@ -141,6 +147,7 @@ impl Default for BreakerRule {
             window: Duration::from_secs(30),
             failures: NonZeroU32::MIN.saturating_add(4),
             percent: 50,
+            in_a_row: None,
             probes: NonZeroU32::MIN.saturating_add(1),
             pause: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(120) },
         }
@@ -150,7 +157,8 @@ impl Default for BreakerRule {
 impl Breaker {
     /// A closed breaker.
     pub fn new(rule: BreakerRule) -> Self {
-        Self { rule, state: BreakerState::Closed, recent: Recent::new(rule.window), opened: 0, era: 0 }
+        let recent = Recent::new(rule.window);
+        Self { rule, state: BreakerState::Closed, recent, row: 0, opened: 0, era: 0 }
     }
 
     /// How it stands.
@@ -202,7 +210,13 @@ impl Breaker {
                 let (failed, all) = self.recent.counts(now);
                 let is_enough = failed >= u64::from(self.rule.failures.get());
                 let is_share = failed * 100 >= all * u64::from(self.rule.percent);
-                let trips = outcome == CallOutcome::Failed && is_enough && is_share;
+                self.row = match outcome {
+                    CallOutcome::Failed => self.row.saturating_add(1),
+                    CallOutcome::Worked => 0,
+                    CallOutcome::Neutral => self.row,
+                };
+                let is_row = self.rule.in_a_row.is_some_and(|most| self.row >= most.get());
+                let trips = outcome == CallOutcome::Failed && (is_enough && is_share || is_row);
                 trips.then(|| self.open(now, entropy))
             }
             BreakerState::HalfOpen { under_way, worked } => {
@@ -232,6 +246,7 @@ impl Breaker {
     fn open(&mut self, now: UnixMillis, entropy: &dyn Entropy) -> Transition {
         let until = now.after(self.rule.pause.draw_long(self.opened, entropy));
         self.opened = self.opened.saturating_add(1);
+        self.row = 0;
         self.turn(BreakerState::Open { until }, now)
     }
 

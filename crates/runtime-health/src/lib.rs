@@ -8,8 +8,8 @@ mod policy;
 
 pub use backoff::Backoff;
 pub use breaker::{
-    Breaker, BreakerGuard, BreakerRule, BreakerState, CallOutcome, Guarded, Permit, Ticket, Transition,
-    Tripped,
+    Breaker, BreakerGuard, BreakerRule, BreakerState, CallOutcome, Guarded, Pace, PaceRule, Permit, Ticket,
+    Transition, Tripped,
 };
 
 pub use hysteresis::{Hysteresis, Thresholds, Turn};

@@ -52,6 +52,12 @@ pub trait Model: fmt::Debug + Send + Sync + 'static {
         CalledModel { name: self.name().to_owned(), credential: self.credential().map(str::to_owned) }
     }
 
+    /// How long calls of it are held off as of now, because it failed too often of late; `None`: they are not. For whoever
+    /// decides whether it is worth while to ask once more.
+    fn held_off(&self) -> Option<Duration> {
+        None
+    }
+
     /// Asks for the next message of a conversation.
     ///
     /// # Errors
@@ -71,6 +77,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
 
     fn silence(&self) -> Option<Duration> {
         (**self).silence()
+    }
+
+    fn held_off(&self) -> Option<Duration> {
+        (**self).held_off()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

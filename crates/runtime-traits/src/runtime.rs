@@ -1,5 +1,6 @@
 //! The control contract: what can be done with agents, wherever they run.
 
+mod breakers;
 mod error;
 mod refs;
 mod request;
@@ -7,6 +8,7 @@ mod status;
 mod stream;
 mod r#trait;
 
+pub use breakers::{BreakerPhase, BreakerStatus, Breakers};
 pub use error::{RuntimeError, SweptLog};
 pub use refs::AgentRef;
 pub use request::{Decision, ForkRequest, Reply, RunRequest, SessionPolicy, Submitted};

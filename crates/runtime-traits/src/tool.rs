@@ -37,6 +37,12 @@ pub trait Tool: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Where this call goes, if calls go to several places: the host, say. What fails at one place says nothing of others. The
+    /// arguments are JSON that fits the schema.
+    fn place(&self, _arguments: &str) -> Option<String> {
+        None
+    }
+
     /// Whether somebody has to consent to this call first. The arguments are JSON that fits the schema.
     fn needs_approval(&self, _arguments: &str) -> bool {
         false
@@ -45,7 +51,8 @@ pub trait Tool: fmt::Debug + Send + Sync + 'static {
     /// Does it. The arguments are JSON that fits the schema.
     ///
     /// # Errors
-    /// What kept it from a result, in words that the model can use.
+    /// What kept it from a result, in words that the model can use. [`AgentError::away`] says that what it needs cannot be reached,
+    /// whatever is asked.
     async fn call(&self, call: &StepCall, arguments: &str) -> Result<String, AgentError>;
 
     /// Asks the other side what became of an earlier call with the same idempotency key, whose end nobody knows.
@@ -73,6 +80,10 @@ impl<T: Tool + ?Sized> Tool for Arc<T> {
 
     fn silence(&self) -> Option<Duration> {
         (**self).silence()
+    }
+
+    fn place(&self, arguments: &str) -> Option<String> {
+        (**self).place(arguments)
     }
 
     fn needs_approval(&self, arguments: &str) -> bool {

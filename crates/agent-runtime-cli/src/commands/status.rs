@@ -1,14 +1,15 @@
 //! `status`: the runtime itself.
 
 use agent_runtime::bus::{HeldTopic, TellingStatus};
+use agent_runtime::runtime::{BreakerPhase, BreakerStatus};
 use agent_runtime::scrub::{Finding, ScrubStatus};
 use agent_runtime::store::{Durability, Sharing};
-use agent_runtime::{Runtime, Tenant, UnixMillis};
+use agent_runtime::{Runtime, StepSort, Tenant, UnixMillis};
 
 use crate::desk::Desk;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{counted, pairs, process, readiness, time};
+use crate::render::{breaker, counted, pairs, process, readiness, time};
 
 /// Shows store, readiness and open runs.
 pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, CliError> {
@@ -50,6 +51,7 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
             "bus",
             status.telling.as_ref().map_or("none is told anything".to_owned(), |telling| told(telling, now)),
         ),
+        ("models", breaker::all(&models(&status.breakers))),
         ("node", status.node.to_string()),
         ("build", status.build),
     ];
@@ -67,6 +69,9 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
     }
     for poll in &status.process.long_polls {
         screen.line(format!("{} {}", screen.paint().bad("blocks its thread"), process::blocked(poll)))?;
+    }
+    for held in status.breakers.iter().filter(|breaker| breaker.state != BreakerPhase::Closed) {
+        screen.line(format!("{} {}", screen.paint().bad("held off"), breaker::held_off(held, now)))?;
     }
     for HeldTopic { tenant, topic, events, since, what } in
         status.telling.iter().flat_map(|telling| &telling.held)
@@ -91,6 +96,11 @@ fn suspected(suspects: u64) -> String {
             counted(some, "run")
         ),
     }
+}
+
+/// The breakers of models among all.
+fn models(breakers: &[BreakerStatus]) -> Vec<BreakerStatus> {
+    breakers.iter().filter(|breaker| breaker.sort == StepSort::Model).cloned().collect()
 }
 
 /// How it stands with telling the bus what happens.

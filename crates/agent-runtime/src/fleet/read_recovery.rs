@@ -24,9 +24,9 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             match name {
                 "restart" => recovery.restart = self.restart(value).unwrap_or_default(),
-                "attempts" => set(&mut recovery.attempts, self.count(name, value)),
-                "retries" => set(&mut recovery.retries, self.count(name, value)),
-                "most" => set(&mut recovery.most, self.count(name, value)),
+                "attempts" => set(&mut recovery.attempts, self.times(name, value)),
+                "retries" => set(&mut recovery.retries, self.times(name, value)),
+                "most" => set(&mut recovery.most, self.times(name, value)),
                 "pause" => set(&mut recovery.pause_ms, self.millis(name, value)),
                 "longest_pause" => set(&mut recovery.longest_pause_ms, self.millis(name, value)),
                 "within" => set(&mut recovery.within_ms, self.millis(name, value)),
@@ -94,7 +94,7 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, name: &str, value: &Value<'_>) -> Option<u32> {
+    fn times(&mut self, name: &str, value: &Value<'_>) -> Option<u32> {
         let count = match value.get_ref() {
             DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,

@@ -73,6 +73,14 @@ pub(super) fn tools_and_keys(folder: &Path, settings: &mut Map<String, Value>) {
             documents(folder, table);
         }
     }
+    placed_key_of(folder, settings);
+    if let Some(Value::Array(models)) = settings.get_mut("fallback") {
+        let tables = models.iter_mut().filter_map(Value::as_object_mut);
+        tables.for_each(|model| placed_key_of(folder, model));
+    }
+}
+
+fn placed_key_of(folder: &Path, settings: &mut Map<String, Value>) {
     if let Some(Value::String(key)) = settings.get_mut("key") {
         *key = placed_key(folder, key);
     }

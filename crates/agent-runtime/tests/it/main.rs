@@ -13,10 +13,13 @@ mod fleet_bus;
 mod fleet_file;
 #[cfg(feature = "http")]
 mod fleet_webhooks;
+mod guards;
 mod interleavings;
 mod limits;
 mod limits_together;
 mod migrations;
+#[cfg(feature = "llm")]
+mod outage;
 mod process;
 mod quotas;
 #[cfg(feature = "service")]

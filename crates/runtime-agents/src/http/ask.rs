@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use runtime_traits::Cause;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::http::body::text;
 use crate::http::client::{Question, WebClient};
@@ -20,6 +21,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) fn arguments<T: DeserializeOwned>(arguments: &str) -> Result<T, WebError> {
     serde_json::from_str(arguments).map_err(|error| WebError::Arguments { cause: Cause::of(&error) })
+}
+
+/// The host and the port that are asked.
+pub(crate) fn place(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 /// What was answered, by a status of success.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use runtime_traits::Cause;
+use runtime_traits::{AgentError, Cause};
 use thiserror::Error;
 
 /// Why the web was not asked, or gave no answer. In words that a model can use.
@@ -123,4 +123,22 @@ pub enum WebError {
         #[source]
         cause: Cause,
     },
+}
+
+impl WebError {
+    /// Whether the other side is away, whatever it is asked: it is not found, cannot be reached, does not answer, or has a trouble of
+    /// its own.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Connection { .. } | Self::TimedOut { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// As a tool tells it.
+    pub(crate) fn told(self) -> AgentError {
+        let said = Cause::of(&self).to_string();
+        if self.is_away() { AgentError::away(said, None) } else { AgentError::says(said) }
+    }
 }

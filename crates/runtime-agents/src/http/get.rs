@@ -9,7 +9,7 @@ use runtime_traits::model::ToolSpec;
 use runtime_traits::{AgentError, Effect, StepCall, Tool};
 use serde::Deserialize;
 
-use crate::http::ask::{GRACE, MOST, WITHIN, arguments, ask};
+use crate::http::ask::{GRACE, MOST, WITHIN, arguments, ask, place};
 use crate::http::client::{Question, WebClient};
 use crate::http::error::WebError;
 use crate::http::rules::WebRules;
@@ -86,9 +86,16 @@ impl Tool for HttpGet {
         self.within + GRACE
     }
 
+    fn place(&self, given: &str) -> Option<String> {
+        place(&arguments::<Arguments>(given).ok()?.url)
+    }
+
     async fn call(&self, _call: &StepCall, given: &str) -> Result<String, AgentError> {
         let Arguments { url } = arguments(given)?;
-        Ok(ask(&self.client, &url, &Question::get(), self.most, self.within).await?.text)
+        Ok(ask(&self.client, &url, &Question::get(), self.most, self.within)
+            .await
+            .map_err(WebError::told)?
+            .text)
     }
 }
 

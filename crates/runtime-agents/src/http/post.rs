@@ -10,7 +10,7 @@ use runtime_traits::{AgentError, Cause, Effect, Reconciled, StepCall, Tool};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::ask::{Answer, GRACE, MOST, WITHIN, arguments, ask};
+use crate::http::ask::{Answer, GRACE, MOST, WITHIN, arguments, ask, place};
 use crate::http::client::{Question, WebClient};
 use crate::http::error::WebError;
 use crate::http::rules::WebRules;
@@ -131,13 +131,17 @@ impl Tool for HttpPost {
         self.within + GRACE
     }
 
+    fn place(&self, given: &str) -> Option<String> {
+        place(&arguments::<Arguments>(given).ok()?.url)
+    }
+
     async fn call(&self, call: &StepCall, given: &str) -> Result<String, AgentError> {
         let Arguments { url, body } = arguments(given)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", HeaderValue::try_from(call.idempotency_key())?);
         let question = Question { method: Method::POST, headers, body: Some(body.get().to_owned()) };
-        Ok(ask(&self.client, &url, &question, self.most, self.within).await?.text)
+        Ok(ask(&self.client, &url, &question, self.most, self.within).await.map_err(WebError::told)?.text)
     }
 
     async fn reconcile(&self, call: &StepCall, _given: &str) -> Result<Reconciled<String>, AgentError> {

@@ -1,6 +1,7 @@
 //! How an agent with a model is put together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_traits::{AgentSpec, Cause, Model, Name, Tool};
 use schemars::JsonSchema;
@@ -19,7 +20,8 @@ pub struct LlmAgentBuilder {
     name: String,
     description: String,
     instructions: String,
-    model: Arc<dyn Model>,
+    models: Vec<Arc<dyn Model>>,
+    outage: Duration,
     hands: Vec<Hand>,
     max_steps: u32,
     max_tokens: u32,
@@ -32,6 +34,10 @@ pub struct LlmAgentBuilder {
 #[derive(Serialize)]
 struct Declared<'a> {
     model: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fallback: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outage: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
     instructions: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,13 +58,19 @@ impl LlmAgentBuilder {
     pub const MAX_TOKENS: u32 = 4096;
     /// How many messages of its conversation a run is shown, unless set.
     pub const WINDOW: usize = 50;
+    /// How long a turn waits for models that are held off, unless set.
+    pub const OUTAGE: Duration = Duration::from_secs(3_600);
+    const MOST_OUTAGE: Duration = Duration::from_secs(7 * 24 * 3_600);
+    /// How many models may be asked where the first one is away.
+    pub const MOST_FALLBACKS: usize = 8;
 
     pub(super) fn new(name: String, model: Arc<dyn Model>) -> Self {
         Self {
             name,
             description: String::new(),
             instructions: String::new(),
-            model,
+            models: vec![model],
+            outage: Self::OUTAGE,
             hands: Vec::new(),
             max_steps: Self::MAX_STEPS,
             max_tokens: Self::MAX_TOKENS,
@@ -77,6 +89,19 @@ impl LlmAgentBuilder {
     /// What the model is told before every conversation.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.instructions = instructions.into();
+        self
+    }
+
+    /// A model that is asked where those before it are away: it cannot be reached, does not answer or is held off. The next turn
+    /// asks the first one again.
+    pub fn fallback(mut self, model: impl Model) -> Self {
+        self.models.push(Arc::new(model));
+        self
+    }
+
+    /// How long a turn waits for models that are held off, at the most; a week at the most. Zero: not at all.
+    pub fn outage(mut self, most: Duration) -> Self {
+        self.outage = most;
         self
     }
 
@@ -169,8 +194,13 @@ impl LlmAgentBuilder {
         let output = self.output.as_ref().map(shape).transpose();
         let output = output.map_err(|fault| LlmAgentError::Output { fault })?;
         let hands = Hands::new(self.hands)?;
+        let mut names = self.models.iter().map(|model| model.name());
+        let first = names.next().unwrap_or_default();
+        let fallback: Vec<&str> = names.collect();
         let declared = Declared {
-            model: self.model.name(),
+            model: first,
+            fallback: &fallback,
+            outage: (self.outage != Self::OUTAGE).then_some(self.outage.as_secs()),
             instructions: &self.instructions,
             tools: hands.names().collect(),
             max_steps: self.max_steps,
@@ -184,7 +214,8 @@ impl LlmAgentBuilder {
         let limits = Limits { max_steps: self.max_steps, max_tokens: self.max_tokens, output };
         let mind = Mind {
             system: self.instructions.into(),
-            model: self.model,
+            models: self.models,
+            outage: self.outage,
             hands,
             limits,
             temperature: self.temperature,
@@ -200,6 +231,13 @@ impl LlmAgentBuilder {
         }
         if !(1..=1_000_000).contains(&self.max_tokens) {
             return refused("max_tokens", self.max_tokens.to_string(), "1 to 1000000");
+        }
+        if self.models.len() > Self::MOST_FALLBACKS + 1 {
+            let given = format!("{} models", self.models.len() - 1);
+            return refused("fallback", given, "at most 8 models");
+        }
+        if self.outage > Self::MOST_OUTAGE {
+            return refused("outage", self.outage.as_secs().to_string(), "0 to 604800 seconds");
         }
         if self.window > 10_000 {
             return refused("window", self.window.to_string(), "0 to 10000");

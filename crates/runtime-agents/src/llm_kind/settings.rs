@@ -32,6 +32,16 @@ impl Settings {
         Ok(Self { agent, left })
     }
 
+    /// Settings of a part of the same declaration.
+    pub(super) fn part(&self, left: Map<String, Value>) -> Self {
+        Self { agent: self.agent.clone(), left }
+    }
+
+    /// A setting that stays where it is.
+    pub(super) fn look(&self, name: &str) -> Option<&Value> {
+        self.left.get(name)
+    }
+
     pub(crate) fn refused(&self, says: impl Into<String>) -> SpecError {
         refused(&self.agent, says)
     }

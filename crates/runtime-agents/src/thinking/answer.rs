@@ -64,7 +64,7 @@ pub(super) fn unsaid(error: StepError) -> Result<String, AgentError> {
                 format!("somebody decided that the call has failed ({})", failure.message)
             }
             StepFailureKind::Limit => format!("the call was not made: {}", failure.message),
-            StepFailureKind::Work => failure.message,
+            StepFailureKind::Work | StepFailureKind::Away { .. } => failure.message,
         }),
         StepError::Name(_) | StepError::Json { .. } | StepError::TooLarge { .. } => Ok(error.to_string()),
     }

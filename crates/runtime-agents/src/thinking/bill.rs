@@ -75,6 +75,8 @@ impl<'a> Booking<'a> {
                 Usage { input_tokens: *input, output_tokens: *output, ..REQUEST }
             }
             Ok(_) => self.most(),
+            // Nobody was asked.
+            Err(ModelError::HeldOff { .. }) => Usage::default(),
             Err(error) if error.may_be_billed() => self.most(),
             Err(_) => REQUEST,
         });

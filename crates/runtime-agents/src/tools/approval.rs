@@ -91,6 +91,10 @@ impl<T: Tool> Tool for WithApproval<T> {
         self.tool.silence()
     }
 
+    fn place(&self, arguments: &str) -> Option<String> {
+        self.tool.place(arguments)
+    }
+
     fn needs_approval(&self, arguments: &str) -> bool {
         self.approval.is_needed(arguments)
     }

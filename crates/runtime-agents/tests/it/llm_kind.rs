@@ -229,3 +229,29 @@ fn its_name_and_its_tools_are_told() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_model_of_the_same_provider_has_key_and_address_of_the_first_one_unless_it_says_otherwise() {
+    let asked = Arc::default();
+    let kind = LlmKind::new(Source { asked: Arc::clone(&asked), model: None });
+    let chain = json!([
+        "openai/gpt-4o-mini",
+        "anthropic/claude-sonnet-4-5",
+        {"model": "openai/other", "key": "env:OTHER", "retries": 0},
+    ]);
+    let config = with(json!({"key": "env:KEY", "base_url": "http://localhost:1/v1", "fallback": chain}));
+    kind.build(&spec(&config)).unwrap();
+    let asked: Vec<ModelSettings> = asked.lock().unwrap().clone();
+    let seen: Vec<_> = asked
+        .iter()
+        .map(|asked| (asked.model.as_str(), asked.key.as_deref(), asked.base_url.as_deref(), asked.retries))
+        .collect();
+    let url = Some("http://localhost:1/v1");
+    let expected = [
+        ("openai/gpt-4o", Some("env:KEY"), url, 4),
+        ("openai/gpt-4o-mini", Some("env:KEY"), url, 4),
+        ("anthropic/claude-sonnet-4-5", None, None, 4),
+        ("openai/other", Some("env:OTHER"), None, 0),
+    ];
+    assert_eq!(seen, expected);
+}

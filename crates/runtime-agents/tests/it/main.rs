@@ -26,6 +26,8 @@ mod llm_kind;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod port;
 #[cfg(test)]
 mod questions;

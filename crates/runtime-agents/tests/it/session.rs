@@ -49,6 +49,8 @@ struct State {
     /// How many tokens are held for a call beyond what it asks for.
     more: u64,
     wakers: Vec<Waker>,
+    /// The times that were waited for.
+    waits: Vec<(String, Duration)>,
 }
 
 struct Port {
@@ -87,6 +89,7 @@ impl Session {
         let mut state = self.0.lock().unwrap();
         state.run += 1;
         state.steps.clear();
+        state.waits.clear();
         state.said.clear();
         state.previews.clear();
         state.cancelled = false;
@@ -163,6 +166,11 @@ impl Session {
 
     pub(crate) fn keys(&self) -> Vec<String> {
         self.steps().into_iter().map(|step| step.key).collect()
+    }
+
+    /// The times that the run waited for.
+    pub(crate) fn waits(&self) -> Vec<(String, Duration)> {
+        self.0.lock().unwrap().waits.clone()
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -327,12 +335,19 @@ impl RunPort for Port {
 
     fn give_up(&self, _: Slot) {}
 
-    fn ask_timer(&self, _: StepKey, _: Duration) -> Slot {
-        panic!("no agent here waits for a time")
+    fn ask_timer(&self, key: StepKey, after: Duration) -> Slot {
+        let mut state = self.session.0.lock().unwrap();
+        let (key, waits) = (key.to_string(), &mut state.waits);
+        match waits.iter().find(|(recorded, _)| *recorded == key) {
+            Some((_, recorded)) => assert_eq!(*recorded, after, "`{key}` diverged"),
+            None => waits.push((key, after)),
+        }
+        Slot(usize::MAX)
     }
 
+    /// Time passes at once.
     fn poll_timer(&self, _: Slot, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
+        Poll::Ready(())
     }
 
     fn now(&self) -> UnixMillis {

@@ -143,7 +143,8 @@ fn settled() -> impl Strategy<Value = EntryKind> {
         Just(StepFailureKind::Work),
         Just(StepFailureKind::TimedOut),
         Just(StepFailureKind::Decided),
-        Just(StepFailureKind::Limit)
+        Just(StepFailureKind::Limit),
+        option::of(any::<Duration>()).prop_map(|held_off| StepFailureKind::Away { held_off })
     ];
     let failure = (failure, ".{0,40}").prop_map(|(kind, message)| StepFailure { kind, message });
     let result = prop_oneof![payload().prop_map(Ok), failure.prop_map(Err)];

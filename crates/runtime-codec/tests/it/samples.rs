@@ -256,8 +256,11 @@ fn steps() -> Vec<Sample> {
         StepFailureKind::Decided,
         StepFailureKind::Denied,
         StepFailureKind::Limit,
+        StepFailureKind::Away { held_off: None },
+        StepFailureKind::Away { held_off: Some(Duration::from_millis(2_500)) },
     ];
-    for (name, kind) in ["work", "timed-out", "decided", "denied", "limit"].into_iter().zip(failures) {
+    let names = ["work", "timed-out", "decided", "denied", "limit", "away", "held-off"];
+    for (name, kind) in names.into_iter().zip(failures) {
         let result = Err(StepFailure { kind, message: "no luck".to_owned() });
         let kind = EntryKind::StepSettled(StepSettled { result, ..settled.clone() });
         samples.push(Sample::entry(format!("step-settled.{name}"), kind));

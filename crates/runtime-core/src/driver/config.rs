@@ -11,7 +11,7 @@ use runtime_traits::name::Tenant;
 use runtime_traits::partition::Pool;
 use runtime_traits::recovery::{RecoveryPolicy, StallBounds};
 use runtime_traits::resource::ResourceGovernor;
-use runtime_traits::runtime::RuntimeError;
+use runtime_traits::runtime::{Breakers, RuntimeError};
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
@@ -78,6 +78,7 @@ pub struct Builder {
     pub(super) governor: Option<Arc<dyn ResourceGovernor>>,
     pub(super) meter: Arc<dyn PollMeter>,
     pub(super) recovery: Option<Arc<dyn RecoveryPolicy>>,
+    pub(super) breakers: Option<Arc<dyn Breakers>>,
 }
 
 impl Default for Config {
@@ -127,6 +128,7 @@ impl Builder {
             governor: None,
             meter: Arc::new(NoMeter),
             recovery: None,
+            breakers: None,
         }
     }
 
@@ -179,6 +181,13 @@ impl Builder {
     #[must_use]
     pub fn recovery(mut self, policy: Arc<dyn RecoveryPolicy>) -> Self {
         self.recovery = Some(policy);
+        self
+    }
+
+    /// Shows in its status how these breakers stand.
+    #[must_use]
+    pub fn breakers(mut self, breakers: Arc<dyn Breakers>) -> Self {
+        self.breakers = Some(breakers);
         self
     }
 

@@ -17,7 +17,7 @@ use runtime_traits::meter::PollMeter;
 use runtime_traits::name::{Name, SessionName, Tenant};
 use runtime_traits::partition::{Partition, Pool};
 use runtime_traits::resource::ResourceLimits;
-use runtime_traits::runtime::Want;
+use runtime_traits::runtime::{Breakers, Want};
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, Seq, StateStore, Token};
 use tokio::runtime::Handle;
@@ -93,6 +93,7 @@ pub(super) struct Inner {
     pub(super) damaged_books: DamagedBooks,
     pub(super) meter: Arc<dyn PollMeter>,
     pub(super) recovering: Option<Recovering>,
+    pub(super) breakers: Option<Arc<dyn Breakers>>,
     pub(super) polls: Polls,
     pub(super) trials: Trials,
 }

@@ -361,6 +361,7 @@ impl Inner {
                 long_polls: self.long_polls(tenant),
             },
             telling: self.announcing.as_ref().map(|announcing| announcing.status()),
+            breakers: self.breakers.as_ref().map(|breakers| breakers.standing()).unwrap_or_default(),
         }
     }
 

@@ -80,6 +80,7 @@ impl RuntimeManager {
             governor,
             meter,
             recovery,
+            breakers,
         } = builder;
         let (announcing, heard) = bus.map(|(bus, announcer)| Announcing::new(bus, announcer)).unzip();
         let mut prefix = [0; 8];
@@ -127,6 +128,7 @@ impl RuntimeManager {
             damaged_books: DamagedBooks::default(),
             meter,
             recovering: recovery.map(Recovering::new),
+            breakers,
             polls: Polls::default(),
             trials: Trials::default(),
             store,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use runtime_testkit::fakes::{ManualClock, SeededEntropy};
 use runtime_traits::UnixMillis;
@@ -40,6 +41,7 @@ fn rule(failures: u32, probes: u32, percent: u8) -> BreakerRule {
         window: Duration::from_secs(10),
         failures: NonZeroU32::new(failures).unwrap(),
         percent,
+        in_a_row: None,
         probes: NonZeroU32::new(probes).unwrap(),
         pause: Backoff { base: Duration::from_secs(1), max: Duration::from_secs(8) },
     }
@@ -51,6 +53,8 @@ struct Model {
     state: Stand,
     /// When each counted call ended since it was last closed, and whether it failed.
     ended: Vec<(UnixMillis, bool)>,
+    /// How many failed since one worked.
+    row: u32,
     era: u64,
     opened: u32,
 }
@@ -70,6 +74,7 @@ impl Model {
         let most = self.rule.pause.most(self.opened);
         self.opened += 1;
         self.era += 1;
+        self.row = 0;
         self.state = Stand::Open(now, most / 2, most);
     }
 
@@ -111,7 +116,9 @@ impl Model {
                 let (failed, all) = recent.fold((0, 0), |(f, all), (_, bad)| (f + u64::from(*bad), all + 1));
                 let enough = failed >= u64::from(self.rule.failures.get());
                 let share = failed * 100 >= all * u64::from(self.rule.percent);
-                if outcome == CallOutcome::Failed && enough && share {
+                self.row = if outcome == CallOutcome::Failed { self.row + 1 } else { 0 };
+                let row = self.rule.in_a_row.is_some_and(|most| self.row >= most.get());
+                if outcome == CallOutcome::Failed && (enough && share || row) {
                     self.open(now);
                 }
             }
@@ -141,12 +148,14 @@ proptest! {
         failures in 1_u32..6,
         probes in 1_u32..4,
         percent in 0_u8..=100,
+        in_a_row in option::of(1_u32..6),
         seed: u64,
         acts in vec(act(), 0..200),
     ) {
-        let rule = rule(failures, probes, percent);
+        let in_a_row = in_a_row.and_then(NonZeroU32::new);
+        let rule = BreakerRule { in_a_row, ..rule(failures, probes, percent) };
         let (mut breaker, entropy) = (Breaker::new(rule), SeededEntropy::new(seed));
-        let mut model = Model { rule, state: Stand::Closed, ended: Vec::new(), era: 0, opened: 0 };
+        let mut model = Model { rule, state: Stand::Closed, ended: Vec::new(), row: 0, era: 0, opened: 0 };
         let mut under_way: Vec<(Ticket, u64)> = Vec::new();
         let (mut now, mut transitions) = (START, 0);
 
@@ -241,6 +250,22 @@ fn while_it_is_away_it_is_asked_by_the_probes_alone() {
     // Pauses of at least 0.5, 1, 2, 4, 4, 4 … seconds.
     assert!((1..=18).contains(&asked), "it was asked {asked} times");
     assert!(closed_after.is_some_and(|ticks| ticks <= 82), "it closed after {closed_after:?} ticks");
+}
+
+#[test]
+fn failures_in_a_row_open_it_however_many_calls_worked_before() {
+    let rule = BreakerRule { in_a_row: NonZeroU32::new(3), ..rule(100, 1, 100) };
+    let (mut breaker, entropy) = (Breaker::new(rule), SeededEntropy::new(7));
+    let mut ends = |outcome| {
+        let (ticket, _) = breaker.admit(START).unwrap();
+        breaker.settle(ticket, outcome, START, &entropy).is_some()
+    };
+    let [worked, failed, neutral] = [CallOutcome::Worked, CallOutcome::Failed, CallOutcome::Neutral];
+    assert!((0..1_000).all(|_| !ends(worked)));
+    for outcome in [failed, failed, worked, failed, neutral, failed] {
+        assert!(!ends(outcome));
+    }
+    assert!(ends(failed), "it is the third since one worked");
 }
 
 fn guard(dropped: CallOutcome) -> (BreakerGuard, Arc<ManualClock>, Arc<Mutex<Vec<u64>>>) {

@@ -478,13 +478,10 @@ fn json_error(step: &str, what: &'static str, error: &serde_json::Error) -> Step
 fn recorded<T: Serialize>(result: Result<T, AgentError>) -> Result<Content, StepFailure> {
     let failed = |message| StepFailure { kind: StepFailureKind::Work, message };
     match result {
-        Err(error) if error.is_at_limit() => {
-            Err(StepFailure { kind: StepFailureKind::Limit, message: error.message().to_owned() })
-        }
         Ok(value) => {
             Content::json(&value).map_err(|e| failed(format!("its value is not JSON: {}", Cause::of(&e))))
         }
-        Err(error) => Err(failed(error.message().to_owned())),
+        Err(error) => Err(StepFailure { kind: error.step_kind(), message: error.message().to_owned() }),
     }
 }
 

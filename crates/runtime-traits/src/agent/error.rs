@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -16,7 +17,7 @@ use crate::schema::SchemaError;
 /// makes that conversion possible.
 pub struct AgentError {
     message: String,
-    at_limit: bool,
+    kind: StepFailureKind,
     permanent: bool,
 }
 
@@ -88,22 +89,44 @@ pub enum SetStateError {
 impl AgentError {
     /// Says why.
     pub fn says(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at_limit: false, permanent: false }
+        Self { message: message.into(), kind: StepFailureKind::Work, permanent: false }
     }
 
     /// Says that a limit is why.
     pub fn at_limit(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at_limit: true, permanent: true }
+        Self { message: message.into(), kind: StepFailureKind::Limit, permanent: true }
     }
 
     /// Says that another try would end alike: the run fails at once, whatever its agent declares of its recovery.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at_limit: false, permanent: true }
+        Self { message: message.into(), kind: StepFailureKind::Work, permanent: true }
+    }
+
+    /// Says that whoever was asked is away; and how long calls of it are held off, if they are.
+    ///
+    /// ```
+    /// use runtime_traits::AgentError;
+    ///
+    /// assert!(AgentError::away("the ledger does not answer", None).is_away());
+    /// assert!(!AgentError::says("there is no such account").is_away());
+    /// ```
+    pub fn away(message: impl Into<String>, held_off: Option<Duration>) -> Self {
+        Self { message: message.into(), kind: StepFailureKind::Away { held_off }, permanent: false }
     }
 
     /// Whether a limit is why.
     pub fn is_at_limit(&self) -> bool {
-        self.at_limit
+        self.kind == StepFailureKind::Limit
+    }
+
+    /// Whether it is why that whoever was asked is away.
+    pub fn is_away(&self) -> bool {
+        matches!(self.kind, StepFailureKind::Away { .. })
+    }
+
+    /// By what a step fails whose work says so.
+    pub(crate) fn step_kind(&self) -> StepFailureKind {
+        self.kind
     }
 
     /// Whether another try would end alike.
@@ -120,11 +143,15 @@ impl AgentError {
 impl<E: Error + 'static> From<E> for AgentError {
     fn from(error: E) -> Self {
         let step = (&error as &(dyn Error + 'static)).downcast_ref::<StepError>();
-        let at_limit =
-            matches!(step, Some(StepError::Failed { failure, .. }) if failure.kind == StepFailureKind::Limit);
+        let kind = match step {
+            Some(StepError::Failed { failure: StepFailure { kind: StepFailureKind::Limit, .. }, .. }) => {
+                StepFailureKind::Limit
+            }
+            _ => StepFailureKind::Work,
+        };
         // What a step came to is recorded: another attempt would hear it again.
         let permanent = matches!(step, Some(StepError::Failed { .. }));
-        Self { message: Cause::of(&error).to_string(), at_limit, permanent }
+        Self { message: Cause::of(&error).to_string(), kind, permanent }
     }
 }
 

@@ -93,6 +93,11 @@ pub enum StepFailureKind {
     Denied,
     /// A limit is reached, or too low.
     Limit,
+    /// Whoever had to do it is away.
+    Away {
+        /// How long calls of it are held off from then on; `None`: they are not.
+        held_off: Option<Duration>,
+    },
 }
 
 /// What becomes of a step that nobody knows the end of.

@@ -85,6 +85,14 @@ pub enum ModelError {
         /// How long.
         after: Duration,
     },
+    /// It failed too often of late, and was not asked: nothing was sent, and nothing can be billed.
+    #[error("`{model}` failed too often of late and is not asked for now{}", after(&Some(*.retry_after)))]
+    HeldOff {
+        /// The model.
+        model: String,
+        /// When it may be worth asking again.
+        retry_after: Duration,
+    },
     /// It failed, and a limit keeps it from being asked once more.
     #[error("`{model}` is not asked once more: {refused}")]
     AtLimit {
@@ -123,7 +131,8 @@ impl ModelError {
             | Self::Unavailable { .. }
             | Self::Unreachable { .. }
             | Self::Cut { .. }
-            | Self::TimedOut { .. } => true,
+            | Self::TimedOut { .. }
+            | Self::HeldOff { .. } => true,
             Self::Key { .. }
             | Self::UnknownModel { .. }
             | Self::Refused { .. }
@@ -136,8 +145,27 @@ impl ModelError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::HeldOff { retry_after, .. } => Some(*retry_after),
             Self::AtLimit { refused, .. } => refused.retry_after(),
             _ => None,
+        }
+    }
+
+    /// Whether the provider is away, whatever it is asked: it is held off, cannot be reached, does not answer, or has a trouble of
+    /// its own. A provider that refuses a request, or wants fewer of them, is there.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::HeldOff { .. }
+            | Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. } => true,
+            Self::Key { .. }
+            | Self::UnknownModel { .. }
+            | Self::Refused { .. }
+            | Self::RateLimited { .. }
+            | Self::Cut { .. }
+            | Self::AtLimit { .. }
+            | Self::NoReply { .. } => false,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
 use crate::meter::{ProcessStatus, ProcessUsage};
 use crate::name::{Name, SessionName};
 use crate::resource::{ResourceLimits, ResourceUsage};
+use crate::runtime::breakers::BreakerStatus;
 use crate::runtime::error::RuntimeError;
 use crate::scrub::ScrubStatus;
 use crate::store::{Seq, StoreProfile};
@@ -136,6 +137,9 @@ pub struct NodeStatus {
     /// How it stands with telling the bus what happens; `None`: it has no bus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telling: Option<TellingStatus>,
+    /// How the circuit breakers of its process stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerStatus>,
 }
 
 /// Whether a runtime takes runs.

@@ -25,6 +25,7 @@ fn kind(error: &ModelError) -> &'static str {
         ModelError::TimedOut { .. } => "timed out",
         ModelError::NoReply { .. } => "no reply",
         ModelError::AtLimit { .. } => "at-limit",
+        ModelError::HeldOff { .. } => "held off",
     }
 }
 

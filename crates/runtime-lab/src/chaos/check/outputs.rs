@@ -53,9 +53,10 @@ impl Case<'_> {
                                 work.fails && failure.message == format!("{} fails", work.key)
                             }
                             StepFailureKind::TimedOut => work.within.is_some(),
-                            StepFailureKind::Decided | StepFailureKind::Denied | StepFailureKind::Limit => {
-                                false
-                            }
+                            StepFailureKind::Decided
+                            | StepFailureKind::Denied
+                            | StepFailureKind::Limit
+                            | StepFailureKind::Away { .. } => false,
                         },
                     });
                     self.hold(Law::Output, right, || {

@@ -7,8 +7,8 @@ use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
 use runtime_traits::resource::{LimitsBy, ResourceLimits, ResourceUsage, TenantLimits, UsageHistory, UsedIn};
 use runtime_traits::runtime::{
-    AgentStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy, SessionStatus, Stored, StreamItem,
-    Want,
+    AgentStatus, BreakerPhase, BreakerStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy,
+    SessionStatus, Stored, StreamItem, Want,
 };
 use runtime_traits::snapshot::{
     SessionDiff, SnapshotDiff, SnapshotInfo, SnapshotSession, SnapshotView, SpecChange,
@@ -16,7 +16,7 @@ use runtime_traits::snapshot::{
 use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
 use runtime_traits::{
     AgentId, Content, Entry, EntryKind, Name, NodeId, Outcome, Partition, Payload, Pool, RunId, RunView,
-    SessionName, StateId, Tenant, UnixMillis, Usage,
+    SessionName, StateId, StepSort, Tenant, UnixMillis, Usage,
 };
 use uuid::Uuid;
 
@@ -285,6 +285,14 @@ impl Samples {
                     what: "an entry".to_owned(),
                 }],
             }),
+            breakers: vec![BreakerStatus {
+                sort: StepSort::Model,
+                name: "openai/gpt-4o".to_owned(),
+                at: Some("http://127.0.0.1:8080".to_owned()),
+                state: BreakerPhase::Open,
+                since: Some(UnixMillis(1700)),
+                until: Some(UnixMillis(6700)),
+            }],
         }
     }
 

@@ -1,0 +1,102 @@
+//! What comes after a model that is away: the next one of the chain, a wait, or the end. Pure: the log says which models were.
+
+use std::time::Duration;
+
+/// How long it is waited at the least before models are asked once more.
+const LEAST: Duration = Duration::from_millis(200);
+
+/// How often and how long it was waited for the models of a turn.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    waited: Duration,
+}
+
+/// The models of a chain that are away, as they are asked one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// How long the one is held off that is held off for the shortest time.
+    held_off: Option<Duration>,
+    said: Vec<String>,
+}
+
+/// What comes after a round in which all models were away.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// They are asked once more, later.
+    Wait(Duration),
+    /// The run fails.
+    Fail(String),
+}
+
+impl Round {
+    /// One more is away.
+    pub(super) fn away(&mut self, held_off: Option<Duration>, said: String) {
+        self.held_off = match (self.held_off, held_off) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.said.push(said);
+    }
+}
+
+impl Outage {
+    /// What comes next, if a run waits `most` for its models. Where none is held off nothing says that to wait would help: whoever
+    /// asked has tried more than once.
+    pub(super) fn after(&mut self, round: Round, most: Duration) -> Next {
+        let said = round.said.join("; ");
+        let Some(held_off) = round.held_off else { return Next::Fail(said) };
+        let wait = held_off.max(LEAST);
+        if self.waited.saturating_add(wait) > most {
+            let (waited, most) = (self.waited.as_secs(), most.as_secs());
+            return Next::Fail(format!(
+                "{said}; the run waited {waited} s for it, and may wait {most} s: raise `outage`"
+            ));
+        }
+        self.waited += wait;
+        Next::Wait(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, LEAST, Next, Outage, Round};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn round(held_off: &[Option<Duration>]) -> Round {
+        let mut round = Round::default();
+        for (held_off, name) in held_off.iter().zip(["a is away", "b is away", "c is away"]) {
+            round.away(*held_off, name.to_owned());
+        }
+        round
+    }
+
+    #[test]
+    fn it_is_waited_for_the_model_that_is_tried_first_again() {
+        let mut outage = Outage::default();
+        let next = outage.after(round(&[Some(9 * SECOND), None, Some(4 * SECOND)]), 60 * SECOND);
+        assert_eq!(next, Next::Wait(4 * SECOND));
+    }
+
+    #[test]
+    fn where_no_model_is_held_off_the_run_fails_with_what_all_said() {
+        let next = Outage::default().after(round(&[None, None]), 60 * SECOND);
+        assert_eq!(next, Next::Fail("a is away; b is away".to_owned()));
+    }
+
+    #[test]
+    fn a_run_waits_as_long_as_it_may_in_all() {
+        let mut outage = Outage::default();
+        let held = |outage: &mut Outage| outage.after(round(&[Some(4 * SECOND)]), 10 * SECOND);
+        assert_eq!(held(&mut outage), Next::Wait(4 * SECOND));
+        assert_eq!(held(&mut outage), Next::Wait(4 * SECOND));
+        let Next::Fail(said) = held(&mut outage) else { unreachable!("it would be 12 s") };
+        assert_eq!(said, "a is away; the run waited 8 s for it, and may wait 10 s: raise `outage`");
+    }
+
+    #[test]
+    fn a_run_never_asks_again_at_once() {
+        let next = Outage::default().after(round(&[Some(Duration::ZERO)]), SECOND);
+        assert_eq!(next, Next::Wait(LEAST));
+    }
+}
