@@ -21,6 +21,7 @@ mod guards;
 mod host;
 mod lives;
 mod operator;
+mod outage;
 mod plan;
 mod quota;
 mod report;
@@ -75,6 +76,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
         Command::Quota(args) => concluded(quota::quota(args)).await,
+        Command::Outage(args) => concluded(outage::outage(args)).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
         Command::Diskfull(args) => concluded(stores::diskfull(args)).await,
         Command::Guards(args) => concluded(guards::guards(args)).await,

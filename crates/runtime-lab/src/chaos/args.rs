@@ -6,6 +6,7 @@ use super::bombs::BombsArgs;
 use super::flaw::Flaw;
 use super::guards::GuardsArgs;
 use super::host::HostArgs;
+use super::outage::OutageArgs;
 use super::quota::QuotaArgs;
 use super::show::ShowArgs;
 use super::stores::{
@@ -75,6 +76,12 @@ pub(super) enum Command {
     /// seconds and refuses the rest with 429 and Retry-After. At most 0.5 % may be refused, at least 95 % of the quota be used,
     /// and nobody get less than half of its fair share.
     Quota(QuotaArgs),
+    /// Lets a provider be away for a while, over HTTP and in real time, while runs begin at a steady rate.
+    ///
+    /// The whole runtime is used: a fleet file, an agent with a model, a store on disk. While it is away the provider answers with 503.
+    /// It may be asked by the calls that find out and by probes, afterwards at twice the normal rate at most in any second, and
+    /// every run has to complete.
+    Outage(OutageArgs),
     /// Switches each guard off once, and sees that the experiment about it notices.
     ///
     /// Needs a build with the feature `unguarded`.

@@ -85,6 +85,10 @@ pub(super) enum Law {
     Unused,
     /// Whoever shares a quota gets its part.
     Unfair,
+    /// Whoever is away is asked by those that find it out, and by probes.
+    Asked,
+    /// Whoever is back is asked at twice the normal rate at most.
+    Stormed,
 }
 
 impl Violation {
