@@ -28,6 +28,7 @@ mod restoring;
 mod room;
 mod said;
 mod sizes;
+mod suspects;
 mod swept;
 mod together;
 mod unheld;
