@@ -14,6 +14,7 @@ pub(crate) mod messages;
 mod repairs;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod sizes;
 mod snapshot_files;
 pub(crate) mod snapshots;

@@ -9,6 +9,7 @@
 //! - [`decide`] says what a verdict appends to the log of a run that waits for it;
 //! - [`fork`] says what of a log goes into a copy of its run;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
+//! - [`schedule`] says when a schedule fires;
 //! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
 //! - [`spent`] says what a run used, and which cells keep it;
@@ -24,6 +25,7 @@ pub mod decide;
 pub mod fork;
 pub mod machine;
 pub mod mail;
+pub mod schedule;
 pub mod scrub;
 pub mod session;
 pub mod spent;

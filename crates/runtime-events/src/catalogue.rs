@@ -8,6 +8,7 @@ mod announcements;
 mod bus;
 mod place;
 mod run;
+mod schedule;
 
 use runtime_traits::bus::{Event, Pattern, Topic};
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub use run::{
     RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunRolledBack, RunStarted, StepDecided,
     StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
 };
+pub use schedule::{ScheduleFired, ScheduleMissed};
 
 /// What the runtime publishes.
 pub trait Announced: Serialize + DeserializeOwned + JsonSchema {
@@ -61,6 +63,7 @@ pub struct Sort {
 pub fn all() -> Vec<Sort> {
     let mut sorts = agent::sorts();
     sorts.extend(run::sorts());
+    sorts.extend(schedule::sorts());
     sorts.extend(place::sorts());
     sorts.extend(bus::sorts());
     sorts

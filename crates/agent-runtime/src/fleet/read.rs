@@ -230,6 +230,7 @@ impl Reader<'_> {
         let mut start = true;
         let mut storage = StorageLimits::default();
         let mut limits = ResourceLimits::default();
+        let mut schedules = Vec::new();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -244,6 +245,7 @@ impl Reader<'_> {
                 }
                 "storage" => storage = self.storage(value),
                 "limits" => limits = self.limits(value, &Limit::ALL),
+                "schedules" => schedules = self.schedules(name, value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -267,7 +269,7 @@ impl Reader<'_> {
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
         let spec = spec.limited(limits).configured(&config).ok()?;
-        Some(FleetAgent { spec, start, at: at.clone(), settings })
+        Some(FleetAgent { spec, start, schedules, at: at.clone(), settings })
     }
 
     fn kind(&mut self, value: &Value<'_>) -> Option<Name> {

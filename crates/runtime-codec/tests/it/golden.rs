@@ -8,7 +8,7 @@ use crate::samples::all;
 const GOLDEN: &str = include_str!("../golden/all.txt");
 
 /// Before the names of what only earlier versions wrote.
-const OLD: [&str; 2] = ["v1:", "v2:"];
+const OLD: [&str; 3] = ["v1:", "v2:", "v3:"];
 
 /// The name of a sample, of whatever version its bytes are.
 fn plain(name: &str) -> &str {

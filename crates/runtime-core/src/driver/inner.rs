@@ -39,6 +39,7 @@ use super::post::Post;
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::ticks::Ticks;
 use super::wake::Timers;
 use crate::engine::session::Session;
 
@@ -75,6 +76,7 @@ pub(super) struct Inner {
     pub(super) store_failed: Mutex<Option<Cause>>,
     pub(super) backlog: Mutex<Backlog>,
     pub(super) timers: Timers,
+    pub(super) ticks: Ticks,
     pub(super) post: Post,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,

@@ -31,6 +31,7 @@ use super::post::Post;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::ticks::Ticks;
 use super::wake::Timers;
 
 /// How long tasks may take to end after the runtime told them to.
@@ -108,6 +109,7 @@ impl RuntimeManager {
             store_failed: Mutex::new(None),
             backlog: Mutex::new(Backlog::default()),
             timers: Timers::default(),
+            ticks: Ticks::default(),
             post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
@@ -144,6 +146,7 @@ impl RuntimeManager {
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
         }
         if !inner.config.at_rest {
+            inner.keep_going("firing schedules", Inner::keep_ticks);
             inner.spawn_control(Arc::clone(&inner).keep_post());
             inner.spawn_work(Arc::clone(&inner).keep_couriers());
         }

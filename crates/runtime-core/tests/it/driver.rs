@@ -27,6 +27,7 @@ mod regressions;
 mod restoring;
 mod room;
 mod said;
+mod scheduled;
 mod sizes;
 mod swept;
 mod together;

@@ -10,6 +10,7 @@ mod lifecycle;
 mod people;
 mod runs;
 mod scene;
+mod schedules;
 mod snapshots;
 mod streams;
 pub mod wrong;
@@ -35,6 +36,7 @@ pub use people::{
     rollback_forgets,
 };
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
+pub use schedules::{a_tick_fires_once, schedules_are_kept};
 pub use snapshots::{
     diff_says_what_changed, file_restores_elsewhere, in_place_is_the_saved_one, in_place_when_stopped,
     snapshots_are_listed,
@@ -100,6 +102,8 @@ macro_rules! for_each_runtime_case {
                 fork_leaves_the_original "fork-leaves-the-original",
                 tenant_limits_are_kept "tenant-limits-are-kept",
                 usage_is_in_its_time "usage-is-in-its-time",
+                schedules_are_kept "schedules-are-kept",
+                a_tick_fires_once "a-tick-fires-once",
                 unknown_is_said "unknown-is-said",
             }
             bad_input {
