@@ -2,6 +2,7 @@
 
 mod events;
 mod people;
+mod schedules;
 mod snapshots;
 mod stores;
 mod webhooks;
@@ -20,6 +21,7 @@ pub(crate) use events::{
 pub(crate) use stores::{RepairArgs, StateCommand, VerifyArgs};
 
 pub(crate) use people::{AnswerArgs, ApproveArgs, ChatArgs, DenyArgs, ForkArgs, MessagesArgs};
+pub(crate) use schedules::{AddArgs, ScheduleArg, SchedulesCommand};
 pub(crate) use snapshots::{KeepArgs, RestoreArgs, SnapshotCommand};
 pub(crate) use webhooks::{WebhooksArgs, WebhooksCommand};
 
@@ -106,6 +108,12 @@ pub(crate) enum Command {
         /// Limits, as in a fleet file: max_tokens_per_minute=10000, max_cost_per_day=2.50; `NAME=` lifts one
         #[arg(value_name = "LIMIT=VALUE")]
         limits: Vec<String>,
+    },
+    /// List schedules, show one, add, pause, resume or remove it
+    Schedules {
+        /// What to do; without it, they are listed.
+        #[command(subcommand)]
+        command: Option<SchedulesCommand>,
     },
     /// List runs, oldest first
     Runs {

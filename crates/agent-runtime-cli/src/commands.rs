@@ -15,6 +15,7 @@ mod repairs;
 pub(crate) mod requeue;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod sizes;
 mod snapshot_files;
 pub(crate) mod snapshots;

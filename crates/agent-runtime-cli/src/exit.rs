@@ -55,10 +55,13 @@ impl Exit {
             | E::BadSnapshotFile { .. }
             | E::Meter(_)
             | E::Limits(_)
+            | E::Schedule(_)
             | E::TooLarge { .. } => Self::BadInput,
-            E::UnknownAgent { .. } | E::UnknownRun { .. } | E::RunSwept { .. } | E::UnknownState { .. } => {
-                Self::NotFound
-            }
+            E::UnknownAgent { .. }
+            | E::UnknownRun { .. }
+            | E::UnknownSchedule { .. }
+            | E::RunSwept { .. }
+            | E::UnknownState { .. } => Self::NotFound,
             E::NotStarted { .. }
             | E::WrongState { .. }
             | E::NameTaken { .. }

@@ -33,8 +33,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, events, fork, limits, log, messages, requeue, run, runs, sizes,
-    snapshots, state, status, stores, webhooks,
+    agents, answer, cancel, check, decide, events, fork, limits, log, messages, requeue, run, runs,
+    schedules, sizes, snapshots, state, status, stores, webhooks,
 };
 use desk::Desk;
 use open::Opened;
@@ -145,6 +145,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Chat(args) => chat::chat(&desk, runtime, &args, &mut signals).await,
         Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
         Command::Limits { limits } => limits::limits(&desk, runtime, &limits).await,
+        Command::Schedules { command } => schedules::schedules(&desk, runtime, command.as_ref()).await,
         Command::Runs { agent, open, quarantined } => {
             runs::runs(&desk, runtime, agent.as_ref(), open, quarantined).await
         }

@@ -35,8 +35,10 @@ mod read_bus;
 mod read_limits;
 mod read_quotas;
 mod read_recovery;
+mod read_schedules;
 #[cfg(feature = "http")]
 mod read_webhooks;
+mod schedules;
 mod scrub;
 mod store_uri;
 mod suggest;
@@ -51,6 +53,7 @@ use std::time::Duration;
 
 use runtime_core::ScrubRate;
 use runtime_resources::{Budgets, PriceTable, QuotaRule, ResourceManager};
+use runtime_traits::schedule::Schedule;
 use runtime_traits::store::Durability;
 use runtime_traits::{AgentSpec, ResourceLimits, Tenant};
 
@@ -109,6 +112,8 @@ pub struct FleetAgent {
     pub spec: AgentSpec,
     /// Whether it shall take runs.
     pub start: bool,
+    /// By what clock it is run, in the order of their names.
+    pub schedules: Vec<Schedule>,
     /// Where its table begins.
     at: Range<usize>,
     /// Where its settings are: key and value.

@@ -3,6 +3,7 @@
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::log::Head;
 use runtime_traits::resource::ResourceLimits;
+use runtime_traits::schedule::Schedule;
 use runtime_traits::store::Token;
 
 use crate::error::CodecError;
@@ -11,8 +12,8 @@ use crate::layout::CellSort;
 use crate::mail::Cursor;
 use crate::record::{Record, decode};
 use crate::records::{
-    ContentMark, Due, EndedRun, IdemRecord, LimitsRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord,
-    StateRecord, SweptRun, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, LimitsRecord, NameRecord, OpenRun, OwnerRecord, ScheduleRecord,
+    SpecRecord, StateRecord, SweptRun, WantRecord,
 };
 use crate::snapshot::{LastSaved, Manifest};
 
@@ -57,6 +58,8 @@ pub enum CellRecord {
     State(StateRecord),
     /// How far a subscription to a durable topic has come.
     Subscription(CursorRecord),
+    /// When an agent gets which run, as it is stored and as it is read.
+    Schedule(ScheduleRecord, Box<Schedule>),
     /// A snapshot.
     Snapshot(Manifest),
     /// Bytes.
@@ -113,6 +116,15 @@ pub fn decode_cell(sort: CellSort, value: &[u8]) -> Result<CellRecord, CodecErro
         CellSort::Head => CellRecord::Head(decode(value)?),
         CellSort::State => CellRecord::State(decode(value)?),
         CellSort::Subscription => CellRecord::Subscription(decode(value)?),
+        CellSort::Schedule => {
+            let record: ScheduleRecord = decode(value)?;
+            let body = |cause: serde_json::Error| CodecError::Body {
+                what: ScheduleRecord::WHAT,
+                cause: cause.to_string(),
+            };
+            let schedule = serde_json::from_str(&record.schedule).map_err(body)?;
+            CellRecord::Schedule(record, Box::new(schedule))
+        }
         CellSort::Snapshot(_) => CellRecord::Snapshot(decode(value)?),
         CellSort::Blob(..) | CellSort::Unknown => CellRecord::Bytes,
     })

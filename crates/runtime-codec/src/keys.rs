@@ -323,6 +323,36 @@ pub fn of_session_size(cell: &Key) -> Option<(SessionName, u64)> {
     Some((SessionName::new(parts.next()?).ok()?, day))
 }
 
+/// All schedules of a tenant in a partition.
+pub fn schedules_all(partition: Partition, tenant: &Tenant) -> Key {
+    key(partition, &["t/", tenant.as_str(), "/schedule/"])
+}
+
+/// When an agent gets which run. The name is folded: it is unique without regard to case.
+pub fn schedule(tenant: &Tenant, agent: &AgentId, name: &Name) -> Key {
+    key(
+        agent.partition(),
+        &["t/", tenant.as_str(), "/schedule/", Hex::of(agent.unique()).as_str(), "/", &name.folded()],
+    )
+}
+
+/// The agent and the folded name of a schedule, by its cell.
+pub fn of_schedule(cell: &Key) -> Option<(Tenant, AgentId, Name)> {
+    let path = std::str::from_utf8(cell.path.as_bytes()).ok()?;
+    let mut parts = path.strip_prefix("t/")?.split('/');
+    let tenant = Tenant::new(parts.next()?).ok()?;
+    let found = parts.next()? == "schedule";
+    let agent = AgentId::from_parts(cell.partition, Uuid::try_parse(parts.next()?).ok()?);
+    let name = Name::new(parts.next()?).ok()?;
+    (found && parts.next().is_none()).then_some((tenant, agent, name))
+}
+
+/// That a schedule fires at a moment.
+pub fn due_schedule(agent: &AgentId, at: UnixMillis, name: &Name) -> Key {
+    let what = ["schedule/", Hex::of(agent.unique()).as_str(), "/", &name.folded()].concat();
+    due(agent.partition(), at, &what)
+}
+
 /// Where a session's conversation ends.
 pub fn head(tenant: &Tenant, agent: &AgentId, session: &SessionName) -> Key {
     key(

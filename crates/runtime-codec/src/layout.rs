@@ -64,6 +64,8 @@ pub enum CellSort {
     State,
     /// How far a subscription to a durable topic has come.
     Subscription,
+    /// When an agent gets which run.
+    Schedule,
     /// A snapshot.
     Snapshot(StateId),
     /// A chunk of content.
@@ -162,6 +164,9 @@ fn cell_of(partition: Partition, parts: &[&str]) -> Option<(CellSort, Whose)> {
         ["t", _, "s", _, _, "head"] => of_session(CellSort::Head)?,
         ["t", _, "s", _, _, "state"] => of_session(CellSort::State)?,
         ["t", _, "sub", _, _, ..] => whose.tenant.as_ref().map(|_| CellSort::Subscription)?,
+        ["t", _, "schedule", _, name] => {
+            of_agent(CellSort::Schedule).filter(|_| runtime_traits::Name::new(name).is_ok())?
+        }
         ["t", _, "snap", state] => {
             whose.tenant.as_ref()?;
             CellSort::Snapshot(StateId::from_parts(partition, uuid(state)?))
@@ -182,7 +187,7 @@ fn whose(partition: Partition, parts: &[&str]) -> Whose {
     match *parts {
         ["run" | "open" | "swept", of] => whose.run = run(of),
         ["due", _, "wake" | "key" | "sweep", of, ..] => whose.run = run(of),
-        ["due", _, "unnamed" | "restore", of, ..] => whose.agent = agent(of),
+        ["due", _, "unnamed" | "restore" | "schedule", of, ..] => whose.agent = agent(of),
         ["t", tenant, ref rest @ ..] => {
             whose.tenant = Tenant::new(tenant).ok();
             match *rest {
@@ -194,7 +199,7 @@ fn whose(partition: Partition, parts: &[&str]) -> Whose {
                     whose.agent = agent(of);
                     whose.session = SessionName::new(session).ok();
                 }
-                ["a" | "size", of, ..] => whose.agent = agent(of),
+                ["a" | "size" | "schedule", of, ..] => whose.agent = agent(of),
                 ["s" | "idem" | "msg", of, session, ..] => {
                     whose.agent = agent(of);
                     whose.session = SessionName::new(session).ok();

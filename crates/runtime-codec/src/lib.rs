@@ -33,8 +33,8 @@ pub use mail::{Child, Cursor, InboxMail, Mail, OutboxMail};
 pub use named::{Hashing, beside, made_of, named_by_cell, named_by_entry, named_by_mail, named_by_message};
 pub use record::{Record, decode, encode};
 pub use records::{
-    ContentMark, Due, EndedRun, IdemRecord, LimitsRecord, NameRecord, OpenRun, OwnerRecord, SpecRecord,
-    StateRecord, SweptRun, WantRecord,
+    ContentMark, Due, EndedRun, IdemRecord, LimitsRecord, NameRecord, OpenRun, OwnerRecord, ScheduleRecord,
+    SpecRecord, StateRecord, SweptRun, WantRecord,
 };
 pub use snapshot::{
     ContentRef, IndexRef, Kept, LastSaved, Manifest, SavedSession, Segment, SegmentIndex, SegmentRef,

@@ -7,6 +7,7 @@ use runtime_traits::log::{Head, Message, Outcome, Usage};
 use runtime_traits::name::{SessionName, Tenant};
 use runtime_traits::resource::LimitsBy;
 use runtime_traits::runtime::Want;
+use runtime_traits::schedule::{Fire, ScheduledBy};
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
@@ -168,6 +169,34 @@ pub struct ContentMark {
 }
 record!(ContentMark, 123, "content mark");
 
+/// `t/<tenant>/schedule/<agent>/<name>`: when the agent gets which run, and how far that has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleRecord {
+    /// The `Schedule` as JSON.
+    pub schedule: String,
+    /// Who declared it.
+    pub by: ScheduledBy,
+    /// When it was declared like this.
+    pub declared_at: UnixMillis,
+    /// Tells this declaration from all others: it is in the idempotency keys of its runs.
+    pub id: u64,
+    /// From when on its moments count; what an interval begins with.
+    pub since: UnixMillis,
+    /// Its moments up to this one are seen to: fired, or left out.
+    pub upto: UnixMillis,
+    /// Somebody paused it.
+    pub paused: bool,
+    /// When its `due/` cell lies; `None`: it has none.
+    pub next: Option<UnixMillis>,
+    /// How many runs it has begun.
+    pub fired: u64,
+    /// How many of its moments got no run of their own.
+    pub missed: u64,
+    /// Its last fires, newest first.
+    pub last: Vec<Fire>,
+}
+record!(ScheduleRecord, 125, "schedule");
+
 /// `due/<ms>/<what>`: what is to be done then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Due {
@@ -221,11 +250,20 @@ pub enum Due {
         /// Their tenant.
         tenant: Tenant,
     },
+    /// A schedule fires.
+    Schedule {
+        /// Its tenant.
+        tenant: Tenant,
+        /// Its agent.
+        agent: AgentId,
+        /// Its name, folded.
+        name: String,
+    },
 }
 
 impl Record for Due {
     const TAG: u16 = 111;
-    /// Version 2: agents are put back to snapshots. Version 3: logs are swept.
-    const VERSION: u16 = 3;
+    /// Version 2: agents are put back to snapshots. Version 3: logs are swept. Version 4: schedules fire.
+    const VERSION: u16 = 4;
     const WHAT: &'static str = "due";
 }

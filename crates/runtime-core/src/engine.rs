@@ -10,6 +10,7 @@
 //! - [`fork`] says what of a log goes into a copy of its run;
 //! - [`batches`] puts entries together with the cells that ride in their batch;
 //! - [`recovering`] says what the log of a run tells of its failures;
+//! - [`schedule`] says when a schedule fires;
 //! - [`scrub`] says when the store is looked over for damage, and how fast;
 //! - [`session`] keeps the order of a conversation;
 //! - [`spent`] says what a run used, and which cells keep it;
@@ -27,6 +28,7 @@ pub mod fork;
 pub mod machine;
 pub mod mail;
 pub mod recovering;
+pub mod schedule;
 pub mod scrub;
 pub mod session;
 pub mod spent;

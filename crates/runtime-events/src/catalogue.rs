@@ -9,6 +9,7 @@ mod breaker;
 mod bus;
 mod place;
 mod run;
+mod schedule;
 mod webhook;
 
 use runtime_traits::bus::{Event, Pattern, Topic};
@@ -32,6 +33,7 @@ pub use run::{
     RunAccepted, RunCancelled, RunCompleted, RunContinued, RunFailed, RunQuarantined, RunRequeued,
     RunRolledBack, RunStarted, StepDecided, StepDispatched, StepSettled, StepUnknown, WaitClosed, WaitOpened,
 };
+pub use schedule::{ScheduleFired, ScheduleMissed};
 pub use webhook::WebhookState;
 
 /// What the runtime publishes.
@@ -65,6 +67,7 @@ pub struct Sort {
 pub fn all() -> Vec<Sort> {
     let mut sorts = agent::sorts();
     sorts.extend(run::sorts());
+    sorts.extend(schedule::sorts());
     sorts.extend(place::sorts());
     sorts.extend(breaker::sorts());
     sorts.extend(bus::sorts());

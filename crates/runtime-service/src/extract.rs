@@ -21,6 +21,10 @@ use crate::wire::{IDEMPOTENCY_KEY, LAST_EVENT_ID, SNAPSHOT_FILE};
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) T);
 
+/// The two parameters of the path.
+#[derive(Debug)]
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
 /// The query.
 #[derive(Debug)]
 pub(crate) struct Asked<T>(pub(crate) T);
@@ -44,6 +48,22 @@ where
         let text = params.iter().next().map_or("", |(_, value)| value);
         let named = text.parse().map_err(RuntimeError::Name)?;
         Ok(Self(named))
+    }
+}
+
+impl<A, B> FromRequestParts<Arc<Face>> for Both<A, B>
+where
+    A: FromStr<Err = NameError>,
+    B: FromStr<Err = NameError>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, face: &Arc<Face>) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, face).await.map_err(|_| Fault::BadPath)?;
+        let mut texts = params.iter().map(|(_, value)| value);
+        let first = texts.next().unwrap_or_default().parse().map_err(RuntimeError::Name)?;
+        let second = texts.next().unwrap_or_default().parse().map_err(RuntimeError::Name)?;
+        Ok(Self(first, second))
     }
 }
 

@@ -7,6 +7,7 @@ mod events;
 mod limits;
 mod node;
 mod runs;
+mod schedules;
 mod snapshots;
 
 use std::sync::Arc;
@@ -94,6 +95,11 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::SetTenantLimits => put(limits::set_tenant_limits),
         Operation::ChangeTenantLimits => patch(limits::change_tenant_limits),
         Operation::TenantLimits => get(limits::tenant_limits),
+        Operation::PutSchedule => put(schedules::put_schedule),
+        Operation::PauseSchedule => patch(schedules::pause_schedule),
+        Operation::DeleteSchedule => delete(schedules::delete_schedule),
+        Operation::Schedule => get(schedules::schedule),
+        Operation::Schedules => get(schedules::schedules),
         Operation::Start => post(agents::start),
         Operation::Stop => post(agents::stop),
         Operation::Pause => post(agents::pause),

@@ -53,6 +53,16 @@ pub enum Operation {
     ChangeTenantLimits,
     /// `Runtime::tenant_limits`.
     TenantLimits,
+    /// `Runtime::put_schedule`.
+    PutSchedule,
+    /// `Runtime::pause_schedule`.
+    PauseSchedule,
+    /// `Runtime::delete_schedule`.
+    DeleteSchedule,
+    /// `Runtime::schedule`.
+    Schedule,
+    /// `Runtime::schedules`.
+    Schedules,
     /// `Runtime::start`.
     Start,
     /// `Runtime::stop`.
@@ -145,6 +155,11 @@ pub const ROUTES: &[Route] = &[
     sockets("GET", "/v1/limits", Operation::TenantLimits, "", "200 `TenantLimits`"),
     sockets("PUT", "/v1/limits", Operation::SetTenantLimits, "`ResourceLimits`; `?by`", "204"),
     sockets("PATCH", "/v1/limits", Operation::ChangeTenantLimits, "`LimitsChange`", "204"),
+    sockets("PUT", "/v1/agents/{agent}/schedules", Operation::PutSchedule, "`Schedule`; `?by`", "200 `ScheduleView`"),
+    sockets("GET", "/v1/agents/{agent}/schedules/{schedule}", Operation::Schedule, "", "200 `ScheduleView`"),
+    sockets("PATCH", "/v1/agents/{agent}/schedules/{schedule}", Operation::PauseSchedule, "`{\"paused\"}`", "200 `ScheduleView`"),
+    sockets("DELETE", "/v1/agents/{agent}/schedules/{schedule}", Operation::DeleteSchedule, "", "204"),
+    sockets("GET", "/v1/schedules", Operation::Schedules, "`?agent`, `?after`, `?limit`", "200 `Page<ScheduleView>`"),
     sockets("POST", "/v1/agents/{agent}/start", Operation::Start, "", "204"),
     sockets("POST", "/v1/agents/{agent}/stop", Operation::Stop, "", "204"),
     sockets("POST", "/v1/agents/{agent}/pause", Operation::Pause, "", "204"),
@@ -195,6 +210,11 @@ impl Operation {
             Self::SetTenantLimits => "`set_tenant_limits`",
             Self::ChangeTenantLimits => "`change_tenant_limits`",
             Self::TenantLimits => "`tenant_limits`",
+            Self::PutSchedule => "`put_schedule`",
+            Self::PauseSchedule => "`pause_schedule`",
+            Self::DeleteSchedule => "`delete_schedule`",
+            Self::Schedule => "`schedule`",
+            Self::Schedules => "`schedules`",
             Self::Start => "`start`",
             Self::Stop => "`stop`",
             Self::Pause => "`pause`",

@@ -10,7 +10,8 @@ use runtime_traits::{RuntimeError, StateError};
 pub(crate) fn status_of(error: &RuntimeError) -> u16 {
     match error {
         RuntimeError::Name(_) => 400,
-        RuntimeError::UnknownAgent { .. }
+        RuntimeError::UnknownSchedule { .. }
+        | RuntimeError::UnknownAgent { .. }
         | RuntimeError::UnknownRun { .. }
         | RuntimeError::UnknownState { .. } => 404,
         RuntimeError::NotStarted { .. }
@@ -33,6 +34,7 @@ pub(crate) fn status_of(error: &RuntimeError) -> u16 {
         | RuntimeError::Spec(_)
         | RuntimeError::Meter(_)
         | RuntimeError::Limits(_)
+        | RuntimeError::Schedule(_)
         | RuntimeError::EmptyInput
         | RuntimeError::BadSnapshotFile { .. }
         | RuntimeError::AnswerWithKey => 422,

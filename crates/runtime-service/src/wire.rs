@@ -76,6 +76,19 @@ pub(crate) struct Paging {
     pub(crate) limit: u32,
 }
 
+/// Who declares a schedule: of `put_schedule` (query).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ScheduledBy {
+    pub(crate) by: runtime_traits::schedule::ScheduledBy,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseBody {
+    pub(crate) paused: bool,
+}
+
 /// Who sets what all agents may use together: of `set_tenant_limits` (query).
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

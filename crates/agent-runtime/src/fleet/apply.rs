@@ -42,7 +42,8 @@ pub enum Change {
 
 impl Fleet {
     /// Makes `runtime` be what the file says: registers new agents, gives changed ones their next revision, starts and
-    /// stops as the file says. Agents that the file does not name are stopped; nothing is deleted. What all agents may use
+    /// stops as the file says, and schedules what it says: what it no longer declares it deletes, what somebody added by hand it leaves.
+    /// Agents that the file does not name are stopped; nothing is deleted. What all agents may use
     /// together is what the file declares; where it declares nothing, what somebody set by hand stays.
     ///
     /// # Errors
@@ -59,6 +60,7 @@ impl Fleet {
                 (false, Want::Active | Want::Paused) => runtime.stop(&name).await?,
                 (true, Want::Active | Want::Paused) | (false, Want::Stopped) => {}
             }
+            agent.schedule(runtime).await?;
             applied.agents.push(AppliedAgent { name: agent.spec.name.clone(), change });
         }
         for other in self.unnamed(runtime).await? {
@@ -70,7 +72,7 @@ impl Fleet {
         Ok(applied)
     }
 
-    /// Registers what is new or changed, and starts what is new. Leaves everything else alone: for a command that uses
+    /// Registers what is new or changed, and starts and schedules what is new. Leaves everything else alone: for a command that uses
     /// the store for a moment, and does not undo what `agents stop` and `limits` did.
     ///
     /// # Errors
@@ -79,8 +81,11 @@ impl Fleet {
         let mut applied = Applied { limits: self.limit(runtime, false).await?, ..Applied::default() };
         for agent in &self.agents {
             let change = agent.register(runtime).await?;
-            if change == Change::Added && agent.start {
-                runtime.start(&AgentRef::from(agent.spec.name.clone())).await?;
+            if change == Change::Added {
+                if agent.start {
+                    runtime.start(&AgentRef::from(agent.spec.name.clone())).await?;
+                }
+                agent.schedule(runtime).await?;
             }
             applied.agents.push(AppliedAgent { name: agent.spec.name.clone(), change });
         }

@@ -255,6 +255,7 @@ impl Reader<'_> {
         let mut storage = StorageLimits::default();
         let mut limits = ResourceLimits::default();
         let (mut recovery, mut stall) = (None, StallLimits::default());
+        let mut schedules = Vec::new();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -271,6 +272,7 @@ impl Reader<'_> {
                 "limits" => limits = self.limits(value, &Limit::ALL),
                 "recovery" => recovery = self.recovery(value),
                 "stall" => stall = self.stall(value),
+                "schedules" => schedules = self.schedules(name, value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -294,7 +296,7 @@ impl Reader<'_> {
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
         let spec = AgentSpec { recovery, ..spec.limited(limits).stalling(stall) }.configured(&config).ok()?;
-        Some(FleetAgent { spec, start, at: at.clone(), settings })
+        Some(FleetAgent { spec, start, schedules, at: at.clone(), settings })
     }
 
     fn kind(&mut self, value: &Value<'_>) -> Option<Name> {

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use runtime_codec::{
     AnnouncedRecord, Child, CodecError, ContentMark, ContentRef, Cursor, CursorRecord, Due, EndedRun,
     EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved, LimitsRecord, Mail, Manifest, NameRecord,
-    OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, Segment, SegmentIndex, SegmentRef, SessionList,
-    SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord, decode, decode_entry, encode, encode_entry,
-    file::FileContent,
+    OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, ScheduleRecord, Segment, SegmentIndex,
+    SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord, decode,
+    decode_entry, encode, encode_entry, file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -23,6 +23,7 @@ use runtime_traits::log::{
 use runtime_traits::name::{IdempotencyKey, Name, SessionName, Tenant};
 use runtime_traits::resource::LimitsBy;
 use runtime_traits::runtime::{SessionPolicy, Want};
+use runtime_traits::schedule::{Fire, ScheduledBy};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId, StateId};
 use uuid::Uuid;
@@ -459,6 +460,31 @@ fn snapshots() -> Vec<Sample> {
     let tenant = Tenant::new("acme").expect("a good name");
     let sweep = Due::Sweep { tenant: tenant.clone(), agent: agent(), session: session(), run: run(1) };
     let contents = Due::SweepContents { tenant: tenant.clone() };
+    let fires = Due::Schedule { tenant: tenant.clone(), agent: agent(), name: "morning".to_owned() };
+    let schedule = ScheduleRecord {
+        schedule: r#"{"name":"morning","timing":{"every":{"ms":60000}},"run":{"input":{"text":"go"}}}"#
+            .to_owned(),
+        by: ScheduledBy::Hand,
+        declared_at: at,
+        id: 7,
+        since: at,
+        upto: at,
+        paused: true,
+        next: None,
+        fired: 0,
+        missed: 0,
+        last: vec![],
+    };
+    let fired = ScheduleRecord {
+        by: ScheduledBy::FleetFile,
+        upto: UnixMillis(at.0 + 60_000),
+        paused: false,
+        next: Some(UnixMillis(at.0 + 120_000)),
+        fired: 1,
+        missed: 300,
+        last: vec![Fire { tick: UnixMillis(at.0 + 60_000), at: UnixMillis(at.0 + 60_001), run: run(1) }],
+        ..schedule.clone()
+    };
     let mark = ContentMark { at, len: 70_000, of: None };
     let swept = SweptRun {
         tenant,
@@ -476,6 +502,9 @@ fn snapshots() -> Vec<Sample> {
         Sample::record("due.restore", restore),
         Sample::record("due.sweep", sweep),
         Sample::record("due.sweep-contents", contents),
+        Sample::record("due.schedule", fires),
+        Sample::record("schedule.least", schedule.clone()),
+        Sample::record("schedule.full", fired),
         Sample::record("content-mark", mark.clone()),
         Sample::record("content-mark.of", ContentMark { of: Some((agent(), session())), ..mark }),
         Sample::record("swept-run", swept),

@@ -29,7 +29,7 @@ use crate::engine::batches::{Place, Writes};
 use crate::engine::keys;
 
 /// Where a run comes from, if it is not simply a caller's.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Origin {
     /// Its id, where somebody gave it one.
     pub(super) run: Option<RunId>,
@@ -40,6 +40,8 @@ pub(super) struct Origin {
     pub(super) trace: Option<String>,
     /// Whether the mail that asks for it was overtaken.
     pub(super) overtaken: Option<Overtaken>,
+    /// What is written in the batch of its acceptance, for whoever asks.
+    pub(super) beside: Option<Box<Writes>>,
 }
 
 /// A run that has its place in the order of its session, and is not committed yet.
@@ -52,6 +54,7 @@ struct Reserved {
     /// What is at work before it.
     behind: Option<RunId>,
     overtaken: Option<Overtaken>,
+    beside: Option<Box<Writes>>,
 }
 
 impl Inner {
@@ -132,7 +135,7 @@ impl Inner {
         }
     }
 
-    fn check(&self, request: &RunRequest) -> Result<(), RuntimeError> {
+    pub(super) fn check(&self, request: &RunRequest) -> Result<(), RuntimeError> {
         if self.is_draining() {
             return Err(RuntimeError::ShuttingDown);
         }
@@ -242,6 +245,7 @@ impl Inner {
             chain: None,
             labels: request.labels.clone(),
         });
+        let (overtaken, beside) = (origin.overtaken, origin.beside);
         let parent = accepted.parent.as_ref().map(|(parent, _)| *parent);
         let ancestors = self.ancestors(parent);
         let slot = RunSlot::called_by(parent, place, Stage::Accepting);
@@ -275,7 +279,7 @@ impl Inner {
                 accepted.spec_rev = found.revision;
                 let begins = hosted.filter(|_| begins);
                 let input = request.input.clone();
-                Ok(Reserved { slot, accepted, input, begins, behind, overtaken: origin.overtaken })
+                Ok(Reserved { slot, accepted, input, begins, behind, overtaken, beside })
             })
             .await?;
         if let Some(most) = queue_full {
@@ -299,7 +303,7 @@ impl Inner {
 
     /// Commits the acceptance, and works the run if it is its turn.
     async fn accept(self: Arc<Self>, reserved: Reserved) {
-        let Reserved { slot, accepted, input, begins, behind, overtaken } = reserved;
+        let Reserved { slot, accepted, input, begins, behind, overtaken, beside } = reserved;
         // Looked at only now that a wish to end it finds it: one that was taken before found nothing.
         if overtaken.is_some_and(|overtaken| overtaken.load(Ordering::SeqCst))
             && let Err(error) = self.check_wanted(&slot, &accepted).await
@@ -308,7 +312,7 @@ impl Inner {
             return self.begin_next(&slot.place);
         }
         match self
-            .commit_acceptance(&slot, accepted, &input, begins.as_ref().map(|(_, version)| *version))
+            .commit_acceptance(&slot, accepted, &input, begins.as_ref().map(|(_, version)| *version), beside)
             .await
         {
             Err(error) => {
@@ -343,6 +347,7 @@ impl Inner {
         accepted: Box<Accepted>,
         input: &Content,
         begins: Option<u32>,
+        beside: Option<Box<Writes>>,
     ) -> Result<Vec<Entry>, StateError> {
         let place = &slot.place;
         let partition = place.run.partition();
@@ -362,6 +367,9 @@ impl Inner {
         let teller = self.teller(&place.tenant, &place.agent, Patience::OfCaller).await?;
         let mut writes = Writes::accept(place, accepted, &log).booked(place, at);
         teller.tell_run(&mut writes.told, place, &log, &log);
+        if let Some(beside) = beside {
+            writes.join(*beside);
+        }
         self.commit_now(partition, writes).await?;
         Ok(log)
     }

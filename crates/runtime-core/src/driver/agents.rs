@@ -187,6 +187,9 @@ impl Inner {
             }
             state.runs.values().filter(|run| run.place.agent == *agent).cloned().collect()
         };
+        if want != Want::Stopped {
+            self.ticks.try_again(agent, self.clock.now());
+        }
         for run in runs {
             if let Some(machine) = run.machine() {
                 lock(&machine).pause(want == Want::Paused);

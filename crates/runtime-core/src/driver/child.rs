@@ -81,6 +81,7 @@ impl Inner {
             principal,
             trace,
             overtaken: Some(overtaken),
+            beside: None,
         };
         match self.submit_of(&tenant, &AgentRef::Id(agent), request, origin).await {
             // It is there, or nobody waits for it.

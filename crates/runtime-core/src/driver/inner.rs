@@ -40,6 +40,7 @@ use super::recovering::{Care, Recovering};
 use super::run_slot::RunSlot;
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::ticks::Ticks;
 use super::trials::Trials;
 use super::wake::Timers;
 use crate::engine::session::Session;
@@ -77,6 +78,7 @@ pub(super) struct Inner {
     pub(super) store_failed: Mutex<Option<Cause>>,
     pub(super) backlog: Mutex<Backlog>,
     pub(super) timers: Timers,
+    pub(super) ticks: Ticks,
     pub(super) post: Post,
     pub(super) ended: Mutex<Ended>,
     pub(super) sweep: Notify,

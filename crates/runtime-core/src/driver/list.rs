@@ -381,7 +381,7 @@ impl Inner {
 }
 
 /// Where a page of agents begins: partition and cell.
-fn cursor(inner: &Inner, after: Option<&str>) -> Result<(u16, Option<Key>), RuntimeError> {
+pub(super) fn cursor(inner: &Inner, after: Option<&str>) -> Result<(u16, Option<Key>), RuntimeError> {
     let Some(after) = after else { return Ok((0, None)) };
     let wrong = || runtime_traits::NameError::new("page", after, "what the last page's `next` said");
     let (partition, path) = after.split_once('/').ok_or_else(wrong)?;
@@ -393,7 +393,7 @@ fn cursor(inner: &Inner, after: Option<&str>) -> Result<(u16, Option<Key>), Runt
     Ok((partition.index, Some(key)))
 }
 
-fn written(cell: &Key) -> String {
+pub(super) fn written(cell: &Key) -> String {
     format!("{}/{}", cell.partition, String::from_utf8_lossy(cell.path.as_bytes()))
 }
 

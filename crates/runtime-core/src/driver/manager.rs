@@ -32,6 +32,7 @@ use super::recovering::Recovering;
 use super::run_slot::{RunSlot, lock};
 use super::scrub::Scrubbing;
 use super::sweep::Ended;
+use super::ticks::Ticks;
 use super::trials::Trials;
 use super::wake::Timers;
 
@@ -112,6 +113,7 @@ impl RuntimeManager {
             store_failed: Mutex::new(None),
             backlog: Mutex::new(Backlog::default()),
             timers: Timers::default(),
+            ticks: Ticks::default(),
             post: Post::default(),
             ended: Mutex::new(Ended::default()),
             sweep: Notify::new(),
@@ -152,6 +154,7 @@ impl RuntimeManager {
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
         }
         if !inner.config.at_rest {
+            inner.keep_going("firing schedules", Inner::keep_ticks);
             inner.spawn_control(Arc::clone(&inner).keep_post());
             inner.spawn_work(Arc::clone(&inner).keep_couriers());
         }

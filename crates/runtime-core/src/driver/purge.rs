@@ -24,12 +24,13 @@ impl Inner {
     pub(super) async fn purge(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
         lock(&self.home(agent.partition()).state).agents.remove(&agent.unique());
         lock(&self.warned).retain(|(of, _)| of != agent);
+        self.ticks.forget(agent);
         self.disown_contents(tenant, agent).await?;
         self.purge_due(tenant, agent).await?;
         self.purge_runs(tenant, agent).await?;
         self.purge_messages(tenant, agent).await?;
         // Its own cells go last: as long as one is there, it is known to be half deleted.
-        for sort in ["s", "idem", "size", "a"] {
+        for sort in ["s", "idem", "size", "schedule", "a"] {
             self.purge_cells(&keys::of_agent(tenant, sort, agent)).await?;
         }
         Ok(())
@@ -46,7 +47,7 @@ impl Inner {
             Due::Sweep { agent: of, run, .. } => {
                 (of == *agent).then(|| vec![Then::Drop(keys::run_log(&run)), Then::Delete(keys::swept(&run))])
             }
-            Due::Restore { agent: of, .. } => (of == *agent).then(Vec::new),
+            Due::Restore { agent: of, .. } | Due::Schedule { agent: of, .. } => (of == *agent).then(Vec::new),
             Due::Wake { .. } | Due::Unnamed { .. } | Due::SweepContents { .. } => None,
         })
         .await

@@ -14,6 +14,7 @@ use runtime_traits::runtime::{
     RunFilter, RunRequest, RunStream, Runtime, RuntimeError, Said, SessionStatus, SnapshotFilter, Submitted,
     Want,
 };
+use runtime_traits::schedule::{Schedule, ScheduleFilter, ScheduleView, ScheduledBy};
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 
@@ -72,6 +73,41 @@ impl Runtime for RuntimeManager {
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
         let agent = agent.clone();
         self.whole(|inner, tenant| async move { inner.unregister(&tenant, &agent).await }).await
+    }
+
+    async fn put_schedule(
+        &self,
+        agent: &AgentRef,
+        schedule: Schedule,
+        by: ScheduledBy,
+    ) -> Result<ScheduleView, RuntimeError> {
+        let agent = agent.clone();
+        self.whole(|inner, tenant| async move { inner.put_schedule(&tenant, &agent, schedule, by).await })
+            .await
+    }
+
+    async fn pause_schedule(
+        &self,
+        agent: &AgentRef,
+        name: &Name,
+        paused: bool,
+    ) -> Result<ScheduleView, RuntimeError> {
+        let (agent, name) = (agent.clone(), name.clone());
+        self.whole(|inner, tenant| async move { inner.pause_schedule(&tenant, &agent, &name, paused).await })
+            .await
+    }
+
+    async fn delete_schedule(&self, agent: &AgentRef, name: &Name) -> Result<(), RuntimeError> {
+        let (agent, name) = (agent.clone(), name.clone());
+        self.whole(|inner, tenant| async move { inner.delete_schedule(&tenant, &agent, &name).await }).await
+    }
+
+    async fn schedule(&self, agent: &AgentRef, name: &Name) -> Result<ScheduleView, RuntimeError> {
+        self.inner.schedule(&self.tenant, agent, name).await
+    }
+
+    async fn schedules(&self, filter: ScheduleFilter) -> Result<Page<ScheduleView>, RuntimeError> {
+        self.inner.schedules(&self.tenant, filter).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

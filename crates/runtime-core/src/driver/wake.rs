@@ -169,6 +169,11 @@ impl Inner {
     /// Does what has fallen due in the partitions that this process owns.
     async fn do_due(self: &Arc<Self>, now: UnixMillis) {
         for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
+            if !self.config.at_rest
+                && let Err(error) = self.find_ticks(home.partition, now).await
+            {
+                tracing::warn!(partition = %home.partition, %error, "schedules could not be looked for; later again");
+            }
             match self.do_due_in(home.partition, now).await {
                 Ok(()) => {}
                 Err(error) => {
@@ -286,6 +291,8 @@ impl Inner {
                 self.finish_restoring_in_time(&tenant, &agent).await;
                 return Ok(Effects::default());
             }
+            // Whoever fires schedules sees to it.
+            Due::Schedule { .. } => return Ok(Effects::default()),
             Due::Unnamed { tenant, agent, name } => {
                 let named = match Name::new(&name) {
                     Ok(name) => {
@@ -333,6 +340,7 @@ fn is_of(key: &Key, due: &Due) -> bool {
         Due::Unnamed { agent, .. } => is("unnamed", agent.unique()),
         Due::Restore { agent, .. } => is("restore", agent.unique()),
         Due::Sweep { run, .. } => is("sweep", run.unique()),
+        Due::Schedule { agent, .. } => is("schedule", agent.unique()),
         Due::SweepContents { tenant } => sort == "contents" && of == tenant.as_str(),
     }
 }

@@ -29,6 +29,7 @@ mod restarts;
 mod restoring;
 mod room;
 mod said;
+mod scheduled;
 mod sizes;
 mod stalls;
 mod suspects;

@@ -39,5 +39,6 @@ mod play;
 mod program;
 mod rehearsal;
 mod scene;
+mod schedules;
 mod suspects;
 mod tables;

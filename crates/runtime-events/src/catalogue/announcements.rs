@@ -12,8 +12,9 @@ use runtime_traits::runtime::Want;
 use super::{
     AgentDeleted, AgentPaused, AgentRegistered, AgentRevised, AgentStarted, AgentStopped, Announced,
     BudgetExhausted, LimitReached, MemoryExceeded, RunAccepted, RunCancelled, RunCompleted, RunContinued,
-    RunFailed, RunQuarantined, RunRequeued, RunRolledBack, RunStarted, SnapshotRestored, SnapshotSaved,
-    StepDecided, StepDispatched, StepSettled, StepUnknown, ThreadBlocked, WaitClosed, WaitOpened,
+    RunFailed, RunQuarantined, RunRequeued, RunRolledBack, RunStarted, ScheduleFired, ScheduleMissed,
+    SnapshotRestored, SnapshotSaved, StepDecided, StepDispatched, StepSettled, StepUnknown, ThreadBlocked,
+    WaitClosed, WaitOpened,
 };
 
 /// How many characters of what somebody said go into an event.
@@ -62,6 +63,14 @@ impl Announcer for Announcements {
             }
             Happening::OverMemory { excess } => {
                 MemoryExceeded { agent, bytes: excess.live, allowed: excess.max }.event()
+            }
+            Happening::Fired { schedule, tick, run } => {
+                let (schedule, run) = (schedule.to_string(), run.to_string());
+                ScheduleFired { agent, schedule, tick: tick.0, run }.event()
+            }
+            Happening::Missed { schedule, from, upto, count, rule } => {
+                let (schedule, rule) = (schedule.to_string(), rule.to_string());
+                ScheduleMissed { agent, schedule, from: from.0, upto: upto.0, count, rule }.event()
             }
             Happening::NoRoom { run, no_room } => told_of(agent, run, no_room),
             Happening::Run { run, session, entry, ended_by } => {

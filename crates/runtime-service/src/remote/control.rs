@@ -11,6 +11,7 @@ use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, Finished, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter,
     RunStream, Said, SessionStatus, SnapshotFilter, Submitted,
 };
+use runtime_traits::schedule::{Schedule, ScheduleFilter, ScheduleView, ScheduledBy};
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
@@ -23,8 +24,8 @@ use crate::remote::RemoteRuntime;
 use crate::remote::call::Again;
 use crate::remote::tail::Tail;
 use crate::wire::{
-    AgentAnswer, AnswerBody, CancelBody, DecideBody, DeletedAnswer, RestoreBody, RunAnswer, StateAnswer,
-    Within,
+    AgentAnswer, AnswerBody, CancelBody, DecideBody, DeletedAnswer, PauseBody, RestoreBody, RunAnswer,
+    StateAnswer, Within,
 };
 
 /// How long the other side is asked to wait at once.
@@ -71,6 +72,48 @@ impl Runtime for RemoteRuntime {
 
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
         self.read(self.request(Method::GET, &["v1", "limits"])).await
+    }
+
+    async fn put_schedule(
+        &self,
+        agent: &AgentRef,
+        schedule: Schedule,
+        by: ScheduledBy,
+    ) -> Result<ScheduleView, RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "schedules"];
+        let mut request = self.sending(Method::PUT, &segments, &schedule)?;
+        add(&mut request, "by", Some(by));
+        // Whoever declares it twice declares it once.
+        self.read(request).await
+    }
+
+    async fn pause_schedule(
+        &self,
+        agent: &AgentRef,
+        name: &Name,
+        paused: bool,
+    ) -> Result<ScheduleView, RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "schedules", name.as_str()];
+        let request = self.sending(Method::PATCH, &segments, &PauseBody { paused })?;
+        self.read(request).await
+    }
+
+    async fn delete_schedule(&self, agent: &AgentRef, name: &Name) -> Result<(), RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "schedules", name.as_str()];
+        self.tell(self.request(Method::DELETE, &segments), Duration::ZERO).await
+    }
+
+    async fn schedule(&self, agent: &AgentRef, name: &Name) -> Result<ScheduleView, RuntimeError> {
+        let segments = ["v1", "agents", &agent.to_string(), "schedules", name.as_str()];
+        self.read(self.request(Method::GET, &segments)).await
+    }
+
+    async fn schedules(&self, filter: ScheduleFilter) -> Result<Page<ScheduleView>, RuntimeError> {
+        let mut request = self.request(Method::GET, &["v1", "schedules"]);
+        add(&mut request, "agent", filter.agent);
+        add(&mut request, "after", filter.after);
+        add(&mut request, "limit", Some(filter.limit));
+        self.read(request).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

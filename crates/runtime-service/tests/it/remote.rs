@@ -12,6 +12,7 @@ use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits};
 use runtime_traits::runtime::{
     CancelReceipt, Decision, Joined, Page, RunFilter, SessionPolicy, SnapshotFilter, StreamItem,
 };
+use runtime_traits::schedule::{ScheduleFilter, ScheduledBy};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
 use runtime_traits::{
@@ -61,6 +62,16 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(remote.change_limits(&agent, change.clone()).await, Ok(()));
     assert_eq!(remote.change_tenant_limits(change.clone()).await, Ok(()));
     assert_eq!(remote.tenant_limits().await, Ok(samples.tenant_limits()));
+    let (schedule, morning) = (samples.schedule_view().schedule, samples.schedule_view().schedule.name);
+    for by in [ScheduledBy::FleetFile, ScheduledBy::Hand] {
+        assert_eq!(remote.put_schedule(&agent, schedule.clone(), by).await, Ok(samples.schedule_view()));
+    }
+    assert_eq!(remote.pause_schedule(&agent, &morning, true).await, Ok(samples.schedule_view()));
+    assert_eq!(remote.delete_schedule(&by_id, &morning).await, Ok(()));
+    assert_eq!(remote.schedule(&agent, &morning).await, Ok(samples.schedule_view()));
+    let which = ScheduleFilter { agent: Some(samples.agent), after: Some("a&b".to_owned()), limit: 7 };
+    let page = remote.schedules(which.clone()).await.expect("a page");
+    assert_eq!(page.items, [samples.schedule_view()]);
     assert_eq!(remote.start(&agent).await, Ok(()));
     assert_eq!(remote.stop(&agent).await, Ok(()));
     assert_eq!(remote.pause(&agent).await, Ok(()));
@@ -113,13 +124,19 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
 
     vec![
         Call::Register(as_sent),
-        Call::Unregister(by_id),
+        Call::Unregister(by_id.clone()),
         Call::SetLimits(agent.clone(), limits),
         Call::SetTenantLimits(together, LimitsBy::FleetFile),
         Call::SetTenantLimits(together, LimitsBy::Hand),
         Call::ChangeLimits(agent.clone(), change.clone()),
         Call::ChangeTenantLimits(change),
         Call::TenantLimits,
+        Call::PutSchedule(agent.clone(), schedule.clone(), ScheduledBy::FleetFile),
+        Call::PutSchedule(agent.clone(), schedule, ScheduledBy::Hand),
+        Call::PauseSchedule(agent.clone(), morning.clone(), true),
+        Call::DeleteSchedule(by_id, morning.clone()),
+        Call::Schedule(agent.clone(), morning),
+        Call::Schedules(which),
         Call::Start(agent.clone()),
         Call::Stop(agent.clone()),
         Call::Pause(agent.clone()),

@@ -6,6 +6,7 @@ use runtime_traits::log::{FailureKind, StepKey};
 use runtime_traits::meter::MeterError;
 use runtime_traits::resource::{Limit, LimitsError, Refused, Whose};
 use runtime_traits::runtime::{SweptLog, Want};
+use runtime_traits::schedule::ScheduleError;
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunFailure, RunId, RuntimeError, SessionName,
     SpecError, StateError, StateId, UnixMillis,
@@ -38,6 +39,9 @@ pub fn every_runtime_error() -> Vec<(RuntimeError, u16)> {
         (RuntimeError::UnknownKind { kind: named("poet"), known: named("echo, shout") }, 422),
         (RuntimeError::Name(NameError::new("agent", "../x", "letters")), 400),
         (RuntimeError::NameTaken { name: named("scribe"), kind: named("echo") }, 409),
+        (RuntimeError::UnknownSchedule { agent: named("scribe"), schedule: named("daily") }, 404),
+        (ScheduleError::UnknownZone { zone: named("Mars/Olympus") }.into(), 422),
+        (ScheduleError::TooMany { agent: named("scribe"), limit: 1_000 }.into(), 422),
         (RuntimeError::EmptyInput, 422),
         (RuntimeError::AnswerWithKey, 422),
         (RuntimeError::TooLarge { what: named("the input"), size: 2, limit: 1 }, 413),
@@ -183,6 +187,6 @@ mod tests {
         let codes: BTreeSet<&str> = every_runtime_error().iter().map(|(error, _)| error.code()).collect();
 
         // As many as `RuntimeError::code` has arms.
-        assert_eq!(codes.len(), 36);
+        assert_eq!(codes.len(), 38);
     }
 }

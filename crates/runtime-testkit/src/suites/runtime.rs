@@ -11,6 +11,7 @@ mod people;
 mod poison;
 mod runs;
 mod scene;
+mod schedules;
 mod snapshots;
 mod streams;
 pub mod wrong;
@@ -37,6 +38,7 @@ pub use people::{
 };
 pub use poison::{poison_is_set_aside, requeued_by_a_person};
 pub use runs::{accepted_is_kept, cancel_answers_in_time};
+pub use schedules::{a_tick_fires_once, schedules_are_kept};
 pub use snapshots::{
     diff_says_what_changed, file_restores_elsewhere, in_place_is_the_saved_one, in_place_when_stopped,
     snapshots_are_listed,
@@ -104,6 +106,8 @@ macro_rules! for_each_runtime_case {
                 requeued_by_a_person "requeued-by-a-person",
                 tenant_limits_are_kept "tenant-limits-are-kept",
                 usage_is_in_its_time "usage-is-in-its-time",
+                schedules_are_kept "schedules-are-kept",
+                a_tick_fires_once "a-tick-fires-once",
                 unknown_is_said "unknown-is-said",
             }
             bad_input {

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use super::{Event, Pattern};
+use crate::clock::UnixMillis;
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{DecidedBy, Entry};
 use crate::meter::{LongPoll, MemoryExcess};
 use crate::name::{Name, SessionName};
 use crate::resource::NoRoom;
 use crate::runtime::Want;
+use crate::schedule::Missed;
 
 /// Says what happens to agents, and in their runs, as events. Pure: the same happening is the same event.
 pub trait Announcer: fmt::Debug + Send + Sync + 'static {
@@ -78,6 +80,28 @@ pub enum Happening<'a> {
         run: Option<&'a RunId>,
         /// Which limit.
         no_room: &'a NoRoom,
+    },
+    /// One of its schedules began a run.
+    Fired {
+        /// The schedule.
+        schedule: &'a Name,
+        /// The moment for which it did.
+        tick: UnixMillis,
+        /// The run.
+        run: &'a RunId,
+    },
+    /// Moments of one of its schedules got no run of their own.
+    Missed {
+        /// The schedule.
+        schedule: &'a Name,
+        /// The first of them.
+        from: UnixMillis,
+        /// The last one.
+        upto: UnixMillis,
+        /// How many. Of one gap at most 10,000 are counted.
+        count: u64,
+        /// The rule by which they were left out.
+        rule: Missed,
     },
     /// An entry was appended to the log of one of its runs.
     Run {

@@ -14,6 +14,7 @@ use crate::meter::MeterError;
 use crate::name::{NameError, SessionName};
 use crate::resource::{LimitsError, Refused};
 use crate::runtime::status::Want;
+use crate::schedule::ScheduleError;
 use crate::store::StateError;
 
 /// Why a runtime did not do as asked: what was wrong, and what to do about it.
@@ -73,6 +74,19 @@ pub enum RuntimeError {
     /// What all agents may use together cannot be limited like that.
     #[error(transparent)]
     Limits(#[from] LimitsError),
+    /// The schedule cannot be one.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The agent has no such schedule.
+    #[error(
+        "agent `{agent}` has no schedule `{schedule}`; list them with `agent-runtime schedules list {agent}`"
+    )]
+    UnknownSchedule {
+        /// The agent, as the caller named it.
+        agent: String,
+        /// The schedule.
+        schedule: String,
+    },
     /// A name does not follow its rule.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -311,6 +325,8 @@ impl RuntimeError {
             Self::Spec(_) => "bad-spec",
             Self::Meter(_) => "not-metered",
             Self::Limits(_) => "bad-limits",
+            Self::Schedule(_) => "bad-schedule",
+            Self::UnknownSchedule { .. } => "unknown-schedule",
             Self::Name(_) => "bad-name",
             Self::NameTaken { .. } => "name-taken",
             Self::EmptyInput => "empty-input",

@@ -18,6 +18,7 @@ use crate::runtime::status::{
     SnapshotFilter,
 };
 use crate::runtime::stream::RunStream;
+use crate::schedule::{Schedule, ScheduleFilter, ScheduleView, ScheduledBy};
 use crate::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use crate::store::Seq;
 
@@ -57,6 +58,9 @@ use crate::store::Seq;
 /// - `usage-is-in-its-time`: what an agent used is told for each of the last 60 minutes and 24 hours, in their order, the last of
 ///   them under way, and is told after a crash as well; what has no known price is told apart, and not as 0. Where nobody counts,
 ///   nothing is told.
+/// - `schedules-are-kept`: what was scheduled is listed with when it fires next, is there again after a crash, and is gone once it is
+///   deleted; declared again as it is, it stays as it is. What can never fire is refused, and leaves nothing behind.
+/// - `a-tick-fires-once`: each moment of a schedule that fires gives one run, which its schedule shows; none does while it is paused.
 /// - `unknown-is-said`: what does not exist is `Unknown…`, and names what was asked for.
 #[async_trait]
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
@@ -116,6 +120,49 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     async fn kept_tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
         self.tenant_limits().await
     }
+
+    /// Runs an agent by the clock from now on, or changes how: moments that have passed are not made up for where the timing is another
+    /// one. A schedule that is declared as it is stays as it is, its pause included. Until it is paused or deleted it fires as long as
+    /// the runtime works; a run that is refused, as of an agent that is stopped, is tried again as its rule for what is missed says.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::Schedule`] for what can never fire, has passed, or is one too many;
+    /// [`RuntimeError::EmptyInput`] or [`RuntimeError::TooLarge`] for its input.
+    async fn put_schedule(
+        &self,
+        agent: &AgentRef,
+        schedule: Schedule,
+        by: ScheduledBy,
+    ) -> Result<ScheduleView, RuntimeError>;
+
+    /// Pauses a schedule, or ends its pause: it goes on with what lies ahead then. One that is so already stays so.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`]; [`RuntimeError::UnknownSchedule`] where the agent has none of that name.
+    async fn pause_schedule(
+        &self,
+        agent: &AgentRef,
+        name: &Name,
+        paused: bool,
+    ) -> Result<ScheduleView, RuntimeError>;
+
+    /// Deletes a schedule. Its runs go on.
+    ///
+    /// # Errors
+    /// As [`pause_schedule`](Self::pause_schedule).
+    async fn delete_schedule(&self, agent: &AgentRef, name: &Name) -> Result<(), RuntimeError>;
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// As [`pause_schedule`](Self::pause_schedule).
+    async fn schedule(&self, agent: &AgentRef, name: &Name) -> Result<ScheduleView, RuntimeError>;
+
+    /// The schedules of the tenant, or of one agent, agent by agent and in the order of their names.
+    ///
+    /// # Errors
+    /// What kept the store from reading.
+    async fn schedules(&self, filter: ScheduleFilter) -> Result<Page<ScheduleView>, RuntimeError>;
 
     /// Lets an agent take runs.
     ///

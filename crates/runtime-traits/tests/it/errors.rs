@@ -9,6 +9,7 @@ use runtime_traits::log::{FailureKind, RunFailure, StepKey};
 use runtime_traits::meter::MeterError;
 use runtime_traits::resource::{Limit, LimitsError, Refused};
 use runtime_traits::runtime::{SweptLog, Want};
+use runtime_traits::schedule::ScheduleError;
 use runtime_traits::{
     AgentId, Cause, Name, NameError, Partition, Pool, RunId, RuntimeError, SessionName, SpecError,
     StateError, StateId, UnixMillis,
@@ -57,6 +58,9 @@ fn errors() -> Vec<RuntimeError> {
         RuntimeError::Spec(SpecError::Needs { agent: text("poet"), what: text("a folder"), cause: cause() }),
         RuntimeError::Meter(MeterError::MemoryNotMetered),
         RuntimeError::Limits(LimitsError::NotTogether { limit: Limit::MaxRunSeconds }),
+        RuntimeError::UnknownSchedule { agent: text("poet"), schedule: text("daily") },
+        RuntimeError::Schedule(ScheduleError::NeverFires { line: text("0 0 30 2 *") }),
+        RuntimeError::Schedule(ScheduleError::TooMany { agent: text("poet"), limit: 1_000 }),
         RuntimeError::Name(name()),
         RuntimeError::NameTaken { name: text("poet"), kind: text("echo") },
         RuntimeError::EmptyInput,
@@ -146,16 +150,18 @@ fn arm(error: &RuntimeError) -> usize {
         RuntimeError::Meter(_) => 33,
         RuntimeError::Limits(_) => 34,
         RuntimeError::CannotRequeue { .. } => 35,
+        RuntimeError::Schedule(_) => 36,
+        RuntimeError::UnknownSchedule { .. } => 37,
     }
 }
 
 #[test]
 fn every_arm_has_a_code_of_its_own() {
     let arms: BTreeSet<usize> = errors().iter().map(arm).collect();
-    assert_eq!(arms, (0..36).collect(), "every arm is among the samples");
+    assert_eq!(arms, (0..38).collect(), "every arm is among the samples");
     let codes: BTreeSet<(usize, &str)> = errors().iter().map(|error| (arm(error), error.code())).collect();
     let words: BTreeSet<&str> = codes.iter().map(|(_, code)| *code).collect();
-    assert_eq!((codes.len(), words.len()), (36, 36));
+    assert_eq!((codes.len(), words.len()), (38, 38));
     for code in words {
         assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
     }

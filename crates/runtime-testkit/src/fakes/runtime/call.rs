@@ -5,6 +5,7 @@ use std::time::Duration;
 use runtime_traits::log::StepKey;
 use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits};
 use runtime_traits::runtime::{Decision, ForkRequest, Reply, RunFilter, SnapshotFilter};
+use runtime_traits::schedule::{Schedule, ScheduleFilter, ScheduledBy};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentRef, Name, RunId, RunRequest, SessionName, StateId};
@@ -21,6 +22,11 @@ pub enum Call {
     SetTenantLimits(ResourceLimits, LimitsBy),
     ChangeTenantLimits(LimitsChange),
     TenantLimits,
+    PutSchedule(AgentRef, Schedule, ScheduledBy),
+    PauseSchedule(AgentRef, Name, bool),
+    DeleteSchedule(AgentRef, Name),
+    Schedule(AgentRef, Name),
+    Schedules(ScheduleFilter),
     Start(AgentRef),
     Stop(AgentRef),
     Pause(AgentRef),

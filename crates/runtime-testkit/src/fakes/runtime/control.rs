@@ -12,6 +12,7 @@ use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionStatus, SnapshotFilter, Submitted,
 };
+use runtime_traits::schedule::{Schedule, ScheduleFilter, ScheduleView, ScheduledBy};
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
@@ -52,6 +53,40 @@ impl Runtime for FakeRuntime {
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
         self.done(Call::TenantLimits).await?;
         Ok(self.samples().tenant_limits())
+    }
+
+    async fn put_schedule(
+        &self,
+        agent: &AgentRef,
+        schedule: Schedule,
+        by: ScheduledBy,
+    ) -> Result<ScheduleView, RuntimeError> {
+        self.done(Call::PutSchedule(agent.clone(), schedule, by)).await?;
+        Ok(self.samples().schedule_view())
+    }
+
+    async fn pause_schedule(
+        &self,
+        agent: &AgentRef,
+        name: &Name,
+        paused: bool,
+    ) -> Result<ScheduleView, RuntimeError> {
+        self.done(Call::PauseSchedule(agent.clone(), name.clone(), paused)).await?;
+        Ok(self.samples().schedule_view())
+    }
+
+    async fn delete_schedule(&self, agent: &AgentRef, name: &Name) -> Result<(), RuntimeError> {
+        self.done(Call::DeleteSchedule(agent.clone(), name.clone())).await
+    }
+
+    async fn schedule(&self, agent: &AgentRef, name: &Name) -> Result<ScheduleView, RuntimeError> {
+        self.done(Call::Schedule(agent.clone(), name.clone())).await?;
+        Ok(self.samples().schedule_view())
+    }
+
+    async fn schedules(&self, filter: ScheduleFilter) -> Result<Page<ScheduleView>, RuntimeError> {
+        self.done(Call::Schedules(filter)).await?;
+        Ok(Page { items: vec![self.samples().schedule_view()], next: None })
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {

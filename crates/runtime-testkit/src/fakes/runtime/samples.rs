@@ -10,6 +10,7 @@ use runtime_traits::runtime::{
     AgentStatus, BreakerPhase, BreakerStatus, Finished, NodeStatus, Readiness, Said, SessionPolicy,
     SessionStatus, Stored, StreamItem, Want,
 };
+use runtime_traits::schedule::{Fire, HeldFire, Schedule, ScheduleView, ScheduledBy, Timing};
 use runtime_traits::snapshot::{
     SessionDiff, SnapshotDiff, SnapshotInfo, SnapshotSession, SnapshotView, SpecChange,
 };
@@ -235,6 +236,29 @@ impl Samples {
         };
         let minutes = vec![of(1_764_000_000_000, Some(1_250), 0), of(1_764_000_060_000, None, 2)];
         UsageHistory { minutes, hours: vec![of(1_763_996_400_000, Some(1_250), 2)] }
+    }
+
+    /// Its schedule.
+    pub fn schedule_view(&self) -> ScheduleView {
+        let timing = Timing::cron("0 9 * * mon-fri").in_zone("Europe/Berlin");
+        ScheduleView {
+            agent: self.agent,
+            agent_name: Name::new("scribe").expect("a name"),
+            schedule: Schedule::new(Name::new("morning").expect("a name"), timing, "Write the report."),
+            by: ScheduledBy::FleetFile,
+            declared_at: UnixMillis(1_764_000_000_000),
+            paused: false,
+            next: Some(UnixMillis(1_764_057_600_000)),
+            next_local: Some("2025-11-25 09:00:00 CET".to_owned()),
+            fired: 3,
+            missed: 1,
+            last: vec![Fire {
+                tick: UnixMillis(1_763_971_200_000),
+                at: UnixMillis(1_763_971_200_004),
+                run: self.run,
+            }],
+            held: Some(HeldFire { since: UnixMillis(1_764_000_000_001), reason: "it is full".to_owned() }),
+        }
     }
 
     /// Its session.

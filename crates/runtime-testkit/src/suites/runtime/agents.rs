@@ -5,6 +5,7 @@ use std::time::Duration;
 use runtime_traits::log::StepKey;
 use runtime_traits::resource::{Limit, LimitsBy, LimitsError, ResourceLimits, UsageHistory, UsedIn};
 use runtime_traits::runtime::{AgentRef, Decision, RunRequest, Want};
+use runtime_traits::schedule::{Schedule, ScheduledBy, Timing};
 use runtime_traits::snapshot::Retention;
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, AgentSpec, Name, Partition, Pool, RunId, RuntimeError, StateId, UnixMillis};
@@ -206,6 +207,13 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.usage_history(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
+    let daily = Name::new("daily").expect("a name");
+    let schedule = Schedule::new(daily.clone(), Timing::cron("@daily"), "x");
+    let put = runtime.put_schedule(agent, schedule, ScheduledBy::Hand).await;
+    assert_eq!(put, Err(unknown.clone()));
+    assert_eq!(runtime.pause_schedule(agent, &daily, true).await, Err(unknown.clone()));
+    assert_eq!(runtime.delete_schedule(agent, &daily).await, Err(unknown.clone()));
+    assert_eq!(runtime.schedule(agent, &daily).await, Err(unknown.clone()));
     if matches!(agent, AgentRef::Name(_)) {
         // An id may be that of an agent that is gone, and has snapshots.
         let kept = runtime.retain_snapshots(agent, Retention::default()).await;

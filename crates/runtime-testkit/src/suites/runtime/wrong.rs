@@ -13,6 +13,7 @@ use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Decision, ForkRequest, Joined, NodeStatus, Page, Reply, RunFilter, RunStream,
     Said, SessionPolicy, SessionStatus, SnapshotFilter, StreamItem, Submitted, Want,
 };
+use runtime_traits::schedule::{Schedule, ScheduleFilter, ScheduleView, ScheduledBy, Timing};
 use runtime_traits::snapshot::{Retention, SnapshotDiff, SnapshotFile, SnapshotInfo, SnapshotView};
 use runtime_traits::store::Seq;
 use runtime_traits::{
@@ -77,6 +78,10 @@ pub enum Flaw {
     ForgetsTenantLimits,
     /// What has no known price is told to have cost nothing.
     PricesTheUnknown,
+    /// Schedules that fire again and again are said to be kept, and are not.
+    ForgetsSchedules,
+    /// A schedule is said to be paused, and is not.
+    PausesNoSchedule,
     /// An unknown run is said to be over.
     HidesTheUnknown,
 }
@@ -99,7 +104,7 @@ struct Seen {
 
 impl Flaw {
     /// Every flaw with the clause that it breaks.
-    pub const ALL: [(Self, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::ForgetsChanges, "one-agent-per-name"),
         (Self::StartsByItself, "not-started-is-refused"),
         (Self::LosesRuns, "accepted-is-kept"),
@@ -127,6 +132,8 @@ impl Flaw {
         (Self::RequeuesAll, "requeued-by-a-person"),
         (Self::ForgetsTenantLimits, "tenant-limits-are-kept"),
         (Self::PricesTheUnknown, "usage-is-in-its-time"),
+        (Self::ForgetsSchedules, "schedules-are-kept"),
+        (Self::PausesNoSchedule, "a-tick-fires-once"),
         (Self::HidesTheUnknown, "unknown-is-said"),
     ];
 }
@@ -215,6 +222,44 @@ impl Runtime for WrongRuntime {
 
     async fn tenant_limits(&self) -> Result<TenantLimits, RuntimeError> {
         self.right.tenant_limits().await
+    }
+
+    async fn put_schedule(
+        &self,
+        agent: &AgentRef,
+        schedule: Schedule,
+        by: ScheduledBy,
+    ) -> Result<ScheduleView, RuntimeError> {
+        let view = self.right.put_schedule(agent, schedule, by).await?;
+        if self.has(Flaw::ForgetsSchedules) && !matches!(view.schedule.timing, Timing::Once { .. }) {
+            self.right.delete_schedule(agent, &view.schedule.name).await?;
+        }
+        Ok(view)
+    }
+
+    async fn pause_schedule(
+        &self,
+        agent: &AgentRef,
+        name: &Name,
+        paused: bool,
+    ) -> Result<ScheduleView, RuntimeError> {
+        if self.has(Flaw::PausesNoSchedule) {
+            let view = self.right.schedule(agent, name).await?;
+            return Ok(ScheduleView { paused, ..view });
+        }
+        self.right.pause_schedule(agent, name, paused).await
+    }
+
+    async fn delete_schedule(&self, agent: &AgentRef, name: &Name) -> Result<(), RuntimeError> {
+        self.right.delete_schedule(agent, name).await
+    }
+
+    async fn schedule(&self, agent: &AgentRef, name: &Name) -> Result<ScheduleView, RuntimeError> {
+        self.right.schedule(agent, name).await
+    }
+
+    async fn schedules(&self, filter: ScheduleFilter) -> Result<Page<ScheduleView>, RuntimeError> {
+        self.right.schedules(filter).await
     }
 
     async fn start(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
