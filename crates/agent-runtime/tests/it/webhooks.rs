@@ -130,9 +130,9 @@ async fn an_endpoint_that_was_down_gets_everything_once_it_is_back_and_is_not_ov
         run(&runtime, &nth.to_string()).await;
     }
     endpoint.got(6).await;
+    let down = stands(&runtime, "hook", |state| state.failures >= 6).await;
     // It is asked by one delivery after the other, with pauses that grow, and not by all that wait.
     assert!(endpoint.all().len() < 20, "{}", endpoint.all().len());
-    let down = stands(&runtime, "hook", |state| state.failures >= 6).await;
     assert!(down.cause.unwrap().contains("status 503"));
 
     endpoint.now_says(|_| Says::Status(200));
@@ -263,5 +263,44 @@ async fn an_endpoint_that_asks_for_time_gets_it_also_from_the_next_process() {
     let (_runtime, webhooks) = telling(store, &[hook]).await;
     let all = endpoint.got(2).await;
     assert!(between(&all[0], &all[1]) >= Duration::from_secs(2), "{:?}", between(&all[0], &all[1]));
+    webhooks.end(LONG).await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_for_an_hour_holds_up_no_other() {
+    let wait = || Says::With(400, "Retry-After: 3600\r\n".to_owned());
+    let mut endpoint =
+        Endpoint::says(move |got| if got.output() == "waits" { wait() } else { Says::Status(200) }).await;
+    let (runtime, webhooks) = telling(Arc::new(MapStore::new()), &[webhook("hook", &endpoint.url())]).await;
+    run(&runtime, "waits").await;
+    endpoint.got(1).await;
+    for nth in 0..10 {
+        run(&runtime, &nth.to_string()).await;
+    }
+    endpoint.got(11).await;
+    let state = stands(&runtime, "hook", |state| state.waiting == 1 && state.failures == 0).await;
+    assert_eq!(state.disabled_at, None);
+    webhooks.end(LONG).await;
+    assert_eq!(endpoint.all().len(), 11);
+}
+
+#[tokio::test]
+async fn what_nobody_takes_in_its_time_is_given_up_and_is_all_there_when_somebody_does() {
+    let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let redelivery = Redelivery { give_up_after: Duration::from_millis(300), ..soon(100_000) };
+    let hook = webhook("hook", &format!("http://{address}/")).redelivery(redelivery);
+    let (runtime, webhooks) = telling(Arc::new(MapStore::new()), &[hook]).await;
+    for nth in 0..10 {
+        run(&runtime, &nth.to_string()).await;
+    }
+    for letter in died(&runtime, "hook", 10).await {
+        let cause = letter.event.headers.get("deadcause").unwrap();
+        assert!(cause.contains("`127.0.0.1` cannot be asked: "), "{cause}");
+    }
+    let mut endpoint = Endpoint::at(address, |_| Says::Status(200)).await;
+    let requeued = runtime.bus().requeue("webhook.hook", None, None).await.unwrap();
+    assert_eq!((requeued.sent, requeued.unsent), (10, 0));
+    let outputs: BTreeSet<_> = endpoint.got(10).await.iter().map(|got| got.output().to_owned()).collect();
+    assert_eq!(outputs, (0..10).map(|nth| nth.to_string()).collect());
     webhooks.end(LONG).await;
 }
