@@ -33,6 +33,7 @@ Exit codes:
      an address cannot be listened on
   6  the run waits for somebody: see `log`, `answer`, `approve`,
      `decide` and `cancel`
+  7, 8, 9  of `health`: degraded, unhealthy, or nobody can tell
   128 + n  ended by signal n (130: Ctrl-C)
 
 Without a server, a command opens the store itself for as long as it takes.
@@ -104,6 +105,11 @@ pub(crate) enum Command {
         /// Limits, as in a fleet file: max_tokens_per_minute=10000, max_cost_per_day=2.50; `NAME=` lifts one
         #[arg(value_name = "LIMIT=VALUE")]
         limits: Vec<String>,
+    },
+    /// Show how the runtime and its agents are, the worst first, or how one is by each check; the exit code says how bad
+    Health {
+        /// The agent: its name or its id
+        agent: Option<AgentRef>,
     },
     /// List runs, oldest first
     Runs {

@@ -33,8 +33,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, events, fork, limits, log, messages, run, runs, sizes, snapshots,
-    state, status, stores,
+    agents, answer, cancel, check, decide, events, fork, health, limits, log, messages, run, runs, sizes,
+    snapshots, state, status, stores,
 };
 use desk::Desk;
 use open::Opened;
@@ -142,6 +142,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Chat(args) => chat::chat(&desk, runtime, &args, &mut signals).await,
         Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
         Command::Limits { limits } => limits::limits(&desk, runtime, &limits).await,
+        Command::Health { agent } => health::health(&desk, runtime, agent.as_ref()).await,
         Command::Runs { agent, open } => runs::runs(&desk, runtime, agent.as_ref(), open).await,
         Command::Log { run, follow } => log::log(&desk, runtime, run, follow).await,
         Command::Cancel { run, reason, within } => {
@@ -201,6 +202,7 @@ async fn serve_place(
     let server = Server {
         store,
         store_name: place.store.to_string(),
+        disk: place.store.path().map(Path::to_owned),
         kinds,
         http: args.listen.or(fleet.http),
         fleet,

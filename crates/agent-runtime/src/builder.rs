@@ -10,12 +10,14 @@ use runtime_resources::ResourceManager;
 use runtime_state::{Scrubber, StateManager};
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Bus, BusError, Pattern};
-use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use runtime_traits::meter::PollMeter;
 use runtime_traits::scrub::Scrub;
 use runtime_traits::snapshot::Snapshots;
 use runtime_traits::store::{Durability, StateStore};
 use runtime_traits::{Pool, ResourceGovernor, RuntimeError, Tenant};
+
+use crate::health::{HealthSettings, Wiring};
 
 /// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, a bus over the same store, and a meter of
 /// what agents take of the process.
@@ -47,6 +49,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Arc<dyn Entropy>>,
     governor: Arc<dyn ResourceGovernor>,
+    health: HealthSettings,
 }
 
 /// Where the events of a runtime go.
@@ -70,7 +73,8 @@ impl Builder {
         }
         let bus = WhichBus::Own(EventBusBuilder::default());
         let governor = Arc::new(ResourceManager::default());
-        Self { core, store, durability: best, bus, clock: None, entropy: None, governor }
+        let health = HealthSettings::default();
+        Self { core, store, durability: best, bus, clock: None, entropy: None, governor, health }
     }
 
     /// Keeps the events of these topics in the runtime's store, for durable subscriptions. Of several rules about a topic the
@@ -110,6 +114,14 @@ impl Builder {
     #[must_use]
     pub fn governor(mut self, governor: Arc<dyn ResourceGovernor>) -> Self {
         self.governor = governor;
+        self
+    }
+
+    /// Sets the checks that the runtime's monitor has. It watches what it is asked to:
+    /// [`RuntimeManager::monitor_agent`](crate::RuntimeManager::monitor_agent).
+    #[must_use]
+    pub fn health(mut self, health: HealthSettings) -> Self {
+        self.health = health;
         self
     }
 
@@ -181,17 +193,30 @@ impl Builder {
         let bus = match self.bus {
             WhichBus::Given(bus) => bus,
             WhichBus::Own(mut bus) => {
-                if let Some(clock) = self.clock {
-                    bus = bus.clock(clock);
+                if let Some(clock) = &self.clock {
+                    bus = bus.clock(Arc::clone(clock));
                 }
-                if let Some(entropy) = self.entropy {
-                    bus = bus.entropy(entropy);
+                if let Some(entropy) = &self.entropy {
+                    bus = bus.entropy(Arc::clone(entropy));
                 }
-                let bus: InProcessBus = bus.in_process_over(self.store, Pool::MAIN, self.durability);
-                Arc::new(bus)
+                let store = Arc::clone(&self.store);
+                let bus: InProcessBus = bus.in_process_over(store, Pool::MAIN, self.durability);
+                Arc::new(bus) as Arc<dyn Bus>
             }
         };
-        self.core.governor(self.governor).bus(bus, Arc::new(Announcements::default())).open().await
+        let core = self.core.governor(self.governor);
+        let core = core.bus(Arc::clone(&bus), Arc::new(Announcements::default())).open().await?;
+        let wiring = Wiring {
+            core: core.clone(),
+            bus,
+            store: Some(self.store),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::default())),
+            entropy: self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy::default())),
+            settings: self.health,
+        };
+        // The runtime keeps it.
+        wiring.connect();
+        Ok(core)
     }
 
     fn with(mut self, change: impl FnOnce(runtime_core::Builder) -> runtime_core::Builder) -> Self {

@@ -3,6 +3,7 @@
 
 mod builder;
 pub mod fleet;
+pub mod health;
 mod kinds;
 mod manager;
 pub mod prelude;
@@ -10,6 +11,7 @@ pub mod prelude;
 pub mod service;
 
 pub use builder::Builder;
+pub use health::{HealthMonitor, HealthSettings};
 pub use kinds::{kinds, llm_kind};
 pub use manager::{RuntimeManager, StartError};
 #[cfg(feature = "llm")]

@@ -57,6 +57,7 @@ mod together;
 mod trouble;
 mod usage_history;
 mod wake;
+mod watched;
 
 pub use config::{Builder, Config};
 pub use manager::RuntimeManager;

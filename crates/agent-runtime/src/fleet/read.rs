@@ -16,10 +16,21 @@ use super::fault::Fault;
 use super::measure::{size, span};
 use super::read_quotas::Placed;
 use super::suggest::instead;
-use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
+use super::{AgentHealth, Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 10] =
-    ["store", "durability", "keep_runs", "listen", "scrub", "events", "limits", "prices", "quotas", "agents"];
+const TOP: [&str; 11] = [
+    "store",
+    "durability",
+    "keep_runs",
+    "listen",
+    "scrub",
+    "health",
+    "events",
+    "limits",
+    "prices",
+    "quotas",
+    "agents",
+];
 const STORAGE: [&str; 4] = ["soft", "hard", "session_soft", "session_hard"];
 const LEVELS: [&str; 3] = ["memory", "process", "disk"];
 
@@ -80,6 +91,7 @@ impl Reader<'_> {
                 "keep_runs" => fleet.keep_runs = self.keep_runs(value),
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
+                "health" => fleet.health = self.health(value),
                 "events" => fleet.bus = self.bus(value),
                 "limits" => fleet.limits = self.limits(value, &Limit::TOGETHER),
                 "prices" => fleet.prices = self.prices(value),
@@ -230,6 +242,7 @@ impl Reader<'_> {
         let mut start = true;
         let mut storage = StorageLimits::default();
         let mut limits = ResourceLimits::default();
+        let mut health = AgentHealth::default();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -244,6 +257,7 @@ impl Reader<'_> {
                 }
                 "storage" => storage = self.storage(value),
                 "limits" => limits = self.limits(value, &Limit::ALL),
+                "health" => health = self.agent_health(value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -267,7 +281,7 @@ impl Reader<'_> {
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
         let spec = spec.limited(limits).configured(&config).ok()?;
-        Some(FleetAgent { spec, start, at: at.clone(), settings })
+        Some(FleetAgent { spec, start, health, at: at.clone(), settings })
     }
 
     fn kind(&mut self, value: &Value<'_>) -> Option<Name> {

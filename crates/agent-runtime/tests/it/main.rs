@@ -11,6 +11,7 @@ mod depth;
 mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
+mod health;
 mod interleavings;
 mod limits;
 mod limits_together;

@@ -122,6 +122,7 @@ impl Inner {
             }
         }
         view.room = self.waits_for_room(&view.run);
+        view.shown_at = self.run_slot(&view.run).and_then(|slot| slot.shown_at());
         Ok(())
     }
 
@@ -352,6 +353,7 @@ impl Inner {
                 long_polls: self.long_polls(tenant),
             },
             telling: self.announcing.as_ref().map(|announcing| announcing.status()),
+            health: None,
         }
     }
 

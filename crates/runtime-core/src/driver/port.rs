@@ -121,7 +121,7 @@ impl RunPort for Port {
         let machine = lock(&self.machine);
         // What a replay says again has been said.
         if machine.is_live() {
-            self.slot.show(slot.map(|slot| machine.key(slot).clone()), text);
+            self.slot.show(slot.map(|slot| machine.key(slot).clone()), text, self.clock.now());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a run shows of steps under way, before it is recorded.
 
+use runtime_traits::clock::UnixMillis;
 use runtime_traits::log::StepKey;
 use runtime_traits::runtime::StreamItem;
 use tokio::sync::broadcast;
@@ -24,6 +25,7 @@ pub(super) struct Previews {
     /// No more than there are steps under way; the one that showed something last is the last.
     kept: Vec<Kept>,
     bytes: usize,
+    shown_at: Option<UnixMillis>,
 }
 
 /// What was shown of one step so far.
@@ -38,13 +40,19 @@ struct Kept {
 
 impl Previews {
     /// Shows a piece to those who watch, and keeps it for those who do not yet.
-    pub(super) fn show(&mut self, after: u64, step: Option<StepKey>, text: &str) {
+    pub(super) fn show(&mut self, after: u64, step: Option<StepKey>, text: &str, now: UnixMillis) {
+        self.shown_at = Some(now);
         if let Some(watched) = self.watched() {
             let item = StreamItem::Preview { step: step.clone(), text: text.to_owned(), gap: false };
             // Nobody listening is no failure: whoever comes is shown what is kept.
             let _ = watched.send(Shown { after, item });
         }
         self.keep(step, text);
+    }
+
+    /// When a piece was shown last.
+    pub(super) fn shown_at(&self) -> Option<UnixMillis> {
+        self.shown_at
     }
 
     /// Takes back what was shown of a step.
@@ -107,6 +115,7 @@ impl Previews {
 
 #[cfg(test)]
 mod tests {
+    use runtime_traits::clock::UnixMillis;
     use runtime_traits::log::StepKey;
     use runtime_traits::runtime::StreamItem;
 
@@ -136,16 +145,16 @@ mod tests {
     fn what_was_shown_is_one_piece_for_each_step() {
         let mut previews = Previews::default();
         for (step, text) in [("a", "one "), ("b", "uno "), ("a", "two"), ("b", "due")] {
-            previews.show(1, Some(key(step)), text);
+            previews.show(1, Some(key(step)), text, UnixMillis(7));
         }
         assert_eq!(late(&mut previews), [piece("a", "one two", false), piece("b", "uno due", false)]);
-        previews.show(1, None, "out");
-        previews.show(1, Some(key("a")), " three");
+        previews.show(1, None, "out", UnixMillis(7));
+        previews.show(1, Some(key("a")), " three", UnixMillis(7));
         let all = [piece("b", "uno due", false), piece("", "out", false), piece("a", "one two three", false)];
         assert_eq!(late(&mut previews), all, "who spoke last comes last");
 
         previews.retract(1, &key("a"));
-        previews.show(1, Some(key("a")), "anew");
+        previews.show(1, Some(key("a")), "anew", UnixMillis(7));
         previews.forget(&key("b"));
         assert_eq!(late(&mut previews), [piece("", "out", false), piece("a", "anew", false)]);
         previews.forget_all();
@@ -155,22 +164,22 @@ mod tests {
     #[test]
     fn the_oldest_part_is_let_go_and_that_is_said() {
         let mut previews = Previews::default();
-        previews.show(1, Some(key("a")), "ä-");
-        previews.show(1, Some(key("b")), &"b".repeat(KEPT - 1));
+        previews.show(1, Some(key("a")), "ä-", UnixMillis(7));
+        previews.show(1, Some(key("b")), &"b".repeat(KEPT - 1), UnixMillis(7));
         assert_eq!(
             late(&mut previews),
             [piece("a", "-", true), piece("b", "b".repeat(KEPT - 1), false)],
             "no character is cut"
         );
 
-        previews.show(1, Some(key("b")), "bbb");
+        previews.show(1, Some(key("b")), "bbb", UnixMillis(7));
         assert_eq!(late(&mut previews), [piece("a", "", true), piece("b", "b".repeat(KEPT), true)]);
-        previews.show(1, Some(key("a")), "+");
+        previews.show(1, Some(key("a")), "+", UnixMillis(7));
         assert_eq!(late(&mut previews), [piece("b", "b".repeat(KEPT - 1), true), piece("a", "+", true)]);
 
         previews.retract(1, &key("b"));
-        previews.show(1, Some(key("c")), "before");
-        previews.show(1, Some(key("c")), &format!("{}end", "c".repeat(KEPT)));
+        previews.show(1, Some(key("c")), "before", UnixMillis(7));
+        previews.show(1, Some(key("c")), &format!("{}end", "c".repeat(KEPT)), UnixMillis(7));
         let end = format!("{}end", "c".repeat(KEPT - 3));
         assert_eq!(late(&mut previews), [piece("a", "", true), piece("c", end, true)]);
     }

@@ -238,8 +238,13 @@ impl RunSlot {
     }
 
     /// Shows a piece of a step's value, or of the output.
-    pub(super) fn show(&self, step: Option<StepKey>, text: &str) {
-        lock(&self.previews).get_or_insert_default().show(self.entries(), step, text);
+    pub(super) fn show(&self, step: Option<StepKey>, text: &str, now: UnixMillis) {
+        lock(&self.previews).get_or_insert_default().show(self.entries(), step, text, now);
+    }
+
+    /// When a piece was shown last.
+    pub(super) fn shown_at(&self) -> Option<UnixMillis> {
+        lock(&self.previews).as_ref().and_then(|previews| previews.shown_at())
     }
 
     /// Takes back what was shown of a step's value.

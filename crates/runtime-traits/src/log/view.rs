@@ -56,6 +56,9 @@ pub struct RunView {
     /// What it waits for under a limit, where the runtime that answers knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Waiting>,
+    /// When its steps under way last showed a piece of what is not recorded yet, where the runtime that answers knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_at: Option<UnixMillis>,
     #[serde(skip)]
     index: HashMap<StepKey, usize>,
 }
@@ -174,6 +177,7 @@ impl RunView {
             usage: Usage::default(),
             price: Price::default(),
             room: None,
+            shown_at: None,
             index: HashMap::new(),
         }
     }
