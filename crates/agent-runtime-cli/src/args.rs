@@ -37,6 +37,7 @@ Exit codes:
      an address cannot be listened on
   6  the run waits for somebody: see `log`, `answer`, `approve`,
      `decide` and `cancel`
+  7, 8, 9  of `health`: degraded, unhealthy, or nobody can tell
   128 + n  ended by signal n (130: Ctrl-C)
 
 Without a server, a command opens the store itself for as long as it takes.
@@ -114,6 +115,11 @@ pub(crate) enum Command {
         /// What to do; without it, they are listed.
         #[command(subcommand)]
         command: Option<SchedulesCommand>,
+    },
+    /// Show how the runtime and its agents are, the worst first, or how one is by each check; the exit code says how bad
+    Health {
+        /// The agent: its name or its id
+        agent: Option<AgentRef>,
     },
     /// List runs, oldest first
     Runs {

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod decide;
 pub(crate) mod events;
 pub(crate) mod fork;
+pub(crate) mod health;
 mod keys;
 pub(crate) mod limits;
 pub(crate) mod log;

@@ -23,6 +23,12 @@ pub enum Exit {
     Store,
     /// 6: the run waits for somebody.
     Waits,
+    /// 7: what was asked about works worse than it should.
+    Degraded,
+    /// 8: what was asked about does not work.
+    Unhealthy,
+    /// 9: nobody can tell how what was asked about is.
+    Unknown,
     /// 128 + n: ended by signal n.
     Signal(u8),
 }
@@ -38,6 +44,9 @@ impl Exit {
             Self::Refused => 4,
             Self::Store => 5,
             Self::Waits => 6,
+            Self::Degraded => 7,
+            Self::Unhealthy => 8,
+            Self::Unknown => 9,
             Self::Signal(signal) => 128 + signal,
         }
     }

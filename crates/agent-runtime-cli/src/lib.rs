@@ -33,7 +33,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use args::{Cli, Command, ServeArgs};
 use commands::{
-    agents, answer, cancel, check, decide, events, fork, limits, log, messages, requeue, run, runs,
+    agents, answer, cancel, check, decide, events, fork, health, limits, log, messages, requeue, run, runs,
     schedules, sizes, snapshots, state, status, stores, webhooks,
 };
 use desk::Desk;
@@ -146,6 +146,7 @@ async fn obey(cli: Cli, screen: &Screen) -> Result<Exit, CliError> {
         Command::Agents { command } => agents::agents(&desk, runtime, command.as_ref()).await,
         Command::Limits { limits } => limits::limits(&desk, runtime, &limits).await,
         Command::Schedules { command } => schedules::schedules(&desk, runtime, command.as_ref()).await,
+        Command::Health { agent } => health::health(&desk, runtime, agent.as_ref()).await,
         Command::Runs { agent, open, quarantined } => {
             runs::runs(&desk, runtime, agent.as_ref(), open, quarantined).await
         }
@@ -210,6 +211,7 @@ async fn serve_place(
     let server = Server {
         store,
         store_name: place.store.to_string(),
+        disk: place.store.path().map(Path::to_owned),
         kinds,
         http: args.listen.or(fleet.http),
         fleet,

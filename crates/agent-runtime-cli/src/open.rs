@@ -7,7 +7,9 @@ use agent_runtime::events::Bus;
 use agent_runtime::fleet::{KeepRuns, StoreUri};
 use agent_runtime::store::{Durability, StateStore};
 use agent_runtime::stores::{TracedStore, open_to_salvage};
-use agent_runtime::{AgentKind, Builder, OpenError, ResourceManager, RuntimeManager, ScrubRate, open_store};
+use agent_runtime::{
+    AgentKind, Builder, HealthSettings, OpenError, ResourceManager, RuntimeManager, ScrubRate, open_store,
+};
 
 use tokio::time::sleep;
 
@@ -98,6 +100,8 @@ pub(crate) struct How {
     pub(crate) scrub: Option<ScrubRate>,
     /// Who holds agents to their limits.
     pub(crate) resources: ResourceManager,
+    /// The checks of its monitor.
+    pub(crate) health: HealthSettings,
     /// It goes on with no run.
     pub(crate) at_rest: bool,
 }
@@ -110,7 +114,7 @@ pub(crate) async fn runtime(
     how: How,
     screen: &Screen,
 ) -> Result<RuntimeManager, CliError> {
-    let How { durability, keep_runs, scrub, resources, at_rest } = how;
+    let How { durability, keep_runs, scrub, resources, health, at_rest } = how;
     let best = store.profile().best;
     if let Some(asked) = durability.filter(|asked| *asked > best) {
         let (asked, best) = (of(asked), of(best));
@@ -131,6 +135,7 @@ pub(crate) async fn runtime(
         }
         config.scrub = scrub;
     });
+    let builder = builder.health(health);
     let builder = kinds.into_iter().fold(builder, Builder::kind);
     Ok(builder.open().await?.into())
 }

@@ -55,7 +55,7 @@ impl Reached {
         let bus = of_file.open(Arc::clone(&store), open::durability(&store, durability)).await?;
         // A command is over before a pass would begin.
         let resources = fleet.as_ref().map(|fleet| fleet.resources(&Tenant::default())).unwrap_or_default();
-        let how = How { durability, keep_runs, scrub: None, resources, at_rest };
+        let how = How { durability, keep_runs, resources, at_rest, ..How::default() };
         let runtime = open::runtime(store, bus, kinds, how, screen).await?;
         if let Some(fleet) = fleet
             && let Err(error) = fleet.attach(runtime.as_runtime()).await

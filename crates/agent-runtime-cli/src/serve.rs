@@ -31,6 +31,8 @@ pub struct Server {
     pub store: Arc<dyn StateStore>,
     /// How the store is called.
     pub store_name: String,
+    /// The disk that it is on, where it is on one.
+    pub disk: Option<PathBuf>,
     /// The kinds that are hosted.
     pub kinds: Vec<Arc<dyn AgentKind>>,
     /// The agents, the durability.
@@ -128,6 +130,7 @@ impl Server {
             keep_runs: self.fleet.keep_runs,
             scrub: self.fleet.scrub,
             resources: self.fleet.resources(&Tenant::default()),
+            health: self.fleet.health_settings(self.disk.as_deref()),
             at_rest: false,
         };
         let runtime = open::runtime(self.store, Arc::clone(&bus), self.kinds, how, screen).await?;
@@ -138,6 +141,10 @@ impl Server {
                 return Err(error.into());
             }
         };
+        if let Err(error) = self.fleet.watch(&runtime).await {
+            runtime.shutdown(Duration::ZERO).await?;
+            return Err(error.into());
+        }
         let webhooks = match self.fleet.start_webhooks(Arc::clone(&bus), runtime.shared()).await {
             Ok(webhooks) => webhooks,
             Err(error) => {

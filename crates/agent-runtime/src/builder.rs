@@ -11,7 +11,7 @@ use runtime_resources::ResourceManager;
 use runtime_state::{Scrubber, StateManager};
 use runtime_traits::agent::AgentKind;
 use runtime_traits::bus::{Bus, BusError, Pattern};
-use runtime_traits::clock::{Clock, Entropy};
+use runtime_traits::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use runtime_traits::meter::PollMeter;
 use runtime_traits::recovery::RecoveryPolicy;
 use runtime_traits::scrub::Scrub;
@@ -20,6 +20,7 @@ use runtime_traits::store::{Durability, StateStore};
 use runtime_traits::{Pool, ResourceGovernor, RuntimeError, Tenant};
 
 use crate::guards::Guards;
+use crate::health::{HealthSettings, Wiring};
 
 /// Puts a runtime together: [`runtime_core::Builder`], with snapshots, an eye on damage, a bus over the same store, and a meter of
 /// what agents take of the process.
@@ -53,6 +54,7 @@ pub struct Builder {
     governor: Arc<dyn ResourceGovernor>,
     guards: Guards,
     tenant: Tenant,
+    health: HealthSettings,
 }
 
 /// Where the events of a runtime go.
@@ -77,7 +79,19 @@ impl Builder {
         let bus = WhichBus::Own(EventBusBuilder::default());
         let governor = Arc::new(ResourceManager::default());
         let (guards, tenant) = (Guards::of_process(), Tenant::default());
-        Self { core, store, durability: best, bus, clock: None, entropy: None, governor, guards, tenant }
+        let health = HealthSettings::default();
+        Self {
+            core,
+            store,
+            durability: best,
+            bus,
+            clock: None,
+            entropy: None,
+            governor,
+            guards,
+            tenant,
+            health,
+        }
     }
 
     /// Keeps the events of these topics in the runtime's store, for durable subscriptions. Of several rules about a topic the
@@ -142,6 +156,14 @@ impl Builder {
     #[must_use]
     pub fn guards(mut self, guards: Guards) -> Self {
         self.guards = guards;
+        self
+    }
+
+    /// Sets the checks that the runtime's monitor has. It watches what it is asked to:
+    /// [`RuntimeManager::monitor_agent`](crate::RuntimeManager::monitor_agent).
+    #[must_use]
+    pub fn health(mut self, health: HealthSettings) -> Self {
+        self.health = health;
         self
     }
 
@@ -219,19 +241,31 @@ impl Builder {
         let bus = match self.bus {
             WhichBus::Given(bus) => bus,
             WhichBus::Own(mut bus) => {
-                if let Some(clock) = self.clock {
-                    bus = bus.clock(clock);
+                if let Some(clock) = &self.clock {
+                    bus = bus.clock(Arc::clone(clock));
                 }
-                if let Some(entropy) = self.entropy {
-                    bus = bus.entropy(entropy);
+                if let Some(entropy) = &self.entropy {
+                    bus = bus.entropy(Arc::clone(entropy));
                 }
-                let bus: InProcessBus = bus.in_process_over(self.store, Pool::MAIN, self.durability);
-                Arc::new(bus)
+                let store = Arc::clone(&self.store);
+                let bus: InProcessBus = bus.in_process_over(store, Pool::MAIN, self.durability);
+                Arc::new(bus) as Arc<dyn Bus>
             }
         };
         self.guards.tell(&bus, self.tenant);
-        let core = self.core.breakers(Arc::new(self.guards));
-        core.governor(self.governor).bus(bus, Arc::new(Announcements::default())).open().await
+        let core = self.core.breakers(Arc::new(self.guards)).governor(self.governor);
+        let core = core.bus(Arc::clone(&bus), Arc::new(Announcements::default())).open().await?;
+        let wiring = Wiring {
+            core: core.clone(),
+            bus,
+            store: Some(self.store),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::default())),
+            entropy: self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy::default())),
+            settings: self.health,
+        };
+        // The runtime keeps it.
+        wiring.connect();
+        Ok(core)
     }
 
     fn with(mut self, change: impl FnOnce(runtime_core::Builder) -> runtime_core::Builder) -> Self {

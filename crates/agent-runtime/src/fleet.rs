@@ -29,9 +29,11 @@ mod apply;
 mod bus;
 mod check;
 mod fault;
+mod health;
 mod measure;
 mod read;
 mod read_bus;
+mod read_health;
 mod read_limits;
 mod read_quotas;
 mod read_recovery;
@@ -63,6 +65,7 @@ pub use address::{AddressError, loopback};
 pub use apply::{Applied, AppliedAgent, Change};
 pub use bus::{BusOpenError, BusPlace, FleetBus};
 pub use fault::{Fault, Faults};
+pub use health::{AgentHealth, FleetHealth};
 pub use measure::{size, span};
 pub use store_uri::{KeysUri, RedisUri, StoreUri, StoreUriError};
 #[cfg(feature = "http")]
@@ -81,6 +84,8 @@ pub struct Fleet {
     pub http: Option<SocketAddr>,
     /// How the store is looked over for damage while somebody serves it; `None`: not at all.
     pub scrub: Option<ScrubRate>,
+    /// How all is watched while somebody serves it; `None`: not at all.
+    pub health: Option<FleetHealth>,
     /// The bus.
     pub bus: FleetBus,
     /// What all agents may use together.
@@ -114,6 +119,8 @@ pub struct FleetAgent {
     pub start: bool,
     /// By what clock it is run, in the order of their names.
     pub schedules: Vec<Schedule>,
+    /// How it is watched, where that differs from the others.
+    pub health: AgentHealth,
     /// Where its table begins.
     at: Range<usize>,
     /// Where its settings are: key and value.
@@ -163,6 +170,7 @@ impl Default for Fleet {
             keep_runs: None,
             http: None,
             scrub: Some(ScrubRate::default()),
+            health: Some(FleetHealth::default()),
             bus: FleetBus::default(),
             limits: ResourceLimits::default(),
             prices: PriceTable::default(),

@@ -4,6 +4,7 @@
 mod builder;
 pub mod fleet;
 pub mod guards;
+pub mod health;
 mod kinds;
 mod manager;
 pub mod prelude;
@@ -13,6 +14,7 @@ pub mod service;
 pub mod webhooks;
 
 pub use builder::Builder;
+pub use health::{HealthMonitor, HealthSettings};
 pub use kinds::{guarded_kinds, guarded_llm_kind, kinds, llm_kind};
 pub use manager::{RuntimeManager, StartError};
 #[cfg(feature = "llm")]

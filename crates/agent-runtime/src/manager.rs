@@ -1,15 +1,22 @@
 //! `RuntimeManager`, with the constructors that span crates.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime_events::{EventBus, EventBusBuilder};
+use runtime_health::{HealthError, HealthMonitor};
 use runtime_state::{MemoryStore, OpenError};
 use runtime_traits::bus::{Bus, Who};
-use runtime_traits::{AgentRef, ResourceUsage, Runtime, RuntimeError, StateStore};
+use runtime_traits::{
+    AgentRef, HealthCheck, Recovery, ResourceUsage, Runtime, RuntimeError, StateStore, SystemClock,
+    SystemEntropy, Watched,
+};
 use thiserror::Error;
 
 use crate::builder::Builder;
+use crate::health::{HealthSettings, Wiring};
 use crate::kinds::kinds;
 
 /// Keeps agents alive: registers, starts, runs, saves and restores them.
@@ -20,6 +27,7 @@ use crate::kinds::kinds;
 pub struct RuntimeManager {
     core: runtime_core::RuntimeManager,
     bus: Arc<dyn Bus>,
+    health: HealthMonitor,
 }
 
 /// Why a runtime could not be opened.
@@ -87,6 +95,61 @@ impl RuntimeManager {
         Ok(self.core.agent(&agent.into()).await?.usage)
     }
 
+    /// The monitor of this runtime and its agents: checks now, what was found, what is tried.
+    pub fn health_monitor(&self) -> &HealthMonitor {
+        &self.health
+    }
+
+    /// Registers a check of all that is monitored: [`HealthMonitor::register_check`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_check(&self, name: &str, check: impl HealthCheck) -> Result<(), HealthError> {
+        self.health.register_check(name, check)
+    }
+
+    /// Registers what is done when a check finds something unhealthy: [`HealthMonitor::register_recovery`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_recovery(&self, check: &str, recovery: impl Recovery) -> Result<(), HealthError> {
+        self.health.register_recovery(check, recovery)
+    }
+
+    /// Looks at an agent from now on, at once and then every `interval`, by the checks that the runtime came with and those that
+    /// were registered. It ends when the agent is deleted.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use agent_runtime::{AgentRef, Librarian, Runtime, RuntimeManager, Verdict};
+    ///
+    /// let runtime = RuntimeManager::new().await?;
+    /// # let docs = std::env::temp_dir();
+    /// let agent = runtime.register_agent(Librarian::new(docs)).await?;
+    /// runtime.register_check("connection", || async { true })?;
+    /// runtime.monitor_agent(agent, Duration::from_millis(1)).await?;
+    /// while runtime.agent_health(&AgentRef::from(agent)).await?.health.verdict != Verdict::Healthy {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`HealthError::Runtime`] with [`RuntimeError::UnknownAgent`]; [`HealthError::TooShort`] and [`HealthError::Monitored`] as
+    /// for [`HealthMonitor::monitor`].
+    pub async fn monitor_agent(
+        &self,
+        agent: impl Into<AgentRef>,
+        interval: Duration,
+    ) -> Result<(), HealthError> {
+        let agent = self.core.agent(&agent.into()).await?.id;
+        self.health.monitor(Watched::Agent(agent), interval)
+    }
+
     /// The runtime, as everything takes it that knows the contract only.
     pub fn as_runtime(&self) -> &dyn Runtime {
         &self.core
@@ -123,6 +186,23 @@ impl From<runtime_core::RuntimeManager> for RuntimeManager {
         // One that was put together without a bus has one that nobody else has.
         let bus =
             core.bus().map_or_else(|| Arc::new(EventBusBuilder::default().in_process()) as _, Arc::clone);
-        Self { core, bus }
+        let own = core.watched_by().map(|source| Arc::clone(source) as Arc<dyn Any + Send + Sync>);
+        let own = own.and_then(|source| source.downcast::<HealthMonitor>().ok());
+        let health = own.map_or_else(
+            || {
+                // One that was put together without a monitor is watched from here on.
+                let wiring = Wiring {
+                    core: core.clone(),
+                    bus: Arc::clone(&bus),
+                    store: None,
+                    clock: Arc::new(SystemClock::default()),
+                    entropy: Arc::new(SystemEntropy::default()),
+                    settings: HealthSettings::default(),
+                };
+                wiring.connect()
+            },
+            Arc::unwrap_or_clone,
+        );
+        Self { core, bus, health }
     }
 }

@@ -62,6 +62,7 @@ mod trials;
 mod trouble;
 mod usage_history;
 mod wake;
+mod watched;
 
 pub use config::{Builder, Config};
 pub use manager::RuntimeManager;

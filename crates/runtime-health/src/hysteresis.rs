@@ -74,6 +74,12 @@ impl Hysteresis {
         (from.verdict != to.verdict).then_some(Turn { from, to })
     }
 
+    /// Shows this now, whatever was observed; says whether what is shown turned.
+    pub fn show(&mut self, health: Health) -> Option<Turn> {
+        let from = std::mem::replace(&mut self.shown, health.clone());
+        (from.verdict != health.verdict).then_some(Turn { from, to: health })
+    }
+
     /// The verdict that held through enough observations, or the one that is shown.
     fn held(&self) -> Verdict {
         let shown = self.shown.verdict;

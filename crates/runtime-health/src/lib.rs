@@ -2,6 +2,7 @@
 
 mod backoff;
 mod breaker;
+pub mod checks;
 mod hysteresis;
 mod monitor;
 mod policy;
@@ -13,11 +14,11 @@ pub use breaker::{
 };
 
 pub use hysteresis::{Hysteresis, Thresholds, Turn};
-pub use monitor::{
-    CheckReport, CheckRule, HealthError, HealthMonitor, HealthMonitorBuilder, HealthReport, HealthTurn,
-    Looked, RecoveryReport,
-};
+pub use monitor::{CheckRule, HealthError, HealthMonitor, HealthMonitorBuilder, Only};
 pub use policy::{DeclaredRecovery, RecoveryRule, Restart};
-pub use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
+pub use runtime_traits::health::{
+    CheckReport, Health, HealthCheck, HealthOverview, HealthReport, HealthSource, HealthTurn, Looked,
+    Recovery, RecoveryReport, Tried, Verdict, VerdictCounts, Watched,
+};
 pub use runtime_traits::name::Name;
 pub use runtime_traits::recovery::{Failure, History, Phase, Quarantine, Remedy};

@@ -4,9 +4,10 @@ mod builder;
 mod checks;
 mod error;
 mod keeper;
-mod report;
+mod own_thread;
 mod rule;
 mod seen;
+mod source;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -16,7 +17,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use runtime_traits::health::{Health, HealthCheck, Recovery, Watched};
+use runtime_traits::health::{
+    CheckReport, Health, HealthCheck, HealthReport, HealthSource, Recovery, Watched,
+};
 use runtime_traits::name::Name;
 use runtime_traits::{AgentId, AgentRef, Runtime};
 use tokio::runtime::Handle;
@@ -27,10 +30,10 @@ use crate::policy::RecoveryRule;
 pub use builder::HealthMonitorBuilder;
 use checks::{Checks, Registered};
 pub use error::HealthError;
-pub use report::{CheckReport, HealthReport, HealthTurn, Looked, RecoveryReport};
-pub use rule::CheckRule;
+use own_thread::OwnThread;
+pub use rule::{CheckRule, Only};
 use seen::Seen;
-use watch::{Around, Watch, look_once};
+use watch::{Around, How, Watch, look_once};
 
 /// The most that is watched at once.
 const MOST_WATCHED: usize = 100_000;
@@ -77,6 +80,8 @@ struct Owner {
     runtime: Option<Arc<dyn Runtime>>,
     /// The task that looks; it ends with this.
     keeper: Mutex<JoinSet<()>>,
+    /// Where it looks, if that is a thread of its own.
+    executor: Option<OwnThread>,
 }
 
 /// What the monitor's handles and its task share.
@@ -87,6 +92,8 @@ struct Shared {
     /// Those that the keeper does not know yet.
     arrivals: Mutex<Vec<Arc<Watch>>>,
     bell: Notify,
+    /// How often it is looked at those that come to be.
+    newcomers: Mutex<Option<Duration>>,
 }
 
 impl HealthMonitor {
@@ -116,6 +123,19 @@ impl HealthMonitor {
         check: impl HealthCheck,
     ) -> Result<(), HealthError> {
         lock(&self.owner.shared.checks).add(name, rule, Arc::new(check))
+    }
+
+    /// Offers a check that gives way to one that is registered under the same name, before or later.
+    ///
+    /// # Errors
+    /// [`HealthError::Name`], [`HealthError::TooShort`].
+    pub fn offer_check(
+        &self,
+        name: &str,
+        rule: CheckRule,
+        check: impl HealthCheck,
+    ) -> Result<(), HealthError> {
+        lock(&self.owner.shared.checks).offer(name, rule, Arc::new(check))
     }
 
     /// Registers what is done when a check finds something unhealthy, by the default [`RecoveryRule`]: twice with a pause, and
@@ -160,7 +180,8 @@ impl HealthMonitor {
         if interval.as_millis() == 0 {
             return Err(HealthError::TooShort { what: "the interval" });
         }
-        let executor = Handle::try_current().map_err(|_| HealthError::NoExecutor)?;
+        let own = self.owner.executor.as_ref().and_then(OwnThread::handle).cloned();
+        let executor = own.map_or_else(Handle::try_current, Ok).map_err(|_| HealthError::NoExecutor)?;
         let shared = &self.owner.shared;
         let watch = {
             let mut watches = lock(&shared.watches);
@@ -187,6 +208,19 @@ impl HealthMonitor {
         Ok(())
     }
 
+    /// Looks from now on, every `interval`, at whatever its runtime says has come to be: agents that are registered or restored
+    /// later. `None`: at nothing that nobody asked for.
+    ///
+    /// # Errors
+    /// [`HealthError::TooShort`].
+    pub fn monitor_newcomers(&self, interval: Option<Duration>) -> Result<(), HealthError> {
+        if interval.is_some_and(|interval| interval.as_millis() == 0) {
+            return Err(HealthError::TooShort { what: "the interval" });
+        }
+        *lock(&self.owner.shared.newcomers) = interval;
+        Ok(())
+    }
+
     /// Looks at something no more; a look or a recovery under way is dropped. Whether it was watched.
     pub fn stop_monitoring(&self, watched: &Watched) -> bool {
         let watch = lock(&self.owner.shared.watches).remove(watched);
@@ -206,7 +240,7 @@ impl HealthMonitor {
         let (name, registered) = lock(&shared.checks).one(check, watched)?;
         let watch = lock(&shared.watches).get(watched).cloned();
         if let Some(watch) = watch {
-            watch.look(&shared.around, vec![(name.clone(), registered)]).await;
+            watch.look(&shared.around, vec![(name.clone(), registered)], How::Now).await;
             return Ok(watch.report_of(&name).expect("it was looked at just now"));
         }
         let mut seen = Seen::new(once(), shared.around.clock.now());
@@ -230,11 +264,7 @@ impl HealthMonitor {
 
     /// The worst of all that is monitored, named in the reason.
     pub fn overall(&self) -> Health {
-        let named = |HealthReport { watched, health: Health { verdict, reason }, .. }| {
-            let reason = if reason.is_empty() { reason } else { format!("{watched}: {reason}") };
-            Health { verdict, reason }
-        };
-        Health::worst_of(self.all().into_iter().map(named))
+        self.worst().unwrap_or_else(|| Health::worst_of([]))
     }
 
     /// A person says that the recovery of a check may be tried again. Whether it was in quarantine.

@@ -4,6 +4,7 @@ mod agents;
 mod ask;
 mod bus;
 mod events;
+mod health;
 mod limits;
 mod node;
 mod runs;
@@ -86,7 +87,10 @@ fn routes(let_in: impl Fn(Reach) -> bool) -> Router<Arc<Face>> {
 fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
     match operation {
         Operation::Ask => post(ask::ask),
-        Operation::Health => get(node::health),
+        Operation::Health => get(health::health),
+        Operation::Live => get(health::live),
+        Operation::Ready => get(health::ready),
+        Operation::Started => get(health::started),
         Operation::Overview => get(node::overview),
         Operation::Register => post(agents::register),
         Operation::Unregister => delete(agents::unregister),
@@ -120,6 +124,8 @@ fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {
         Operation::UsageHistory => get(agents::usage_history),
         Operation::Runs => get(runs::runs),
         Operation::RunStatus => get(runs::run_status),
+        Operation::HealthOverview => get(health::overview),
+        Operation::AgentHealth => get(health::of_agent),
         Operation::Status => get(node::status),
         Operation::SaveState => post(snapshots::save_state),
         Operation::RestoreAgent => post(snapshots::restore_agent),

@@ -35,8 +35,14 @@ pub enum Reach {
 pub enum Operation {
     /// Runs an agent and answers with its output: `submit`, then `join` or `stream`.
     Ask,
-    /// Says whether runs are taken: `status`.
+    /// Says whether runs are taken, and what is worst: `status`.
     Health,
+    /// Says that it answers.
+    Live,
+    /// Says whether runs are taken, by its status code: `status`.
+    Ready,
+    /// Says whether the runtime has begun, by its status code: `status`.
+    Started,
     /// Says what there is: `status` and `agents`.
     Overview,
     /// `Runtime::register`.
@@ -103,6 +109,10 @@ pub enum Operation {
     Runs,
     /// `Runtime::run_status`.
     RunStatus,
+    /// `Runtime::health`.
+    HealthOverview,
+    /// `Runtime::agent_health`.
+    AgentHealth,
     /// `Runtime::status`.
     Status,
     /// `Runtime::save_state`.
@@ -143,11 +153,15 @@ pub enum Operation {
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     anywhere("POST", "/run", Operation::Ask, "`{\"input\", \"session\"?, \"agent\"?, \"priority\"?}`; `Idempotency-Key`, `Accept: text/event-stream`", "200 `{\"run_id\", \"session\", \"output\", \"usage\"}`, 202 with `Location` while the run is open, or events"),
-    anywhere("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\"}`"),
+    anywhere("GET", "/health", Operation::Health, "", "200 or 503 `{\"readiness\", \"open_runs\", \"store\", \"no_progress_since\", \"verdict\"?, \"worst\"?}`"),
+    anywhere("GET", "/livez", Operation::Live, "", "200 `{\"ok\", \"reason\"?}`"),
+    anywhere("GET", "/readyz", Operation::Ready, "", "200 or 503 `{\"ok\", \"reason\"?}`"),
+    anywhere("GET", "/startupz", Operation::Started, "", "200 or 503 `{\"ok\", \"reason\"?}`"),
     anywhere("GET", "/status", Operation::Overview, "", "200 `{\"node\", \"agents\", \"next\"}`"),
     sockets("POST", "/v1/agents", Operation::Register, "`AgentSpec`", "200 `{\"agent\"}`"),
     sockets("GET", "/v1/agents", Operation::Agents, "`?after`, `?limit`", "200 `Page<AgentStatus>`"),
     sockets("GET", "/v1/agents/{agent}", Operation::Agent, "", "200 `AgentStatus`"),
+    sockets("GET", "/v1/agents/{agent}/health", Operation::AgentHealth, "", "200 `HealthReport`"),
     sockets("GET", "/v1/agents/{agent}/usage", Operation::UsageHistory, "", "200 `UsageHistory`"),
     sockets("DELETE", "/v1/agents/{agent}", Operation::Unregister, "", "204"),
     sockets("PUT", "/v1/agents/{agent}/limits", Operation::SetLimits, "`ResourceLimits`", "204"),
@@ -187,6 +201,7 @@ pub const ROUTES: &[Route] = &[
     sockets("DELETE", "/v1/snapshots/{state}", Operation::DeleteSnapshot, "", "204"),
     sockets("GET", "/v1/snapshots/{state}/diff", Operation::DiffSnapshots, "`?after`", "200 `SnapshotDiff`"),
     sockets("GET", "/v1/snapshots/{state}/file", Operation::ExportSnapshot, "", "200 a snapshot file"),
+    sockets("GET", "/v1/health", Operation::HealthOverview, "", "200 `HealthOverview`"),
     sockets("GET", "/v1/status", Operation::Status, "", "200 `NodeStatus`"),
     sockets("POST", "/v1/shutdown", Operation::Shutdown, "`{\"within_ms\"}`", "204"),
     sockets("POST", "/v1/events", Operation::Publish, "a CloudEvent; `?tenant`, `?agent`", "201 `{\"id\", \"position\", \"reached\"}`"),
@@ -201,7 +216,8 @@ impl Operation {
     pub fn methods(self) -> &'static str {
         match self {
             Self::Ask => "`submit`, `join`, `stream`",
-            Self::Health => "`status`",
+            Self::Health | Self::Ready | Self::Started => "`status`",
+            Self::Live => "",
             Self::Overview => "`status`, `agents`",
             Self::Register => "`register`",
             Self::Unregister => "`unregister`",
@@ -235,6 +251,8 @@ impl Operation {
             Self::UsageHistory => "`usage_history`",
             Self::Runs => "`runs`",
             Self::RunStatus => "`run_status`",
+            Self::HealthOverview => "`health`",
+            Self::AgentHealth => "`agent_health`",
             Self::Status => "`status`",
             Self::SaveState => "`save_state`",
             Self::RestoreAgent => "`restore_agent`",

@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod governor;
+pub mod health;
 pub mod model;
 pub mod runtime;
 pub mod snapshots;

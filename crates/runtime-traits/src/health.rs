@@ -1,6 +1,7 @@
 //! How something is, what finds it out, and what is done about it.
 
 mod check;
+mod report;
 
 use std::error::Error;
 use std::fmt;
@@ -9,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Cause;
 pub use check::{HealthCheck, Recovery, RecoveryAnswer, Watched};
+pub use report::{
+    CheckReport, HealthOverview, HealthReport, HealthSource, HealthTurn, Looked, RecoveryReport, Tried,
+    VerdictCounts,
+};
 
 /// How something is. Ordered: a greater verdict is a worse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

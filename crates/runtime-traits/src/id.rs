@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::clock::{Clock, Entropy};
+use crate::clock::{Clock, Entropy, UnixMillis};
 use crate::name::NameError;
 use crate::partition::Partition;
 
@@ -59,6 +59,13 @@ macro_rules! id {
             /// Where everything under this id is kept.
             pub const fn partition(&self) -> Partition {
                 self.partition
+            }
+
+            /// When it was minted; `None` for an id that was put together from other parts.
+            pub fn minted_at(&self) -> Option<UnixMillis> {
+                // The first 48 bits of a UUID of version 7.
+                (self.unique.get_version_num() == 7)
+                    .then(|| UnixMillis(u64::try_from(self.unique.as_u128() >> 80).unwrap_or_default()))
             }
 
             /// The part that tells it from all others.

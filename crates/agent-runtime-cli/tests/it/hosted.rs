@@ -23,6 +23,7 @@ pub(crate) fn serve_kinds(folder: &Path, kinds: Vec<Arc<dyn AgentKind>>, fleet: 
     let server = Server {
         store,
         store_name: STORE.to_owned(),
+        disk: None,
         kinds,
         fleet: Fleet::parse(fleet).expect("it is faultless"),
         http: None,

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::measure::{size, span};
 use super::read_quotas::Placed;
 use super::suggest::instead;
-use super::{Fleet, FleetAgent, KeepRuns, StoreUri, shown};
+use super::{AgentHealth, Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
 const TOP: [&str; 11] = [
     "store",
@@ -25,6 +25,7 @@ const TOP: [&str; 11] = [
     "keep_runs",
     "listen",
     "scrub",
+    "health",
     "events",
     "limits",
     "prices",
@@ -92,6 +93,7 @@ impl Reader<'_> {
                 "keep_runs" => fleet.keep_runs = self.keep_runs(value),
                 "listen" => fleet.http = self.listen(value),
                 "scrub" => fleet.scrub = self.scrub(value),
+                "health" => fleet.health = self.health(value),
                 "events" => fleet.bus = self.bus(value),
                 "limits" => fleet.limits = self.limits(value, &Limit::TOGETHER),
                 "prices" => fleet.prices = self.prices(value),
@@ -256,6 +258,7 @@ impl Reader<'_> {
         let mut limits = ResourceLimits::default();
         let (mut recovery, mut stall) = (None, StallLimits::default());
         let mut schedules = Vec::new();
+        let mut health = AgentHealth::default();
         let mut config = serde_json::Map::new();
         let mut settings = BTreeMap::new();
         for (key, value) in table {
@@ -273,6 +276,7 @@ impl Reader<'_> {
                 "recovery" => recovery = self.recovery(value),
                 "stall" => stall = self.stall(value),
                 "schedules" => schedules = self.schedules(name, value),
+                "health" => health = self.agent_health(value),
                 "start" => match value.get_ref() {
                     DeValue::Boolean(wanted) => start = *wanted,
                     other => {
@@ -296,7 +300,7 @@ impl Reader<'_> {
         let spec =
             AgentSpec::new(kind.as_str(), named.as_str()).ok()?.described(description).storing(storage);
         let spec = AgentSpec { recovery, ..spec.limited(limits).stalling(stall) }.configured(&config).ok()?;
-        Some(FleetAgent { spec, start, schedules, at: at.clone(), settings })
+        Some(FleetAgent { spec, start, schedules, health, at: at.clone(), settings })
     }
 
     fn kind(&mut self, value: &Value<'_>) -> Option<Name> {

@@ -14,6 +14,7 @@ mod fleet_file;
 #[cfg(feature = "http")]
 mod fleet_webhooks;
 mod guards;
+mod health;
 mod interleavings;
 mod limits;
 mod limits_together;

@@ -362,6 +362,7 @@ impl Inner {
             },
             telling: self.announcing.as_ref().map(|announcing| announcing.status()),
             breakers: self.breakers.as_ref().map(|breakers| breakers.standing()).unwrap_or_default(),
+            health: None,
         }
     }
 

@@ -35,6 +35,7 @@ use super::sweep::Ended;
 use super::ticks::Ticks;
 use super::trials::Trials;
 use super::wake::Timers;
+use super::watched::Alive;
 
 /// How long tasks may take to end after the runtime told them to.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -47,17 +48,7 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 pub struct RuntimeManager {
     pub(super) inner: Arc<Inner>,
     pub(super) tenant: Tenant,
-    alive: Arc<Alive>,
-}
-
-/// Ends the runtime's own tasks when the last handle is gone. Runs under way are worked on: `shutdown` parks them.
-#[derive(Debug)]
-struct Alive(CancellationToken);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
+    pub(super) alive: Arc<Alive>,
 }
 
 impl RuntimeManager {
@@ -161,7 +152,7 @@ impl RuntimeManager {
         if let Some(heard) = heard {
             inner.spawn_work(Arc::clone(&inner).keep_telling(heard));
         }
-        let alive = Arc::new(Alive(inner.ending.clone()));
+        let alive = Alive::new(inner.ending.clone());
         Ok(Self { inner, tenant, alive })
     }
 
@@ -200,7 +191,9 @@ impl RuntimeManager {
         let spec = agent.spec();
         let (inner, tenant) = (Arc::clone(&self.inner), self.tenant.clone());
         let register = async move { inner.register(&tenant, &spec, Some(Arc::new(agent))).await };
-        self.inner.whole(register).await
+        let registered = self.inner.whole(register).await;
+        registered.iter().for_each(|agent| self.may_be_watched(*agent));
+        registered
     }
 
     /// Registers an agent by its declaration, stopped; its kind has to be hosted.

@@ -192,10 +192,10 @@ impl Inner {
         match self.run_slot(&view.run)?.stage() {
             Stage::Working(machine) => Some(lock(&machine).stands()),
             Stage::Accepting | Stage::Queued => {
-                Some(Stands { phase: Phase::Queued, since: view.accepted_at, until: None })
+                Some(Stands { phase: Phase::Queued, since: view.accepted_at, until: None, declared_ms: 0 })
             }
             Stage::Parked(_) | Stage::Moving => {
-                Some(Stands { phase: Phase::Wait, since: view.last_at, until: None })
+                Some(Stands { phase: Phase::Wait, since: view.last_at, until: None, declared_ms: 0 })
             }
             Stage::Ended(_) | Stage::Left(_) => None,
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runtime_traits::agent::AgentSpec;
+use runtime_traits::health::{HealthOverview, HealthReport};
 use runtime_traits::id::{AgentId, RunId, StateId};
 use runtime_traits::log::{RunView, StepKey};
 use runtime_traits::name::{Name, SessionName, Tenant};
@@ -67,12 +68,18 @@ impl RuntimeManager {
 #[async_trait]
 impl Runtime for RuntimeManager {
     async fn register(&self, spec: AgentSpec) -> Result<AgentId, RuntimeError> {
-        self.whole(|inner, tenant| async move { inner.register(&tenant, &spec, None).await }).await
+        let registered =
+            self.whole(|inner, tenant| async move { inner.register(&tenant, &spec, None).await }).await;
+        registered.iter().for_each(|agent| self.may_be_watched(*agent));
+        registered
     }
 
     async fn unregister(&self, agent: &AgentRef) -> Result<(), RuntimeError> {
-        let agent = agent.clone();
-        self.whole(|inner, tenant| async move { inner.unregister(&tenant, &agent).await }).await
+        let named = agent.clone();
+        let id = self.inner.find(&self.tenant, agent).await.ok();
+        self.whole(|inner, tenant| async move { inner.unregister(&tenant, &named).await }).await?;
+        id.into_iter().for_each(|id| self.watch_no_more(id));
+        Ok(())
     }
 
     async fn put_schedule(
@@ -249,8 +256,16 @@ impl Runtime for RuntimeManager {
         self.inner.kept_tenant_limits(&self.tenant).await
     }
 
+    async fn health(&self) -> Result<HealthOverview, RuntimeError> {
+        Ok(self.overview())
+    }
+
+    async fn agent_health(&self, agent: &AgentRef) -> Result<HealthReport, RuntimeError> {
+        self.health_of(agent).await
+    }
+
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {
-        Ok(self.inner.node_status(&self.tenant))
+        Ok(self.watched_status())
     }
 
     async fn save_state(&self, agent: &AgentRef) -> Result<StateId, RuntimeError> {
@@ -259,7 +274,10 @@ impl Runtime for RuntimeManager {
 
     async fn restore_agent(&self, state: &StateId, name: Option<Name>) -> Result<AgentId, RuntimeError> {
         let state = *state;
-        self.whole(|inner, tenant| async move { inner.restore(&tenant, &state, name).await }).await
+        let restored =
+            self.whole(|inner, tenant| async move { inner.restore(&tenant, &state, name).await }).await;
+        restored.iter().for_each(|agent| self.may_be_watched(*agent));
+        restored
     }
 
     async fn restore_in_place(&self, state: &StateId, agent: &AgentRef) -> Result<(), RuntimeError> {

@@ -50,6 +50,8 @@ mod health {
         HealthChanged "health.changed" of check {
             /// The check.
             check: String,
+            /// What is watched: `runtime`, an agent's id, or another name.
+            watched: String,
             /// The verdict before.
             before: String,
             /// The verdict now.

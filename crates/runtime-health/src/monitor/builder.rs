@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use runtime_traits::health::HealthTurn;
 use runtime_traits::{Clock, Entropy, Runtime, SystemClock, SystemEntropy};
 use tokio::sync::Notify;
 
-use super::report::HealthTurn;
+use super::own_thread::OwnThread;
 use super::watch::Around;
 use super::{HealthMonitor, Owner, Shared};
 
@@ -14,12 +15,13 @@ use super::{HealthMonitor, Owner, Shared};
 pub struct HealthMonitorBuilder {
     around: Around,
     runtime: Option<Arc<dyn Runtime>>,
+    executor: Option<OwnThread>,
 }
 
 impl Default for HealthMonitorBuilder {
     fn default() -> Self {
         let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()));
-        Self { around: Around { clock, entropy, told: None }, runtime: None }
+        Self { around: Around { clock, entropy, told: None }, runtime: None, executor: None }
     }
 }
 
@@ -45,6 +47,14 @@ impl HealthMonitorBuilder {
         self
     }
 
+    /// Looks on a thread of its own, so that it goes on while every other one is blocked. Otherwise, and where the system gives it
+    /// none, it looks on the executor on which something is monitored first.
+    #[must_use]
+    pub fn on_own_thread(mut self) -> Self {
+        self.executor = Some(OwnThread::default());
+        self
+    }
+
     /// Is told when what is shown of something turns, by whoever looked; it should not take long.
     #[must_use]
     pub fn on_turn(mut self, told: impl Fn(&HealthTurn) + Send + Sync + 'static) -> Self {
@@ -60,8 +70,14 @@ impl HealthMonitorBuilder {
             watches: Mutex::default(),
             arrivals: Mutex::default(),
             bell: Notify::new(),
+            newcomers: Mutex::default(),
         };
-        let owner = Owner { shared: Arc::new(shared), runtime: self.runtime, keeper: Mutex::default() };
+        let owner = Owner {
+            shared: Arc::new(shared),
+            runtime: self.runtime,
+            keeper: Mutex::default(),
+            executor: self.executor,
+        };
         HealthMonitor { owner: Arc::new(owner) }
     }
 }

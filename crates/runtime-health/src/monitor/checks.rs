@@ -16,6 +16,8 @@ pub(super) struct Registered {
     pub(super) rule: CheckRule,
     pub(super) check: Arc<dyn HealthCheck>,
     pub(super) recovery: Option<(Arc<RecoveryRule>, Arc<dyn Recovery>)>,
+    /// It gives way to another one of its name.
+    is_offered: bool,
 }
 
 /// All checks, by name.
@@ -29,14 +31,27 @@ impl Checks {
         rule: CheckRule,
         check: Arc<dyn HealthCheck>,
     ) -> Result<(), HealthError> {
-        let key = Name::new(name)?;
-        if rule.within.as_millis() == 0 {
-            return Err(HealthError::TooShort { what: "the time for a look" });
+        let key = checked(name, &rule)?;
+        let mut recovery = None;
+        if let Some(before) = self.0.get_mut(&key) {
+            if !before.is_offered {
+                return Err(HealthError::CheckTaken { name: name.to_owned() });
+            }
+            // What is done about it stays: it was registered for the name.
+            recovery = before.recovery.take();
         }
-        if self.0.contains_key(&key) {
-            return Err(HealthError::CheckTaken { name: name.to_owned() });
-        }
-        self.0.insert(key, Registered { rule, check, recovery: None });
+        self.0.insert(key, Registered { rule, check, recovery, is_offered: false });
+        Ok(())
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        name: &str,
+        rule: CheckRule,
+        check: Arc<dyn HealthCheck>,
+    ) -> Result<(), HealthError> {
+        let key = checked(name, &rule)?;
+        self.0.entry(key).or_insert(Registered { rule, check, recovery: None, is_offered: true });
         Ok(())
     }
 
@@ -80,5 +95,13 @@ impl Checks {
 }
 
 fn looks_at(rule: &CheckRule, watched: &Watched) -> bool {
-    rule.only.as_ref().is_none_or(|only| only == watched)
+    rule.only.has(watched)
+}
+
+fn checked(name: &str, rule: &CheckRule) -> Result<Name, HealthError> {
+    let name = Name::new(name)?;
+    if rule.within.as_millis() == 0 {
+        return Err(HealthError::TooShort { what: "the time for a look" });
+    }
+    Ok(name)
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::watch::Watch;
+use super::watch::{How, Watch};
 
 /// What the keeper knows of one thing that is watched.
 struct Kept {
@@ -68,7 +68,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 async fn look(shared: Arc<Shared>, watch: Arc<Watch>, id: u64) -> Over {
     let began = shared.around.clock.now();
     let checks = shared.checks_of(&watch.watched);
-    let looking = AssertUnwindSafe(watch.look(&shared.around, checks)).catch_unwind();
+    let looking = AssertUnwindSafe(watch.look(&shared.around, checks, How::WhenDue)).catch_unwind();
     tokio::select! {
         biased;
         () = watch.stopped.notified() => Over { id, began, goes_on: false },

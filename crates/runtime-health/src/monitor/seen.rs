@@ -1,10 +1,11 @@
 //! What one check has seen of one thing, and what was done about it. Plain values: told the time and the chance.
 
-use runtime_traits::health::{Health, Verdict};
+use std::time::Duration;
+
+use runtime_traits::health::{CheckReport, Health, Looked, RecoveryReport, Tried, Verdict};
 use runtime_traits::recovery::{Failure, History, Remedy};
 use runtime_traits::{Cause, Entropy, UnixMillis};
 
-use super::report::{CheckReport, Looked, RecoveryReport};
 use crate::hysteresis::{Hysteresis, Thresholds, Turn};
 use crate::policy::RecoveryRule;
 
@@ -15,7 +16,7 @@ pub(super) struct Seen {
     since: UnixMillis,
     looked: Option<Looked>,
     history: History,
-    tried: Option<(UnixMillis, Result<(), Cause>)>,
+    tried: Option<Tried>,
     next: Option<UnixMillis>,
 }
 
@@ -38,7 +39,11 @@ impl Seen {
     /// Takes in a look. What is well again counts its tries anew.
     pub(super) fn look(&mut self, looked: Looked) -> Option<Turn> {
         let at = looked.at;
-        let turn = self.shown.observe(looked.found.clone());
+        let mut turn = self.shown.observe(looked.found.clone());
+        // What is well at the first look has not flickered: nothing was shown before.
+        if self.looked.is_none() && looked.found.verdict == Verdict::Healthy {
+            turn = turn.or_else(|| self.shown.show(looked.found.clone()));
+        }
         self.looked = Some(looked);
         if turn.is_some() {
             self.since = at;
@@ -78,7 +83,13 @@ impl Seen {
 
     /// Writes down how a try ended.
     pub(super) fn tried(&mut self, at: UnixMillis, ended: Result<(), Cause>) {
-        self.tried = Some((at, ended));
+        self.tried = Some(Tried { at, failed: ended.err() });
+    }
+
+    /// Whether a look is due, by a check that looks so often at most.
+    pub(super) fn is_due(&self, every: Duration, now: UnixMillis) -> bool {
+        let is_fresh = |looked: &Looked| now < looked.at.after(every);
+        self.next.is_some_and(|next| next <= now) || !self.looked.as_ref().is_some_and(is_fresh)
     }
 
     /// When the next try may be.
@@ -95,7 +106,7 @@ impl Seen {
 
     pub(super) fn report(&self, check: &str) -> CheckReport {
         let attempts = self.history.attempts();
-        let quarantine = self.history.quarantine().cloned();
+        let quarantine = self.history.quarantine().map(|quarantine| quarantine.since);
         let (last, next) = (self.tried.clone(), self.next);
         let is_needed = attempts > 0 || quarantine.is_some() || last.is_some() || next.is_some();
         CheckReport {

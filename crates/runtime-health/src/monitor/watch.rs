@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use runtime_traits::health::{Health, HealthCheck, Recovery, Verdict, Watched};
+use runtime_traits::health::{
+    CheckReport, Health, HealthCheck, HealthReport, HealthTurn, Looked, Recovery, Verdict, Watched,
+};
 use runtime_traits::name::Name;
 use runtime_traits::{Cause, Clock, Entropy, UnixMillis};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::checks::Registered;
-use super::report::{CheckReport, HealthReport, HealthTurn, Looked};
 use super::seen::Seen;
 
 /// How long a recovery may take.
@@ -29,6 +30,15 @@ pub(super) struct Around {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) told: Option<Told>,
+}
+
+/// How it is looked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By the checks that are due.
+    WhenDue,
+    /// By all.
+    Now,
 }
 
 /// One thing that is watched.
@@ -61,8 +71,14 @@ impl Watch {
     }
 
     /// Looks by all of these at once, and does what is to be done about what they find.
-    pub(super) async fn look(&self, around: &Around, checks: Vec<(Name, Registered)>) {
+    pub(super) async fn look(&self, around: &Around, mut checks: Vec<(Name, Registered)>, how: How) {
         let _alone = self.looking.lock().await;
+        if how == How::WhenDue {
+            let (now, all) = (around.clock.now(), self.all());
+            checks.retain(|(name, registered)| {
+                all.checks.get(name).is_none_or(|seen| seen.is_due(registered.rule.every, now))
+            });
+        }
         let looks = checks.into_iter().map(|(name, registered)| self.look_by(around, name, registered));
         join_all(looks).await;
     }
@@ -70,26 +86,38 @@ impl Watch {
     async fn look_by(&self, around: &Around, name: Name, registered: Registered) {
         let looked = look_once(around, &self.watched, &registered).await;
         let at = looked.at;
-        let (turn, is_to_recover, why) = {
+        self.take_in(around, &name, &registered, looked);
+        let Some((rule, recovery)) = &registered.recovery else { return };
+        let why = {
+            let mut all = self.all();
+            let Some(seen) = all.checks.get_mut(&name) else { return };
+            if !seen.is_to_recover(name.as_str(), rule, at, around.entropy.as_ref()) {
+                return;
+            }
+            seen.shown().clone()
+        };
+        let ended = recover(recovery.as_ref(), &self.watched, &why).await;
+        if let Some(seen) = self.all().checks.get_mut(&name) {
+            seen.tried(around.clock.now(), ended);
+        }
+        // Whether it helped is not left to the next interval. What is to be done if it did not is.
+        let looked = look_once(around, &self.watched, &registered).await;
+        self.take_in(around, &name, &registered, looked);
+    }
+
+    /// Takes in what a look has found, and tells who wants to know.
+    fn take_in(&self, around: &Around, name: &Name, registered: &Registered, looked: Looked) {
+        let (at, thresholds) = (looked.at, registered.rule.thresholds);
+        let turn = {
             let all = &mut *self.all();
-            let thresholds = registered.rule.thresholds;
             let seen = all.checks.entry(name.clone()).or_insert_with(|| Seen::new(thresholds, at));
             let turn = seen.look(looked);
-            let is_to_recover = registered.recovery.as_ref().is_some_and(|(rule, _)| {
-                seen.is_to_recover(name.as_str(), rule, at, around.entropy.as_ref())
-            });
-            let why = seen.shown().clone();
             all.note_worst(at);
-            (turn, is_to_recover, why)
+            turn
         };
         if let (Some(turn), Some(told)) = (turn, &around.told) {
             let check = name.to_string();
             told(&HealthTurn { watched: self.watched.clone(), check, from: turn.from, to: turn.to, at });
-        }
-        let Some((_, recovery)) = registered.recovery.filter(|_| is_to_recover) else { return };
-        let ended = recover(recovery.as_ref(), &self.watched, &why).await;
-        if let Some(seen) = self.all().checks.get_mut(&name) {
-            seen.tried(around.clock.now(), ended);
         }
     }
 
@@ -100,6 +128,10 @@ impl Watch {
 
     pub(super) fn release(&self, check: &Name) -> bool {
         self.all().checks.get_mut(check).is_some_and(Seen::release)
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        self.all().worst
     }
 
     pub(super) fn report(&self) -> HealthReport {
@@ -150,7 +182,7 @@ pub(super) async fn look_once(around: &Around, of: &Watched, registered: &Regist
         Err(_) => Health::new(Verdict::Unhealthy, format!("no answer within {within:?}")),
     };
     let at = around.clock.now();
-    Looked { at, took: at.since(began), found }
+    Looked { at, took_ms: at.0.saturating_sub(began.0), found }
 }
 
 async fn recover(recovery: &dyn Recovery, of: &Watched, why: &Health) -> Result<(), Cause> {

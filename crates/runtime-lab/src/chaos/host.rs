@@ -102,6 +102,7 @@ pub(super) async fn host(args: HostArgs) -> Result<Exit, HostError> {
     let server = Server {
         store: Arc::new(TrappedStore::new(store, args.trap)),
         store_name: uri,
+        disk: None,
         kinds,
         fleet,
         http: None,

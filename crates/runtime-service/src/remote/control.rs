@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::unfold;
 use reqwest::{Method, Request};
+use runtime_traits::health::{HealthOverview, HealthReport};
 use runtime_traits::log::{Outcome, StepKey};
 use runtime_traits::resource::{LimitsBy, LimitsChange, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
@@ -273,6 +274,14 @@ impl Runtime for RemoteRuntime {
 
     async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError> {
         self.read(self.request(Method::GET, &["v1", "runs", &run.to_string()])).await
+    }
+
+    async fn health(&self) -> Result<HealthOverview, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "health"])).await
+    }
+
+    async fn agent_health(&self, agent: &AgentRef) -> Result<HealthReport, RuntimeError> {
+        self.read(self.request(Method::GET, &["v1", "agents", &agent.to_string(), "health"])).await
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {

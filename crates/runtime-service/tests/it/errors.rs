@@ -2,7 +2,7 @@
 
 use runtime_testkit::fakes::errors::every_runtime_error;
 use runtime_testkit::fakes::runtime::Answer;
-use runtime_traits::runtime::Readiness;
+use runtime_traits::runtime::{NodeStatus, Readiness};
 use runtime_traits::store::Seq;
 use runtime_traits::{Runtime, RuntimeError};
 
@@ -106,7 +106,14 @@ async fn health_says_what_is() {
     assert_eq!(ready.status, 200);
     assert_eq!(
         ready.json(),
-        serde_json::json!({"readiness": "ready", "open_runs": 2, "store": "memory", "no_progress_since": 2000})
+        serde_json::json!({
+            "readiness": "ready",
+            "open_runs": 2,
+            "store": "memory",
+            "no_progress_since": 2000,
+            "verdict": "degraded",
+            "worst": format!("{}: answers take 9 s", place.runtime.samples().agent),
+        })
     );
 
     node.readiness = Readiness::Draining;
@@ -125,6 +132,34 @@ async fn health_says_what_is() {
     place.runtime.fail(RuntimeError::ShuttingDown);
     let unknown = place.get("/health").await;
     assert_eq!((unknown.status, &unknown.json()["readiness"]), (503, &"unknown".into()));
+}
+
+#[tokio::test]
+async fn what_lives_what_has_begun_and_what_takes_runs_are_three_things() {
+    let place = Place::new().await;
+    let node = place.runtime.samples().node_status();
+    let readiness = [
+        (Readiness::Ready, 200, None),
+        (Readiness::Draining, 503, Some("it is ending, and takes no more runs")),
+        (Readiness::StoreFailed("no space".to_owned()), 503, Some("its store fails: no space")),
+    ];
+    for (readiness, status, reason) in readiness {
+        let node = NodeStatus { readiness, ..node.clone() };
+        for (path, status, reason) in [("/readyz", status, reason), ("/startupz", 200, None)] {
+            place.runtime.answer(Answer::Node(Box::new(node.clone())));
+            let probed = place.get(path).await;
+            assert_eq!((probed.status, probed.json()["reason"].as_str()), (status, reason), "{path}");
+            assert_eq!(probed.json()["ok"], status == 200);
+        }
+    }
+    // A runtime that does not answer has not begun, as far as anybody can tell; its process lives.
+    for path in ["/readyz", "/startupz"] {
+        place.runtime.fail(RuntimeError::ShuttingDown);
+        assert_eq!(place.get(path).await.status, 503, "{path}");
+    }
+    let asked = place.runtime.calls().len();
+    assert_eq!(place.get("/livez").await.status, 200);
+    assert_eq!(place.runtime.calls().len(), asked, "whether it lives asks nobody");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use runtime_service::RemoteRuntime;
 use runtime_testkit::fakes::runtime::{Answer, Call};
+use runtime_traits::health::HealthOverview;
 use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits};
 use runtime_traits::runtime::{
@@ -101,6 +102,9 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
     assert_eq!(remote.runs(RunFilter::default()).await.map(|page| page.items.len()), Ok(1));
     let view = remote.run_status(&run).await.expect("a run");
     assert_eq!(view.entries, samples.view().entries);
+    let overview = HealthOverview::of(vec![samples.health_report()]);
+    assert_eq!(remote.health().await, Ok(overview));
+    assert_eq!(remote.agent_health(&agent).await, Ok(samples.health_report()));
     assert_eq!(remote.status().await, Ok(samples.node_status()));
     assert_eq!(remote.save_state(&agent).await, Ok(state));
     assert_eq!(remote.restore_agent(&state, None).await, Ok(samples.agent));
@@ -156,6 +160,8 @@ async fn call_everything(place: &Place, remote: &RemoteRuntime) -> Vec<Call> {
         Call::Runs(filter),
         Call::Runs(RunFilter::default()),
         Call::RunStatus(run),
+        Call::Health,
+        Call::AgentHealth(agent.clone()),
         Call::Status,
         Call::SaveState(agent.clone()),
         Call::RestoreAgent(state, None),

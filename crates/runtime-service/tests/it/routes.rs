@@ -64,5 +64,8 @@ fn on_tcp_a_caller_may_ask_and_read_runs_and_no_more() {
         ROUTES.iter().filter(|route| route.reach == Reach::Anywhere).map(|route| route.path).collect();
 
     let of_a_run = ["/v1/runs/{run}", "/v1/runs/{run}/join", "/v1/runs/{run}/stream"];
-    assert_eq!(anywhere, [["/run", "/health", "/status"], of_a_run].concat());
+    assert_eq!(
+        anywhere,
+        [&["/run", "/health", "/livez", "/readyz", "/startupz", "/status"][..], &of_a_run].concat()
+    );
 }

@@ -1,10 +1,11 @@
 //! The suite and the contract name the same clauses.
 
 use runtime_testkit::suites::state_store::CASES;
-use runtime_testkit::suites::{bus, governor, model, snapshots};
+use runtime_testkit::suites::{bus, governor, health, model, snapshots};
 
 const CONTRACT: &str = include_str!("../../../runtime-traits/src/store/state_store.rs");
 const BUSES: &str = include_str!("../../../runtime-traits/src/bus/contract.rs");
+const CHECKS: &str = include_str!("../../../runtime-traits/src/health/check.rs");
 const MODELS: &str = include_str!("../../../runtime-traits/src/model.rs");
 
 const GOVERNORS: &str = include_str!("../../../runtime-traits/src/resource/governor.rs");
@@ -51,4 +52,11 @@ fn every_clause_of_the_contract_of_buses_is_a_case_of_the_same_name() {
 fn every_clause_of_the_contract_of_governors_is_a_case_of_the_same_name() {
     let cases: Vec<_> = governor::CASES.iter().map(|case| case.clause).collect();
     assert_eq!(cases, clauses(GOVERNORS));
+}
+
+#[test]
+fn every_clause_of_the_contract_of_checks_is_a_case_of_the_same_name() {
+    let cases: Vec<_> = health::CASES.iter().map(|case| case.clause).collect();
+    let flaws: Vec<_> = health::wrong::Flaw::ALL.iter().map(|(_, clause)| *clause).collect();
+    assert_eq!((&cases, &flaws), (&clauses(CHECKS), &clauses(CHECKS)));
 }

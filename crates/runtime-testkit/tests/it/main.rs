@@ -6,6 +6,7 @@ mod clauses;
 mod clock;
 mod faulty_store;
 mod fixture;
+mod health;
 mod map_store;
 mod models;
 mod proxy;

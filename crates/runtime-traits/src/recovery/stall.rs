@@ -17,6 +17,14 @@ pub struct Stands {
     /// When it has stood there for too long: then it is given up, and the recovery policy decides. `None`: it may wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<UnixMillis>,
+    /// How long what stands there has declared itself that it may give no sign of life, in milliseconds: a tool's silence, a step's
+    /// deadline.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub declared_ms: u64,
+}
+
+fn is_none(declared_ms: &u64) -> bool {
+    *declared_ms == 0
 }
 
 /// How long a run may stand still in each phase. What declares more for itself may have more

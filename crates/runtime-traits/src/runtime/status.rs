@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::bus::TellingStatus;
 use crate::clock::UnixMillis;
 use crate::content::Content;
+use crate::health::Health;
 use crate::id::{AgentId, NodeId, RunId};
 use crate::log::{Author, Outcome, Receipt, RunFailure, RunView, Usage};
 use crate::meter::{ProcessStatus, ProcessUsage};
@@ -140,6 +141,9 @@ pub struct NodeStatus {
     /// How the circuit breakers of its process stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<BreakerStatus>,
+    /// The worst of all that is monitored; `None`: nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// Whether a runtime takes runs.

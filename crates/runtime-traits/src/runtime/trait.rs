@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::agent::AgentSpec;
+use crate::health::{HealthOverview, HealthReport};
 use crate::id::{AgentId, RunId, StateId};
 use crate::log::{Outcome, RunView, StepKey};
 use crate::name::{Name, SessionName};
@@ -324,6 +325,18 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`RuntimeError::UnknownRun`].
     async fn run_status(&self, run: &RunId) -> Result<RunView, RuntimeError>;
+
+    /// How all is that is watched here, the worst first.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreachable`] from far away.
+    async fn health(&self) -> Result<HealthOverview, RuntimeError>;
+
+    /// How one agent is. Of one that nobody monitors, nobody can tell.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownAgent`].
+    async fn agent_health(&self, agent: &AgentRef) -> Result<HealthReport, RuntimeError>;
 
     /// The runtime itself.
     ///

@@ -36,6 +36,8 @@ pub struct Stall {
     pub since: UnixMillis,
     /// How long it may.
     pub bound: Duration,
+    /// How long it may by what it declares itself.
+    pub declared: Duration,
 }
 
 impl Stall {
@@ -62,7 +64,7 @@ impl Stall {
 
 impl SlotState {
     /// At what its work stands, if it is under way and a call of it is.
-    fn stands(&self, bounds: &StallBounds) -> Option<(At, Duration)> {
+    fn stands(&self, bounds: &StallBounds) -> Option<(At, Duration, Duration)> {
         let is_under_way = match self.phase {
             Phase::Executing { .. } => !self.between.is_idle(),
             Phase::Reconciling { .. } => true,
@@ -76,7 +78,7 @@ impl SlotState {
             (false, _) => At::Tool,
         };
         let declared = step.silence.or(step.within).unwrap_or_default();
-        bounds.of(at).map(|bound| (at, bound.max(declared)))
+        bounds.of(at).map(|bound| (at, bound.max(declared), declared))
     }
 }
 
@@ -106,25 +108,32 @@ impl RunMachine {
         }
         let of_step = |slot: &usize| {
             let state = &self.slots[*slot];
-            let (phase, bound) = state.stands(&self.bounds)?;
-            Some(Stall { slot: Some(Slot(*slot)), phase, since: state.moved_at, bound })
+            let (phase, bound, declared) = state.stands(&self.bounds)?;
+            Some(Stall { slot: Some(Slot(*slot)), phase, since: state.moved_at, bound, declared })
         };
         let own = self.bounds.of(At::Step).filter(|_| self.kept == Kept::No && self.is_its_turn());
-        let own = own.map(|bound| Stall { slot: None, phase: At::Step, since: self.touched, bound });
+        let (phase, since, declared) = (At::Step, self.touched, Duration::ZERO);
+        let own = own.map(|bound| Stall { slot: None, phase, since, bound, declared });
         self.open.iter().filter_map(of_step).chain(own).min_by_key(Stall::until)
     }
 
     /// Where it stands, for people and checks.
     pub fn stands(&self) -> Stands {
         if let Some(stall) = self.stalls() {
-            return Stands { phase: stall.phase, since: stall.since, until: Some(stall.until()) };
+            let declared_ms = u64::try_from(stall.declared.as_millis()).unwrap_or(u64::MAX);
+            return Stands {
+                phase: stall.phase,
+                since: stall.since,
+                until: Some(stall.until()),
+                declared_ms,
+            };
         }
         let phase = match self.kept {
             Kept::Outside => At::Queued,
             Kept::Busy => At::Step,
             Kept::No => At::Wait,
         };
-        Stands { phase, since: self.touched, until: None }
+        Stands { phase, since: self.touched, until: None, declared_ms: 0 }
     }
 
     /// Whether nothing moves before the agent's own code does.

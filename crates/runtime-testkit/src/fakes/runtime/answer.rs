@@ -1,6 +1,7 @@
 //! What a test wants a runtime to answer.
 
 use bytes::Bytes;
+use runtime_traits::health::HealthOverview;
 use runtime_traits::runtime::{
     AgentStatus, CancelReceipt, Joined, NodeStatus, Page, Said, StreamItem, Submitted,
 };
@@ -33,6 +34,8 @@ pub enum Answer {
     Run(Box<RunView>),
     /// Of `export_snapshot`: the pieces of the file.
     File(Vec<Result<Bytes, RuntimeError>>),
+    /// Of `health`.
+    Health(Box<HealthOverview>),
     /// Of `status`.
     Node(Box<NodeStatus>),
 }

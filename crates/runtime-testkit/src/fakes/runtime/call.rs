@@ -46,6 +46,8 @@ pub enum Call {
     UsageHistory(AgentRef),
     Runs(RunFilter),
     RunStatus(RunId),
+    Health,
+    AgentHealth(AgentRef),
     Status,
     SaveState(AgentRef),
     RestoreAgent(StateId, Option<Name>),

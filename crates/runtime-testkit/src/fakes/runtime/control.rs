@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use runtime_traits::health::{HealthOverview, HealthReport};
 use runtime_traits::log::{Receipt, StepKey, Stopped};
 use runtime_traits::resource::{LimitsBy, LimitsChange, ResourceLimits, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
@@ -220,6 +221,18 @@ impl Runtime for FakeRuntime {
             Some(Answer::Run(view)) => Ok(*view),
             other => unless(other, self.samples().view()),
         }
+    }
+
+    async fn health(&self) -> Result<HealthOverview, RuntimeError> {
+        match self.given(Call::Health).await? {
+            Some(Answer::Health(overview)) => Ok(*overview),
+            other => unless(other, HealthOverview::of(vec![self.samples().health_report()])),
+        }
+    }
+
+    async fn agent_health(&self, agent: &AgentRef) -> Result<HealthReport, RuntimeError> {
+        self.done(Call::AgentHealth(agent.clone())).await?;
+        Ok(self.samples().health_report())
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {

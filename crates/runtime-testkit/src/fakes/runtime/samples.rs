@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use runtime_traits::bus::{HeldTopic, TellingStatus};
+use runtime_traits::health::{CheckReport, HealthReport, Looked, RecoveryReport, Tried};
 use runtime_traits::log::{Accepted, Author, Ended, Started};
 use runtime_traits::meter::{LongPoll, ProcessStatus, ProcessUsage};
 use runtime_traits::resource::{LimitsBy, ResourceLimits, ResourceUsage, TenantLimits, UsageHistory, UsedIn};
@@ -16,8 +17,8 @@ use runtime_traits::snapshot::{
 };
 use runtime_traits::store::{Durability, Limits, Seq, Sharing, StoreProfile};
 use runtime_traits::{
-    AgentId, Content, Entry, EntryKind, Name, NodeId, Outcome, Partition, Payload, Pool, RunId, RunView,
-    SessionName, StateId, StepSort, Tenant, UnixMillis, Usage,
+    AgentId, Cause, Content, Entry, EntryKind, Health, Name, NodeId, Outcome, Partition, Payload, Pool,
+    RunId, RunView, SessionName, StateId, StepSort, Tenant, UnixMillis, Usage, Verdict, Watched,
 };
 use uuid::Uuid;
 
@@ -269,6 +270,29 @@ impl Samples {
         }
     }
 
+    /// How the agent is.
+    pub fn health_report(&self) -> HealthReport {
+        let slow = Health::new(Verdict::Degraded, "answers take 9 s");
+        let check = CheckReport {
+            name: "response_time".to_owned(),
+            health: slow.clone(),
+            since: UnixMillis(1500),
+            looked: Some(Looked { at: UnixMillis(2000), took_ms: 3, found: slow.clone() }),
+            recovery: Some(RecoveryReport {
+                attempts: 1,
+                last: Some(Tried { at: UnixMillis(1900), failed: Some(Cause::says("nothing helps")) }),
+                next: Some(UnixMillis(2500)),
+                quarantine: None,
+            }),
+        };
+        HealthReport {
+            watched: Watched::Agent(self.agent),
+            health: slow,
+            since: UnixMillis(1500),
+            checks: vec![check],
+        }
+    }
+
     /// The runtime.
     pub fn node_status(&self) -> NodeStatus {
         NodeStatus {
@@ -317,6 +341,7 @@ impl Samples {
                 since: Some(UnixMillis(1700)),
                 until: Some(UnixMillis(6700)),
             }],
+            health: Some(self.health_report().named()),
         }
     }
 

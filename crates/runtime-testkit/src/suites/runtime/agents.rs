@@ -205,6 +205,7 @@ async fn unknown_agent(scene: &Scene, agent: &AgentRef) {
     assert_eq!(runtime.pause(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.resume(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.agent(agent).await, Err(unknown.clone()));
+    assert_eq!(runtime.agent_health(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.usage_history(agent).await, Err(unknown.clone()));
     assert_eq!(runtime.save_state(agent).await, Err(unknown.clone()));
     let daily = Name::new("daily").expect("a name");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use runtime_traits::health::{HealthOverview, HealthReport};
 use runtime_traits::log::{Phase, Receipt, StepKey, Stopped};
 use runtime_traits::resource::{LimitsBy, LimitsChange, TenantLimits, UsageHistory};
 use runtime_traits::runtime::{
@@ -440,6 +441,14 @@ impl Runtime for WrongRuntime {
             }
             status => status,
         }
+    }
+
+    async fn health(&self) -> Result<HealthOverview, RuntimeError> {
+        self.right.health().await
+    }
+
+    async fn agent_health(&self, agent: &AgentRef) -> Result<HealthReport, RuntimeError> {
+        self.right.agent_health(agent).await
     }
 
     async fn status(&self) -> Result<NodeStatus, RuntimeError> {

@@ -1,0 +1,7 @@
+//! The checks that ship keep the contract of checks, each with the thing that it watches really broken.
+
+mod disk;
+mod models;
+mod runtimes;
+mod stores;
+mod threads;
