@@ -1,6 +1,6 @@
 //! What the runtime does about failures and stalls, by the policy that comes with it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
+#![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
