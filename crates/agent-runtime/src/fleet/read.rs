@@ -19,7 +19,7 @@ use super::read_quotas::Placed;
 use super::suggest::instead;
 use super::{AgentHealth, Fleet, FleetAgent, KeepRuns, StoreUri, shown};
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "store",
     "durability",
     "keep_runs",

@@ -52,14 +52,14 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             if let Some((_, phase)) = PHASES.iter().find(|(phase, _)| *phase == name) {
-                if let Some(bound) = self.time(name, value) {
+                if let Some(bound) = self.span_of(name, value) {
                     health.settings.progress = health.settings.progress.map(|all| all.with(*phase, bound));
                 }
                 continue;
             }
             let checks = &mut health.settings;
             match name {
-                "interval" => health.interval = self.time(name, value).unwrap_or(health.interval),
+                "interval" => health.interval = self.span_of(name, value).unwrap_or(health.interval),
                 "progress" => {
                     if is_off(value) {
                         checks.progress = None;
@@ -124,9 +124,9 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             let phase = PHASES.iter().find(|(phase, _)| *phase == name).map(|(_, phase)| *phase);
             match (name, phase) {
-                ("interval", _) => health.interval = self.time(name, value),
+                ("interval", _) => health.interval = self.span_of(name, value),
                 (_, Some(phase)) => {
-                    let bound = self.time(name, value);
+                    let bound = self.span_of(name, value);
                     health.bounds.extend(bound.map(|bound| (phase, bound)));
                 }
                 (other, None) => {
@@ -140,7 +140,7 @@ impl Reader<'_> {
         health
     }
 
-    fn time(&mut self, name: &str, value: &Value<'_>) -> Option<Duration> {
+    fn span_of(&mut self, name: &str, value: &Value<'_>) -> Option<Duration> {
         let given = self.text(name, value, TIME)?;
         match span(&given) {
             Ok(time) if !time.is_zero() => Some(time),
@@ -153,7 +153,7 @@ impl Reader<'_> {
     }
 
     fn lag(&mut self, name: &str, value: &Value<'_>) -> Option<Set<Duration>> {
-        if is_off(value) { Some(Set::Off) } else { self.time(name, value).map(Set::To) }
+        if is_off(value) { Some(Set::Off) } else { self.span_of(name, value).map(Set::To) }
     }
 
     fn percent(&mut self, name: &str, value: &Value<'_>) -> Option<Set<u32>> {

@@ -1,16 +1,17 @@
 //! One of everything that is written down, with every arm of its enums.
 
+mod events;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
 use runtime_codec::{
-    AnnouncedRecord, Child, CodecError, ContentMark, ContentRef, Cursor, CursorRecord, Due, EndedRun,
-    EventRecord, IdemRecord, InboxMail, IndexRef, Kept, LastSaved, LimitsRecord, Mail, Manifest, NameRecord,
-    OpenRun, OutboxMail, OwnerRecord, Record, SavedSession, ScheduleRecord, Segment, SegmentIndex,
-    SegmentRef, SessionList, SessionPage, SpecRecord, StateRecord, SweptRun, WantRecord, decode,
-    decode_entry, encode, encode_entry, file::FileContent,
+    Child, CodecError, ContentMark, ContentRef, Cursor, Due, EndedRun, IdemRecord, InboxMail, IndexRef, Kept,
+    LastSaved, LimitsRecord, Mail, Manifest, NameRecord, OpenRun, OutboxMail, OwnerRecord, Record,
+    SavedSession, ScheduleRecord, Segment, SegmentIndex, SegmentRef, SessionList, SessionPage, SpecRecord,
+    StateRecord, SweptRun, WantRecord, decode, decode_entry, encode, encode_entry, file::FileContent,
 };
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Media, Payload};
@@ -27,6 +28,8 @@ use runtime_traits::schedule::{Fire, ScheduledBy};
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, NodeId, Partition, Pool, RunId, StateId};
 use uuid::Uuid;
+
+use events::events;
 
 /// The number of every sample entry: it is its place in the log and not written.
 pub(crate) const SEQ: Seq = Seq(7);
@@ -554,49 +557,4 @@ fn mails() -> Vec<Sample> {
         samples.push(Sample::record(&format!("inbox.{name}"), come));
     }
     samples
-}
-
-fn events() -> Vec<Sample> {
-    let least = EventRecord {
-        at: UnixMillis(1_764_000_000_123),
-        id: [7; 16],
-        topic: "orders/new".to_owned(),
-        tenant: Tenant::default(),
-        source: "shop".to_owned(),
-        run: None,
-        causation: None,
-        correlation: None,
-        time: UnixMillis(1_764_000_000_000),
-        hops: 0,
-        reply_to: None,
-        content_type: "application/json".to_owned(),
-        headers: BTreeMap::new(),
-        data: Bytes::from_static(b"7"),
-    };
-    let full = EventRecord {
-        tenant: Tenant::new("acme").expect("a good name"),
-        run: Some(run(4)),
-        causation: Some([8; 16]),
-        correlation: Some([9; 16]),
-        hops: 3,
-        reply_to: Some("replies/1".to_owned()),
-        headers: BTreeMap::from([("colour".to_owned(), "r\u{f6}d".to_owned())]),
-        ..least.clone()
-    };
-    let cursor = CursorRecord {
-        writer: [6; 16],
-        group: true,
-        attempts: 5,
-        first_pause: 200,
-        longest_pause: 30_000,
-        done: 300,
-        ahead: vec![(302, 310), (400, 400)],
-        failed: vec![(301, 2)],
-    };
-    vec![
-        Sample::record("announced", AnnouncedRecord { events: vec![least.clone(), full.clone()] }),
-        Sample::record("event.least", least),
-        Sample::record("event.full", full),
-        Sample::record("subscription", cursor),
-    ]
 }

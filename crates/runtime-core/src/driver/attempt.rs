@@ -1,5 +1,7 @@
 //! An attempt: polls the agent, commits what its machine appends, keeps its time.
 
+mod stalling;
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +37,7 @@ use super::recovering::stall_bounds;
 use super::run_slot::{RunSlot, Stage, lock};
 use crate::engine::batches::Conversation;
 use crate::engine::machine::asks::MAX_CONTENT;
-use crate::engine::machine::{Kept, Over, RunMachine, Stall};
+use crate::engine::machine::{Kept, Over, RunMachine};
 
 /// How long to wait before what could not be read is read again.
 pub(super) const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -559,43 +561,6 @@ impl Attempt {
         std::task::ready!(sleep.as_mut().poll(cx));
         self.sleep = None;
         Poll::Ready(())
-    }
-
-    /// Gives up what has stood still for too long, as soon as it has. Whether something is to be done now.
-    fn looks_for_stall(&mut self, stall: &Stall, now: UnixMillis, cx: &mut Context<'_>) -> bool {
-        let until = stall.until();
-        if until <= now {
-            self.give_up_stalled(stall);
-            return true;
-        }
-        // Each sign of life puts it off. The alarm is set anew when it goes off, and not each time.
-        if self.watch.as_ref().is_none_or(|(at, _)| *at > until) {
-            let pause = until.since(now).max(Duration::from_millis(1));
-            self.watch = Some((until, Box::pin(tokio::time::sleep(pause))));
-        }
-        let went_off = self.watch.as_mut().is_some_and(|(_, alarm)| alarm.as_mut().poll(cx).is_ready());
-        if went_off {
-            self.watch = None;
-        }
-        went_off
-    }
-
-    fn give_up_stalled(&mut self, stall: &Stall) {
-        let (phase, says) = (stall.phase, stall.says());
-        tracing::warn!(run = %self.slot.place.run, %phase, "{says}");
-        let may_end = lock(&self.machine).others_may_repeat(stall.slot);
-        if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Stalled { phase }, &says, None)
-        {
-            return;
-        }
-        if stall.slot.is_some() {
-            let mut machine = lock(&self.machine);
-            machine.pass(self.inner.clock.now());
-            machine.give_up_stalled(stall);
-        } else {
-            self.drop_agent();
-            self.ended = Some(Err(RunFailure { kind: FailureKind::Agent, message: says }));
-        }
     }
 
     fn still_until(&mut self, now: UnixMillis, for_how_long: Duration, length: usize) -> Option<UnixMillis> {

@@ -28,9 +28,9 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Content, Digest, Payload};
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    AttemptEnded, AttemptEnding, CancelRequested, Chain, DecidedBy, Ended, Entry, EntryKind, FailureKind,
-    Outcome, Price, Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause,
-    Usage, Verdict, WaitClosed, WaitId, WaitOn, WaitOpened,
+    AttemptEnding, CancelRequested, Chain, DecidedBy, Ended, Entry, EntryKind, FailureKind, Outcome, Price,
+    Receipt, RunFailure, RunView, StepDecided, StepKey, StepUnknown, Stopped, UnknownCause, Usage, Verdict,
+    WaitClosed, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::model::Spoken;
 use runtime_traits::name::Name;
@@ -41,7 +41,6 @@ use runtime_traits::store::Seq;
 use super::batches::Conversation;
 use super::claim::unknown_steps;
 use super::mail::drop_children;
-use super::suspects::set_aside;
 pub use outgoing::Outgoing;
 pub use reading::{blob_of, blobs_of, names_of, payload_of, shortened, state_left, too_late};
 pub use standing::{Kept, Stall};
@@ -496,37 +495,6 @@ impl RunMachine {
     pub fn stuck(&mut self) {
         if self.over == Over::No && !self.is_live() {
             self.diverge("the code asks for nothing else".to_owned());
-        }
-    }
-
-    /// Ends the attempt, not the run: its next attempt goes on. Steps under way are not known to have ended.
-    pub fn end_attempt(&mut self, how: AttemptEnding) {
-        self.end_attempt_as(how, false);
-    }
-
-    /// The same, and says whether it counts against the run.
-    pub fn end_attempt_as(&mut self, how: AttemptEnding, counted: bool) {
-        if self.over == Over::No {
-            self.keep_waited();
-            self.give_up_steps(UnknownCause::Crash);
-            self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
-            self.over = Over::Attempt;
-        }
-    }
-
-    /// Puts the run into quarantine: its attempt is over, and it waits for an operator.
-    pub fn set_aside(&mut self, why: &str) {
-        if self.over == Over::No {
-            self.end_attempt_as(AttemptEnding::Failed { error: shortened(why.to_owned()) }, true);
-            let aside = set_aside(self.log.len(), why);
-            self.append(aside);
-        }
-    }
-
-    /// Records that a suspect lived long enough to be none any more.
-    pub fn clear(&mut self) {
-        if self.over == Over::No {
-            self.append(EntryKind::Cleared);
         }
     }
 

@@ -66,7 +66,8 @@ impl OpenRuns {
         if read.is_whole {
             return Ok(Arc::new([]));
         }
-        let filter = RunFilter { agent: Some(agent), open: true, limit: PAGE, after: None };
+        let filter =
+            RunFilter { agent: Some(agent), open: true, limit: PAGE, after: None, ..RunFilter::default() };
         let runs: Arc<[RunView]> = runtime.runs(filter).await?.items.into();
         read.by_agent.insert(agent, Arc::clone(&runs));
         Ok(runs)
@@ -79,7 +80,9 @@ async fn read_all(runtime: &dyn Runtime, now: UnixMillis) -> Result<Read, Runtim
     // Where no run is open, there is nothing to be read.
     let mut is_whole = runtime.status().await?.open_runs == 0;
     while !is_whole && count < MOST {
-        let page = runtime.runs(RunFilter { agent: None, open: true, after, limit: PAGE }).await?;
+        let page = runtime
+            .runs(RunFilter { agent: None, open: true, after, limit: PAGE, ..RunFilter::default() })
+            .await?;
         count += page.items.len();
         for run in page.items {
             all.entry(run.agent).or_default().push(run);

@@ -3,12 +3,13 @@
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::{Digest, Payload};
 use runtime_traits::log::{
-    AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
+    AttemptEnded, AttemptEnding, EntryKind, StepKey, StepUnknown, UnknownCause, WaitId, WaitOn, WaitOpened,
 };
 use runtime_traits::name::Name;
 
 use super::asks::DROPPED;
 use super::{MAX_ENTRIES, Over, ROOM_TO_END, RunMachine, shortened};
+use crate::engine::suspects::set_aside;
 
 /// Whether an entry says that the agent dropped something.
 fn is_drop(kind: &EntryKind) -> bool {
@@ -22,6 +23,37 @@ fn is_drop(kind: &EntryKind) -> bool {
 }
 
 impl RunMachine {
+    /// Ends the attempt, not the run: its next attempt goes on. Steps under way are not known to have ended.
+    pub fn end_attempt(&mut self, how: AttemptEnding) {
+        self.end_attempt_as(how, false);
+    }
+
+    /// The same, and says whether it counts against the run.
+    pub fn end_attempt_as(&mut self, how: AttemptEnding, counted: bool) {
+        if self.over == Over::No {
+            self.keep_waited();
+            self.give_up_steps(UnknownCause::Crash);
+            self.append(EntryKind::AttemptEnded(AttemptEnded { how, counted }));
+            self.over = Over::Attempt;
+        }
+    }
+
+    /// Puts the run into quarantine: its attempt is over, and it waits for an operator.
+    pub fn set_aside(&mut self, why: &str) {
+        if self.over == Over::No {
+            self.end_attempt_as(AttemptEnding::Failed { error: shortened(why.to_owned()) }, true);
+            let aside = set_aside(self.log.len(), why);
+            self.append(aside);
+        }
+    }
+
+    /// Records that a suspect lived long enough to be none any more.
+    pub fn clear(&mut self) {
+        if self.over == Over::No {
+            self.append(EntryKind::Cleared);
+        }
+    }
+
     /// Ends an attempt that failed: the run goes on with another one, not before `at`. `counted`: it counts against the run. What was
     /// dropped by the failure itself is at the end of the log, from entry `since` on.
     pub fn fail_attempt(&mut self, error: String, counted: bool, at: UnixMillis, since: usize) {
