@@ -93,3 +93,26 @@ pub(crate) fn placed_key(folder: &Path, key: &str) -> String {
         None => key.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::tools_and_keys;
+
+    #[test]
+    fn keys_in_files_are_put_into_place_for_every_model_of_a_chain() {
+        let Value::Object(mut settings) = json!({
+            "model": "openai/a",
+            "key": "file:one",
+            "fallback": ["openai/b", {"model": "openai/c", "key": "file:two"}, {"model": "openai/d", "key": "env:KEY"}],
+        }) else {
+            unreachable!("it is an object")
+        };
+        tools_and_keys(Path::new("/fleet"), &mut settings);
+        let chain = json!(["openai/b", {"model": "openai/c", "key": "file:/fleet/two"}, {"model": "openai/d", "key": "env:KEY"}]);
+        assert_eq!((&settings["key"], &settings["fallback"]), (&json!("file:/fleet/one"), &chain));
+    }
+}

@@ -45,13 +45,13 @@ impl Outage {
     pub(super) fn after(&mut self, round: Round, most: Duration) -> Next {
         let said = round.said.join("; ");
         let Some(held_off) = round.held_off else { return Next::Fail(said) };
-        let wait = held_off.max(LEAST);
-        if self.waited.saturating_add(wait) > most {
-            let (waited, most) = (self.waited.as_secs(), most.as_secs());
-            return Next::Fail(format!(
-                "{said}; the run waited {waited} s for it, and may wait {most} s: raise `outage`"
-            ));
+        let left = most.saturating_sub(self.waited);
+        if left.is_zero() {
+            let most = most.as_secs();
+            return Next::Fail(format!("{said}; a turn may wait {most} s for it, and has: raise `outage`"));
         }
+        // Whoever may wait no longer asks once more before that is said.
+        let wait = held_off.max(LEAST).min(left);
         self.waited += wait;
         Next::Wait(wait)
     }
@@ -90,8 +90,9 @@ mod tests {
         let held = |outage: &mut Outage| outage.after(round(&[Some(4 * SECOND)]), 10 * SECOND);
         assert_eq!(held(&mut outage), Next::Wait(4 * SECOND));
         assert_eq!(held(&mut outage), Next::Wait(4 * SECOND));
-        let Next::Fail(said) = held(&mut outage) else { unreachable!("it would be 12 s") };
-        assert_eq!(said, "a is away; the run waited 8 s for it, and may wait 10 s: raise `outage`");
+        assert_eq!(held(&mut outage), Next::Wait(2 * SECOND), "it is asked once more at the end");
+        let Next::Fail(said) = held(&mut outage) else { unreachable!("it waited 10 s") };
+        assert_eq!(said, "a is away; a turn may wait 10 s for it, and has: raise `outage`");
     }
 
     #[test]

@@ -17,6 +17,8 @@ const AT_ONCE: u64 = 250_000;
 const IN_LINE: (u64, u64) = (1, 2);
 /// For how many times as long as the outage callers are held to the pace: until all who waited have come.
 const OUTAGES: u32 = 3;
+/// Nobody who is sent away stays away longer than that, in microseconds: who would comes with those who are before it.
+const LONGEST: u64 = 300_000_000;
 
 /// How callers come back after an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +148,9 @@ impl Pace {
     /// How long somebody waits who is not let through before `earliest`: they come one by one, one in the time of two calls.
     pub fn come_again(&mut self, earliest: UnixMillis, now: UnixMillis) -> Duration {
         let (times, of) = IN_LINE;
-        let at = self.place.max(micros(earliest)) + (self.normal * of).div_ceil(times);
+        let (begin, each) = (micros(earliest), (self.normal * of).div_ceil(times));
+        let next = self.place.max(begin) + each;
+        let at = if next > begin.saturating_add(LONGEST) { begin + each } else { next };
         self.place = at;
         Duration::from_micros(at.saturating_sub(micros(now)))
     }
@@ -247,6 +251,17 @@ mod tests {
         let waits: Vec<Duration> = (0..5).map(|_| pace.come_again(at(10_000), at(4_000))).collect();
         let secs: Vec<u64> = waits.iter().map(Duration::as_secs).collect();
         assert_eq!(secs, [8, 10, 12, 14, 16]);
+    }
+
+    #[test]
+    fn nobody_is_sent_away_for_long_however_many_wait() {
+        let mut pace = Pace::new(PaceRule::default());
+        pace.opened(at(0));
+        let waits: Vec<Duration> = (0..1_000).map(|_| pace.come_again(at(10_000), at(4_000))).collect();
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(306)), "{:?}", waits.iter().max());
+        let mut times: BTreeMap<Duration, u32> = BTreeMap::new();
+        waits.into_iter().for_each(|wait| *times.entry(wait).or_default() += 1);
+        assert!(times.len() == 150 && times.values().all(|same| *same <= 7), "they are spread evenly");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime_agents::http::{HttpGet, WebError};
-use runtime_traits::{Effect, Tool};
+use runtime_traits::{Effect, StepCall, Tool};
 use serde_json::json;
 
 use crate::http::support::{call, get, here};
@@ -127,4 +127,34 @@ fn a_fetch_may_be_repeated_and_says_so() {
     assert!(tool.within() > Duration::from_secs(5), "its own words are heard first");
     let schema: serde_json::Value = serde_json::from_str(tool.spec().parameters.get()).unwrap();
     assert_eq!(schema["required"], json!(["url"]));
+}
+
+#[tokio::test]
+async fn what_is_away_is_told_from_what_answers_and_each_host_is_a_place_of_its_own() {
+    let away = async |url: &str, ports: &[u16]| {
+        let tool = HttpGet::new(here(ports)).unwrap();
+        let arguments = json!({ "url": url }).to_string();
+        tool.call(&StepCall::detached("a"), &arguments).await.unwrap_err().is_away()
+    };
+    for (status, is_away) in [
+        ("404 Not Found", false),
+        ("429 Too Many Requests", false),
+        ("500 Internal Server Error", true),
+        ("503 Service Unavailable", true),
+    ] {
+        let wire = Wire::says([answer(status, TEXT, "")], Then::Closes).await;
+        assert_eq!(away(&wire.url("/"), &[wire.port()]).await, is_away, "{status}");
+    }
+    let port = {
+        let wire = Wire::says([String::new()], Then::Closes).await;
+        wire.port()
+    };
+    assert!(away(&format!("http://127.0.0.1:{port}/"), &[port]).await, "nobody listens there any more");
+    assert!(!away("http://127.0.0.1:1/", &[]).await, "a rule is in the way");
+
+    let tool = HttpGet::new(here(&[])).unwrap();
+    let place = |url: &str| tool.place(&json!({ "url": url }).to_string());
+    assert_eq!(place("https://a.example/x?y").as_deref(), Some("a.example:443"));
+    assert_eq!(place("http://me:secret@A.example:8080/").as_deref(), Some("a.example:8080"));
+    assert_eq!((place("nothing"), tool.place("{}")), (None, None));
 }
