@@ -15,6 +15,8 @@ mod interleavings;
 mod limits;
 mod limits_together;
 mod migrations;
+#[cfg(feature = "redb")]
+mod poison;
 mod process;
 mod quotas;
 #[cfg(feature = "service")]
