@@ -115,6 +115,9 @@ pub(crate) fn next_of(view: &RunView) -> Vec<String> {
         if let WaitOn::Decision(step) = &wait.on {
             hints.push(format!("decide {run} {step} repeat   # or: assume JSON, or: fail"));
         }
+        if let WaitOn::Operator { .. } = &wait.on {
+            hints.extend([format!("requeue {run}"), format!("fork {run}")]);
+        }
     }
     hints.push(format!("log {run}"));
     hints.push(format!("cancel {run}"));

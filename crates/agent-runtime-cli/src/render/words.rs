@@ -70,7 +70,7 @@ pub(crate) fn waits_for(on: &WaitOn) -> String {
         }
         WaitOn::Kind(kind) => format!("a process that hosts its kind `{kind}`"),
         WaitOn::CodeVersion(version) => format!("version {version} of its kind's code"),
-        WaitOn::Operator { why } => format!("an operator: it is in quarantine, for {why}"),
+        WaitOn::Operator { why } => format!("an operator, because it is in quarantine: {why}"),
     }
 }
 

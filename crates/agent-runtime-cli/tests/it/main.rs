@@ -11,6 +11,7 @@ mod hosted;
 mod limits;
 mod living;
 mod people;
+mod quarantine;
 mod readme;
 mod repairs;
 mod runs;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use agent_runtime::BusError;
 use agent_runtime::bus::{Bus, EventId, Position, TellingStatus, Topic, Who};
-use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed};
+use agent_runtime::events::catalogue::{self, RunCompleted, RunFailed, RunQuarantined, RunRequeued};
 use agent_runtime::events::{EventBusBuilder, Retention};
 use agent_runtime::prelude::*;
 use agent_runtime::store::{Batch, StateStore, Then};
@@ -47,6 +47,10 @@ impl Agent for Worker {
                     ctx.step::<_, (), _, _>(name, Effect::Pure, "it", |_| async { Ok(()) }).await?;
                 }
                 Ok(Content::text("done"))
+            }
+            "wait" => {
+                ctx.sleep(Duration::from_secs(3_600)).await;
+                Ok(input)
             }
             text => Ok(Content::text(text)),
         }
@@ -188,6 +192,21 @@ async fn what_happens_to_an_agent_is_kept_once_each_in_the_words_of_the_catalogu
     assert_eq!((completed.agent.as_str(), completed.run), ("worker", done.to_string()));
     let failure: RunFailed = kept(&runtime, "run.failed").await[0].json().unwrap();
     assert_eq!((failure.kind.as_str(), failure.message.as_str()), ("agent", "no luck"));
+}
+
+#[tokio::test]
+async fn a_quarantine_is_told_with_its_reason_and_so_is_its_end() {
+    let (runtime, agent) = keeping(Arc::new(MapStore::new()), Retention::default()).await;
+    let run = runtime.submit(&AgentRef::Id(agent), RunRequest::new("wait")).await.unwrap().run;
+    runtime.quarantine(&run, "it looks bad").await.unwrap();
+    runtime.requeue(&run).await.unwrap();
+
+    assert_eq!(told(&runtime, "run.quarantined", 1).await, [run]);
+    assert_eq!(told(&runtime, "run.requeued", 1).await, [run]);
+    let aside: RunQuarantined = kept(&runtime, "run.quarantined").await[0].json().unwrap();
+    assert_eq!((aside.run, aside.why.as_str()), (run.to_string(), "it looks bad"));
+    let requeued: RunRequeued = kept(&runtime, "run.requeued").await[0].json().unwrap();
+    assert_eq!((requeued.run, requeued.by.as_str()), (run.to_string(), "caller"));
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ mod limits_together;
 mod migrations;
 #[cfg(feature = "llm")]
 mod outage;
+#[cfg(feature = "redb")]
+mod poison;
 mod process;
 mod quotas;
 #[cfg(feature = "service")]

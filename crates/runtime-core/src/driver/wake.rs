@@ -395,7 +395,7 @@ pub(super) fn reason(log: &[Entry]) -> String {
         Some(WaitOn::Diverged { recorded, asked }) => {
             format!("a person, because it diverged: the log has {recorded}, and {asked}")
         }
-        Some(WaitOn::Operator { why }) => format!("an operator, in quarantine: {why}"),
+        Some(WaitOn::Operator { why }) => format!("an operator, because it is in quarantine: {why}"),
         Some(WaitOn::Kind(kind)) => format!("a process that hosts the kind `{kind}`"),
         Some(WaitOn::CodeVersion(version)) => format!("version {version} of its kind"),
         Some(WaitOn::Approval(step)) => format!("consent to `{step}`"),
