@@ -118,6 +118,9 @@ impl Inner {
     pub(super) fn queue_again(self: &Arc<Self>, slot: &RunSlot) {
         slot.set_stage(Stage::Queued);
         self.in_session(&slot.place, |session| {
+            if slot.entries() > 1 {
+                return session.wait_again(slot.place.run);
+            }
             session.admit(slot.place.run, false);
             session.accepted(&slot.place.run);
         });

@@ -214,6 +214,9 @@ impl Inner {
             self.timers.add(deadline, place.run);
         }
         self.in_session(&place, |session| {
+            if waits_its_turn {
+                return session.wait_again(place.run);
+            }
             session.admit(place.run, false);
             session.accepted(&place.run);
         });

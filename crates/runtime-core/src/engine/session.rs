@@ -32,6 +32,8 @@ struct Queued {
     run: RunId,
     /// Its acceptance is committed.
     accepted: bool,
+    /// It was begun before, and was let out of quarantine since.
+    begun: bool,
 }
 
 impl Session {
@@ -41,7 +43,7 @@ impl Session {
         if begins {
             self.at_work = Some(run);
         } else {
-            self.queue.push_back(Queued { run, accepted: false });
+            self.queue.push_back(Queued { run, accepted: false, begun: false });
         }
         begins
     }
@@ -64,16 +66,22 @@ impl Session {
         if is_its_turn {
             self.at_work = Some(run);
         } else {
-            self.queue.push_front(Queued { run, accepted: true });
+            self.queue.push_front(Queued { run, accepted: true, begun: true });
         }
         is_its_turn
     }
 
-    /// Promises the turn after the run at work to the next one, if its acceptance is committed. From here on it counts
-    /// as begun.
+    /// Lets a run wait for its turn that was let out of quarantine, behind those that are there.
+    pub fn wait_again(&mut self, run: RunId) {
+        self.queue.push_back(Queued { run, accepted: true, begun: true });
+    }
+
+    /// Promises the turn after the run at work to the next one, if its acceptance is committed and is all that its log has. From
+    /// here on it counts as begun.
     pub fn promise_next(&mut self) -> Option<RunId> {
-        if self.promised.is_none() && self.queue.front().is_some_and(|queued| queued.accepted) {
-            self.promised = self.queue.pop_front().map(|queued| queued.run);
+        let is_fresh = |queued: &mut Queued| queued.accepted && !queued.begun;
+        if self.promised.is_none() {
+            self.promised = self.queue.pop_front_if(is_fresh).map(|queued| queued.run);
         }
         self.promised
     }
@@ -83,7 +91,7 @@ impl Session {
         if begun && self.promised.is_none() {
             self.promised = Some(run);
         } else {
-            self.queue.push_front(Queued { run, accepted: true });
+            self.queue.push_front(Queued { run, accepted: true, begun: false });
         }
     }
 
@@ -92,8 +100,8 @@ impl Session {
         if self.at_work.is_some() {
             return None;
         }
-        self.at_work = self.promise_next();
-        self.promised = None;
+        let next = self.queue.pop_front_if(|queued| self.promised.is_none() && queued.accepted);
+        self.at_work = self.promised.take().or(next.map(|queued| queued.run));
         self.at_work
     }
 

@@ -31,6 +31,7 @@ mod room;
 mod said;
 mod sizes;
 mod stalls;
+mod suspects;
 mod swept;
 mod together;
 mod unheld;

@@ -39,4 +39,5 @@ mod play;
 mod program;
 mod rehearsal;
 mod scene;
+mod suspects;
 mod tables;

@@ -61,7 +61,7 @@ fn reserved(tries: u32) -> Usage {
     (0..tries).fold(Usage::default(), |sum, _| sum.plus(RESERVED))
 }
 
-fn settled(step: &str) -> EntryKind {
+pub(super) fn settled(step: &str) -> EntryKind {
     EntryKind::StepSettled(StepSettled {
         key: key(step),
         try_no: 1,
@@ -87,7 +87,7 @@ fn decided(step: &str, verdict: Verdict) -> EntryKind {
     EntryKind::StepDecided(StepDecided { key: key(step), by: by(), verdict, digest: digest(step) })
 }
 
-fn waits(wait: u64, on: WaitOn, wake_at: Option<u64>) -> EntryKind {
+pub(super) fn waits(wait: u64, on: WaitOn, wake_at: Option<u64>) -> EntryKind {
     EntryKind::WaitOpened(WaitOpened {
         wait: WaitId(wait),
         on,
