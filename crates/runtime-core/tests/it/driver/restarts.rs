@@ -11,8 +11,8 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
 use runtime_traits::log::{Entry, EntryKind, FailureKind, UnknownCause, WaitOn, WaitOpened};
 use runtime_traits::recovery::{AgentRecovery, RestartWhen, StallLimits};
-use runtime_traits::runtime::{AgentRef, Joined, Reply, Runtime, RuntimeError};
-use runtime_traits::{AgentId, AgentSpec, RunId};
+use runtime_traits::runtime::{Joined, Reply, Runtime, RuntimeError};
+use runtime_traits::{AgentSpec, RunId};
 
 use super::frail::{Frail, builder, failed, log, open, recovers, recovery, spec, submit_in, until};
 use super::house::{House, output, submit};
@@ -351,13 +351,26 @@ async fn panics_harm_no_other_run_and_leave_nothing_in_memory() {
     }
     let other = submit_in(&runtime, agent, "other", "held:door y").await;
     house.world.began("door").await;
-    for nth in 0..asked("AGENT_RUNTIME_PANICS", 300) {
+    let panics = asked("AGENT_RUNTIME_PANICS", 300);
+    let mut before = 0;
+    for nth in 0..panics {
+        if nth == panics / 4 {
+            before = resident();
+        }
         let failed = runtime.run_agent(plain, format!("panics:/{}", nth % 7)).await.unwrap_err();
         assert!(matches!(failed, RuntimeError::RunFailed { .. }), "{failed}");
     }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 16 * 1024 * 1024, "{panics} panics left {grown} bytes");
     assert_eq!(runtime.status().await.unwrap().open_runs, 1);
     house.world.open("door");
 
     assert_eq!(output(&runtime, other).await, "door y");
-    let _: AgentRef = AgentRef::Id(agent as AgentId);
+    assert!(failed(&log(&runtime, other).await).is_empty());
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
