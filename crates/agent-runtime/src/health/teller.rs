@@ -28,8 +28,11 @@ impl Teller {
     pub(super) fn begin(executor: &Handle, bus: Arc<dyn Bus>, tenant: Tenant) -> Self {
         let (turns, mut to_tell) = mpsc::channel::<HealthTurn>(WAITING);
         let mut task = JoinSet::new();
+        // Whoever drops the runtime is free to open its store again, also before this task has ended.
+        let bus = Arc::downgrade(&bus);
         let tell = async move {
             while let Some(turn) = to_tell.recv().await {
+                let Some(bus) = bus.upgrade() else { return };
                 let event = Arc::new(event_of(turn, tenant.clone()));
                 // A bus that is away misses what turned meanwhile; what is shown is asked for elsewhere.
                 let _ = timeout(WITHIN, bus.publish(&Who::System, event)).await;
