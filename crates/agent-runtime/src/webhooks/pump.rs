@@ -163,12 +163,17 @@ impl Pump {
     /// Waits until something happens.
     async fn next(&mut self, reader: &dyn Deliveries) -> Happened {
         let now = self.shared.clock.now();
-        let mut moments = [
+        let (redelivery, rests) = (self.shared.webhook.redelivery, self.gate.rests());
+        let moments = [
             self.waiting.first_key_value().map(|((due, _), _)| *due).filter(|due| *due > now),
             self.gate.until(now),
+            // What waits for an endpoint that is left alone is given up in its time all the same.
+            self.waiting
+                .first_key_value()
+                .map(|(_, job)| redelivery.end(job.since))
+                .filter(|end| rests && *end > now),
             self.shared.ledger.due(now).filter(|_| self.telling.is_empty()),
         ];
-        moments.sort_unstable();
         let wake = moments.into_iter().flatten().min();
         let tests = &mut self.tests;
         tokio::select! {

@@ -80,7 +80,7 @@ async fn stands(runtime: &RuntimeManager, name: &str, is_so: impl Fn(&WebhookSta
     let bus = runtime.bus();
     let mut states = bus.listen(topic.as_str()).await.unwrap();
     let end = bus.read(&topic, Position(u64::MAX >> 1), 1).await.unwrap().next;
-    let last = bus.read(&topic, Position(end.0 - 1), 1).await.unwrap();
+    let last = bus.read(&topic, Position(end.0.saturating_sub(1).max(1)), 1).await.unwrap();
     let found = timeout(LONG, async {
         let mut state: Option<WebhookState> = last.events.last().map(|kept| kept.event.json().unwrap());
         loop {
@@ -262,7 +262,8 @@ async fn an_endpoint_that_asks_for_time_gets_it_also_from_the_next_process() {
     endpoint.now_says(|_| Says::Status(200));
     let (_runtime, webhooks) = telling(store, &[hook]).await;
     let all = endpoint.got(2).await;
-    assert!(between(&all[0], &all[1]) >= Duration::from_secs(2), "{:?}", between(&all[0], &all[1]));
+    // Clocks tell milliseconds.
+    assert!(between(&all[0], &all[1]) >= Duration::from_millis(1_990), "{:?}", between(&all[0], &all[1]));
     webhooks.end(LONG).await;
 }
 
@@ -298,9 +299,13 @@ async fn what_nobody_takes_in_its_time_is_given_up_and_is_all_there_when_somebod
         assert!(cause.contains("`127.0.0.1` cannot be asked: "), "{cause}");
     }
     let mut endpoint = Endpoint::at(address, |_| Says::Status(200)).await;
+    // A ping that is taken ends the rest of the endpoint: within it, they might be given up once more.
+    runtime.bus().publish(Event::new("webhooks/hook/test", "").unwrap()).await.unwrap();
+    stands(&runtime, "hook", |state| state.test.is_some() && state.test_failed.is_none()).await;
     let requeued = runtime.bus().requeue("webhook.hook", None, None).await.unwrap();
     assert_eq!((requeued.sent, requeued.unsent), (10, 0));
-    let outputs: BTreeSet<_> = endpoint.got(10).await.iter().map(|got| got.output().to_owned()).collect();
+    let outputs: BTreeSet<_> =
+        endpoint.got(11).await[1..].iter().map(|got| got.output().to_owned()).collect();
     assert_eq!(outputs, (0..10).map(|nth| nth.to_string()).collect());
     webhooks.end(LONG).await;
 }
