@@ -22,6 +22,7 @@ mod host;
 mod lives;
 mod operator;
 mod plan;
+mod poison;
 mod quota;
 mod report;
 mod script;
@@ -74,6 +75,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
         Command::RedisKill(args) => concluded(stores::redis_kill(args)).await,
         Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
+        Command::Poison(args) => concluded(poison::poison(args)).await,
         Command::Quota(args) => concluded(quota::quota(args)).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
         Command::Diskfull(args) => concluded(stores::diskfull(args)).await,
@@ -84,6 +86,10 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Host(args) => Ok(host(args).await?.into()),
+        Command::ServePoison(args) => {
+            poison::serve_poison(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Write(args) => {
             stores::write(args).await?;
             Ok(ExitCode::SUCCESS)

@@ -85,6 +85,10 @@ pub(super) enum Law {
     Unused,
     /// Whoever shares a quota gets its part.
     Unfair,
+    /// A process dies of a run a few times at most.
+    Deaths,
+    /// No run is set aside that does no harm.
+    Innocent,
 }
 
 impl Violation {
