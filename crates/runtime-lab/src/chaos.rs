@@ -23,6 +23,7 @@ mod lives;
 mod operator;
 mod outage;
 mod plan;
+mod poison;
 mod quota;
 mod report;
 mod script;
@@ -75,6 +76,7 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
         Command::RedisKill(args) => concluded(stores::redis_kill(args)).await,
         Command::Powerloss(args) => concluded(stores::powerloss(args)).await,
         Command::Bombs(args) => concluded(async { bombs::bombs(&args) }).await,
+        Command::Poison(args) => concluded(poison::poison(args)).await,
         Command::Quota(args) => concluded(quota::quota(args)).await,
         Command::Outage(args) => concluded(outage::outage(args)).await,
         Command::Fsyncfail(args) => concluded(stores::fsyncfail(args)).await,
@@ -86,6 +88,10 @@ async fn obey(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Host(args) => Ok(host(args).await?.into()),
+        Command::ServePoison(args) => {
+            poison::serve_poison(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Write(args) => {
             stores::write(args).await?;
             Ok(ExitCode::SUCCESS)

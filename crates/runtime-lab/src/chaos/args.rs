@@ -7,6 +7,7 @@ use super::flaw::Flaw;
 use super::guards::GuardsArgs;
 use super::host::HostArgs;
 use super::outage::OutageArgs;
+use super::poison::{PoisonArgs, ServePoisonArgs};
 use super::quota::QuotaArgs;
 use super::show::ShowArgs;
 use super::stores::{
@@ -70,6 +71,11 @@ pub(super) enum Command {
     /// Records of the store, JSON of contents and requests, fleet files, URIs: good bytes that were changed, and random ones.
     /// None may panic, end the process, take more memory than the limit of a record, or be taken with a byte too many.
     Bombs(BombsArgs),
+    /// Starts a process again each time that a run aborts it or overflows its stack, until all such runs are in quarantine.
+    ///
+    /// All others have to finish, and none of them may be set aside; the process dies at most 4 + log2(runs in flight) times for
+    /// each of the poison runs.
+    Poison(PoisonArgs),
     /// Lets agents press against a provider that enforces a quota, over HTTP and in real time.
     ///
     /// The whole runtime is used: a fleet file with `[quotas]`, agents with models, a store on disk. The provider counts any 60
@@ -91,6 +97,9 @@ pub(super) enum Command {
     /// The process that serves and is killed.
     #[command(hide = true)]
     Host(HostArgs),
+    /// The process that runs with poison kill.
+    #[command(hide = true)]
+    ServePoison(ServePoisonArgs),
     /// The process that writes to a store.
     #[command(hide = true)]
     Write(WriteArgs),

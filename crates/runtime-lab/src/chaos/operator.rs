@@ -1,6 +1,7 @@
 //! The people around: one decides and answers what runs wait for and looks after every restart whether all runs are
 //! there, the other one saves agents.
 
+mod quarantine;
 mod replies;
 
 use std::collections::{HashMap, HashSet};
@@ -90,7 +91,7 @@ impl Operator {
     }
 
     async fn decide_all(&mut self, up: &Up, open: &[RunView]) {
-        let (mut due, mut asks) = (Vec::new(), Vec::new());
+        let (mut due, mut asks, mut aside) = (Vec::new(), Vec::new(), Vec::new());
         for view in open {
             for wait in &view.waits {
                 match &wait.on {
@@ -100,6 +101,8 @@ impl Operator {
                     WaitOn::Decision(step) if self.is_due(view.run, step) => {
                         due.push((view.run, step.clone()));
                     }
+                    // Who is killed again and again from outside looks like poison.
+                    WaitOn::Operator { .. } => aside.push(view.run),
                     WaitOn::Decision(_)
                     | WaitOn::Time(_)
                     | WaitOn::Approval(_)
@@ -115,6 +118,9 @@ impl Operator {
         let this = &*self;
         let replies = asks.into_iter().map(|(run, wait)| this.reply(up, run, wait));
         stream::iter(replies).buffer_unordered(AT_ONCE).collect::<()>().await;
+        for run in aside {
+            this.let_out(up, run).await;
+        }
         let decisions = due.into_iter().map(|(run, step)| this.decide(up, run, step));
         stream::iter(decisions).buffer_unordered(AT_ONCE).collect::<()>().await;
     }

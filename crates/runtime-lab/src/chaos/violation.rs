@@ -89,6 +89,10 @@ pub(super) enum Law {
     Asked,
     /// Whoever is back is asked at twice the normal rate at most.
     Stormed,
+    /// A process dies of a run a few times at most.
+    Deaths,
+    /// No run is set aside that does no harm.
+    Innocent,
 }
 
 impl Violation {

@@ -3,6 +3,7 @@
 mod bombs;
 mod crash;
 mod guards;
+mod poison;
 mod program;
 mod quota;
 mod stores;

@@ -243,6 +243,11 @@ pub(super) fn outcome(log: &[Entry]) -> Option<&Outcome> {
     }
 }
 
+/// Whether a run was in quarantine once: its session went on without it.
+pub(super) fn was_aside(log: &[Entry]) -> bool {
+    log.iter().any(|entry| matches!(&entry.kind, EntryKind::WaitOpened(opened) if !opened.holds_session))
+}
+
 fn is_over(log: &[Entry]) -> bool {
     outcome(log).is_some()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use runtime_core::engine::suspects::holds_session;
 use runtime_testkit::suites::transcript::{Rules, check};
 use runtime_traits::log::{Author, Entry, EntryKind, Message, Outcome, StepSettled};
 use runtime_traits::model::{ModelReply, Spoken, ToolResult, Transcript};
@@ -78,7 +79,8 @@ impl Case<'_> {
         }
         for run in runs {
             let log = &evidence.runs[run];
-            let began = log.iter().any(|entry| matches!(entry.kind, EntryKind::Started(_)));
+            let began =
+                log.iter().any(|entry| matches!(entry.kind, EntryKind::Started(_))) && holds_session(log);
             let kept = began && !matches!(outcome(log), None | Some(Outcome::RolledBack));
             let there = in_chain.get(run).cloned().unwrap_or_default();
             self.hold(Law::Said, kept != there.is_empty(), || {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use runtime_core::engine::suspects::holds_session;
 use runtime_traits::content::Payload;
 use runtime_traits::log::{Author, EntryKind, Outcome};
 use runtime_traits::name::SessionName;
 use runtime_traits::store::Seq;
 use runtime_traits::{AgentId, RunId};
 
-use super::logs::outcome;
+use super::logs::{outcome, was_aside};
 use super::{Case, accepted};
 use crate::chaos::evidence::Conversation;
 use crate::chaos::script::{Kept, Output};
@@ -88,7 +89,8 @@ impl Case<'_> {
         });
         for run in runs {
             let log = &evidence.runs[run];
-            let began = log.iter().any(|entry| matches!(entry.kind, EntryKind::Started(_)));
+            let began =
+                log.iter().any(|entry| matches!(entry.kind, EntryKind::Started(_))) && holds_session(log);
             let there = order.contains(run);
             self.hold(Law::Session, outcome(log).is_none() || began == there, || {
                 format!("{run} began: {began}; it is in the conversation: {there}")
@@ -141,7 +143,9 @@ impl Case<'_> {
     /// No step of a run is done between two of another one. What did not end may be told late, and does not count.
     fn check_turns(&mut self, place: &Place, runs: &BTreeSet<RunId>) {
         let mut done: Vec<(u32, u64, RunId)> = Vec::new();
-        for run in runs {
+        // One that was set aside went on after others.
+        let aside = |run: &&RunId| was_aside(&self.evidence.runs[*run]);
+        for run in runs.iter().filter(|run| !aside(run)) {
             let executions = self.executions.get(run).into_iter().flatten();
             let ended = executions.filter(|execution| execution.ended);
             done.extend(ended.map(|execution| (execution.begun.life, execution.tick, *run)));
