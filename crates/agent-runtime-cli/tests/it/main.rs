@@ -14,6 +14,7 @@ mod people;
 mod readme;
 mod repairs;
 mod runs;
+mod schedules;
 mod server;
 mod serving;
 mod signals;

@@ -11,6 +11,7 @@ mod depth;
 mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
+mod fleet_schedules;
 mod interleavings;
 mod limits;
 mod limits_together;

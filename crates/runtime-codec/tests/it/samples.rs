@@ -498,7 +498,7 @@ fn snapshots() -> Vec<Sample> {
         Sample::record("due.sweep", sweep),
         Sample::record("due.sweep-contents", contents),
         Sample::record("due.schedule", fires),
-        Sample::record("schedule.least", schedule.clone()),
+        Sample::record("schedule.least", schedule),
         Sample::record("schedule.full", fired),
         Sample::record("content-mark", mark.clone()),
         Sample::record("content-mark.of", ContentMark { of: Some((agent(), session())), ..mark }),
