@@ -6,6 +6,7 @@ mod messages;
 mod notes;
 mod part;
 mod runs;
+mod schedules;
 mod sizes;
 
 use std::io;

@@ -15,6 +15,7 @@ mod quarantine;
 mod readme;
 mod repairs;
 mod runs;
+mod schedules;
 mod server;
 mod serving;
 mod signals;

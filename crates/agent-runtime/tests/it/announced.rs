@@ -6,6 +6,7 @@ mod busy;
 mod damaged;
 mod fickle;
 mod limited;
+mod scheduled;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

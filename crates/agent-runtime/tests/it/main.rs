@@ -15,6 +15,7 @@ mod fleet_file;
 mod fleet_webhooks;
 mod guards;
 mod health;
+mod fleet_schedules;
 mod interleavings;
 mod limits;
 mod limits_together;

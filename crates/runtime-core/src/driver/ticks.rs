@@ -336,6 +336,19 @@ impl Inner {
         Ok(Some(Standing { record, schedule, cell: (cell, revision), due }))
     }
 
+    /// Whether a schedule fires by this cell.
+    pub(super) async fn is_tick(
+        &self,
+        due: &Key,
+        tenant: &Tenant,
+        agent: &AgentId,
+        name: &str,
+    ) -> Result<bool, RuntimeError> {
+        let Ok(name) = Name::new(name) else { return Ok(false) };
+        let record: Option<ScheduleRecord> = self.record(&keys::schedule(tenant, agent, &name)).await?;
+        Ok(record.is_some_and(|record| record.next.is_some() && record.next == keys::due_at(due)))
+    }
+
     /// What a schedule's cell says.
     pub(super) async fn schedule_in(
         &self,

@@ -291,8 +291,12 @@ impl Inner {
                 self.finish_restoring_in_time(&tenant, &agent).await;
                 return Ok(Effects::default());
             }
-            // Whoever fires schedules sees to it.
-            Due::Schedule { .. } => return Ok(Effects::default()),
+            // Whoever fires schedules sees to it; one that nobody has any more goes.
+            Due::Schedule { tenant, agent, name } => {
+                if self.is_tick(key, &tenant, &agent, &name).await? {
+                    return Ok(Effects::default());
+                }
+            }
             Due::Unnamed { tenant, agent, name } => {
                 let named = match Name::new(&name) {
                     Ok(name) => {

@@ -208,6 +208,7 @@ impl Part<'_, '_> {
                 let due = self.due_of(&key, whose).await;
                 due.map(|due| (encode(&due), "it follows from its path and the log of its run"))
             }
+            CellSort::Schedule => return self.mend_schedule(key, whose, fault).await,
             CellSort::Head => return self.mend_head(key, whose, None, fault).await,
             CellSort::Ended => match whose.run {
                 Some(run) => match self.ended_by_stub(&run).await {
@@ -311,6 +312,10 @@ impl Part<'_, '_> {
     async fn due_of(&mut self, key: &Key, whose: &Whose) -> Option<Due> {
         let path = std::str::from_utf8(key.path.as_bytes()).ok()?;
         let what = path.split('/').nth(2)?.to_owned();
+        if let ("schedule", Some(agent)) = (what.as_str(), whose.agent) {
+            let (name, tenant) = (path.split('/').nth(4)?.to_owned(), self.look.tenant_of(&agent));
+            return (!self.is_lost(&tenant, &agent).await).then_some(Due::Schedule { tenant, agent, name });
+        }
         let run = whose.run?;
         if what == "wake" {
             return Some(Due::Wake { run });

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use runtime_codec::{
-    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, SweptRun, Whose, decode, decode_cell,
-    decode_entry, keys, named_by_cell,
+    CellRecord, CellSort, CodecError, Due, EndedRun, OpenRun, ScheduleRecord, SweptRun, Whose, decode,
+    decode_cell, decode_entry, keys, named_by_cell,
 };
 use runtime_traits::agent::AgentSpec;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::log::{EntryKind, Head};
-use runtime_traits::name::Tenant;
+use runtime_traits::name::{Name, Tenant};
 use runtime_traits::partition::Partition;
 use runtime_traits::store::{Cell, Key, Log, Seq, StateError, StateStore, Tail};
 
@@ -158,6 +158,9 @@ impl<'a> Cells<'a> {
             }
             (CellRecord::Name(name), _) => self.spec(&tenant, &name.agent).await,
             (CellRecord::Want(_), Some(agent)) => self.spec(&tenant, &agent).await,
+            (CellRecord::Schedule(record, schedule), Some(agent)) => {
+                self.schedule(&tenant, &agent, record, &schedule.name).await
+            }
             (CellRecord::Spec(_, spec), Some(agent)) => self.name(&tenant, agent, spec).await,
             (CellRecord::Snapshot(manifest), _) => {
                 Ok(snapshots::manifest(&mut self.contents, &tenant, manifest).await)
@@ -241,6 +244,25 @@ impl<'a> Cells<'a> {
             Err(error) => Err(error),
             Ok(cells) if cells.iter().any(Option::is_some) => Ok(None),
             Ok(_) => Ok(Some(Fault::dangling(format!("the declaration of `{agent}` is missing")))),
+        }
+    }
+
+    /// A schedule fires by another cell, without which nobody would look at it.
+    async fn schedule(
+        &self,
+        tenant: &Tenant,
+        agent: &AgentId,
+        record: &ScheduleRecord,
+        name: &Name,
+    ) -> Result<Option<Fault>, StateError> {
+        let Some(next) = record.next else { return self.spec(tenant, agent).await };
+        let due = keys::due_schedule(agent, next, name);
+        match self.store.get(std::slice::from_ref(&due)).await {
+            // Told at its own place.
+            Err(StateError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(cells) if cells.iter().any(Option::is_some) => self.spec(tenant, agent).await,
+            Ok(_) => Ok(Some(Fault::dangling(format!("nothing fires the schedule `{name}`")))),
         }
     }
 

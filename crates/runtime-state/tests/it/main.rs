@@ -28,6 +28,7 @@ mod redis_opening;
 mod redis_suite;
 mod rekeying;
 mod repairing;
+mod schedules;
 mod scrubbing;
 mod size;
 mod sled_damage;

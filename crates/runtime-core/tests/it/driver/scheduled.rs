@@ -213,6 +213,23 @@ async fn a_schedule_whose_due_cell_is_gone_is_written_anew_by_whoever_changes_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_due_cell_by_which_nothing_fires_goes() {
+    let years = Years::over(Arc::new(MapStore::new()));
+    let (runtime, agent) = years.begin().await;
+    put(&runtime, agent, schedule("one", Timing::every(MINUTE), Missed::Once)).await;
+    let name = "gone".to_owned();
+    let due = runtime_codec::Due::Schedule { tenant: runtime.tenant().clone(), agent, name };
+    let cell = runtime_codec::keys::due_schedule(&agent, years.clock.now(), &named("gone"));
+    meddle(years.house.store.as_ref(), 1, Then::Put(cell.clone(), runtime_codec::encode(&due))).await;
+
+    let is_there = async || years.house.store.get(std::slice::from_ref(&cell)).await.unwrap()[0].is_some();
+    while is_there().await {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(view(&runtime, agent, "one").await.next.is_some(), "the others stay");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_has_at_most_a_thousand_and_pages_show_each_once() {
     let years = Years::over(Arc::new(MapStore::new()));
     let (runtime, agent) = years.begin().await;
