@@ -338,7 +338,8 @@ async fn a_decision_ends_a_quarantine_too() {
         submit_in(&runtime, agent, one, "held:gate").await,
         submit_in(&runtime, agent, two, "held:gate").await,
     );
-    (house.world.began("gate").await, house.world.began("gate").await);
+    house.world.began("gate").await;
+    house.world.began("gate").await;
     for run in [again, failed] {
         runtime.quarantine(&run, "it looks bad").await.unwrap();
     }
