@@ -44,7 +44,7 @@ pub struct PaceRule {
 /// use runtime_traits::UnixMillis;
 ///
 /// let mut pace = Pace::new(PaceRule::default());
-/// let at = |ms| UnixMillis(1_800_000_000_000 + ms);
+/// let at = |ms: u64| UnixMillis(1_800_000_000_000 + ms);
 /// // Ten calls per second for half a minute.
 /// (0..300).for_each(|nth| pace.ended(CallOutcome::Worked, at(nth * 100)));
 /// pace.opened(at(30_000));
