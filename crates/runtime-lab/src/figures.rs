@@ -19,6 +19,7 @@ mod idle;
 mod load;
 mod memory;
 mod metered;
+mod monitored;
 mod noop;
 mod one_writer;
 mod opening;
@@ -114,6 +115,7 @@ async fn measure(args: &CoreArgs, area: Area) -> Result<bool, FiguresError> {
             Which::ModelCall => thinking::one_call(&plan).await?,
             Which::Conversation => thinking::conversation(&plan).await?,
             Which::Resume => replay::measure(&plan, &replay::MANY_OPEN_RUNS).await?,
+            Which::Monitored => monitored::measure(&plan).await?,
             Which::Admission => admission::measure(&plan).await?,
             Which::FanOut => bus::fan_out::measure(&plan).await?,
             Which::Unheard => bus::unheard::measure(&plan).await?,

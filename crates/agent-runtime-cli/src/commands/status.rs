@@ -35,6 +35,7 @@ pub(crate) async fn status(desk: &Desk, runtime: &dyn Runtime) -> Result<Exit, C
         ("readiness", readiness(&status.readiness).0),
         ("store", format!("{} ({durability}; {sharing})", desk.place.store)),
         ("since", format!("{} ({})", time::moment(status.since), time::ago(now, status.since))),
+        ("health", status.health.as_ref().map_or("nothing is monitored".to_owned(), ToString::to_string)),
         ("open runs", status.open_runs.to_string()),
         ("active agents", status.active_agents.to_string()),
         ("suspects", suspected(status.suspects)),

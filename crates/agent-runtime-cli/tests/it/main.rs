@@ -6,6 +6,7 @@ mod clerk;
 mod decisions;
 mod events;
 mod full;
+mod health;
 mod home;
 mod hosted;
 mod limits;

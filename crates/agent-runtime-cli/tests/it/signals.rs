@@ -106,6 +106,8 @@ fn a_second_signal_ends_it_without_waiting_for_runs() {
 
     server.signal(Signal::TERM);
     home.until(&["status"], |status| status["readiness"] == "draining");
+    let probed = ["/livez", "/readyz", "/startupz"].map(|path| server.http("GET", path, "").0);
+    assert_eq!(probed, [200, 503, 200], "it takes no more runs, lives, and has begun");
     server.signal(Signal::INT);
 
     assert_eq!(server.wait().code(), Some(130));

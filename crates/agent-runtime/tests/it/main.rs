@@ -11,11 +11,11 @@ mod depth;
 mod events_over_http;
 mod fleet_bus;
 mod fleet_file;
+mod fleet_schedules;
 #[cfg(feature = "http")]
 mod fleet_webhooks;
 mod guards;
 mod health;
-mod fleet_schedules;
 mod interleavings;
 mod limits;
 mod limits_together;

@@ -8,14 +8,17 @@ use runtime_traits::runtime::RunFilter;
 use runtime_traits::{AgentId, Clock, RunView, Runtime, RuntimeError, UnixMillis};
 use tokio::sync::Mutex;
 
-/// How old what was read may be.
+/// How old what was read may be, at the least.
 const FRESH: Duration = Duration::from_millis(500);
+/// What was read may be so many times as old as it took to read it: most of the time nobody reads.
+const PART: u32 = 20;
 /// The most runs that are read for all agents together; of agents whose runs are not among them they are read one by one.
 const MOST: usize = 10_000;
 /// How many runs are asked for at once.
 const PAGE: u32 = 1_000;
 
-/// The open runs of all agents, read once for all checks that look within half a second. A cheap handle.
+/// The open runs of all agents, read once for all checks that look within half a second, or within twenty times as long as reading them
+/// took. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct OpenRuns {
     shared: Arc<Shared>,
@@ -30,7 +33,8 @@ struct Shared {
 
 #[derive(Debug)]
 struct Read {
-    at: UnixMillis,
+    /// It is read again from then on.
+    until: UnixMillis,
     by_agent: HashMap<AgentId, Arc<[RunView]>>,
     is_whole: bool,
 }
@@ -55,10 +59,14 @@ impl OpenRuns {
         // Whoever comes while somebody reads waits for what that one reads.
         let mut read = read.lock().await;
         let now = clock.now();
-        let fresh = read.take().filter(|read| now < read.at.after(FRESH));
+        let fresh = read.take().filter(|read| now < read.until);
         let read = match fresh {
             Some(fresh) => read.insert(fresh),
-            None => read.insert(read_all(runtime.as_ref(), now).await?),
+            None => {
+                let all = read_all(runtime.as_ref()).await?;
+                let (then, took) = (clock.now(), clock.now().since(now));
+                read.insert(Read { until: then.after(FRESH.max(took.saturating_mul(PART))), ..all })
+            }
         };
         if let Some(runs) = read.by_agent.get(&agent) {
             return Ok(Arc::clone(runs));
@@ -74,7 +82,7 @@ impl OpenRuns {
     }
 }
 
-async fn read_all(runtime: &dyn Runtime, now: UnixMillis) -> Result<Read, RuntimeError> {
+async fn read_all(runtime: &dyn Runtime) -> Result<Read, RuntimeError> {
     let mut all: HashMap<AgentId, Vec<RunView>> = HashMap::new();
     let (mut count, mut after) = (0, None);
     // Where no run is open, there is nothing to be read.
@@ -95,5 +103,5 @@ async fn read_all(runtime: &dyn Runtime, now: UnixMillis) -> Result<Read, Runtim
         all.clear();
     }
     let by_agent = all.into_iter().map(|(agent, runs)| (agent, runs.into())).collect();
-    Ok(Read { at: now, by_agent, is_whole })
+    Ok(Read { until: UnixMillis::default(), by_agent, is_whole })
 }

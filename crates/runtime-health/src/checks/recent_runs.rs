@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_util::task::noop_waker;
 use runtime_traits::bus::{Bus, Delivery, Event, Listener, Live, Who};
 use runtime_traits::health::{Health, Verdict};
 use runtime_traits::{AgentId, AgentRef, Cause, Clock, Runtime, Tenant, UnixMillis};
@@ -48,6 +48,16 @@ struct Heard {
     listeners: Vec<Box<dyn Listener>>,
     by_name: HashMap<String, VecDeque<EndedRun>>,
     names: HashMap<AgentId, String>,
+}
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A run that ended.
@@ -119,7 +129,8 @@ impl RecentRuns {
 impl Heard {
     /// Takes in what has come since the last look.
     fn read(&mut self) {
-        let waker = noop_waker();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
         let mut is_over = false;
         let mut listeners = std::mem::take(&mut self.listeners);
@@ -134,6 +145,8 @@ impl Heard {
                         is_over = true;
                         break;
                     }
+                    // A reader may want to be asked once more before it says that there is nothing.
+                    Poll::Pending if woken.0.swap(false, Ordering::Relaxed) => {}
                     Poll::Pending => break,
                 }
             }

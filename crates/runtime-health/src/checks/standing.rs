@@ -123,3 +123,87 @@ fn overdue(wait: &WaitView) -> Option<Standing> {
         | WaitOn::Event(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime_testkit::fakes::runtime::Samples;
+    use runtime_traits::log::{StepKey, WaitId};
+    use runtime_traits::{Digest, RunId};
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn waiting(waits: &[(WaitOn, Option<u64>)]) -> RunView {
+        let wait = |(on, wake_at): &(WaitOn, Option<u64>)| WaitView {
+            wait: WaitId(3),
+            on: on.clone(),
+            since: UnixMillis(1_000),
+            wake_at: wake_at.map(UnixMillis),
+            digest: Digest::of(b""),
+            asks: None,
+            note: None,
+        };
+        let waits = waits.iter().map(wait).collect();
+        let mut view = Samples::default().open_view();
+        (view.phase, view.waits) = (RunPhase::Parked, waits);
+        view
+    }
+
+    fn stalled(view: &RunView, now: u64) -> Option<(bool, String)> {
+        let mut all = standings(view).into_iter();
+        let found = all.find(|of| of.is_stalled(&PhaseBounds::default(), Want::Active, UnixMillis(now)))?;
+        Some((found.needs_somebody, found.what))
+    }
+
+    #[test]
+    fn whoever_waits_for_what_may_take_its_time_stands_nowhere() {
+        let step: StepKey = "ask".parse().unwrap();
+        let child = RunId::from_parts(Samples::default().run.partition(), uuid::Uuid::from_u128(9));
+        let rightly = [
+            WaitOn::Approval(step.clone()),
+            WaitOn::Answer(step.clone()),
+            WaitOn::Budget(step.clone()),
+            WaitOn::Child { step: step.clone(), run: child },
+            WaitOn::Event(step.clone()),
+        ];
+        for on in rightly {
+            assert_eq!(stalled(&waiting(&[(on, None)]), u64::MAX), None);
+        }
+        // Also beside a moment that is past: one of both is enough to go on with, and the other may be the slow one.
+        let both = [(WaitOn::Answer(step.clone()), None), (WaitOn::Time(step), Some(2_000))];
+        assert_eq!(stalled(&waiting(&both), u64::MAX), None);
+    }
+
+    #[test]
+    fn a_moment_that_is_past_and_what_somebody_has_to_set_right_are_told_after_their_bound() {
+        let step: StepKey = "nap".parse().unwrap();
+        let late = 1_000 + u64::try_from(MINUTE.as_millis()).unwrap();
+        let asleep = waiting(&[(WaitOn::Time(step.clone()), Some(5_000))]);
+        assert_eq!(stalled(&asleep, late + 4_000), None);
+        assert_eq!(stalled(&asleep, late + 4_001), Some((false, "`nap` was to be woken".to_owned())));
+        let stuck = [
+            (WaitOn::Decision(step), "a decision on `nap`"),
+            (WaitOn::Kind("poet".parse().unwrap()), "a process that hosts the kind `poet`"),
+            (WaitOn::CodeVersion(3), "a process with version 3 of its kind"),
+            (WaitOn::Operator { why: String::new() }, "an operator: it is in quarantine"),
+        ];
+        for (on, says) in stuck {
+            let view = waiting(&[(on, None)]);
+            assert_eq!(stalled(&view, late), None);
+            assert_eq!(stalled(&view, late + 1), Some((true, format!("it waits for {says}"))));
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_of_an_agent_says_what_may_stand() {
+        let standing = |phase| Standing::new(phase, UnixMillis(0), "");
+        let stands =
+            |phase, want| standing(phase).is_stalled(&PhaseBounds::default(), want, UnixMillis(u64::MAX));
+        for phase in [Phase::FirstByte, Phase::BetweenTokens, Phase::Tool] {
+            assert!([Want::Active, Want::Paused, Want::Stopped].iter().all(|want| stands(phase, *want)));
+        }
+        assert!(!stands(Phase::Queued, Want::Stopped) && !stands(Phase::Queued, Want::Paused));
+        assert!(stands(Phase::Step, Want::Stopped) && !stands(Phase::Step, Want::Paused));
+    }
+}

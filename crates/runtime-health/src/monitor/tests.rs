@@ -395,3 +395,81 @@ fn a_monitor_whose_executor_ended_goes_on_in_the_next_one_with_all_that_it_watch
     thing.breaks();
     watch_until_all_are("second", Verdict::Unhealthy);
 }
+
+#[tokio::test(start_paused = true)]
+async fn right_after_a_recovery_it_is_looked_again() {
+    let (health, thing) = (monitor(), Thing::default());
+    health.register_check("thing", thing.check()).unwrap();
+    health.register_recovery_with("thing", at_once(3), thing.recovery()).unwrap();
+    thing.breaks();
+    health.monitor(other("thing"), 3_600 * SECOND).unwrap();
+
+    sleep(Duration::from_millis(1)).await;
+
+    assert_eq!((thing.tries(), thing.looks()), (1, 2), "though it is looked at once in an hour");
+    let looked = health.health(&other("thing")).unwrap().checks[0].looked.clone().unwrap();
+    assert_eq!(looked.found, Health::HEALTHY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_looks_as_rarely_as_its_rule_says_and_at_what_its_rule_says() {
+    let (health, often, rarely) = (monitor(), Thing::default(), Thing::default());
+    let of_agents = CheckRule { only: Only::Agents, ..CheckRule::default() };
+    health.register_check_with("often", of_agents.clone(), often.check()).unwrap();
+    let every = CheckRule { every: 60 * SECOND, ..of_agents };
+    health.register_check_with("rarely", every, rarely.check()).unwrap();
+    health.monitor(agent(1), SECOND).unwrap();
+    health.monitor(other("thing"), SECOND).unwrap();
+
+    sleep(300 * SECOND).await;
+
+    assert!((300..=302).contains(&often.looks()), "{}", often.looks());
+    assert!((5..=6).contains(&rarely.looks()), "{}", rarely.looks());
+    assert_eq!(health.health(&agent(1)).unwrap().health, Health::HEALTHY);
+    assert!(health.health(&other("thing")).unwrap().checks.is_empty());
+    // Whoever asks now is told now.
+    let before = rarely.looks();
+    health.check_now(&agent(1), "rarely").await.unwrap();
+    assert_eq!(rarely.looks(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_is_offered_gives_way_whoever_comes_first() {
+    let (health, offered, own) = (monitor(), Thing::default(), Thing::default());
+    offered.breaks();
+    health.offer_check("early", CheckRule::default(), offered.check()).unwrap();
+    health.register_recovery("early", offered.recovery()).unwrap();
+    health.register_check("early", own.check()).unwrap();
+    health.register_check("late", own.check()).unwrap();
+    health.offer_check("late", CheckRule::default(), offered.check()).unwrap();
+    health.monitor(other("thing"), SECOND).unwrap();
+    sleep(2 * SECOND).await;
+
+    assert_eq!(health.health(&other("thing")).unwrap().health, Health::HEALTHY);
+    assert_eq!(offered.looks(), 0);
+    let taken = health.register_recovery("early", own.recovery());
+    assert!(
+        matches!(taken, Err(HealthError::RecoveryTaken { .. })),
+        "what was registered for the name stays"
+    );
+}
+
+#[test]
+fn a_monitor_with_a_thread_of_its_own_needs_no_executor_and_ends_with_its_last_handle() {
+    let (health, thing) = (HealthMonitor::builder().on_own_thread().build(), Thing::default());
+    health.register_check("thing", thing.check()).unwrap();
+    health.monitor(other("thing"), SECOND / 1_000).unwrap();
+    runtime_testkit::block_on(async {
+        let seen = async {
+            while health.health(&other("thing")).unwrap().health.verdict != Verdict::Healthy {
+                tokio::task::yield_now().await;
+            }
+            drop(health);
+            // The check is dropped with the thread.
+            while thing.held() > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(20 * SECOND, seen).await.expect("it looks, and ends");
+    });
+}

@@ -156,7 +156,11 @@ impl Watch {
 
 impl All {
     fn worst(&self) -> Health {
-        Health::worst_of(self.checks.values().map(|seen| seen.shown().clone()))
+        let shown = || self.checks.values().map(Seen::shown);
+        let worst = Health::worst_of(shown().cloned());
+        // Of checks that agree, one that has something to say.
+        let says = |other: &&Health| other.verdict == worst.verdict && !other.reason.is_empty();
+        shown().find(says).cloned().unwrap_or(worst)
     }
 
     fn note_worst(&mut self, now: UnixMillis) {

@@ -48,6 +48,8 @@ pub(crate) enum Which {
     Scrub,
     /// A call under all limits, against as many checks of a rate limiter and a semaphore
     Admission,
+    /// Ten thousand idle agents, each looked at every second
+    Monitored,
     /// One publisher and 1 to 1,000 live readers, against the best channel
     FanOut,
     /// Events that nobody reads, against a look-up in the same table
@@ -85,7 +87,7 @@ pub(crate) struct Plan {
 
 impl Which {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::NoopRun,
         Self::Memory,
         Self::Metered,
@@ -102,6 +104,7 @@ impl Which {
         Self::Save,
         Self::Scrub,
         Self::Admission,
+        Self::Monitored,
         Self::FanOut,
         Self::Unheard,
         Self::Patterns,
@@ -134,7 +137,8 @@ impl Which {
             | Self::Conversation
             | Self::Save
             | Self::Scrub
-            | Self::Admission => Area::Core,
+            | Self::Admission
+            | Self::Monitored => Area::Core,
         }
     }
 }

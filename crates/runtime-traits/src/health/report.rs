@@ -141,11 +141,13 @@ impl HealthReport {
         Self { watched, health, since: now, checks: Vec::new() }
     }
 
-    /// What is shown, with what it is of in the reason, where there is one.
+    /// What is shown, with what it is of in the reason. What is well needs none.
     pub fn named(&self) -> Health {
         let Self { watched, health: Health { verdict, reason }, .. } = self;
-        let reason = if reason.is_empty() { String::new() } else { format!("{watched}: {reason}") };
-        Health { verdict: *verdict, reason }
+        match verdict {
+            Verdict::Healthy => Health::HEALTHY,
+            worse => Health::new(*worse, format!("{watched}: {reason}")),
+        }
     }
 }
 

@@ -72,19 +72,21 @@ async fn a_dead_store_is_found_by_its_latency_and_by_readiness() {
     let store = Arc::new(FaultyStore::new(inner, |_| Fault::Pass));
     let runtime: RuntimeManager = builder(Arc::clone(&store) as _).open().await.unwrap().into();
     let agent = started(&runtime, "agent").await;
-    let monitor = runtime.health_monitor();
-    monitor.monitor(Watched::Runtime, INTERVAL).unwrap();
-    sleep(3 * INTERVAL).await;
+    let (monitor, second) = (runtime.health_monitor(), Duration::from_secs(1));
+    monitor.monitor(Watched::Runtime, second).unwrap();
+    sleep(3 * second).await;
     assert_eq!(runtime.as_runtime().health().await.unwrap().health.verdict, Verdict::Healthy);
 
     store.decide_by(|_| Fault::Unavailable);
+    store.fail_reads(true);
     let agent = AgentRef::from(agent);
-    let asked = runtime.as_runtime().submit(&agent, "next".into());
-    let _ = timeout(Duration::from_secs(60), asked).await;
-    sleep(INTERVAL + TICK).await;
+    let mut asked = runtime.as_runtime().submit(&agent, "next".into());
+    assert!(timeout(2 * second, &mut asked).await.is_err(), "whoever asks waits for the store");
 
-    let overview = runtime.as_runtime().health().await.unwrap();
-    is(&overview.health, Verdict::Unhealthy, "its store fails");
+    let found = runtime.health_monitor().health(&Watched::Runtime).unwrap();
+    let of = |name: &str| found.checks.iter().find(|check| check.name == name).unwrap().health.clone();
+    is(&of("readiness"), Verdict::Unhealthy, "its store fails");
+    is(&of("store_latency"), Verdict::Unhealthy, "not available");
     assert!(runtime.as_runtime().status().await.unwrap().health.unwrap().reason.starts_with("runtime: "));
 }
 

@@ -99,7 +99,7 @@ async fn agents_that_fail_are_told_by_their_rate_and_recover_with_it() {
     for _ in 0..2 {
         runtime.run_agent(agent, "fail").await.unwrap_err();
     }
-    sleep(SECOND).await;
+    sleep(2 * SECOND).await;
     is(
         &health(&runtime, agent).await,
         Verdict::Degraded,
@@ -108,7 +108,7 @@ async fn agents_that_fail_are_told_by_their_rate_and_recover_with_it() {
     for _ in 0..2 {
         runtime.run_agent(agent, "fail").await.unwrap_err();
     }
-    sleep(SECOND).await;
+    sleep(2 * SECOND).await;
     is(&health(&runtime, agent).await, Verdict::Unhealthy, "4 of 8 runs failed");
     sleep(302 * SECOND).await;
     is(&health(&runtime, agent).await, Verdict::Healthy, "idle");
@@ -183,4 +183,21 @@ async fn what_a_check_shows_names_its_run_also_over_its_phases() {
     let stands = view.stands.expect("it is worked here");
     assert_eq!(stands.phase, agent_runtime::recovery::Phase::BetweenTokens, "a piece was shown");
     assert!(stands.since >= view.steps[0].opened_at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_turns_off_first_when_a_runtime_drains() {
+    let runtime = runtime().await;
+    let agent = started(&runtime, "agent").await;
+    let run = submit(&runtime, agent, "sleep").await;
+    let (shared, drained) = (runtime.clone(), runtime.clone());
+    let draining = async { drained.shutdown(60 * SECOND).await.unwrap() };
+    let looking = async {
+        sleep(SECOND).await;
+        let status = shared.as_runtime().status().await.unwrap();
+        assert_eq!(status.readiness, agent_runtime::runtime::Readiness::Draining);
+        let view = shared.as_runtime().run_status(&run).await.unwrap();
+        assert!(view.outcome.is_none(), "its runs go on meanwhile");
+    };
+    tokio::join!(draining, looking);
 }

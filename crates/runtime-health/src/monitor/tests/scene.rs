@@ -55,6 +55,11 @@ impl Thing {
         self.looks.load(SeqCst)
     }
 
+    /// How many hold it.
+    pub(super) fn held(&self) -> usize {
+        Arc::strong_count(&self.looks)
+    }
+
     pub(super) fn tries(&self) -> usize {
         self.tries.load(SeqCst)
     }

@@ -43,7 +43,11 @@ impl Agent for Worker {
             "ask" => {
                 let model =
                     StepOptions::new("model", Effect::Repeatable).calls(StepSort::Model).reserving(asked);
-                let _: String = ctx.step_with(model, &(), |_| async { Ok("said".to_owned()) }).await?;
+                let says = |call: StepCall| async move {
+                    call.used(asked);
+                    Ok("said".to_owned())
+                };
+                let _: String = ctx.step_with(model, &(), says).await?;
             }
             "block" => {
                 let (open, opens) = &*self.door;
@@ -105,6 +109,11 @@ impl Place {
     async fn join(&self, run: &RunId) {
         let joined = self.runtime.as_runtime().join(run, LONG).await.expect("it is there");
         assert!(matches!(joined, Joined::Ended(_)), "{joined:?}");
+    }
+
+    /// Hears what is told from now on: runs end before that is told.
+    async fn hear(&self, topics: &str) -> agent_runtime::events::EventStream {
+        self.runtime.bus().listen(topics).await.expect("it may be heard")
     }
 
     async fn work(&self, input: &str) {
@@ -189,8 +198,10 @@ impl Thing for Broken {
                 *self.run.lock().expect("nobody panics with it") = Some(run);
             }
             How::Fail => {
+                let mut failed = place.hear("agents/worker/run.failed").await;
                 for _ in 0..6 {
                     place.work("fail").await;
+                    failed.next_event().await.expect("it is told");
                 }
             }
             How::Slow => {
@@ -198,8 +209,10 @@ impl Thing for Broken {
                 let run = place.submit(&gate).await;
                 place.worker.gates.arrived(&gate).await;
                 place.clock.advance(2 * MINUTE);
+                let mut completed = place.hear("agents/worker/run.completed").await;
                 place.worker.gates.open(&gate);
                 place.join(&run).await;
+                completed.next_event().await.expect("it is told");
             }
             How::Exhaust => {
                 for _ in 0..4 {
