@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runtime::{MemoryStore, Runtime, RuntimeManager};
+use agent_runtime::{MemoryStore, RuntimeManager};
 use runtime_core::SystemClock;
 use runtime_traits::Clock;
 use tokio::time::sleep;
