@@ -22,16 +22,16 @@ pub struct PhaseBounds {
 }
 
 impl Default for PhaseBounds {
-    /// 5 minutes in the queue and between two steps, 2 minutes for the first byte, 1 minute between tokens, 10 minutes for a tool, and
-    /// 1 minute after what it waited for.
+    /// 5 minutes in the queue, 2 minutes for the first byte, 1 minute between tokens, 4 minutes for a tool and between two steps, and
+    /// 1 minute after what it waited for: a minute before the runtime gives up what stands still, unless it is set otherwise.
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
             queued: minutes(5),
             first_byte: minutes(2),
             between_tokens: minutes(1),
-            tool: minutes(10),
-            step: minutes(5),
+            tool: minutes(4),
+            step: minutes(4),
             wait: minutes(1),
         }
     }

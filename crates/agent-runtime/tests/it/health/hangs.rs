@@ -2,25 +2,25 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use agent_runtime::health::checks::{LagBounds, PhaseBounds};
+use agent_runtime::health::checks::LagBounds;
 use agent_runtime::health::{Verdict, Watched};
 use agent_runtime::prelude::*;
 use agent_runtime::{HealthSettings, MemoryStore};
 use runtime_testkit::fakes::{Fault, FaultyStore};
 use tokio::time::{sleep, timeout};
 
-use super::scene::{builder, health, is, runtime, started, submit};
+use super::scene::{bounds, builder, health, is, runtime, started, submit};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
 /// What hangs where, for how long that may be, and what is said of it.
 fn hangs() -> [(&'static str, Duration, &'static str); 4] {
-    let bounds = PhaseBounds::default();
+    let bounds = bounds();
     [
-        ("first_byte", bounds.first_byte, "`model` has no first byte"),
-        ("between_tokens", bounds.between_tokens, "`model` says nothing more"),
-        ("tool", bounds.tool, "`tool` is under way"),
+        ("first_byte", bounds.first_byte, "its model has no first byte"),
+        ("between_tokens", bounds.between_tokens, "its model says nothing more"),
+        ("tool", bounds.tool, "a step gives no sign of life"),
         ("step", bounds.step, "its agent's own code is at work"),
     ]
 }
@@ -53,7 +53,7 @@ async fn whatever_hangs_is_found_within_its_bound_and_an_interval_and_not_before
 async fn a_queue_that_does_not_move_is_told_beside_what_holds_it_up() {
     let runtime = runtime().await;
     let agent = started(&runtime, "agent").await;
-    let bounds = PhaseBounds::default();
+    let bounds = bounds();
     runtime.monitor_agent(agent, INTERVAL).await.unwrap();
     submit(&runtime, agent, "tool").await;
     for _ in 0..20 {
@@ -63,7 +63,7 @@ async fn a_queue_that_does_not_move_is_told_beside_what_holds_it_up() {
     sleep(bounds.queued + INTERVAL + TICK).await;
     is(&health(&runtime, agent).await, Verdict::Degraded, "waits for its turn");
     sleep(bounds.tool - bounds.queued).await;
-    is(&health(&runtime, agent).await, Verdict::Unhealthy, "`tool` is under way");
+    is(&health(&runtime, agent).await, Verdict::Unhealthy, "a step gives no sign of life");
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ async fn what_a_pause_or_a_stop_holds_up_does_not_hang() {
     runtime.stop_agent(agent).await.unwrap();
     assert_eq!(look(&runtime, agent, "progress").await, Health::HEALTHY, "what has not begun stays queued");
     sleep(2 * MINUTE).await;
-    is(&look(&runtime, agent, "progress").await, Verdict::Unhealthy, "`tool` is under way");
+    is(&look(&runtime, agent, "progress").await, Verdict::Unhealthy, "a step gives no sign of life");
     runtime.as_runtime().cancel(&run, "enough", Duration::ZERO).await.unwrap();
     sleep(MINUTE).await;
     assert_eq!(look(&runtime, agent, "progress").await, Health::HEALTHY);

@@ -4,10 +4,14 @@
 
 use std::sync::Arc;
 
+use agent_runtime::health::checks::PhaseBounds;
 use agent_runtime::health::{Health, HealthReport, Verdict, Watched};
 use agent_runtime::log::StepSort;
 use agent_runtime::prelude::*;
-use agent_runtime::{Builder, Clock, MemoryStore, StateStore, StepOptions, UnixMillis, Usage};
+use agent_runtime::recovery::StallBounds;
+use agent_runtime::{
+    Builder, Clock, HealthSettings, MemoryStore, StateStore, StepOptions, UnixMillis, Usage,
+};
 
 /// The clock of the executor, which goes on by itself when nothing else does.
 #[derive(Debug)]
@@ -29,7 +33,16 @@ pub(super) fn simulated() -> Arc<dyn Clock> {
 }
 
 pub(super) fn builder(store: Arc<dyn StateStore>) -> Builder {
-    RuntimeManager::builder(store).clock(simulated())
+    let health = HealthSettings { progress: Some(bounds()), ..HealthSettings::default() };
+    let far = Duration::from_secs(1_000_000_000);
+    // What hangs stays so: the runtime's own watch would give it up.
+    let stall = StallBounds { first_byte: far, between_tokens: far, tool: far, step: far };
+    RuntimeManager::builder(store).clock(simulated()).health(health).configure(|config| config.stall = stall)
+}
+
+/// A tool may take longer than a queue.
+pub(super) fn bounds() -> PhaseBounds {
+    PhaseBounds { tool: Duration::from_secs(600), ..PhaseBounds::default() }
 }
 
 pub(super) async fn runtime() -> RuntimeManager {
