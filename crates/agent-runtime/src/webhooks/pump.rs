@@ -74,16 +74,25 @@ pub(super) async fn deliver(shared: Arc<Shared>, tests: Box<dyn Listener>, endin
         testing: JoinSet::new(),
         telling: JoinSet::new(),
     };
-    let mut failed = 0;
+    let (mut failed, mut was_elsewhere) = (0, true);
     loop {
-        let error = match open(&pump.shared).await {
+        let opened = match open(&pump.shared).await {
+            // Another process may have worked for the webhook, and knows better how it stands.
+            Ok(reader) if was_elsewhere => {
+                let Shared { ledger, bus, tenant, .. } = &*pump.shared;
+                ledger.catch_up(&**bus, tenant).await.map(|()| reader)
+            }
+            opened => opened,
+        };
+        let error = match opened {
             Ok(reader) => {
-                failed = 0;
+                (failed, was_elsewhere) = (0, false);
                 let Some(error) = pump.work(&reader).await else { return };
                 error
             }
             Err(error) => error,
         };
+        was_elsewhere |= matches!(error, BusError::Busy { .. } | BusError::Taken { .. });
         let webhook = &pump.shared.webhook.name;
         tracing::warn!(%webhook, %error, "the queue of the webhook cannot be worked; trying again");
         tokio::select! {
@@ -163,8 +172,12 @@ impl Pump {
     /// Waits until something happens.
     async fn next(&mut self, reader: &dyn Deliveries) -> Happened {
         let now = self.shared.clock.now();
+        // When the first one is due, or, while there is no room for it, given up.
+        let first = self.waiting.first_key_value().map(|((due, _), job)| {
+            if *due > now { *due } else { self.shared.webhook.redelivery.end(job.since) }
+        });
         let mut moments = [
-            self.waiting.first_key_value().map(|((due, _), _)| *due).filter(|due| *due > now),
+            first.filter(|moment| *moment > now),
             self.gate.until(now),
             self.shared.ledger.due(now).filter(|_| self.telling.is_empty()),
         ];
@@ -298,9 +311,10 @@ fn fate(shared: &Shared, gate: &Gate, job: &Job, at_work: usize, now: UnixMillis
             "the webhook is disabled since {since}: its endpoint answered with status 410"
         ));
     }
-    if gate.rests() && now >= webhook.redelivery.end(job.since) {
+    let room = gate.room(webhook.at_once, now);
+    if (gate.rests() || room == 0) && now >= webhook.redelivery.end(job.since) {
         let cause = known.cause.unwrap_or_default();
         return Fate::Dead(format!("the endpoint fails for too long: {cause} (tried {} times)", job.tried));
     }
-    if at_work < gate.room(webhook.at_once, now) { Fate::Tried } else { Fate::Waits }
+    if at_work < room { Fate::Tried } else { Fate::Waits }
 }
