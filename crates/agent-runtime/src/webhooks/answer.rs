@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 use runtime_agents::http::{Posted, WebError};
 use runtime_traits::{Cause, UnixMillis};
 
+/// How long an endpoint is left alone at most because it asks for it.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// What came of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -16,7 +19,7 @@ pub(super) enum Answer {
     Failed {
         /// Why not.
         cause: String,
-        /// How long the endpoint wants to be left alone.
+        /// How long the endpoint wants to be left alone, an hour at most.
         wait: Option<Duration>,
         /// Whether the endpoint has to do with it, or perhaps only what was delivered.
         of_endpoint: bool,
@@ -48,14 +51,17 @@ impl Answer {
     }
 }
 
-/// How long `Retry-After` asks to wait: seconds, or until a date.
+/// How long `Retry-After` asks to wait, as far as it is believed: seconds, or until a date.
 fn wait(said: &str, now: UnixMillis) -> Option<Duration> {
-    if let Ok(seconds) = said.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(said.trim()).ok()?;
-    let date = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(UnixMillis(0).after(date).since(now))
+    let asked = match said.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = httpdate::parse_http_date(said.trim()).ok()?;
+            let date = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            UnixMillis(0).after(date).since(now)
+        }
+    };
+    Some(asked.min(LONGEST))
 }
 
 #[cfg(test)]
@@ -102,5 +108,13 @@ mod tests {
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(60)));
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("soon"), None);
+    }
+
+    #[test]
+    fn no_more_than_an_hour_is_believed() {
+        for said in ["3600", "3601", "31536000", "18446744073709551615", "Sun, 06 Nov 2044 08:49:37 GMT"] {
+            let Answer::Failed { wait, .. } = of(503, Some(said)) else { panic!("{said}") };
+            assert_eq!(wait, Some(Duration::from_secs(3_600)), "{said}");
+        }
     }
 }

@@ -35,13 +35,7 @@ impl Ledger {
     /// # Errors
     /// What kept the bus from saying it.
     pub(super) async fn open(bus: &dyn Bus, tenant: &Tenant, webhook: &Webhook) -> Result<Self, BusError> {
-        let topic = state_topic(&webhook.name);
-        let begin = bus.read(&Who::System, tenant, &topic, Position(u64::MAX >> 1), 1).await?;
-        let last = match begin.next.0.checked_sub(1).filter(|last| *last > 0) {
-            Some(last) => bus.read(&Who::System, tenant, &topic, Position(last), 1).await?.events.pop(),
-            None => None,
-        };
-        let before = last.and_then(|kept| kept.event.json::<WebhookState>().ok());
+        let before = told_last(bus, tenant, &webhook.name).await?;
         let mark = webhook.mark();
         let blank = WebhookState {
             webhook: webhook.name.to_string(),
@@ -61,6 +55,21 @@ impl Ledger {
         let known = before.filter(|before| before.mark == mark).unwrap_or(blank);
         let state = Mutex::new(State { known, seen: Position(0), told: None });
         Ok(Self { name: webhook.name.clone(), state })
+    }
+
+    /// Goes on with what another process told last, if that was of the same address.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) async fn catch_up(&self, bus: &dyn Bus, tenant: &Tenant) -> Result<(), BusError> {
+        let last = told_last(bus, tenant, &self.name).await?;
+        let mut state = self.lock();
+        if let Some(last) = last.filter(|last| last.mark == state.known.mark) {
+            // What was lost meanwhile may have been noted here.
+            let lost = last.lost.max(state.known.lost);
+            state.known = WebhookState { lost, ..last };
+        }
+        Ok(())
     }
 
     /// What is known now.
@@ -135,4 +144,13 @@ impl Ledger {
         // Every change is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was told last of a webhook.
+async fn told_last(bus: &dyn Bus, tenant: &Tenant, webhook: &Name) -> Result<Option<WebhookState>, BusError> {
+    let topic = state_topic(webhook);
+    let end = bus.read(&Who::System, tenant, &topic, Position(u64::MAX >> 1), 1).await?.next;
+    let Some(last) = end.0.checked_sub(1).filter(|last| *last > 0) else { return Ok(None) };
+    let last = bus.read(&Who::System, tenant, &topic, Position(last), 1).await?.events.pop();
+    Ok(last.and_then(|kept| kept.event.json().ok()))
 }

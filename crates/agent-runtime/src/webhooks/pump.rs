@@ -74,16 +74,25 @@ pub(super) async fn deliver(shared: Arc<Shared>, tests: Box<dyn Listener>, endin
         testing: JoinSet::new(),
         telling: JoinSet::new(),
     };
-    let mut failed = 0;
+    let (mut failed, mut was_elsewhere) = (0, true);
     loop {
-        let error = match open(&pump.shared).await {
+        let opened = match open(&pump.shared).await {
+            // Another process may have worked for the webhook, and knows better how it stands.
+            Ok(reader) if was_elsewhere => {
+                let Shared { ledger, bus, tenant, .. } = &*pump.shared;
+                ledger.catch_up(&**bus, tenant).await.map(|()| reader)
+            }
+            opened => opened,
+        };
+        let error = match opened {
             Ok(reader) => {
-                failed = 0;
+                (failed, was_elsewhere) = (0, false);
                 let Some(error) = pump.work(&reader).await else { return };
                 error
             }
             Err(error) => error,
         };
+        was_elsewhere |= matches!(error, BusError::Busy { .. } | BusError::Taken { .. });
         let webhook = &pump.shared.webhook.name;
         tracing::warn!(%webhook, %error, "the queue of the webhook cannot be worked; trying again");
         tokio::select! {
@@ -164,14 +173,12 @@ impl Pump {
     async fn next(&mut self, reader: &dyn Deliveries) -> Happened {
         let now = self.shared.clock.now();
         let (redelivery, rests) = (self.shared.webhook.redelivery, self.gate.rests());
+        let first = self.waiting.first_key_value().map(|((due, _), job)| (*due, redelivery.end(job.since)));
         let moments = [
-            self.waiting.first_key_value().map(|((due, _), _)| *due).filter(|due| *due > now),
+            first.map(|(due, _)| due).filter(|due| *due > now),
             self.gate.until(now),
-            // What waits for an endpoint that is left alone is given up in its time all the same.
-            self.waiting
-                .first_key_value()
-                .map(|(_, job)| redelivery.end(job.since))
-                .filter(|end| rests && *end > now),
+            // What waits for an endpoint that is left alone, or that has no room, is given up in its time all the same.
+            first.filter(|(due, end)| (rests || *due <= now) && *end > now).map(|(_, end)| end),
             self.shared.ledger.due(now).filter(|_| self.telling.is_empty()),
         ];
         let wake = moments.into_iter().flatten().min();
@@ -303,9 +310,10 @@ fn fate(shared: &Shared, gate: &Gate, job: &Job, at_work: usize, now: UnixMillis
             "the webhook is disabled since {since}: its endpoint answered with status 410"
         ));
     }
-    if gate.rests() && now >= webhook.redelivery.end(job.since) {
+    let room = gate.room(webhook.at_once, now);
+    if (gate.rests() || room == 0) && now >= webhook.redelivery.end(job.since) {
         let cause = known.cause.unwrap_or_default();
         return Fate::Dead(format!("the endpoint fails for too long: {cause} (tried {} times)", job.tried));
     }
-    if at_work < gate.room(webhook.at_once, now) { Fate::Tried } else { Fate::Waits }
+    if at_work < room { Fate::Tried } else { Fate::Waits }
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::ledger::Ledger;
-use super::{Webhook, WebhookError, intake, pump, queue_topic, state_topic};
+use super::{Webhook, WebhookError, intake, pump, queue_topic, state_topic, subscription};
 use crate::RuntimeManager;
 
 /// How long what became of the last deliveries may take to be written down.
@@ -158,7 +158,9 @@ impl WebhooksBuilder {
         }
         let ends = webhook.ends.iter().map(|end| format!("agents/any/{end}"));
         let ends = ends.map(|topic| topic.parse::<Topic>().expect("it is a topic"));
-        for topic in [queue_topic(&webhook.name), state_topic(&webhook.name)].into_iter().chain(ends) {
+        let letters = Topic::dead_letters(subscription(&webhook.name).as_str()).expect("a name is a segment");
+        let own = [queue_topic(&webhook.name), state_topic(&webhook.name), letters];
+        for topic in own.into_iter().chain(ends) {
             if self.bus.interest(&self.tenant, &topic) != Interest::Kept {
                 return Err(WebhookError::NotKept { webhook: webhook.name.to_string(), topic });
             }

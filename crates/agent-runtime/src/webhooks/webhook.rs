@@ -16,9 +16,10 @@ const NAME: usize = 56;
 const WITHIN: Duration = Duration::from_secs(15);
 /// How many deliveries are under way at once.
 const AT_ONCE: usize = 4;
-/// What may be reached though it is private: never link-local addresses, where clouds keep credentials.
-const PRIVATE: [&str; 7] =
-    ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7"];
+/// What may be reached though it is private: never link-local addresses, nor others where clouds keep credentials, which a network
+/// that is wider does not allow.
+const PRIVATE: [&str; 6] =
+    ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7"];
 const ALLOW: &str = "name a public host, or allow private addresses for one of your own";
 const WRITE: &str = "write it as https://HOST/PATH";
 
@@ -87,8 +88,8 @@ impl Webhook {
         self
     }
 
-    /// Lets it be sent to private addresses, this machine among them, and without encryption. Link-local addresses are refused all the
-    /// same.
+    /// Lets it be sent to private addresses, this machine among them, and without encryption. Link-local addresses, and others
+    /// where clouds keep credentials, are refused all the same.
     #[must_use]
     pub fn allow_private(mut self) -> Self {
         self.private = true;

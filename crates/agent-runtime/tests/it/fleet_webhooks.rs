@@ -40,7 +40,9 @@ fn webhooks_are_read_in_their_order_and_the_bus_keeps_what_they_need() {
     let kept: Vec<&str> = fleet.bus.topics.iter().map(|rule| rule.pattern.as_str()).collect();
     let ends = ["completed", "failed", "cancelled", "continued"].map(|end| format!("agents/*/run.{end}"));
     assert_eq!(kept[..2], ["system/webhooks/*/queue", "system/webhooks/*/state"]);
-    assert_eq!(kept[2..], ends);
+    let dead = ["billing", "here"].map(|name| format!("system/dead-letters/webhook.{name}"));
+    assert_eq!(kept[2..4], dead);
+    assert_eq!(kept[4..], ends);
     assert!(fleet.bus.topics.iter().all(|rule| rule.keep.is_some()));
     assert!(Fleet::parse("").expect("nothing is wrong").bus.topics.is_empty());
 }
@@ -77,6 +79,10 @@ fn what_is_wrong_with_a_webhook_is_told_with_its_remedy() {
         (
             format!("{}[[events.topics]]\nof = \"agents/**\"\nblock = \"1s\"\n", hook("")),
             "a rule about `agents/**` does not keep it",
+        ),
+        (
+            format!("{}[[events.topics]]\nof = \"system/dead-letters/*\"\nblock = \"1s\"\n", hook("")),
+            "a rule about `system/dead-letters/*` does not keep it",
         ),
     ] {
         let faults = Fleet::parse(&text).expect_err(&text).to_string();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
 
 mod endpoint;
+mod kept;
 mod refusing;
 mod sha256;
 mod telling;
@@ -264,6 +265,25 @@ async fn an_endpoint_that_asks_for_time_gets_it_also_from_the_next_process() {
     let all = endpoint.got(2).await;
     // Clocks tell milliseconds.
     assert!(between(&all[0], &all[1]) >= Duration::from_millis(1_990), "{:?}", between(&all[0], &all[1]));
+    webhooks.end(LONG).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_for_a_year_gets_an_hour_and_what_waits_is_given_up_in_its_time() {
+    let year = || Says::With(503, "Retry-After: 31536000\r\n".to_owned());
+    let endpoint = Endpoint::says(move |_| year()).await;
+    let redelivery = Redelivery { give_up_after: Duration::from_millis(300), ..soon(8) };
+    let hook = webhook("hook", &endpoint.url()).redelivery(redelivery);
+    let (runtime, webhooks) = telling(Arc::new(MapStore::new()), &[hook]).await;
+    run(&runtime, "first").await;
+    let rests = stands(&runtime, "hook", |state| state.rests_until.is_some()).await;
+    let asked = rests.rests_until.unwrap() - rests.failed_at.unwrap();
+    assert!(asked <= 3_601_000, "{asked} ms");
+    run(&runtime, "second").await;
+    let letters = died(&runtime, "hook", 2).await;
+    let cause = letters[1].event.headers.get("deadcause").unwrap();
+    assert_eq!(cause, "the endpoint fails for too long: it answers with status 503: so (tried 0 times)");
+    assert_eq!(endpoint.all().len(), 1);
     webhooks.end(LONG).await;
 }
 

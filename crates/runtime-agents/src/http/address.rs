@@ -4,14 +4,24 @@ use std::net::IpAddr;
 
 use crate::http::network::Network;
 
-/// What is not public of IPv4.
-const SPECIAL_V4: [(Network, &str); 18] = [
+/// Where machines of clouds find their credentials, of several clouds within networks that others call their own.
+const CLOUDS: [(Network, &str); 8] = [
+    (Network::v4([100, 100, 100, 200], 32), "where a cloud keeps credentials"),
+    (Network::v4([168, 63, 129, 16], 32), "a cloud's own"),
+    (Network::v4([169, 254, 0, 0], 16), "link-local, where clouds keep credentials"),
+    (Network::v4([192, 0, 0, 192], 32), "where a cloud keeps credentials"),
+    (Network::v6([0xfd00, 0x0042], 32), "where a cloud keeps credentials"),
+    (Network::v6([0xfd00, 0x00c1], 32), "where a cloud keeps credentials"),
+    (Network::v6([0xfd00, 0x0ec2], 32), "where a cloud keeps credentials"),
+    (Network::v6([0xfd20, 0x00ce], 32), "where a cloud keeps credentials"),
+];
+
+/// What is not public of IPv4 beside that.
+const SPECIAL_V4: [(Network, &str); 16] = [
     (Network::v4([0, 0, 0, 0], 8), "this machine"),
     (Network::v4([10, 0, 0, 0], 8), "private"),
     (Network::v4([100, 64, 0, 0], 10), "shared by a carrier"),
     (Network::v4([127, 0, 0, 0], 8), "this machine"),
-    (Network::v4([168, 63, 129, 16], 32), "a cloud's own"),
-    (Network::v4([169, 254, 0, 0], 16), "link-local, where clouds keep credentials"),
     (Network::v4([172, 16, 0, 0], 12), "private"),
     (Network::v4([192, 0, 0, 0], 24), "reserved"),
     (Network::v4([192, 0, 2, 0], 24), "documentation"),
@@ -40,10 +50,22 @@ const SPECIAL_V6: [(Network, &str); 4] = [
 
 /// Why an address is not public; nothing if it is.
 pub(crate) fn special(address: IpAddr) -> Option<&'static str> {
+    if let Some((_, why)) = of_cloud(address) {
+        return Some(why);
+    }
     let table: &[(Network, &str)] = match address {
         IpAddr::V4(_) => &SPECIAL_V4,
         IpAddr::V6(_) if !PUBLIC_V6.has(address) => return Some("not of the public part of IPv6"),
         IpAddr::V6(_) => &SPECIAL_V6,
     };
     table.iter().find(|(network, _)| network.has(address)).map(|(_, why)| *why)
+}
+
+/// The network of a cloud's own that has the address.
+pub(crate) fn cloud(address: IpAddr) -> Option<&'static Network> {
+    of_cloud(address).map(|(network, _)| network)
+}
+
+fn of_cloud(address: IpAddr) -> Option<&'static (Network, &'static str)> {
+    CLOUDS.iter().find(|(network, _)| network.has(address))
 }

@@ -33,6 +33,11 @@ impl Network {
         (bits <= most).then_some(Self { base, bits })
     }
 
+    /// Whether it is no wider than another one, of which it shares an address.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        self.bits >= other.bits
+    }
+
     /// Whether the address is one of them. An address of one family is in no network of the other.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         let differing = match (self.base, address) {

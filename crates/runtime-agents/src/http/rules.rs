@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runtime_traits::Cause;
 use url::{Host, Url};
 
-use crate::http::address::special;
+use crate::http::address::{cloud, special};
 use crate::http::error::WebError;
 use crate::http::lookup::{Lookup, SystemLookup};
 use crate::http::network::Network;
@@ -36,7 +36,8 @@ impl WebRules {
     ///
     /// A host, `api.example.com`, or all below one, `*.example.com`: from the first one on, only hosts that are allowed
     /// are asked. Their addresses are still checked. A network, `10.0.0.0/8`, or one address: it may be reached though it
-    /// is not public, by name or as it is.
+    /// is not public, by name or as it is. Where clouds keep credentials is allowed only by a network or an address that
+    /// means just that: `169.254.0.0/16` or `fd00:ec2::254`, and not `fc00::/7`.
     ///
     /// # Errors
     /// [`WebError::Rule`] if it is neither.
@@ -115,7 +116,9 @@ impl WebRules {
 
     /// Checks one of the addresses of a host.
     pub(crate) fn check_address(&self, host: &str, address: IpAddr) -> Result<(), WebError> {
-        if self.networks.iter().any(|network| network.has(address)) {
+        let cloud = cloud(address);
+        let means = |network: &Network| cloud.is_none_or(|cloud| network.is_within(cloud));
+        if self.networks.iter().any(|network| network.has(address) && means(network)) {
             return Ok(());
         }
         special(address).map_or(Ok(()), |why| Err(WebError::Address { host: host.to_owned(), address, why }))

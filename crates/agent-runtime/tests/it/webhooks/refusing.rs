@@ -54,11 +54,19 @@ async fn private_addresses_are_refused_however_they_are_spelt() {
         );
     }
     // What belongs to a cloud, or is disguised, is refused also where private addresses are allowed.
-    for url in ["http://169.254.169.254/", "http://[fe80::1]/", "http://[::ffff:127.0.0.1]/"] {
+    for url in [
+        "http://169.254.169.254/",
+        "http://[fe80::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[fd00:ec2::254]/latest/meta-data",
+        "http://[fd20:ce::254]/",
+        "http://100.100.100.200/latest/meta-data",
+        "http://100.64.0.1/",
+    ] {
         let refused = Webhook::new("hook", url).unwrap().allow_private().check_address().unwrap_err();
         assert!(matches!(refused, WebhookError::Address { .. }), "{url}: {refused}");
     }
-    for url in ["http://127.0.0.1:8000/", "http://[::1]/", "http://10.1.2.3/"] {
+    for url in ["http://127.0.0.1:8000/", "http://[::1]/", "http://10.1.2.3/", "http://[fd12::1]/"] {
         Webhook::new("hook", url).unwrap().allow_private().check_address().unwrap();
     }
 }

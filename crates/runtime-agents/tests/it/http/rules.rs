@@ -85,6 +85,27 @@ fn a_network_is_allowed_up_to_its_edges() {
     }
 }
 
+#[test]
+fn where_clouds_keep_credentials_is_allowed_by_what_means_just_that_and_by_no_wider_network() {
+    let allows = |rule: &str, address: &str| {
+        WebRules::default().allow(rule).unwrap().allows(address.parse::<IpAddr>().unwrap())
+    };
+    for (wide, near, address) in [
+        ("fc00::/7", "fd12::1", "fd00:ec2::254"),
+        ("fd00::/8", "fd21::1", "fd20:ce::254"),
+        ("fd00::/16", "fd00::1", "fd00:42::42"),
+        ("::/0", "::1", "fd00:c1::a9fe:a9fe"),
+        ("100.64.0.0/10", "100.64.0.1", "100.100.100.200"),
+        ("0.0.0.0/0", "127.0.0.1", "169.254.169.254"),
+        ("0.0.0.0/0", "10.0.0.1", "168.63.129.16"),
+        ("192.0.0.0/24", "192.0.0.1", "192.0.0.192"),
+    ] {
+        assert!(allows(wide, near) && !allows(wide, address), "{wide} {address}");
+        assert!(allows(address, address), "{address}");
+    }
+    assert!(allows("169.254.0.0/16", "169.254.169.254") && allows("fd00:ec2::/32", "fd00:ec2::254"));
+}
+
 #[tokio::test]
 async fn with_a_list_of_hosts_only_these_are_asked() {
     let wire = Wire::says([answer("200 OK", "Content-Type: text/plain\r\n", "here")], Then::Closes).await;
