@@ -74,6 +74,7 @@ impl Inner {
         }
         slot.aside.store(true, Ordering::Relaxed);
         let place = &slot.place;
+        self.trials.forget(&place.run);
         tracing::warn!(run = %place.run, "the run is in quarantine: it waits for an operator");
         self.in_session(place, |session| {
             session.leave(&place.run);
