@@ -69,6 +69,8 @@ struct Attempt {
     entering: Option<BoxFuture<'static, Result<Inside, Refused>>>,
     /// Whether somebody was told that it waits to be worked.
     waits_to_enter: bool,
+    /// Whether trials were told that it is worked, and then whether its replay was over.
+    told_worked: Option<bool>,
     /// That it is worked, as long as the attempt is there.
     inside: Option<Inside>,
     /// What the agent came to, as long as calls of its block threads.
@@ -218,6 +220,7 @@ impl Inner {
             agent,
             entering,
             waits_to_enter: false,
+            told_worked: None,
             inside: None,
             ended: None,
             failing: None,
@@ -266,6 +269,7 @@ impl Attempt {
         loop {
             let now = self.inner.clock.now();
             self.poll_entering(cx);
+            self.tell_worked(now);
             self.mind_memory(now);
             if self.is_held(now, cx) {
                 self.tick(now);
@@ -344,6 +348,18 @@ impl Attempt {
         }
         drop(machine);
         self.entering = None;
+    }
+
+    /// Tells trials since when the run is worked: from its beginning, and then anew from where it does what it has not done before.
+    fn tell_worked(&mut self, now: UnixMillis) {
+        if self.entering.is_some() || self.told_worked == Some(true) {
+            return;
+        }
+        let is_live = lock(&self.machine).is_live();
+        if self.told_worked != Some(is_live) {
+            self.told_worked = Some(is_live);
+            self.inner.trials.worked(&self.slot.place.run, now);
+        }
     }
 
     /// Cancels the run of an agent that is above its memory, if the agent is to be held to it so, and the run is worked.

@@ -229,6 +229,7 @@ impl Inner {
         };
         if was_there {
             self.leave_session(place);
+            self.trials.forget(&place.run);
             self.open_runs.fetch_sub(1, Ordering::Relaxed);
             slot.set_stage(stage);
         }
@@ -395,7 +396,11 @@ impl Inner {
         }
         // One without which its session went on leaves the conversation to others.
         let holds = view.attempt > 0 && holds_session(&log[..known]);
-        self.append(slot, &log, known, holds).await?;
+        self.append(slot, &log, known, holds).await.inspect_err(|_| {
+            if matches!(gate, Gate::Begins(1..)) {
+                self.trials.leave(&place.run);
+            }
+        })?;
         match (next, agent) {
             (Next::Over, _) => self.run_over(slot, &log).await,
             (Next::Start, Some((agent, _))) => {

@@ -74,6 +74,7 @@ impl Inner {
         }
         slot.aside.store(true, Ordering::Relaxed);
         let place = &slot.place;
+        self.trials.forget(&place.run);
         tracing::warn!(run = %place.run, "the run is in quarantine: it waits for an operator");
         self.in_session(place, |session| {
             session.leave(&place.run);
@@ -130,11 +131,12 @@ impl Inner {
         let went_on = self.go_on(slot, log, &view, vec![let_out(wait, by)], next).await;
         if went_on.is_ok() {
             slot.aside.store(false, Ordering::Relaxed);
-        }
-        if went_on.is_err() {
+            self.in_session(place, |session| session.accepted(&place.run));
+        } else {
             self.in_session(place, |session| session.leave(&place.run));
-        } else if !is_its_turn {
-            // The one before it may have ended meanwhile.
+        }
+        if went_on.is_err() || !is_its_turn {
+            // The one before it may have ended meanwhile, or others have come behind it.
             self.begin_next(place);
         }
         went_on

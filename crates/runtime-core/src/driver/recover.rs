@@ -34,6 +34,9 @@ struct Found {
     view: RunView,
 }
 
+/// A run in memory, what is known of it, and what is appended to its log.
+type Claimed = (Arc<RunSlot>, Vec<Entry>, RunView, Claim);
+
 impl Found {
     /// Whether it has begun, was let out of quarantine, and waits for its turn in its session.
     fn waits_its_turn(&self) -> bool {
@@ -80,6 +83,19 @@ impl Inner {
             claims.extend(self.seat(found, &judged, &mut firsts).await?);
         }
         self.hold_tenants(&tenants).await?;
+        // Who is tried may kill this process at once: first it is written down of all others that they are not at work.
+        let (tried, others) = claims.into_iter().partition(|(slot, ..)| self.trials.starts(&slot.place.run));
+        self.go_on_with(others).await?;
+        self.go_on_with(tried).await?;
+        self.trials.leave_unstarted();
+        // Whoever was to take the place of another run may not have come to it.
+        for (place, policy, accepted) in displacing {
+            self.displace_again(&place, policy, accepted, &revisions).await?;
+        }
+        Ok(())
+    }
+
+    async fn go_on_with(self: &Arc<Self>, claims: Vec<Claimed>) -> Result<(), RuntimeError> {
         let results = stream::iter(claims)
             .map(|(slot, log, view, claim)| {
                 let inner = Arc::clone(self);
@@ -90,13 +106,7 @@ impl Inner {
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
-        results.await.into_iter().collect::<Result<(), _>>()?;
-        self.trials.leave_unstarted();
-        // Whoever was to take the place of another run may not have come to it.
-        for (place, policy, accepted) in displacing {
-            self.displace_again(&place, policy, accepted, &revisions).await?;
-        }
-        Ok(())
+        results.await.into_iter().collect()
     }
 
     /// What the death of the last process says of the runs that were in flight. Those that are hosted here are tried first.
@@ -177,7 +187,7 @@ impl Inner {
         found: Found,
         judged: &Judged,
         firsts: &mut HashMap<(AgentId, SessionName), RunId>,
-    ) -> Result<Option<(Arc<RunSlot>, Vec<Entry>, RunView, Claim)>, RuntimeError> {
+    ) -> Result<Option<Claimed>, RuntimeError> {
         let waits_its_turn = found.waits_its_turn();
         let Found { place, log, view, .. } = found;
         let mut claim = claim(&view, &log);

@@ -10,13 +10,14 @@ use futures_util::{StreamExt, stream};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::Entry;
+use runtime_traits::runtime::RuntimeError;
 use tokio::sync::Notify;
 
 use super::attempt::READ_AGAIN_AFTER;
 use super::inner::Inner;
 use super::recover::AT_ONCE;
 use super::run_slot::{RunSlot, Stage, lock};
-use crate::engine::claim::Next;
+use crate::engine::claim::{Next, after_park};
 use crate::engine::suspects::{Suspect, Trace, clears, next_trial, without};
 
 /// Who is suspected, and who waits for the end of that.
@@ -42,8 +43,30 @@ struct State {
 struct Tried {
     /// How many are tried together.
     with: u32,
-    /// Since when it is worked.
-    since: Option<UnixMillis>,
+    at: At,
+}
+
+/// How far a run of a trial has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Somebody is about to start it.
+    ToStart,
+    /// It passed the gate, and its `Started` is being committed.
+    Starting,
+    /// It is started since then, and is not worked yet.
+    Outside(UnixMillis),
+    /// It is worked since then.
+    Inside(UnixMillis),
+}
+
+impl At {
+    /// When it leaves its trial, whatever has become of it.
+    fn over(self, clear_after: Duration) -> Option<UnixMillis> {
+        match self {
+            Self::ToStart | Self::Starting => None,
+            Self::Outside(since) | Self::Inside(since) => Some(since.after(clear_after)),
+        }
+    }
 }
 
 /// Whether a run may begin now.
@@ -89,11 +112,18 @@ impl Trials {
         });
     }
 
-    /// Whether a run may begin now.
+    /// Whether a run is about to be started in a trial.
+    pub(super) fn starts(&self, run: &RunId) -> bool {
+        lock(&self.state).trial.contains_key(run)
+    }
+
+    /// Whether a run may begin now. One that may in a trial stays in it from here on: whoever asks starts it, or says that it leaves.
     pub(super) fn gate(&self, run: &RunId, log: &[Entry]) -> Gate {
-        let tried = lock(&self.state).trial.get(run).map(|tried| tried.with);
-        if let Some(with) = tried {
-            return Gate::Begins(with);
+        if let Some(tried) = lock(&self.state).trial.get_mut(run) {
+            if tried.at == At::ToStart {
+                tried.at = At::Starting;
+            }
+            return Gate::Begins(tried.with);
         }
         let trace = Trace::of(log);
         match trace.lost {
@@ -111,6 +141,11 @@ impl Trials {
         self.change(|state| match gate {
             Gate::Begins(_) => true,
             Gate::ToBeTried(suspect) => {
+                // Who was to start it in a trial found it in other hands: it is of the next one.
+                let is_to_start = |tried: &Tried| tried.at == At::ToStart;
+                if state.trial.get(run).is_some_and(is_to_start) {
+                    state.trial.remove(run);
+                }
                 let known =
                     state.waiting.iter().any(|other| other.run == *run) || state.trial.contains_key(run);
                 if !known {
@@ -126,10 +161,21 @@ impl Trials {
         })
     }
 
-    /// The run of a trial is worked from now on.
+    /// The run of a trial has its next attempt, and is not worked yet.
     pub(super) fn started(&self, run: &RunId, now: UnixMillis) {
+        self.moves(run, At::Outside(now));
+    }
+
+    /// The run of a trial is worked from now on.
+    pub(super) fn worked(&self, run: &RunId, now: UnixMillis) {
+        self.moves(run, At::Inside(now));
+    }
+
+    fn moves(&self, run: &RunId, at: At) {
         if let Some(tried) = lock(&self.state).trial.get_mut(run) {
-            tried.since = Some(now);
+            tried.at = at;
+            // When to look again is another moment now.
+            self.changed.notify_one();
         }
     }
 
@@ -140,20 +186,34 @@ impl Trials {
         }
     }
 
-    fn leave(&self, run: &RunId) {
+    /// A run is of its trial no more.
+    pub(super) fn leave(&self, run: &RunId) {
         self.change(|state| state.trial.remove(run));
+    }
+
+    /// A run is none to be tried any more: it is over, or waits for a person.
+    pub(super) fn forget(&self, run: &RunId) {
+        if self.are_on() {
+            self.change(|state| {
+                state.trial.remove(run);
+                state.held.remove(run);
+                state.waiting.retain(|suspect| suspect.run != *run);
+            });
+        }
     }
 
     /// Those of a trial that could not be started are none of it: somebody has them in hand, or nobody hosts them.
     pub(super) fn leave_unstarted(&self) {
-        self.change(|state| state.trial.retain(|_, tried| tried.since.is_some()));
+        self.change(|state| state.trial.retain(|_, tried| tried.at != At::ToStart));
     }
 
-    /// Those that have been worked long enough.
+    /// Those whose time is up leave their trial. The ones that have been worked: who waited all the time shows nothing by that.
     fn outlived(&self, now: UnixMillis, clear_after: Duration) -> Vec<RunId> {
         self.change(|state| {
-            let over = |tried: &Tried| tried.since.is_some_and(|since| since.after(clear_after) <= now);
-            state.trial.extract_if(|_, tried| over(tried)).map(|(run, _)| run).collect()
+            let over = |tried: &Tried| tried.at.over(clear_after).is_some_and(|over| over <= now);
+            let left: Vec<(RunId, Tried)> = state.trial.extract_if(|_, tried| over(tried)).collect();
+            let worked = left.into_iter().filter(|(_, tried)| matches!(tried.at, At::Inside(_)));
+            worked.map(|(run, _)| run).collect()
         })
     }
 
@@ -178,7 +238,7 @@ impl Trials {
     /// When to look again.
     fn next_look(&self, clear_after: Duration) -> Option<UnixMillis> {
         let state = lock(&self.state);
-        state.trial.values().filter_map(|tried| tried.since).min().map(|since| since.after(clear_after))
+        state.trial.values().filter_map(|tried| tried.at.over(clear_after)).min()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -200,7 +260,7 @@ impl State {
 
     fn try_now(&mut self, group: &[RunId]) {
         let with = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        self.trial.extend(group.iter().map(|run| (*run, Tried { with, since: None })));
+        self.trial.extend(group.iter().map(|run| (*run, Tried { with, at: At::ToStart })));
     }
 }
 
@@ -238,7 +298,7 @@ impl Inner {
                 {
                     let mut machine = lock(&machine);
                     machine.pass(self.clock.now());
-                    machine.clear();
+                    machine.clear_if_at_work();
                 }
                 slot.signal.raise();
             }
@@ -263,18 +323,29 @@ impl Inner {
 
     async fn start_suspect(self: &Arc<Self>, run: RunId) {
         let Some(slot) = self.run_slot(&run) else { return };
-        // Whoever has it in hand comes to the gate.
-        let Some(reason) = slot.take_parked() else { return };
+        // Whoever has it in hand may leave it as it was: then it comes to the gate.
+        let Some(reason) = slot.take_parked() else { return self.later(&slot) };
         let started = async {
             let (log, view) = self.run_log(&run).await?;
-            self.go_on(&slot, log, &view, Vec::new(), Next::Start).await
+            // It may have been set aside meanwhile.
+            let next = if view.is_quarantined() { after_park(&view, &log) } else { Next::Start };
+            self.go_on(&slot, log, &view, Vec::new(), next).await
         };
-        if let Err(error) = started.await {
-            tracing::warn!(%run, %error, "the run cannot be tried yet; it is tried again");
-            tokio::time::sleep(READ_AGAIN_AFTER).await;
-            self.trials.leave(&run);
-            self.park_again(&slot, reason);
-            self.look_now(&slot);
+        match started.await {
+            Ok(()) => {}
+            Err(RuntimeError::Store(error)) if error.is_transient() => {
+                tracing::warn!(%run, %error, "the run cannot be tried yet; it is tried again");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+                self.trials.leave(&run);
+                self.park_again(&slot, reason);
+                self.look_now(&slot);
+            }
+            // It keeps no other from going on.
+            Err(error) => {
+                tracing::error!(%run, %error, "the run cannot be tried; it stays open");
+                slot.set_stage(Stage::Left(error));
+                self.trials.forget(&run);
+            }
         }
     }
 
@@ -298,5 +369,68 @@ impl Inner {
         for place in queued.collect::<Vec<_>>() {
             self.begin_next(&place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_traits::partition::{Partition, Pool};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(10);
+
+    fn run(n: u128) -> RunId {
+        RunId::from_parts(Partition { pool: Pool::MAIN, index: 0 }, Uuid::from_u128(n))
+    }
+
+    fn suspect(n: u128, tried_with: u32) -> Suspect {
+        Suspect { run: run(n), tried_with }
+    }
+
+    /// Trials of runs 1 and 2, of which run 1 is to be started.
+    fn of_two() -> Trials {
+        let trials = Trials::default();
+        trials.begin(vec![suspect(1, 1), suspect(2, 2)]);
+        trials
+    }
+
+    #[test]
+    fn who_passed_the_gate_of_its_trial_stays_in_it() {
+        let trials = of_two();
+        assert!(matches!(trials.gate(&run(1), &[]), Gate::Begins(1)));
+        trials.leave_unstarted();
+        assert_eq!((trials.suspects(), trials.next()), (2, vec![]), "its `Started` is on its way");
+        trials.started(&run(1), UnixMillis(1));
+        trials.leave(&run(1));
+        assert_eq!(trials.next(), [run(2)]);
+        trials.leave_unstarted();
+        assert!(!trials.are_on(), "nobody starts it");
+    }
+
+    #[test]
+    fn who_is_parked_before_its_trial_could_start_it_is_of_the_next_one() {
+        let trials = of_two();
+        assert!(trials.parked(&run(1), Gate::ToBeTried(suspect(1, 1))));
+        trials.leave_unstarted();
+        assert_eq!(trials.suspects(), 2);
+        assert_eq!(trials.next(), [run(1)]);
+    }
+
+    #[test]
+    fn only_who_was_worked_all_the_time_is_cleared_by_it() {
+        let trials = Trials::default();
+        trials.begin(vec![suspect(1, 0), suspect(2, 0)]);
+        for n in 1..=2 {
+            trials.gate(&run(n), &[]);
+            trials.started(&run(n), UnixMillis(1_000));
+        }
+        trials.worked(&run(1), UnixMillis(3_000));
+        assert_eq!(trials.next_look(AFTER), Some(UnixMillis(11_000)));
+        assert_eq!(trials.outlived(UnixMillis(11_000), AFTER), [], "it waited to be worked, and leaves");
+        assert_eq!((trials.suspects(), trials.next_look(AFTER)), (1, Some(UnixMillis(13_000))));
+        assert_eq!(trials.outlived(UnixMillis(13_000), AFTER), [run(1)]);
+        assert!(!trials.are_on());
     }
 }

@@ -156,7 +156,7 @@ impl Inner {
     }
 
     /// Somebody has a run in hand, and may not know why it was to be looked at.
-    fn later(&self, slot: &RunSlot) {
+    pub(super) fn later(&self, slot: &RunSlot) {
         self.look_now(slot);
         self.timers.add(self.clock.now().after(MOMENT), slot.place.run);
     }

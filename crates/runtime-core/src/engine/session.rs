@@ -48,7 +48,7 @@ impl Session {
         begins
     }
 
-    /// The acceptance of a queued run is committed.
+    /// The acceptance of a queued run is committed, or what let it out of quarantine.
     pub fn accepted(&mut self, run: &RunId) {
         if let Some(queued) = self.queue.iter_mut().find(|queued| queued.run == *run) {
             queued.accepted = true;
@@ -60,13 +60,14 @@ impl Session {
         self.at_work = Some(run);
     }
 
-    /// Takes a run in again without which it went on. `true`: it is its turn; otherwise it is the next one's.
+    /// Takes a run in again without which it went on. `true`: it is its turn; otherwise it is the next one's, once
+    /// [`Session::accepted`] says that what lets it out is committed.
     pub fn take_back(&mut self, run: RunId) -> bool {
         let is_its_turn = self.at_work.is_none() && self.promised.is_none();
         if is_its_turn {
             self.at_work = Some(run);
         } else {
-            self.queue.push_front(Queued { run, accepted: true, begun: true });
+            self.queue.push_front(Queued { run, accepted: false, begun: true });
         }
         is_its_turn
     }

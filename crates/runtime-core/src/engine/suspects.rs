@@ -13,7 +13,7 @@ use runtime_traits::log::{
 use super::claim::{Claim, Next, deadline};
 use super::machine::shortened;
 
-/// Starts that count against a run, without a newly settled step since, with which it goes into quarantine.
+/// Deaths that count against a run, without a newly settled step since, with which it goes into quarantine.
 pub const MOST_COUNTED: u32 = 3;
 
 /// What the log of a run says of it as a suspect.
@@ -27,7 +27,7 @@ pub struct Trace {
     pub tried_with: u32,
     /// Its last attempt showed that it was not the one: a step settled, a wait, or long enough a life.
     pub cleared: bool,
-    /// Starts that count against it: since its last newly settled step, or since a person let it out of quarantine.
+    /// Deaths that count against it: since its last newly settled step, or since a person let it out of quarantine.
     pub counted: u32,
     /// When its last attempt began.
     pub started_at: UnixMillis,
@@ -79,7 +79,8 @@ impl Trace {
                 EntryKind::AttemptEnded(ended) => {
                     trace.in_flight = false;
                     trace.lost = ended.how == AttemptEnding::Lost;
-                    trace.counted = trace.counted.saturating_add(u32::from(ended.counted));
+                    // A start that failed without killing the process says nothing of deaths.
+                    trace.counted = trace.counted.saturating_add(u32::from(trace.lost && ended.counted));
                 }
                 EntryKind::WaitOpened(opened) => {
                     trace.cleared |= trace.in_flight;
@@ -96,6 +97,11 @@ impl Trace {
             }
         }
         trace
+    }
+
+    /// Whether it was at work as a suspect.
+    fn is_tried(&self) -> bool {
+        self.in_flight && self.tried_with > 0
     }
 
     /// What it was tried with when the process died, where `together` were tried then.
@@ -123,23 +129,25 @@ pub fn clears(kind: &EntryKind) -> bool {
 
 /// Takes in that a process died. `open` are the runs that were in flight, and those that have been suspects since an earlier death.
 ///
-/// The death counts against a run that was started alone, if nothing else can have been the cause: no other suspect was in flight that was
-/// not cleared, and no run began beside it, or within `clear_after` before it. When the one is found, all others are as good as untried:
-/// what they were tried with is explained.
+/// The death counts against a run that was started alone, if nothing else can have been the cause: no other suspect was in flight, cleared
+/// or not, and no run began beside it, or within `clear_after` before it. When the one is found, all others are as good as untried: what
+/// they were tried with is explained.
 pub fn judge(open: &[(RunId, Trace)], most: u32, clear_after: Duration) -> Judged {
-    let on_trial =
-        || open.iter().filter(|(_, trace)| trace.in_flight && trace.tried_with > 0 && !trace.cleared);
+    let open = outlived(open, clear_after);
+    let on_trial = || open.iter().filter(|(_, trace)| trace.is_tried() && !trace.cleared);
     let together = u32::try_from(on_trial().count()).unwrap_or(u32::MAX);
     let alone = on_trial().next().filter(|(_, trace)| together == 1 && trace.tried_with == 1);
     let beside = |began: UnixMillis| {
         open.iter().any(|(_, other)| {
-            other.in_flight && other.tried_with == 0 && other.started_at.after(clear_after) > began
+            // Who was cleared lives on, and may kill later. The other then comes out of this as tried alone, and is tried next.
+            other.is_tried() && other.cleared
+                || other.in_flight && other.tried_with == 0 && other.started_at.after(clear_after) > began
         })
     };
     let counted = alone.filter(|(_, trace)| !beside(trace.started_at)).map(|(run, _)| *run);
     let count = |run: &RunId, trace: &Trace| trace.counted.saturating_add(u32::from(counted == Some(*run)));
     let (convicted, others): (Vec<_>, Vec<_>) =
-        open.iter().copied().partition(|(run, trace)| count(run, trace) >= most);
+        open.into_iter().partition(|(run, trace)| count(run, trace) >= most);
     let explained = !convicted.is_empty();
     let suspects = others
         .into_iter()
@@ -149,6 +157,16 @@ pub fn judge(open: &[(RunId, Trace)], most: u32, clear_after: Duration) -> Judge
         convicted: convicted.iter().map(|(run, _)| *run).collect(),
         suspects: suspects.collect(),
     }
+}
+
+/// Clears those that lived long enough and could not say so, because they blocked their threads: another one was tried that much later.
+fn outlived(open: &[(RunId, Trace)], clear_after: Duration) -> Vec<(RunId, Trace)> {
+    let last = open.iter().filter(|(_, trace)| trace.is_tried()).map(|(_, trace)| trace.started_at).max();
+    let clear = |(run, trace): &(RunId, Trace)| {
+        let is_over = trace.is_tried() && last >= Some(trace.started_at.after(clear_after));
+        (*run, Trace { cleared: trace.cleared || is_over, ..*trace })
+    };
+    open.iter().map(clear).collect()
 }
 
 /// The runs that start now, apart from all others; empty when no suspect is left. Their number is what their `Started` entries hold.

@@ -35,6 +35,7 @@ mod stalls;
 mod suspects;
 mod swept;
 mod together;
+mod trials;
 mod unheld;
 mod unnamed;
 mod versions;

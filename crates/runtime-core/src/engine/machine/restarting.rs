@@ -47,9 +47,9 @@ impl RunMachine {
         }
     }
 
-    /// Records that a suspect lived long enough to be none any more.
-    pub fn clear(&mut self) {
-        if self.over == Over::No {
+    /// Records that a suspect lived long enough to be none any more. One that is paused did nothing, and shows nothing by that.
+    pub fn clear_if_at_work(&mut self) {
+        if self.over == Over::No && !self.paused {
             self.append(EntryKind::Cleared);
         }
     }

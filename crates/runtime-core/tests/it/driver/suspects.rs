@@ -23,11 +23,11 @@ const LONG: Duration = Duration::from_secs(20);
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Opens a runtime in which nobody is cleared by time.
-async fn open(house: &House) -> RuntimeManager {
+pub(super) async fn open(house: &House) -> RuntimeManager {
     house.builder().configure(|config| config.clear_after = NEVER).open().await.unwrap()
 }
 
-async fn with_agent(house: &House) -> (RuntimeManager, AgentId) {
+pub(super) async fn with_agent(house: &House) -> (RuntimeManager, AgentId) {
     let runtime = open(house).await;
     let agent = runtime.register_spec(AgentSpec::new("scripted", "a").unwrap()).await.unwrap();
     runtime.start_agent(agent).await.unwrap();
@@ -38,7 +38,7 @@ fn session(name: &str) -> SessionName {
     SessionName::new(name).unwrap()
 }
 
-async fn submit_in(runtime: &RuntimeManager, agent: AgentId, name: &str, script: &str) -> RunId {
+pub(super) async fn submit_in(runtime: &RuntimeManager, agent: AgentId, name: &str, script: &str) -> RunId {
     let request = RunRequest::new(script).in_session(session(name));
     runtime.submit(&AgentRef::Id(agent), request).await.unwrap().run
 }
@@ -55,12 +55,12 @@ async fn log(runtime: &RuntimeManager, run: RunId, entries: u64) -> Vec<Entry> {
     items.filter_map(entry).take(count).collect().await
 }
 
-async fn kinds_of(runtime: &RuntimeManager, run: RunId) -> Vec<EntryKind> {
+pub(super) async fn kinds_of(runtime: &RuntimeManager, run: RunId) -> Vec<EntryKind> {
     let entries = runtime.run_status(&run).await.unwrap().entries;
     log(runtime, run, entries).await.into_iter().map(|entry| entry.kind).collect()
 }
 
-async fn tried_with(runtime: &RuntimeManager, run: RunId) -> Vec<u32> {
+pub(super) async fn tried_with(runtime: &RuntimeManager, run: RunId) -> Vec<u32> {
     let started =
         |kind: EntryKind| if let EntryKind::Started(started) = kind { Some(started.suspects) } else { None };
     kinds_of(runtime, run).await.into_iter().filter_map(started).collect()
@@ -76,11 +76,11 @@ async fn quarantined(runtime: &RuntimeManager) -> Vec<RunId> {
     runtime.runs(filter).await.unwrap().items.into_iter().map(|view| view.run).collect()
 }
 
-async fn suspects(runtime: &RuntimeManager) -> u64 {
+pub(super) async fn suspects(runtime: &RuntimeManager) -> u64 {
     runtime.status().await.unwrap().suspects
 }
 
-async fn until_suspects(runtime: &RuntimeManager, count: u64) {
+pub(super) async fn until_suspects(runtime: &RuntimeManager, count: u64) {
     let reached = async {
         while suspects(runtime).await != count {
             tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime_core::engine::claim::{Next, after_park, claim};
 use runtime_core::engine::suspects::{
-    MOST_COUNTED, Suspect, Trace, holds_session, judge, let_out, next_trial, set_aside, without,
+    Judged, MOST_COUNTED, Trace, holds_session, judge, let_out, next_trial, set_aside, without,
 };
 use runtime_testkit::fakes::Chance;
 use runtime_traits::clock::UnixMillis;
@@ -51,12 +51,17 @@ struct World {
     logs: Vec<Vec<Entry>>,
     /// Those that kill the process as soon as they are started.
     poison: BTreeSet<usize>,
+    /// Those that live long enough to be cleared, or block their threads that long, and may kill the process afterwards.
+    late: BTreeSet<usize>,
+    /// How often those still do, and how often they did.
+    late_deaths: (u32, u32),
 }
 
 impl World {
     /// So many runs in flight, of which these are poison.
     fn new(seed: u64, runs: usize, poison: BTreeSet<usize>) -> Self {
-        let mut world = Self { chance: Chance::new(seed), now: 0, logs: vec![Vec::new(); runs], poison };
+        let (chance, logs, late) = (Chance::new(seed), vec![Vec::new(); runs], BTreeSet::new());
+        let mut world = Self { chance, now: 0, logs, poison, late, late_deaths: (0, 0) };
         for nth in 0..runs {
             world.append(nth, EntryKind::Accepted(Box::new(accepted(None))));
             world.append(nth, started(0));
@@ -84,22 +89,45 @@ impl World {
         traces.filter(|(_, trace)| trace.in_flight || trace.lost).collect()
     }
 
-    /// What the next process finds, and writes down.
-    fn recover(&mut self) -> Vec<Suspect> {
+    /// What the next process finds, and writes down before it starts anybody. What it writes of the first that it tries rides with
+    /// their starts.
+    fn recover(&mut self) -> Judged {
         // Time passes between processes.
         self.now += 100;
         let judged = judge(&self.in_flight(), MOST_COUNTED, CLEAR_AFTER);
-        for nth in 0..self.logs.len() {
-            let mut claim = claim(&self.view(nth), &self.logs[nth]);
-            judged.tell(&run(nth), &self.logs[nth], &mut claim);
-            claim.entries.into_iter().for_each(|kind| self.append(nth, kind));
+        let first: BTreeSet<RunId> = next_trial(&judged.suspects).into_iter().collect();
+        for nth in (0..self.logs.len()).filter(|nth| !first.contains(&run(*nth))) {
+            self.claim(nth, &judged);
         }
-        judged.suspects
+        judged
+    }
+
+    fn claim(&mut self, nth: usize, judged: &Judged) {
+        let mut claim = claim(&self.view(nth), &self.logs[nth]);
+        judged.tell(&run(nth), &self.logs[nth], &mut claim);
+        claim.entries.into_iter().for_each(|kind| self.append(nth, kind));
+    }
+
+    /// Whether the process dies now of one that was cleared.
+    fn dies_late(&mut self) -> bool {
+        let lives_on = |nth: &usize| {
+            let trace = Trace::of(&self.logs[*nth]);
+            let is_old = self.now >= trace.started_at.after(CLEAR_AFTER).0;
+            trace.in_flight && trace.tried_with > 0 && (trace.cleared || is_old)
+        };
+        let may = self.late_deaths.0 > 0 && self.late.iter().any(lives_on);
+        let dies = may && self.chance.once_in(3);
+        if dies {
+            self.late_deaths = (self.late_deaths.0 - 1, self.late_deaths.1 + 1);
+        }
+        dies
     }
 
     /// A process: it tries its suspects until it dies of one, or none is left. Whether it lives.
     fn live(&mut self) -> bool {
-        let mut suspects = self.recover();
+        let judged = self.recover();
+        let mut suspects = judged.suspects.clone();
+        let mut is_first = true;
         while !suspects.is_empty() {
             let mut trial = next_trial(&suspects);
             assert!(!trial.is_empty(), "nothing is stuck");
@@ -110,7 +138,13 @@ impl World {
             while !trial.is_empty() {
                 let nth = trial.swap_remove(self.chance.below(trial.len() as u64) as usize);
                 let nth = usize::try_from(nth.unique().as_u128()).expect("a small number");
+                if is_first {
+                    self.claim(nth, &judged);
+                }
                 self.append(nth, started(with));
+                if self.dies_late() {
+                    return false;
+                }
                 working.push(nth);
                 if self.poison.contains(&nth) && (trial.is_empty() || self.chance.once_in(2)) {
                     return false;
@@ -126,7 +160,18 @@ impl World {
             if working.iter().any(|nth| self.poison.contains(nth)) {
                 return false;
             }
-            working.into_iter().for_each(|nth| self.clear(nth));
+            for nth in working {
+                if self.late.contains(&nth) && self.chance.once_in(2) {
+                    // It blocks its thread, and nothing of it is written.
+                    self.now += 10_000;
+                } else {
+                    self.clear(nth);
+                }
+                if self.dies_late() {
+                    return false;
+                }
+            }
+            is_first = false;
         }
         true
     }
@@ -146,21 +191,28 @@ impl World {
         self.append(nth, kind);
     }
 
-    /// 4 + log2(runs in flight), for each poison run.
+    /// 5 + log2(runs in flight), for each poison run, and two more for each death of which another run was the cause.
     fn bound(&self) -> f64 {
-        (4.0 + (self.logs.len() as f64).log2()) * self.poison.len() as f64
+        let of_late = 2.0 * f64::from(self.late_deaths.1);
+        (5.0 + (self.logs.len() as f64).log2()) * self.poison.len() as f64 + of_late
     }
 }
 
 /// Lets process after process die until one lives. How often that was, and who is set aside.
 fn story(seed: u64, runs: usize, poison: &BTreeSet<usize>) -> (u32, BTreeSet<usize>) {
-    let mut world = World::new(seed, runs, poison.clone());
-    let (bound, mut deaths) = (world.bound(), u32::from(!poison.is_empty()));
+    story_of(World::new(seed, runs, poison.clone()), seed)
+}
+
+fn story_of(mut world: World, seed: u64) -> (u32, BTreeSet<usize>) {
+    let (runs, poison) = (world.logs.len(), &world.poison.clone());
+    let mut deaths = u32::from(!poison.is_empty());
     // All were in flight, and one of them killed the process. Nobody was tried, so nothing counts.
-    while !poison.is_empty() && !world.live() {
+    while !(poison.is_empty() && world.late.is_empty()) && !world.live() {
         deaths += 1;
+        let bound = world.bound();
         let aside = world.aside();
-        assert!(aside.is_subset(poison), "seed {seed}: an innocent run is set aside: {aside:?}");
+        let killers: BTreeSet<usize> = poison.union(&world.late).copied().collect();
+        assert!(aside.is_subset(&killers), "seed {seed}: an innocent run is set aside: {aside:?}");
         let among = format!("{runs} runs, {} of them poison", poison.len());
         assert!(f64::from(deaths) <= bound, "seed {seed}: {deaths} deaths of {among}");
     }
@@ -186,6 +238,23 @@ fn poison_runs_and_no_others_are_set_aside_and_each_costs_few_deaths() {
             (0..chance.below(6)).map(|_| usize::try_from(chance.below(runs)).expect("small")).collect();
         let (_, aside) = story(seed, usize::try_from(runs).expect("small"), &poison);
         assert_eq!(aside, poison, "seed {seed}");
+    }
+}
+
+#[test]
+fn who_kills_only_after_it_was_cleared_or_blocks_its_thread_until_then_never_sets_an_innocent_run_aside() {
+    for seed in 0..stories() {
+        let mut chance = Chance::new(seed);
+        let runs = 1 + chance.below(60);
+        let mut some = |most: u64| -> BTreeSet<usize> {
+            (0..chance.below(most)).map(|_| usize::try_from(chance.below(runs)).expect("small")).collect()
+        };
+        let (poison, late) = (some(3), some(4));
+        let mut world = World::new(seed, usize::try_from(runs).expect("small"), poison.clone());
+        world.late = late.difference(&poison).copied().collect();
+        world.late_deaths = (12, 0);
+        let (_, aside) = story_of(world, seed);
+        assert!(aside.is_superset(&poison), "seed {seed}: {poison:?} are set aside, and not {aside:?} alone");
     }
 }
 
@@ -244,7 +313,7 @@ fn counted_starts_are_forgotten_with_a_settled_step_and_when_a_person_says_so() 
     let twice = || died().into_iter().chain(died()).collect::<Vec<_>>();
     assert_eq!(trace(twice()).counted, 2);
     let failed = over(AttemptEnding::Failed { error: "no".to_owned() }, true);
-    assert_eq!(trace([twice(), vec![started(0), failed]].concat()).counted, 3, "whatever ended it");
+    assert_eq!(trace([twice(), vec![started(0), failed]].concat()).counted, 2, "its process lived");
     assert_eq!(trace([twice(), vec![started(1), EntryKind::Cleared]].concat()).counted, 2);
     assert_eq!(trace([twice(), vec![started(1), settled("a")]].concat()).counted, 0);
 
@@ -273,7 +342,8 @@ fn a_death_counts_against_a_run_that_was_alone_and_only_if_nothing_else_can_have
     };
     let other = |tried_with, began| Trace { tried_with, started_at: seconds(began), ..alone };
     assert_eq!(counted(&[]), Some(run(0)));
-    assert_eq!(counted(&[Trace { cleared: true, ..other(4, 99) }]), Some(run(0)));
+    assert_eq!(counted(&[Trace { cleared: true, ..other(4, 80) }]), None, "it lives on, and may kill later");
+    assert_eq!(counted(&[other(4, 80)]), None, "it blocks its thread, and could not say that it lives");
     assert_eq!(counted(&[other(0, 80)]), Some(run(0)), "it has lived long enough");
     assert_eq!(
         counted(&[Trace { in_flight: false, lost: true, ..other(4, 1) }]),
@@ -292,6 +362,20 @@ fn a_death_among_many_counts_against_nobody_and_halves_them() {
     let judged = judge(&open, MOST_COUNTED, CLEAR_AFTER);
     assert_eq!((judged.counted, judged.convicted.len()), (None, 0));
     assert_eq!(next_trial(&judged.suspects), [run(0), run(1), run(2), run(3)]);
+}
+
+#[test]
+fn who_lived_until_another_was_tried_long_after_it_is_cleared_though_it_blocked_its_thread() {
+    let tried = |began: u64| Trace {
+        in_flight: true,
+        tried_with: 4,
+        started_at: UnixMillis(began * 1_000),
+        ..Trace::default()
+    };
+    let open: Vec<_> = [(run(0), tried(100)), (run(1), tried(101)), (run(2), tried(110))].into();
+    let judged = judge(&open, MOST_COUNTED, CLEAR_AFTER);
+    let with: Vec<_> = judged.suspects.iter().map(|suspect| suspect.tried_with).collect();
+    assert_eq!(with, [0, 2, 2]);
 }
 
 #[test]

@@ -86,3 +86,19 @@ fn a_run_found_at_work_is_at_work() {
     assert!(!session.admit(run(8), true));
     assert_eq!(session.busy_with(), Some(run(7)));
 }
+
+#[test]
+fn a_run_that_is_let_out_has_its_turn_once_that_is_committed_and_lets_nobody_pass() {
+    let mut session = busy();
+    assert!(!session.take_back(run(9)));
+    session.leave(&run(1));
+    assert_eq!((session.promise_next(), session.begin_next()), (None, None), "it may not be let out yet");
+    session.accepted(&run(9));
+    assert_eq!(session.begin_next(), Some(run(9)));
+
+    let mut session = busy();
+    assert!(!session.take_back(run(9)));
+    session.leave(&run(1));
+    session.leave(&run(9));
+    assert_eq!(session.begin_next(), Some(run(2)), "it stays where it was");
+}
