@@ -47,12 +47,12 @@ pub(crate) struct Face {
 impl Face {
     /// The router of all [`ROUTES`].
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        self.finish(routes(|_| true).fallback(no_route))
+        self.finish(routes(|_| true, handler).fallback(no_route))
     }
 
     /// The router for listeners that every user of the machine can connect to.
     pub(crate) fn open_router(self: &Arc<Self>) -> Router {
-        self.finish(routes(|reach| reach == Reach::Anywhere).fallback(not_here))
+        self.finish(routes(|reach| reach == Reach::Anywhere, open_handler).fallback(not_here))
     }
 
     fn finish(self: &Arc<Self>, router: Router<Arc<Self>>) -> Router {
@@ -79,9 +79,21 @@ impl Face {
     }
 }
 
-fn routes(let_in: impl Fn(Reach) -> bool) -> Router<Arc<Face>> {
+fn routes(
+    let_in: impl Fn(Reach) -> bool,
+    handler: fn(Operation) -> MethodRouter<Arc<Face>>,
+) -> Router<Arc<Face>> {
     let routes = ROUTES.iter().filter(|route| let_in(route.reach));
     routes.fold(Router::new(), |router, route| router.route(route.path, handler(route.operation)))
+}
+
+/// Of listeners that every user of the machine can connect to.
+fn open_handler(operation: Operation) -> MethodRouter<Arc<Face>> {
+    match operation {
+        Operation::Health => get(health::health_in_brief),
+        Operation::Overview => get(node::overview_in_brief),
+        other => handler(other),
+    }
 }
 
 fn handler(operation: Operation) -> MethodRouter<Arc<Face>> {

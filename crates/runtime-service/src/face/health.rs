@@ -55,6 +55,16 @@ pub(super) async fn health(State(face): Shared) -> (StatusCode, Json<Health>) {
     (code(health.readiness == "ready"), Json(health))
 }
 
+/// The same for whoever can connect to a port: what is worst and by which check, without the reason. That may name runs, whose ids let
+/// one read them, and tell what they said.
+pub(super) async fn health_in_brief(State(face): Shared) -> (StatusCode, Json<Health>) {
+    let (code, Json(mut health)) = health(State(Arc::clone(&face))).await;
+    if health.worst.take().is_some() {
+        health.worst = worst_in_brief(&face).await;
+    }
+    (code, Json(health))
+}
+
 /// The process answers: it needs no end, whatever else is wrong.
 pub(super) async fn live() -> (StatusCode, Json<Probed>) {
     probed(Ok(()))
@@ -83,6 +93,18 @@ pub(super) async fn of_agent(
     Named(agent): Named<AgentRef>,
 ) -> Result<Json<HealthReport>, Problem> {
     Ok(Json(face.runtime.agent_health(&agent).await?))
+}
+
+/// What is worst, and by which of its checks; `None` where nobody says so in time.
+pub(super) async fn worst_in_brief(face: &Face) -> Option<String> {
+    let overview = timeout(HEALTH_WITHIN, face.runtime.health()).await.ok()?.ok()?;
+    overview.reports.first().map(in_brief)
+}
+
+fn in_brief(report: &HealthReport) -> String {
+    let worst = report.checks.iter().filter(|check| check.health.verdict == report.health.verdict);
+    let names: Vec<_> = worst.map(|check| check.name.as_str()).collect();
+    format!("{}: {}", report.watched, names.join(", "))
 }
 
 /// The status of the runtime, or why there is none.

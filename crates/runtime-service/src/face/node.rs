@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use runtime_traits::health::Verdict;
 use runtime_traits::runtime::{AgentStatus, NodeStatus};
 use serde::Serialize;
 
+use super::health::worst_in_brief;
 use crate::extract::Sent;
 use crate::face::Face;
 use crate::problem::Problem;
@@ -27,6 +29,20 @@ pub(super) async fn overview(State(face): Shared) -> Result<Json<Overview>, Prob
     let node = face.runtime.status().await?;
     let page = face.runtime.agents(None, 0).await?;
     Ok(Json(Overview { node, agents: page.items, next: page.next }))
+}
+
+/// The same for whoever can connect to a port: nothing of runs, whose ids let one read them.
+pub(super) async fn overview_in_brief(State(face): Shared) -> Result<Json<Overview>, Problem> {
+    let Json(mut overview) = overview(State(Arc::clone(&face))).await?;
+    overview.node.process.long_polls.clear();
+    if let Some(scrub) = &mut overview.node.scrub {
+        // How many places are damaged is in the pass.
+        scrub.findings.clear();
+    }
+    if let Some(health) = overview.node.health.as_mut().filter(|health| health.verdict != Verdict::Healthy) {
+        health.reason = worst_in_brief(&face).await.unwrap_or_default();
+    }
+    Ok(Json(overview))
 }
 
 pub(super) async fn status(State(face): Shared) -> Result<Json<NodeStatus>, Problem> {

@@ -7,6 +7,7 @@ mod events;
 mod limits;
 mod listen;
 mod malformed;
+mod open_port;
 mod remote;
 mod restart;
 mod routes;
