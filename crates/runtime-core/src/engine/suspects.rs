@@ -50,6 +50,8 @@ pub struct Judged {
     pub counted: Option<RunId>,
     /// The runs that go into quarantine.
     pub convicted: Vec<RunId>,
+    /// The runs that lived long enough and could not write that down, because they blocked their threads.
+    pub cleared: Vec<RunId>,
     /// The others that were in flight, or have been suspects since an earlier death.
     pub suspects: Vec<Suspect>,
 }
@@ -133,7 +135,10 @@ pub fn clears(kind: &EntryKind) -> bool {
 /// or not, and no run began beside it, or within `clear_after` before it. When the one is found, all others are as good as untried: what
 /// they were tried with is explained.
 pub fn judge(open: &[(RunId, Trace)], most: u32, clear_after: Duration) -> Judged {
-    let open = outlived(open, clear_after);
+    let before = open;
+    let open = outlived(before, clear_after);
+    let cleared = before.iter().zip(&open).filter(|((_, then), (_, now))| now.cleared && !then.cleared);
+    let cleared = cleared.map(|((run, _), _)| *run).collect();
     let on_trial = || open.iter().filter(|(_, trace)| trace.is_tried() && !trace.cleared);
     let together = u32::try_from(on_trial().count()).unwrap_or(u32::MAX);
     let alone = on_trial().next().filter(|(_, trace)| together == 1 && trace.tried_with == 1);
@@ -154,6 +159,7 @@ pub fn judge(open: &[(RunId, Trace)], most: u32, clear_after: Duration) -> Judge
         .map(|(run, trace)| Suspect { run, tried_with: if explained { 0 } else { trace.tried(together) } });
     Judged {
         counted,
+        cleared,
         convicted: convicted.iter().map(|(run, _)| *run).collect(),
         suspects: suspects.collect(),
     }
@@ -194,6 +200,12 @@ pub fn without(suspects: &mut Vec<Suspect>, trial: &[RunId]) {
 impl Judged {
     /// Takes into what a new owner appends to a run's log what the death of the process says of the run.
     pub fn tell(&self, run: &RunId, log: &[Entry], claim: &mut Claim) {
+        let is_end = |kind: &EntryKind| matches!(kind, EntryKind::AttemptEnded(_));
+        if self.cleared.contains(run)
+            && let Some(end) = claim.entries.iter().position(is_end)
+        {
+            claim.entries.insert(end, EntryKind::Cleared);
+        }
         for kind in &mut claim.entries {
             if let EntryKind::AttemptEnded(ended) = kind {
                 ended.counted = self.counted == Some(*run);

@@ -376,6 +376,18 @@ fn who_lived_until_another_was_tried_long_after_it_is_cleared_though_it_blocked_
     let judged = judge(&open, MOST_COUNTED, CLEAR_AFTER);
     let with: Vec<_> = judged.suspects.iter().map(|suspect| suspect.tried_with).collect();
     assert_eq!(with, [0, 2, 2]);
+
+    // The next process writes it down, so that it stays so.
+    let mut entries = log(vec![started(4)]);
+    let view = RunView::of(run(0), &entries).expect("a run");
+    let mut claim = claim(&view, &entries);
+    judged.tell(&run(0), &entries, &mut claim);
+    for kind in claim.entries {
+        let (seq, at) = (Seq(entries.len() as u64 + 1), UnixMillis(200_000));
+        entries.push(Entry { seq, at, attempt: 1, epoch: 1, kind });
+    }
+    let trace = Trace::of(&entries);
+    assert_eq!((trace.lost, trace.cleared), (true, true));
 }
 
 #[test]
