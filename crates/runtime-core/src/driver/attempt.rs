@@ -371,7 +371,9 @@ impl Attempt {
         let Some(excess) = self.meter.excess() else { return };
         let (live, max) = (excess.live, excess.max);
         let reason = format!("the agent has {live} bytes alive, and its memory is {max}");
-        if self.inner.recovers(&self.slot, &self.machine, &Failure::Memory, &reason, None) {
+        // A thread that works for it does not end with the attempt, and says so in the receipt of a cancel.
+        let may_end = !self.beside.is_blocking();
+        if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Memory, &reason, None) {
             return self.drop_agent();
         }
         let mut machine = lock(&self.machine);
@@ -525,11 +527,16 @@ impl Attempt {
         let busy = self.entering.is_some() || self.held.is_some() || self.beside.is_blocking();
         let (wake_at, still_for, length, stall) = {
             let mut machine = lock(&self.machine);
-            machine.is_kept(match (self.entering.is_some(), busy || self.agent.is_none()) {
-                (true, _) => Kept::Outside,
-                (false, true) => Kept::Busy,
-                (false, false) => Kept::No,
-            });
+            let kept = if self.entering.is_some() {
+                Kept::Outside
+            } else if self.held.is_some() {
+                Kept::Held { since: now }
+            } else if busy || self.agent.is_none() {
+                Kept::Busy
+            } else {
+                Kept::No
+            };
+            machine.is_kept(kept, now);
             if (self.inner.is_draining() || machine.is_leaving())
                 && !busy
                 && let Some(how) = machine.may_drain()

@@ -1,6 +1,7 @@
 //! What is done about failures of runs: the policy decides, by what the log of the run tells and when its agent was restarted.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,10 +39,10 @@ pub(super) struct Recovering {
 /// When an agent was restarted of late. It is known in memory only: a process that begins anew counts anew.
 #[derive(Debug, Default)]
 struct Restarted {
-    /// The latest last, no more than fit into the agent's window.
+    /// In their order, no more than fit into the agent's window.
     starts: VecDeque<UnixMillis>,
-    /// It is to be built anew before its next attempt.
-    is_stale: bool,
+    /// It is to be built anew before its first attempt that begins from then on.
+    stale_from: Option<UnixMillis>,
 }
 
 impl Care {
@@ -55,29 +56,43 @@ impl Recovering {
         Self { policy, agents: Mutex::default() }
     }
 
-    /// Notes a restart that fits into the agent's window, and forgets what is past every use.
-    fn restarts(&self, agent: AgentId, declared: &AgentRecovery, at: UnixMillis, now: UnixMillis) {
+    /// Notes a restart and says when it is: at `at`, or later where the agent's window has no room then. Who decided saw the window as it
+    /// was before, and so may others that failed at the same time. Forgets what is past every use.
+    fn restarts(
+        &self,
+        agent: AgentId,
+        declared: &AgentRecovery,
+        at: UnixMillis,
+        now: UnixMillis,
+    ) -> UnixMillis {
         let mut agents = lock(&self.agents);
         let within = Duration::from_millis(declared.within_ms);
         agents.retain(|of, restarted| {
             *of == agent
-                || restarted.is_stale
+                || restarted.stale_from.is_some()
                 || restarted.starts.back().is_some_and(|last| last.after(within) > now)
         });
         let restarted = agents.entry(agent).or_default();
-        restarted.is_stale = true;
-        restarted.starts.push_back(at);
-        while restarted.starts.len() > declared.most as usize {
+        let most = declared.most as usize;
+        let behind = restarted.starts.len().checked_sub(most).and_then(|nth| restarted.starts.get(nth));
+        let at = behind.map_or(at, |first| at.max(first.after(within)));
+        restarted.stale_from = Some(restarted.stale_from.map_or(at, |from| from.min(at)));
+        let place = restarted.starts.partition_point(|other| *other <= at);
+        restarted.starts.insert(place, at);
+        while restarted.starts.len() > most {
             restarted.starts.pop_front();
         }
+        at
     }
 
     fn starts(&self, agent: &AgentId) -> Vec<UnixMillis> {
         lock(&self.agents).get(agent).map(|of| of.starts.iter().copied().collect()).unwrap_or_default()
     }
 
-    fn take_stale(&self, agent: &AgentId) -> bool {
-        lock(&self.agents).get_mut(agent).is_some_and(|of| std::mem::take(&mut of.is_stale))
+    /// Whether it is to be built anew now. What failed before is then seen to, whenever it begins again.
+    fn take_stale(&self, agent: &AgentId, now: UnixMillis) -> bool {
+        let mut agents = lock(&self.agents);
+        agents.get_mut(agent).is_some_and(|of| of.stale_from.take_if(|from| *from <= now).is_some())
     }
 }
 
@@ -130,12 +145,23 @@ impl Inner {
         };
         let now = self.clock.now();
         let starts = recovering.starts(&place.agent);
+        let history = {
+            let machine = lock(machine);
+            if machine.is_ending() {
+                return false;
+            }
+            history(machine.log(), starts)
+        };
+        // It is the user's code: whatever it does, nothing is locked meanwhile, and the run ends by its failure at worst.
+        let decide = || recovering.policy.decide(&declared, failure, &history, now, self.entropy.as_ref());
+        let remedy = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| {
+            tracing::error!(run = %place.run, ?failure, "the recovery policy panicked; the failure stays the run's");
+            Remedy::Leave
+        });
         let mut machine = lock(machine);
         if machine.is_ending() {
             return false;
         }
-        let history = history(machine.log(), starts);
-        let remedy = recovering.policy.decide(&declared, failure, &history, now, self.entropy.as_ref());
         machine.pass(now);
         let error = error.to_owned();
         let since = since.unwrap_or(machine.log().len());
@@ -144,8 +170,8 @@ impl Inner {
                 machine.fail_attempt(error, false, *at, since)
             }
             Remedy::Restart { at, counted } => {
-                recovering.restarts(place.agent, &declared, *at, now);
-                machine.fail_attempt(error, *counted, *at, since);
+                let at = recovering.restarts(place.agent, &declared, *at, now);
+                machine.fail_attempt(error, *counted, at, since);
             }
             Remedy::Quarantine(_) => {
                 let times = history.attempts() + 1;
@@ -153,8 +179,10 @@ impl Inner {
                     format!("{times} starts without a newly settled step failed, the last one so: {error}");
                 machine.give_up_run(&why, since);
             }
-            // Nothing of these is for the runs of an agent.
-            Remedy::Restore { .. } | Remedy::SwitchModel { .. } | Remedy::Act { .. } | Remedy::Leave => {}
+            Remedy::Restore { .. } | Remedy::SwitchModel { .. } | Remedy::Act { .. } => {
+                tracing::warn!(run = %place.run, ?failure, ?remedy, "that is no remedy for a run; its failure stays");
+            }
+            Remedy::Leave => {}
         }
         let over = machine.over() != Over::No;
         drop(machine);
@@ -167,7 +195,8 @@ impl Inner {
     /// Builds an agent anew whose attempt failed, before its next one; its other runs go on with the new value from their next steps on.
     /// One that was registered as a value stays that value.
     pub(super) async fn build_anew(&self, tenant: &Tenant, agent: &AgentId) -> Result<(), RuntimeError> {
-        let is_stale = self.recovering.as_ref().is_some_and(|recovering| recovering.take_stale(agent));
+        let now = self.clock.now();
+        let is_stale = self.recovering.as_ref().is_some_and(|recovering| recovering.take_stale(agent, now));
         if !is_stale || lock(&self.attached).contains_key(agent) {
             return Ok(());
         }

@@ -108,14 +108,19 @@ pub fn copied(kept: &[Entry], begin: Accepted, shift: i64, now: UnixMillis, epoc
 pub fn began(log: &[Entry]) -> Option<UnixMillis> {
     let first = log.first()?;
     let EntryKind::Accepted(accepted) = &first.kind else { return None };
-    let copied = log.iter().take_while(|entry| entry.attempt == COPIED && first.attempt == COPIED);
-    Some(accepted.chain.map_or_else(|| copied.last().unwrap_or(first).at, |chain| chain.began))
+    Some(accepted.chain.map_or_else(|| copied_part(log).last().unwrap_or(first).at, |chain| chain.began))
+}
+
+/// The entries of a log that are copied: what they tell happened to the run that it is a copy of.
+pub fn copied_part(log: &[Entry]) -> &[Entry] {
+    let is_copy = log.first().is_some_and(|first| first.attempt == COPIED);
+    let end = log.iter().position(|entry| entry.attempt != COPIED).unwrap_or(log.len());
+    if is_copy { &log[..end] } else { &[] }
 }
 
 /// How many steps of a log are copied: the run that it is a copy of had them.
 pub fn copied_steps(log: &[Entry]) -> usize {
-    let copied = log.iter().take_while(|entry| entry.attempt == COPIED && log[0].attempt == COPIED);
-    let keys = copied.filter_map(|entry| match &entry.kind {
+    let keys = copied_part(log).iter().filter_map(|entry| match &entry.kind {
         EntryKind::StepOpened(opened) => Some(&opened.key),
         EntryKind::StepSettled(settled) => Some(&settled.key),
         _ => None,

@@ -6,12 +6,14 @@ use runtime_traits::log::{
 };
 use runtime_traits::recovery::History;
 
+use crate::engine::fork::copied_part;
+
 /// What was done about the failures of a run: its failed starts and its calls made again since a step was newly settled, or a person let
-/// it go on; with the restarts of its agent, the latest last.
+/// it go on; with the restarts of its agent, the latest last. What it is a copy of failed by itself.
 pub fn history(log: &[Entry], starts: impl IntoIterator<Item = UnixMillis>) -> History {
     let (mut attempts, mut retried) = (0_u32, 0_u32);
     let mut set_aside: Option<WaitId> = None;
-    for entry in log {
+    for entry in &log[copied_part(log).len()..] {
         match &entry.kind {
             EntryKind::StepSettled(_) => (attempts, retried) = (0, 0),
             EntryKind::AttemptEnded(AttemptEnded { counted: true, .. }) => {
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     fn log(kinds: impl IntoIterator<Item = EntryKind>) -> Vec<Entry> {
-        let entry = |(seq, kind)| Entry { seq: Seq(seq), at: UnixMillis(seq), attempt: 1, epoch: 1, kind };
+        let entry = |(seq, kind)| Entry { seq: Seq(seq), at: UnixMillis(seq), attempt: 2, epoch: 1, kind };
         (1..).zip(kinds).map(entry).collect()
     }
 
@@ -93,6 +95,14 @@ mod tests {
         assert_eq!(counts([ends(AttemptEnding::Parked), ends(AttemptEnding::Drained)]), (0, 0));
         let died = AttemptEnded { how: AttemptEnding::Lost, counted: true };
         assert_eq!(counts([fails(true), EntryKind::AttemptEnded(died)]), (2, 0), "whatever it failed of");
+    }
+
+    #[test]
+    fn what_a_run_is_a_copy_of_failed_by_itself() {
+        let mut log = log([fails(true), fails(false), ends(AttemptEnding::Drained), fails(false)]);
+        log[..3].iter_mut().for_each(|entry| entry.attempt = 1);
+        let history = history(&log, []);
+        assert_eq!((history.attempts(), history.retried()), (0, 1));
     }
 
     #[test]

@@ -14,6 +14,10 @@ use crate::recovery::remedy::Remedy;
 /// What is in quarantine stays there: whatever the failure, [`Remedy::Quarantine`] is the answer as long as the history has one.
 pub trait RecoveryPolicy: fmt::Debug + Send + Sync + 'static {
     /// What is done about `failure` of an agent that declares this, given what was done before.
+    ///
+    /// Of what fails in a run of an agent, [`Remedy::Restore`], [`Remedy::SwitchModel`] and [`Remedy::Act`] are not carried out: the
+    /// runtime warns, and the failure stays the run's. So it does where a policy panics. A [`Remedy::Restart`] for which the declared
+    /// window has no room waits until it has.
     fn decide(
         &self,
         declared: &AgentRecovery,

@@ -33,7 +33,8 @@ impl Attempt {
     fn give_up_stalled(&mut self, stall: &Stall) {
         let (phase, says) = (stall.phase, stall.says());
         tracing::warn!(run = %self.slot.place.run, %phase, "{says}");
-        let may_end = lock(&self.machine).others_may_repeat(stall.slot);
+        // A thread that works for it does not end with the attempt: what it does must not be done beside it once more.
+        let may_end = !self.beside.is_blocking() && lock(&self.machine).others_may_repeat(stall.slot);
         if may_end && self.inner.recovers(&self.slot, &self.machine, &Failure::Stalled { phase }, &says, None)
         {
             return;

@@ -21,7 +21,12 @@ pub enum Kept {
     No,
     /// It waits to be worked.
     Outside,
-    /// It used up its share of a processor, or a thread works for it.
+    /// It used up its share of a processor: nothing of it is polled.
+    Held {
+        /// Since when.
+        since: UnixMillis,
+    },
+    /// A thread works for it.
     Busy,
 }
 
@@ -83,9 +88,22 @@ impl SlotState {
 }
 
 impl RunMachine {
-    /// Tells what keeps the agent's own code from moving.
-    pub fn is_kept(&mut self, kept: Kept) {
+    /// Tells what keeps the agent's own code from moving. How long nothing of it was polled is no time of its own.
+    pub fn is_kept(&mut self, kept: Kept, now: UnixMillis) {
+        match (self.kept, kept) {
+            (Kept::Held { .. }, Kept::Held { .. }) => return,
+            (Kept::Held { since }, _) => self.was_held(now.since(since), now),
+            _ => {}
+        }
         self.kept = kept;
+    }
+
+    fn was_held(&mut self, lasted: Duration, now: UnixMillis) {
+        let later = |then: UnixMillis| then.after(lasted).min(now).max(then);
+        self.touched = later(self.touched);
+        for slot in &self.open {
+            self.slots[*slot].moved_at = later(self.slots[*slot].moved_at);
+        }
     }
 
     /// Sets how long it may stand still.
@@ -103,7 +121,8 @@ impl RunMachine {
 
     /// What comes to be too long first, as it stands now.
     pub fn stalls(&self) -> Option<Stall> {
-        if self.over != Over::No || self.cancel_by.is_some() || !self.is_live() {
+        let is_held = matches!(self.kept, Kept::Held { .. });
+        if self.over != Over::No || self.cancel_by.is_some() || !self.is_live() || is_held {
             return None;
         }
         let of_step = |slot: &usize| {
@@ -130,7 +149,7 @@ impl RunMachine {
         }
         let phase = match self.kept {
             Kept::Outside => At::Queued,
-            Kept::Busy => At::Step,
+            Kept::Held { .. } | Kept::Busy => At::Step,
             Kept::No => At::Wait,
         };
         Stands { phase, since: self.touched, until: None, declared_ms: 0 }
@@ -147,6 +166,12 @@ impl RunMachine {
         self.sent == self.durable
             && !self.log[self.sent..].iter().any(|entry| is_urgent(&entry.kind))
             && self.open.iter().all(is_its)
+            && !self.waits_for_cancel()
+    }
+
+    /// Whether all it waits for is somebody who asks it to end.
+    fn waits_for_cancel(&self) -> bool {
+        self.open.is_empty() && !self.cancel_wakers.is_empty()
     }
 
     /// Whether an attempt that ends now costs none of the other steps under way: each may be done once more.

@@ -202,6 +202,20 @@ impl Agent for Frail {
                         std::future::pending::<()>().await;
                     }
                 }
+                "cancelled" => ctx.cancelled().await,
+                // A step whose work a thread does.
+                "upload" => {
+                    let (world, door, thread) = (Arc::clone(&self.world), what.to_owned(), ctx.clone());
+                    let options = StepOptions::new("upload", Effect::AtMostOnce).calls(StepSort::Tool);
+                    let value = ctx.step_with(options, what, |_| async move {
+                        let call = thread.blocking(move || {
+                            world.begin(&door);
+                            world.block(&door);
+                        });
+                        Ok(call.await.map(|()| "uploaded".to_owned())?)
+                    });
+                    said.push(value.await?);
+                }
                 "block" => {
                     self.world.begin(what);
                     self.world.block(what);

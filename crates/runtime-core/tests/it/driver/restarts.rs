@@ -9,12 +9,18 @@ use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::MapStore;
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::content::Content;
-use runtime_traits::log::{Entry, EntryKind, FailureKind, UnknownCause, WaitOn, WaitOpened};
-use runtime_traits::recovery::{AgentRecovery, RestartWhen, StallLimits};
+use runtime_traits::log::{
+    Entry, EntryKind, FailureKind, Outcome, Stopped, UnknownCause, WaitOn, WaitOpened,
+};
+use runtime_traits::recovery::{
+    AgentRecovery, Failure, History, RecoveryPolicy, Remedy, RestartWhen, StallLimits,
+};
 use runtime_traits::runtime::{Joined, Reply, Runtime, RuntimeError};
-use runtime_traits::{AgentSpec, RunId};
+use runtime_traits::{AgentId, AgentSpec, Entropy, RunId};
 
-use super::frail::{Frail, builder, failed, log, open, recovers, recovery, spec, submit_in, until};
+use super::frail::{
+    ByTheBook, Frail, builder, failed, log, open, recovers, recovery, spec, submit_in, until,
+};
 use super::house::{House, output, submit};
 use super::metered::Gauge;
 
@@ -195,11 +201,49 @@ async fn an_answer_that_comes_in_a_pause_does_not_end_it() {
     assert!(starts(&log)[1] >= pauses(&log)[0]);
 }
 
+/// Answers always the same.
+#[derive(Debug)]
+struct Always(fn(UnixMillis) -> Remedy);
+
+impl RecoveryPolicy for Always {
+    fn decide(
+        &self,
+        _: &AgentRecovery,
+        _: &Failure,
+        _: &History,
+        now: UnixMillis,
+        _: &dyn Entropy,
+    ) -> Remedy {
+        (self.0)(now)
+    }
+}
+
+/// Opens a runtime whose policy is this, with a started agent.
+async fn open_by(
+    house: &House,
+    policy: Arc<dyn RecoveryPolicy>,
+    declared: AgentRecovery,
+) -> (RuntimeManager, AgentId) {
+    let runtime = builder(house).recovery(policy).open().await.unwrap();
+    let agent = runtime.register_spec(spec().recovering(declared)).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    (runtime, agent)
+}
+
 #[tokio::test(start_paused = true)]
 async fn restarts_of_an_agent_keep_within_its_window() {
+    keeps_within_its_window(Arc::new(ByTheBook)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restarts_keep_within_the_window_also_where_all_were_decided_before_any_was_noted() {
+    keeps_within_its_window(Arc::new(Always(|now| Remedy::Restart { at: now, counted: true }))).await;
+}
+
+async fn keeps_within_its_window(policy: Arc<dyn RecoveryPolicy>) {
     let house = House::new().by_executor();
     let declared = AgentRecovery { most: 2, within_ms: 600_000, ..recovery() };
-    let (runtime, agent) = open(&house, spec().recovering(declared)).await;
+    let (runtime, agent) = open_by(&house, policy, declared).await;
     let mut runs = Vec::new();
     for nth in 0..5 {
         runs.push(submit_in(&runtime, agent, &format!("s{nth}"), &format!("panics:1/p{nth} y")).await);
@@ -215,6 +259,43 @@ async fn restarts_of_an_agent_keep_within_its_window() {
     for row in begun.windows(3) {
         // A start may be a moment late, and never early.
         assert!(row[2].since(row[0]) >= Duration::from_millis(599_900), "{begun:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_built_anew_when_the_pause_is_over_and_no_run_leaves_for_it_before() {
+    let house = House::new().by_executor();
+    let slow = AgentRecovery { pause_ms: 60_000, ..recovery() };
+    let (runtime, agent) = open(&house, spec().recovering(slow)).await;
+    let before = runtime.run_agent(agent, "who").await.unwrap().output.to_string();
+    let works = submit_in(&runtime, agent, "works", "held:door settle:y who").await;
+    house.world.began("door").await;
+    let fails = submit_in(&runtime, agent, "fails", "panics:1/it who").await;
+    until(&runtime, fails, |view| !view.waits.is_empty()).await;
+    let meanwhile = submit_in(&runtime, agent, "meanwhile", "who").await;
+    assert_eq!(output(&runtime, meanwhile).await, before);
+    house.world.open("door");
+
+    assert_eq!(output(&runtime, works).await, format!("door y {before}"));
+    assert_eq!(starts(&log(&runtime, works).await).len(), 1, "it was left to work");
+    assert_ne!(ends(&runtime, fails).await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_or_has_no_remedy_for_runs_leaves_the_failure_as_the_outcome() {
+    let no_use: [fn(UnixMillis) -> Remedy; 4] = [
+        |_| std::panic::resume_unwind(Box::new("a policy")),
+        |now| Remedy::Restore { at: now },
+        |_| Remedy::SwitchModel { model: "other".to_owned() },
+        |now| Remedy::Act { action: "act".to_owned(), at: now },
+    ];
+    for answer in no_use {
+        let house = House::new().by_executor();
+        let (runtime, agent) = open_by(&house, Arc::new(Always(answer)), recovery()).await;
+        let run = submit(&runtime, agent, "settle:x panics:1/it").await;
+
+        assert_eq!(failure(&runtime, run).await.0, FailureKind::Panicked);
+        assert_eq!(house.world.times("it"), 1);
     }
 }
 
@@ -263,6 +344,28 @@ async fn too_much_memory_ends_the_attempt_and_not_the_run() {
     assert_eq!(output(&runtime, run).await, "x door y");
     let failed = failed(&log(&runtime, run).await);
     assert!(failed.len() == 1 && failed[0].1 && failed[0].0.contains("bytes alive"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_much_memory_ends_no_attempt_whose_thread_still_works_but_says_so() {
+    let house = House::new();
+    let gauge = Gauge::default();
+    let runtime = builder(&house).meter(Arc::new(gauge.clone())).open().await.unwrap();
+    let agent = runtime.register_spec(recovers()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let run = submit(&runtime, agent, "upload:door").await;
+    house.world.began("door").await;
+    gauge.exceeds(true);
+    // Whoever wants something of its agent has it looked at.
+    runtime.start_agent(agent).await.unwrap();
+
+    let result = runtime.join(&run, Duration::from_secs(5)).await.unwrap();
+    house.world.unblock("door");
+    assert!(matches!(result, Joined::Ended(_)), "{result:?}");
+    match runtime.run_status(&run).await.unwrap().outcome {
+        Some(Outcome::Cancelled(receipt)) => assert_eq!(receipt.stopped, Stopped::Abandoned),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

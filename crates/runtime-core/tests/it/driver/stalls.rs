@@ -2,17 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps tests fails like them")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
 use runtime_traits::AgentSpec;
 use runtime_traits::content::Content;
-use runtime_traits::log::{EntryKind, Outcome, StepPhase, UnknownCause};
+use runtime_traits::log::{EntryKind, Outcome, StepPhase, Stopped, UnknownCause};
 use runtime_traits::recovery::{Phase, StallBounds};
-use runtime_traits::runtime::{AgentRef, Joined, Reply, RunRequest, Runtime};
+use runtime_traits::runtime::{AgentRef, CancelReceipt, Joined, Reply, RunRequest, Runtime};
 
-use super::frail::{failed, log, open, recovers, recovery, spec, stalling, submit_in, until};
+use super::frail::{builder, failed, log, open, recovers, recovery, spec, stalling, submit_in, until};
 use super::house::{House, output, submit};
+use super::metered::Gauge;
 
 const LONG: Duration = Duration::from_secs(100_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -248,4 +250,68 @@ async fn a_blocked_thread_is_shown_and_harms_no_other_run() {
     assert!(matches!(other.outcome, Outcome::Completed(_)));
     assert_eq!(stands.phase, Phase::Step);
     assert!(stands.until.is_some(), "whoever looks sees since when, and that it is too long");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_whose_thread_still_works_is_given_up_and_its_attempt_goes_on() {
+    let house = House::new();
+    let declared = recovers().stalling(stalling(|stall| stall.tool_ms = Some(20)));
+    let (runtime, agent) = open(&house, declared).await;
+    let run = submit(&runtime, agent, "upload:door").await;
+    house.world.began("door").await;
+    let is_given_up = |view: &runtime_traits::RunView| {
+        view.steps.iter().any(|step| matches!(step.phase, StepPhase::Unknown(_)))
+    };
+    let view = until(&runtime, run, is_given_up).await;
+    assert_eq!(view.steps[0].phase, StepPhase::Unknown(UnknownCause::TimedOut));
+    assert!(failed(&log(&runtime, run).await).is_empty());
+
+    let cancelled = runtime.cancel(&run, "enough", Duration::ZERO).await.unwrap();
+    house.world.unblock("door");
+    let CancelReceipt::Cancelled(receipt) = cancelled else { panic!("{cancelled:?}") };
+    assert_eq!(receipt.stopped, Stopped::Abandoned, "the thread is still there");
+    assert_eq!(house.world.times("door"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_an_agent_is_held_to_its_share_is_no_time_of_its_steps() {
+    let house = House::new().by_executor();
+    let gauge = Gauge::default();
+    let runtime = builder(&house).meter(Arc::new(gauge.clone())).open().await.unwrap();
+    let agent = runtime.register_spec(spec()).await.unwrap();
+    runtime.start_agent(agent).await.unwrap();
+    let speaks = submit_in(&runtime, agent, "speaks", "tool:200,end").await;
+    let hangs = submit_in(&runtime, agent, "hangs", "tool:").await;
+    for _ in 0..2 {
+        house.world.began("tool").await;
+    }
+    gauge.waits(true);
+    // Whoever wants something of its agent has it looked at: it is held from now on.
+    runtime.start_agent(agent).await.unwrap();
+    tokio::time::sleep(1_000 * SECOND).await;
+    for run in [speaks, hangs] {
+        let view = runtime.run_status(&run).await.unwrap();
+        assert!(view.outcome.is_none() && view.stands.unwrap().until.is_none(), "{view:?}");
+    }
+    gauge.waits(false);
+
+    assert_eq!(output(&runtime, speaks).await, "done");
+    assert!(matches!(runtime.join(&hangs, LONG).await.unwrap(), Joined::Ended(_)));
+    let view = runtime.run_status(&hangs).await.unwrap();
+    let (after, bound) = (view.last_at.since(view.accepted_at), StallBounds::default().tool);
+    assert!(after >= 999 * SECOND + bound && after <= 1_003 * SECOND + bound, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_cancel_waits_for_something() {
+    let house = House::new().by_executor();
+    let (runtime, agent) = open(&house, recovers()).await;
+    let run = submit(&runtime, agent, "settle:x cancelled").await;
+    tokio::time::sleep(LONG).await;
+    let view = runtime.run_status(&run).await.unwrap();
+    assert!(view.outcome.is_none() && view.attempt == 1, "{view:?}");
+    assert_eq!(view.stands.unwrap().phase, Phase::Wait);
+
+    runtime.cancel(&run, "enough", SECOND).await.unwrap();
+    assert!(failed(&log(&runtime, run).await).is_empty());
 }
