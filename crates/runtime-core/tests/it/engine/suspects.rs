@@ -207,7 +207,7 @@ fn story_of(mut world: World, seed: u64) -> (u32, BTreeSet<usize>) {
     let (runs, poison) = (world.logs.len(), &world.poison.clone());
     let mut deaths = u32::from(!poison.is_empty());
     // All were in flight, and one of them killed the process. Nobody was tried, so nothing counts.
-    while !(poison.is_empty() && world.late.is_empty()) && !world.live() {
+    while !(world.live() || poison.is_empty() && world.late.is_empty()) {
         deaths += 1;
         let bound = world.bound();
         let aside = world.aside();
