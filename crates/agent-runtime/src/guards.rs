@@ -1,9 +1,12 @@
 //! Circuit breakers of models and tools: what failed too often is not asked for a while.
 
+mod called;
 mod guard;
 mod hearers;
 mod model;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -22,7 +25,7 @@ pub use tool::GuardedTool;
 use guard::{Guard, Sort, What};
 use hearers::Hearers;
 
-/// With so many guards those go that say nothing.
+/// With so many guards those go that say nothing, and if they are still as many the oldest of those that nobody has any more.
 const MANY: usize = 1_024;
 /// So many are shown.
 const SHOWN: usize = 256;
@@ -116,8 +119,16 @@ impl Guards {
     fn guard(&self, what: What) -> Arc<Guard> {
         let Shared { rule, clock, entropy, all, hearers } = &*self.0;
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MANY {
+        if all.len() >= MANY && !all.contains_key(&what) {
             all.retain(|_, guard| Arc::strong_count(guard) > 1 || !guard.rests());
+            // Of those that still hold calls off, the ones that nobody has any more, the oldest first.
+            let over = (all.len() + 1).saturating_sub(MANY);
+            let unheld = all.iter().filter(|(_, guard)| Arc::strong_count(guard) == 1);
+            let mut unheld: Vec<_> = unheld.map(|(what, guard)| (guard.since(), what.clone())).collect();
+            unheld.sort();
+            for (_, what) in unheld.into_iter().take(over) {
+                all.remove(&what);
+            }
         }
         let guard = all.entry(what).or_insert_with_key(|what| {
             Guard::new(what.clone(), *rule, Arc::clone(clock), Arc::clone(entropy), Arc::clone(hearers))

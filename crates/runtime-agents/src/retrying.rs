@@ -14,8 +14,9 @@ use runtime_traits::{Entropy, Model, ModelError, ModelReply, ModelRequest};
 /// A model that is asked once more when the same call may succeed later.
 ///
 /// It waits longer before each further try, by chance a little less than it could, and never less than the provider
-/// said. A model that is [held off](Model::held_off) is not asked once more: that wait is its caller's. It books nothing: whoever does is told of each call that broke off ([`Deltas::broke_off`]), and asked before the
-/// next is sent ([`Deltas::again`]): each takes something, and counts for limits.
+/// said. A model that is [held off](Model::held_off), or says so ([`ModelError::HeldOff`]), is not asked once more: that wait is its
+/// caller's. It books nothing: whoever does is told of each call that broke off ([`Deltas::broke_off`]), and asked before the next is
+/// sent ([`Deltas::again`]): each takes something, and counts for limits.
 ///
 /// ```
 /// use runtime_agents::{Retrying, ScriptedModel, Turn};
@@ -72,6 +73,10 @@ impl<M: Model> Retrying<M> {
     /// How long to wait before the try after `failed` ones; `None` when it is not worth while.
     fn pause(&self, failed: u32, error: &ModelError) -> Option<Duration> {
         if failed > self.retries || !error.is_transient() {
+            return None;
+        }
+        // Nobody was asked. Who waits for that holds nothing meanwhile, and waits in its log.
+        if matches!(error, ModelError::HeldOff { .. }) {
             return None;
         }
         // To ask once more would be to ask a breaker, which says the same.

@@ -89,7 +89,7 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("it failed too often of late: try again in {} ms", .retry_after.as_millis())]
 pub struct Tripped {
-    /// When it may be worth asking again; zero when the calls that try it out are under way.
+    /// When it may be worth asking again; while the calls that try it out are under way, as [`Breaker::held_off`] says.
     pub retry_after: Duration,
 }
 
@@ -138,6 +138,8 @@ pub struct Breaker {
     /// How often it opened since it was last closed.
     opened: u32,
     era: u64,
+    /// When it changed last.
+    turned: UnixMillis,
 }
 
 impl Default for BreakerRule {
@@ -158,12 +160,27 @@ impl Breaker {
     /// A closed breaker.
     pub fn new(rule: BreakerRule) -> Self {
         let recent = Recent::new(rule.window);
-        Self { rule, state: BreakerState::Closed, recent, row: 0, opened: 0, era: 0 }
+        Self { rule, state: BreakerState::Closed, recent, row: 0, opened: 0, era: 0, turned: UnixMillis(0) }
     }
 
     /// How it stands.
     pub fn state(&self) -> BreakerState {
         self.state
+    }
+
+    /// When it may be worth asking again, as of now; `None` while it is closed.
+    ///
+    /// While a few calls try it out that is the shortest pause, or as long as they try already, up to the longest pause: who waits
+    /// for a call that hangs asks seldom.
+    pub fn held_off(&self, now: UnixMillis) -> Option<Duration> {
+        match self.state {
+            BreakerState::Closed => None,
+            BreakerState::Open { until } => Some(until.since(now)),
+            BreakerState::HalfOpen { .. } => {
+                let Backoff { base, max } = self.rule.pause;
+                Some((base / 2).max(now.since(self.turned)).min(max))
+            }
+        }
     }
 
     /// Asks to call, and says whether that changed how it stands.
@@ -183,7 +200,7 @@ impl Breaker {
             BreakerState::HalfOpen { under_way, worked } => {
                 // Calls that would not be needed if those under way work are not made.
                 if under_way + worked >= self.rule.probes.get() {
-                    return Err(Tripped { retry_after: Duration::ZERO });
+                    return Err(Tripped { retry_after: self.held_off(now).unwrap_or_default() });
                 }
                 self.state = BreakerState::HalfOpen { under_way: under_way + 1, worked };
             }
@@ -252,6 +269,7 @@ impl Breaker {
 
     fn turn(&mut self, to: BreakerState, at: UnixMillis) -> Transition {
         self.era += 1;
+        self.turned = at;
         let from = std::mem::replace(&mut self.state, to);
         Transition { number: self.era, from, to, at }
     }

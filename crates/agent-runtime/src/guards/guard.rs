@@ -133,11 +133,7 @@ impl Guard {
 
     /// How long calls are held off as of now.
     pub(super) fn held_off(&self) -> Option<Duration> {
-        match self.breaker.state() {
-            BreakerState::Closed => None,
-            BreakerState::Open { until } => Some(until.since(self.clock.now())),
-            BreakerState::HalfOpen { .. } => Some(Duration::ZERO),
-        }
+        self.breaker.held_off()
     }
 
     /// Now, by the guard's clock.
@@ -150,9 +146,14 @@ impl Guard {
         self.breaker.state() == BreakerState::Closed
     }
 
+    /// Since when it stands as it does; `None`: it never changed.
+    pub(super) fn since(&self) -> Option<UnixMillis> {
+        self.turns.lock().last.map(|last| last.at)
+    }
+
     pub(super) fn status(&self) -> BreakerStatus {
         let What { sort, name, at, .. } = self.what.clone();
-        let since = self.turns.lock().last.map(|last| last.at);
+        let since = self.since();
         let (state, until) = match self.breaker.state() {
             BreakerState::Closed => (BreakerPhase::Closed, None),
             BreakerState::Open { until } => (BreakerPhase::Open, Some(until)),
@@ -164,8 +165,8 @@ impl Guard {
     /// Tells what changed to those who want to hear it. Nobody waits for it longer than a moment.
     pub(super) async fn tell(&self) {
         let untold = std::mem::take(&mut self.turns.lock().untold);
-        for turned in untold {
-            self.hearers.tell(&self.what, turned).await;
+        if !untold.is_empty() {
+            self.hearers.tell(&self.what, untold).await;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who is told when a breaker changes.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::time::timeout;
 
 use super::guard::What;
 
-/// How long a bus may take: a call waits for it that has changed a breaker.
-const WITHIN: Duration = Duration::from_secs(2);
+/// How long a bus may take for all that there is to tell: a call waits for it that has changed a breaker.
+const WITHIN: Duration = Duration::from_millis(250);
 
 /// The buses that are told.
 #[derive(Debug, Default)]
@@ -26,17 +27,21 @@ impl Hearers {
     }
 
     /// What is not heard in time is not said again: `status` knows how it stands.
-    pub(super) async fn tell(&self, what: &What, turned: Transition) {
+    pub(super) async fn tell(&self, what: &What, all: VecDeque<Transition>) {
         let hearers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (bus, tenant) in hearers {
             let Some(bus) = bus.upgrade() else { continue };
-            let event = Event { tenant, time: turned.at, ..event(what, turned) };
-            match timeout(WITHIN, bus.publish(&Who::System, Arc::new(event))).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "the bus is not told that a circuit breaker changed");
+            let telling = async {
+                for turned in &all {
+                    let (tenant, time) = (tenant.clone(), turned.at);
+                    let event = Event { tenant, time, ..event(what, *turned) };
+                    if let Err(error) = bus.publish(&Who::System, Arc::new(event)).await {
+                        tracing::warn!(%error, "the bus is not told that a circuit breaker changed");
+                    }
                 }
-                Err(_) => tracing::warn!("the bus does not take in time that a circuit breaker changed"),
+            };
+            if timeout(WITHIN, telling).await.is_err() {
+                tracing::warn!("the bus does not take in time that a circuit breaker changed");
             }
         }
     }

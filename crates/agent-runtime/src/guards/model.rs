@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use runtime_health::CallOutcome;
 use runtime_traits::{CalledModel, Deltas, Model, ModelError, ModelReply, ModelRequest};
 
+use super::called::Called;
 use super::guard::Guard;
 
 /// A model that is not asked while it is away: [`ModelError::HeldOff`] says when it is worth while again.
 ///
 /// What says that its provider [is away](ModelError::is_away) counts against it; what says that the provider is there, a reply or a
-/// refusal because of too many requests, counts for it; everything else is of the one request, and counts for nothing. It never
-/// repeats a call: whoever does is outside of it, so that each call counts.
+/// refusal because of too many requests, counts for it; everything else is of the one request, and counts for nothing. A call that is
+/// given up counts against it if it was silent for as long as [its model](Model::silence) may be, or else by default as
+/// [a run](runtime_traits::recovery::StallBounds) may stand still. It never repeats a call: whoever does is outside of it, so that
+/// each call counts.
 pub struct GuardedModel<M> {
     model: M,
     guard: Arc<Guard>,
@@ -67,8 +70,9 @@ impl<M: Model> Model for GuardedModel<M> {
             }
         };
         self.guard.tell().await;
-        let result = self.model.reply(request, deltas).await;
-        pass.settle(judge(&result));
+        let called = Called::new(deltas, &self.guard, self.silence(), pass);
+        let result = self.model.reply(request, &called).await;
+        called.settle(judge(&result));
         self.guard.tell().await;
         result
     }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps tests fails like them")]
 
+mod silent;
+mod untold;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use agent_runtime::clock::{Clock, SystemEntropy, UnixMillis};
 use agent_runtime::fleet::Fleet;
 use agent_runtime::guards::{GuardRule, Guards};
-use agent_runtime::log::{StepFailureKind, Usage, WaitOn};
+use agent_runtime::log::{StepFailureKind, StepPhase, Usage, WaitOn};
 use agent_runtime::prelude::*;
 use agent_runtime::resource::ResourceLimits;
 use agent_runtime::runtime::{BreakerPhase, Finished, Joined, StreamItem};
@@ -274,14 +274,85 @@ async fn the_next_model_answers_as_long_as_the_first_one_is_away_and_the_first_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_sent_away_by_the_pace_holds_nothing_and_waits_in_its_log() {
+    let (house, mut provider) = (House::new(), Provider::start().await);
+    // Calls that fail are made four times more, as by default.
+    let runtime = house.open(&[&provider], "").await;
+    provider.goes().await;
+    let mut runs = vec![begin(&runtime, 0).await];
+    tokio::time::sleep(20 * SECOND).await;
+    provider.comes_back().await;
+    // Two calls try it out.
+    completes(&runtime, runs.remove(0)).await;
+    let second = begin(&runtime, 1).await;
+    completes(&runtime, second).await;
+    assert_eq!(runtime.status().await.unwrap().breakers[0].state, BreakerPhase::Closed);
+
+    let limits = ResourceLimits { max_tokens_total: Some(10_000), ..ResourceLimits::default() };
+    runtime.set_limits(&helper(), limits).await.unwrap();
+    for nth in 2..10 {
+        runs.push(begin(&runtime, nth).await);
+    }
+    tokio::time::sleep(SECOND).await;
+    let mut waiting = 0;
+    for run in &runs {
+        let view = runtime.run_status(run).await.unwrap();
+        assert!(view.steps.iter().all(|step| step.phase == StepPhase::Settled), "{view:?}");
+        waiting += usize::from(view.outcome.is_none());
+    }
+    assert!(waiting >= 5, "{waiting} of 8 were sent away");
+    let mut calls = 0;
+    for run in runs {
+        calls += completes(&runtime, run).await.model_calls;
+    }
+    assert_eq!((calls, provider.asked().len()), (8, 2 + 8), "what was not sent is not booked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_its_provider_costs_a_run_few_entries_and_none_of_its_steps() {
+    let (house, provider) = (House::new(), Provider::start().await);
+    let runtime = house.open(&[&provider], "outage = 7200").await;
+    let limits = ResourceLimits { max_steps_per_run: Some(20), ..ResourceLimits::default() };
+    runtime.set_limits(&helper(), limits).await.unwrap();
+    // It takes every question, and says nothing: each call that tries it out lasts for two minutes.
+    provider.is_away(Some(Away::Silent));
+    let mut runs = Vec::new();
+    for nth in 0..8 {
+        runs.push(begin(&runtime, nth).await);
+    }
+    tokio::time::sleep(60 * MINUTE).await;
+    provider.is_away(None);
+    let mut most = 0;
+    for run in runs {
+        completes(&runtime, run).await;
+        let tries = steps(&runtime, run).await.len();
+        let entries = runtime.stream(&run, Seq::FIRST).await.unwrap();
+        let entries = entries.filter(|item| std::future::ready(matches!(item, Ok(StreamItem::Entry { .. }))));
+        let entries = entries.count().await;
+        println!("{tries} tries, {entries} entries");
+        most = most.max(tries);
+        assert!(entries <= 700, "{entries} entries for {tries} tries");
+    }
+    assert!((21..=100).contains(&most), "{most} tries");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_held_off_takes_nothing_of_a_limit() {
     let (house, mut provider) = (House::new(), Provider::start().await);
     let runtime = house.open(&[&provider], "retries = 0").await;
     provider.goes().await;
     for nth in 0..5 {
         let run = begin(&runtime, nth).await;
-        let _ = runtime.join(&run, SECOND).await.unwrap();
+        // The last one waits: it has found out that nobody is there.
+        let _ = runtime.join(&run, SECOND / 10).await.unwrap();
     }
+    let until = loop {
+        let breaker = runtime.status().await.unwrap().breakers.remove(0);
+        if let Some(until) = breaker.until {
+            break until;
+        }
+        tokio::time::sleep(SECOND / 100).await;
+    };
     let limits = ResourceLimits { max_tokens_total: Some(120), ..ResourceLimits::default() };
     runtime.set_limits(&helper(), limits).await.unwrap();
     let before = runtime.get_resource_usage("helper".parse::<AgentRef>().unwrap()).await.unwrap();
@@ -289,7 +360,8 @@ async fn what_is_held_off_takes_nothing_of_a_limit() {
     for nth in 5..8 {
         runs.push(begin(&runtime, nth).await);
     }
-    tokio::time::sleep(2 * SECOND).await;
+    tokio::time::sleep(SECOND).await;
+    assert!(house.clock.now() < until, "nobody has tried it out");
     let held = runtime.get_resource_usage("helper".parse::<AgentRef>().unwrap()).await.unwrap();
     assert_eq!(held.tokens_total, before.tokens_total, "nothing is held for those who wait");
     assert_eq!(held.requests_last_minute, before.requests_last_minute, "and nothing counts");

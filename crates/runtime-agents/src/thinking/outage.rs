@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// How long it is waited at the least before models are asked once more.
-const LEAST: Duration = Duration::from_millis(200);
+const LEAST: Duration = Duration::from_secs(1);
+/// And at the least such a part of what was waited before, so that each try adds to the time from try to try: whatever models say, a
+/// turn that waits for an hour asks less than a hundred times, and one that waits for a week less than two hundred.
+const PART: u32 = 12;
 
 /// How often and how long it was waited for the models of a turn.
 #[derive(Debug, Default)]
@@ -51,7 +54,7 @@ impl Outage {
             return Next::Fail(format!("{said}; a turn may wait {most} s for it, and has: raise `outage`"));
         }
         // Whoever may wait no longer asks once more before that is said.
-        let wait = held_off.max(LEAST).min(left);
+        let wait = held_off.max(LEAST).max(self.waited / PART).min(left);
         self.waited += wait;
         Next::Wait(wait)
     }
@@ -59,6 +62,8 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
     use super::{Duration, LEAST, Next, Outage, Round};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -93,6 +98,29 @@ mod tests {
         assert_eq!(held(&mut outage), Next::Wait(2 * SECOND), "it is asked once more at the end");
         let Next::Fail(said) = held(&mut outage) else { unreachable!("it waited 10 s") };
         assert_eq!(said, "a is away; a turn may wait 10 s for it, and has: raise `outage`");
+    }
+
+    /// How often all are asked until `most` is over.
+    fn asks(most: Duration, mut held_off: impl FnMut() -> Duration) -> usize {
+        let mut outage = Outage::default();
+        1 + (0..)
+            .take_while(|_| matches!(outage.after(round(&[Some(held_off())]), most), Next::Wait(_)))
+            .count()
+    }
+
+    #[test]
+    fn an_hour_of_outage_is_a_hundred_tries_at_the_most_and_a_week_two_hundred() {
+        let (an_hour, a_week) = (3_600 * SECOND, 604_800 * SECOND);
+        assert_eq!((asks(an_hour, || Duration::ZERO), asks(a_week, || Duration::ZERO)), (85, 149));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_models_say_an_hour_is_a_hundred_tries_at_the_most(said in proptest::collection::vec(0_u64..30_000, 1..50)) {
+            let mut said = said.into_iter().cycle().map(Duration::from_millis);
+            let asked = asks(3_600 * SECOND, || said.next().unwrap_or_default());
+            prop_assert!(asked <= 100, "{asked} tries");
+        }
     }
 
     #[test]

@@ -167,6 +167,19 @@ async fn a_call_that_fails_while_its_model_is_held_off_is_paid_and_then_waited_f
     assert_eq!(first.asked(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_sent_away_by_the_pace_is_not_booked_and_waited_for_in_the_log() {
+    // The breaker is closed again: only the answer says that nobody was asked.
+    let first = model("a", [held_off("a", 9), Turn::from("Here I am.").used(3, 4)]);
+    let agent = LlmAgent::new("assistant", Retrying::new(first, 4)).build().unwrap();
+    let session = Session::default();
+
+    assert_eq!(session.run(&agent, "Hello").await.unwrap(), "Here I am.");
+    assert_eq!(session.waits(), [("turn-1/sleep".to_owned(), 9 * SECOND)]);
+    assert_eq!(session.step("turn-1/model").usage, Usage::default(), "nobody was asked");
+    assert_eq!(session.usage().model_calls, 1);
+}
+
 #[tokio::test]
 async fn a_run_waits_no_longer_than_its_agent_says() {
     let first = model("a", [20, 20, 30, 30].map(|seconds| held_off("a", seconds)));
@@ -196,7 +209,10 @@ async fn what_is_held_off_is_not_asked_once_more() {
     let unavailable =
         ModelError::Unavailable { model: model(), status: 503, said: String::new(), retry_after: None };
     let held = ModelError::HeldOff { model: model(), retry_after: SECOND };
-    for error in [unreachable("a"), timed_out, unavailable, held] {
+    for breaker in [Some(SECOND), None] {
+        assert_eq!(asked(held.clone(), breaker).await, (1, false), "whatever the breaker is by now");
+    }
+    for error in [unreachable("a"), timed_out, unavailable] {
         assert_eq!(asked(error.clone(), Some(SECOND)).await, (1, false), "{error}");
         assert_eq!(asked(error.clone(), None).await, (2, true), "{error}");
     }

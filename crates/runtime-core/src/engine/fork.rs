@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::RunId;
 use runtime_traits::log::{
-    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, Started, StepDispatched, StepKey,
-    StepSettled, StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
+    Accepted, AttemptEnded, AttemptEnding, Entry, EntryKind, Price, Started, StepDispatched, StepFailureKind,
+    StepKey, StepSettled, StepUnknown, UnknownCause, Usage, Verdict, WaitClosed, WaitId, WaitOpened,
 };
 use runtime_traits::store::Seq;
 
@@ -126,6 +126,18 @@ pub fn copied_steps(log: &[Entry]) -> usize {
         _ => None,
     });
     keys.collect::<HashSet<_>>().len()
+}
+
+/// How many steps of a log count for no limit, besides those that are copied: a breaker held their calls off, and nobody was asked.
+pub fn held_off_steps(log: &[Entry]) -> usize {
+    let own = log.iter().skip_while(|entry| entry.attempt == COPIED && log[0].attempt == COPIED);
+    let held_off = |entry: &&Entry| {
+        let EntryKind::StepSettled(StepSettled { result: Err(failure), usage, .. }) = &entry.kind else {
+            return false;
+        };
+        matches!(failure.kind, StepFailureKind::Away { held_off: Some(_) }) && *usage == Usage::default()
+    };
+    own.filter(held_off).count()
 }
 
 /// The run whose id fixes what a run draws by chance: its own. A copy that goes on from copied entries draws what the

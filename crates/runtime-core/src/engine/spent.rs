@@ -7,7 +7,7 @@ use runtime_traits::id::RunId;
 use runtime_traits::log::{Chain, Entry, EntryKind, Price, RunView, StepKey, Usage, WaitOn, WaitOpened};
 use runtime_traits::resource::{Hour, Minute, Past};
 
-use super::fork::copied_steps;
+use super::fork::{copied_steps, held_off_steps};
 use super::keys;
 
 pub(super) const MINUTE: u64 = 60_000;
@@ -192,7 +192,8 @@ pub fn chain(run: RunId, log: &[Entry]) -> Option<Chain> {
     let EntryKind::Accepted(accepted) = &first.kind else { return None };
     let before = Chain { first: run, began: first.at, steps: 0, tokens: 0, micros: 0 };
     let before = accepted.chain.unwrap_or(before);
-    let steps = RunView::of(run, log).map_or(0, |view| view.steps.len() - copied_steps(log));
+    let steps =
+        RunView::of(run, log).map_or(0, |view| view.steps.len() - copied_steps(log) - held_off_steps(log));
     let steps = u32::try_from(steps).unwrap_or(u32::MAX);
     let sum = spent(log).into_iter().fold(Spent::default(), Spent::plus);
     Some(Chain {

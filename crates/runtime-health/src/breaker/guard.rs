@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use runtime_traits::{Clock, Entropy};
 use thiserror::Error;
@@ -88,6 +89,12 @@ impl BreakerGuard {
     /// How the breaker stands.
     pub fn state(&self) -> BreakerState {
         self.with_breaker(|breaker| breaker.state())
+    }
+
+    /// When it may be worth asking again, as of now: see [`Breaker::held_off`].
+    pub fn held_off(&self) -> Option<Duration> {
+        let now = self.shared.clock.now();
+        self.with_breaker(|breaker| breaker.held_off(now))
     }
 
     /// Asks to call.

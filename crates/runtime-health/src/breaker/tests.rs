@@ -268,6 +268,25 @@ fn failures_in_a_row_open_it_however_many_calls_worked_before() {
     assert!(ends(failed), "it is the third since one worked");
 }
 
+#[test]
+fn who_waits_for_a_call_that_tries_it_out_asks_the_more_seldom_the_longer_it_takes() {
+    let (mut breaker, entropy) = (Breaker::new(rule(1, 1, 0)), SeededEntropy::new(7));
+    let (call, _) = breaker.admit(START).unwrap();
+    breaker.settle(call, CallOutcome::Failed, START, &entropy);
+    let began = START.after(Duration::from_secs(1));
+    let (_probe, _) = breaker.admit(began).unwrap();
+    let mut waits = Vec::new();
+    let mut now = began;
+    while now < began.after(Duration::from_secs(60)) {
+        let wait = breaker.admit(now).unwrap_err().retry_after;
+        assert_eq!(breaker.held_off(now), Some(wait));
+        waits.push(wait.as_millis());
+        now = now.after(wait);
+    }
+    assert_eq!(waits[..6], [500, 500, 1_000, 2_000, 4_000, 8_000], "and 8 s is the longest pause");
+    assert_eq!(waits.len(), 12, "{waits:?}");
+}
+
 fn guard(dropped: CallOutcome) -> (BreakerGuard, Arc<ManualClock>, Arc<Mutex<Vec<u64>>>) {
     let clock = Arc::new(ManualClock::at(START));
     let told = Arc::new(Mutex::new(Vec::new()));

@@ -73,8 +73,8 @@ impl ModelCalls {
         let (now, mut noted) = (self.clock.now(), self.ended.lock().unwrap_or_else(PoisonError::into_inner));
         match ended {
             Ok(()) => *noted = Ended { worked: Some(now), failing: None },
-            // Its own agent's limit says nothing of it.
-            Err(ModelError::AtLimit { .. }) => {}
+            // Its own agent's limit, or a breaker: nobody was asked.
+            Err(ModelError::AtLimit { .. } | ModelError::HeldOff { .. }) => {}
             // It answered: what was wrong was the request.
             Err(ModelError::Refused { .. }) => *noted = Ended { worked: Some(now), failing: None },
             Err(error) => {
@@ -95,8 +95,16 @@ impl Model for Noting {
         self.model.credential()
     }
 
+    fn silence(&self) -> Option<Duration> {
+        self.model.silence()
+    }
+
     fn called(&self) -> CalledModel {
         self.model.called()
+    }
+
+    fn held_off(&self) -> Option<Duration> {
+        self.model.held_off()
     }
 
     async fn reply(&self, request: &ModelRequest, deltas: &dyn Deltas) -> Result<ModelReply, ModelError> {

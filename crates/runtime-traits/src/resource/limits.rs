@@ -52,7 +52,7 @@ pub struct ResourceLimits {
     /// Seconds from a run's acceptance to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_run_seconds: Option<u64>,
-    /// Steps of one run.
+    /// Steps of one run; a call that was held off, so that nobody was asked, is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps_per_run: Option<u32>,
     /// Share of one processor over the last minute, in percent: an agent beyond it is polled later.

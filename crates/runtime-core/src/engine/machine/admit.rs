@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::slot::Phase;
 use super::{Over, RunMachine, too_late};
-use crate::engine::fork::{began, copied_steps};
+use crate::engine::fork::{began, copied_steps, held_off_steps};
 
 /// A step that asks to be let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -331,7 +331,10 @@ impl RunMachine {
             self.slots.iter().filter(|slot| slot.has_begun() && self.recorded.contains_key(&slot.key));
         let before = self.chain.map_or(0, |chain| chain.steps as usize);
         let own = before + begun - again.count();
-        self.most_steps.is_some_and(|steps| own >= steps.most as usize + steps.copied)
+        let reaches =
+            |own: usize| self.most_steps.is_some_and(|steps| own >= steps.most as usize + steps.copied);
+        // The log is looked through by those alone for whom it matters.
+        reaches(own) && reaches(own.saturating_sub(held_off_steps(&self.log)))
     }
 
     pub(super) fn too_many_steps(&mut self) {

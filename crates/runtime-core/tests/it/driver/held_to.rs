@@ -158,6 +158,39 @@ async fn a_step_that_never_began_is_no_step() {
 }
 
 #[tokio::test]
+async fn what_is_held_off_is_no_step_also_over_a_restart_and_in_copies_and_in_what_goes_on() {
+    let (house, turnstile) = (House::new(), Turnstile::default());
+    let limits = ResourceLimits { max_steps_per_run: Some(3), ..ResourceLimits::default() };
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    let away = "held-off held-off held-off held-off";
+    let within = submit(&runtime, agent, &format!("{away} once:a held:b {away} once:c")).await;
+    house.world.began("b").await;
+    drop(runtime);
+    let (runtime, agent) = governed(&house, &turnstile, limits).await;
+    house.world.open("b");
+    house.world.open("b");
+    assert_eq!(output(&runtime, within).await, "a! b! c!");
+
+    let beyond = submit(&runtime, agent, &format!("{away} once:d once:e {away} once:f once:g")).await;
+    assert_eq!(failure(&runtime, beyond).await.0, FailureKind::Limit, "what asks somebody counts");
+    assert_eq!((house.world.times("f"), house.world.times("g")), (1, 0));
+    let copy = runtime.fork(&beyond, ForkRequest::default()).await.unwrap();
+    assert_eq!(output(&runtime, copy).await, "d! e! f! g!", "those that were copied are not its own");
+
+    let on = submit(&runtime, agent, "held-off held-off once:h go-on:held-off,once/i,held-off,once/j,once/k")
+        .await;
+    let heir = match runtime.join(&on, Duration::from_secs(20)).await.unwrap() {
+        Joined::Ended(finished) => match finished.outcome {
+            runtime_traits::Outcome::Continued(heir) => heir,
+            other => panic!("{other:?}"),
+        },
+        Joined::Open(view) => panic!("{view:?}"),
+    };
+    assert_eq!(failure(&runtime, heir).await.0, FailureKind::Limit);
+    assert_eq!((house.world.times("j"), house.world.times("k")), (1, 0));
+}
+
+#[tokio::test]
 async fn a_run_parks_also_when_it_turns_out_later_how_long_it_waits() {
     for first in [FULL, Lets::Wait(Some(UnixMillis(1)))] {
         let (house, turnstile) = (House::new(), Turnstile::that(first));

@@ -201,6 +201,14 @@ impl Agent for Scripted {
                     })
                     .await?;
                 }
+                // A breaker holds a call off: it is not made.
+                "held-off" => {
+                    let held_off = Some(Duration::from_secs(1));
+                    let step = ctx.step("held-off", Effect::Repeatable, what, move |_| async move {
+                        Err::<(), _>(AgentError::away("it is away", held_off))
+                    });
+                    assert!(step.await.is_err(), "nobody was asked");
+                }
                 // A step is dropped before it began.
                 "unbegun" => {
                     let step = ctx.step("unbegun", Effect::Repeatable, what, |_| async { Ok(()) });

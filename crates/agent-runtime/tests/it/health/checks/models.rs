@@ -185,3 +185,52 @@ async fn a_model_nobody_asks_is_taken_to_be_there_and_one_failure_is_no_outage()
     assert_eq!(away.verdict, Verdict::Unhealthy);
     assert!(away.reason.contains("no call has worked yet") && away.reason.contains("refused"), "{away}");
 }
+
+/// A model behind a breaker that is open.
+#[derive(Debug)]
+struct HeldOff;
+
+#[async_trait]
+impl Model for HeldOff {
+    fn name(&self) -> &str {
+        "local/model"
+    }
+
+    fn credential(&self) -> Option<&str> {
+        Some("env:KEY")
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        Some(Duration::from_secs(7))
+    }
+
+    fn held_off(&self) -> Option<Duration> {
+        Some(Duration::from_secs(9))
+    }
+
+    async fn reply(&self, _: &ModelRequest, _: &dyn Deltas) -> Result<ModelReply, ModelError> {
+        Err(ModelError::HeldOff { model: self.name().to_owned(), retry_after: Duration::from_secs(9) })
+    }
+}
+
+#[tokio::test]
+async fn a_model_whose_calls_are_noted_is_in_everything_else_the_model_that_it_is() {
+    let (model, _) = ModelCalls::of(Arc::new(HeldOff), Arc::new(ManualClock::default()));
+    assert_eq!(
+        (model.name(), model.credential(), model.called()),
+        ("local/model", Some("env:KEY"), HeldOff.called())
+    );
+    assert_eq!((model.silence(), model.held_off()), (HeldOff.silence(), HeldOff.held_off()));
+}
+
+#[tokio::test]
+async fn a_call_that_is_held_off_says_nothing_of_its_model() {
+    let clock = Arc::new(ManualClock::default());
+    let (model, calls) = ModelCalls::of(Arc::new(HeldOff), Arc::clone(&clock) as _);
+    let check = ModelAvailable::by_calls(calls, Duration::from_secs(60));
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(40));
+        assert!(model.reply(&ModelRequest::default(), &Nobody).await.is_err(), "it is held off");
+    }
+    assert_eq!(check.check(&Watched::Runtime).await.verdict, Verdict::Healthy, "nobody was asked");
+}
