@@ -6,8 +6,8 @@ mod teller;
 use std::sync::Arc;
 
 use runtime_health::checks::{
-    BlockedThreads, BusLag, DiskSpace, ErrorRate, ExecutorLag, OpenRuns, Pressure, Progress, Readiness,
-    RecentRuns, ResponseTime, StoreLatency,
+    BlockedThreads, BusLag, DiskSpace, ErrorRate, ExecutorLag, ModelBreakers, OpenRuns, Pressure, Progress,
+    Readiness, RecentRuns, ResponseTime, StoreLatency,
 };
 use runtime_traits::bus::Bus;
 use runtime_traits::{Clock, Entropy, Runtime, StateStore};
@@ -77,6 +77,10 @@ impl Wiring {
             offer(monitor, "pressure", rule, Pressure::of(Arc::clone(runtime), bounds));
         }
         offer(monitor, "readiness", of_all(), Readiness::of(Arc::clone(runtime)));
+        if let Some(bound) = settings.models {
+            let (runtime, clock) = again();
+            offer(monitor, "models", of_all(), ModelBreakers::of(runtime, clock, bound));
+        }
         if let (Some(bounds), Some(store)) = (settings.store_latency, &self.store) {
             let check = StoreLatency::of(Arc::clone(store), Arc::clone(clock), bounds);
             offer(monitor, "store_latency", of_all(), check);

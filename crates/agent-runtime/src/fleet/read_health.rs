@@ -20,12 +20,13 @@ const PHASES: [(&str, Phase); 6] = [
     ("step", Phase::Step),
     ("wait", Phase::Wait),
 ];
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "interval",
     "progress",
     "response_time",
     "error_rate",
     "pressure",
+    "models",
     "store_latency",
     "bus_lag",
     "executor_lag",
@@ -82,6 +83,11 @@ impl Reader<'_> {
                     if let Some(percent) = self.percent(name, value) {
                         let bounds = |degraded_percent| PressureBounds { degraded_percent };
                         checks.pressure = percent.set().map(bounds);
+                    }
+                }
+                "models" => {
+                    if let Some(time) = self.lag(name, value) {
+                        checks.models = time.set();
                     }
                 }
                 "store_latency" | "bus_lag" | "executor_lag" | "blocked_threads" => {
@@ -200,6 +206,7 @@ mod tests {
     fn health_is_watched_unless_it_is_switched_off() {
         let health = Fleet::parse("").unwrap().health.unwrap();
         assert_eq!(health.interval, Duration::from_secs(10));
+        assert_eq!(health.settings.models, Some(MINUTE / 2));
         assert!(health.settings.progress.is_some() && health.settings.response_time.is_none());
         assert_eq!(Fleet::parse("health = \"off\"").unwrap().health, None);
     }
@@ -207,7 +214,7 @@ mod tests {
     #[test]
     fn checks_have_bounds_or_are_off() {
         let text = "[health]\ninterval = \"1m\"\ntool = \"30m\"\nstore_latency = \"8s\"\nbus_lag = \"off\"\n\
-                    error_rate = 20\npressure = \"off\"\nresponse_time = \"5s\"\ndisk_space = \"1 GiB\"\n";
+                    models = \"5m\"\nerror_rate = 20\npressure = \"off\"\nresponse_time = \"5s\"\ndisk_space = \"1 GiB\"\n";
         let health = Fleet::parse(text).unwrap().health.unwrap();
         assert_eq!(health.interval, MINUTE);
         let checks = health.settings;
@@ -215,6 +222,7 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(checks.store_latency, Some(LagBounds { degraded: 2 * second, unhealthy: 8 * second }));
         assert_eq!((checks.bus_lag, checks.pressure), (None, None));
+        assert_eq!(checks.models, Some(5 * MINUTE));
         assert_eq!(checks.error_rate.unwrap().unhealthy_percent, 20);
         assert_eq!(checks.response_time.unwrap().times.degraded, 5 * second);
         assert_eq!(health.disk_space.unwrap().unhealthy_bytes, 1 << 30);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime_health::checks::{
-    BlockedThreads, BusLag, DiskBounds, ErrorBounds, ExecutorLag, LagBounds, PhaseBounds, PressureBounds,
-    ResponseBounds, StoreLatency,
+    BlockedThreads, BusLag, DiskBounds, ErrorBounds, ExecutorLag, LagBounds, ModelBreakers, PhaseBounds,
+    PressureBounds, ResponseBounds, StoreLatency,
 };
 use runtime_traits::Name;
 
@@ -27,6 +27,8 @@ pub struct HealthSettings {
     pub pressure: Option<PressureBounds>,
     /// How long after a look at limits, or at the disk, there is none at the least: these cost more than the others.
     pub pressure_every: Duration,
+    /// `models`: for how long a model may be held off by its breaker.
+    pub models: Option<Duration>,
     /// `store_latency`: how long the store may take to answer.
     pub store_latency: Option<LagBounds>,
     /// `bus_lag`: how long what happens may take to reach the bus.
@@ -48,6 +50,7 @@ impl Default for HealthSettings {
             error_rate: Some(ErrorBounds::default()),
             pressure: Some(PressureBounds::default()),
             pressure_every: Duration::from_secs(30),
+            models: Some(ModelBreakers::BOUND),
             store_latency: Some(StoreLatency::BOUNDS),
             bus_lag: Some(BusLag::BOUNDS),
             executor_lag: Some(ExecutorLag::BOUNDS),

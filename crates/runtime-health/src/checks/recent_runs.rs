@@ -133,14 +133,21 @@ impl Heard {
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
         let mut is_over = false;
+        let (mut events, mut whole_from) = (Vec::new(), UnixMillis(0));
         let mut listeners = std::mem::take(&mut self.listeners);
         for listener in &mut listeners {
+            let mut has_lost = false;
             // As much as is held: who publishes meanwhile does not keep this going for ever.
             for _ in 0..=RING.get() {
                 match listener.poll_next(&mut cx) {
-                    Poll::Ready(Some(Delivery::Event { event, .. })) => self.note(&event),
-                    // What was lost is older than what is held.
-                    Poll::Ready(Some(Delivery::Gap(_))) => {}
+                    Poll::Ready(Some(Delivery::Event { event, .. })) => {
+                        if std::mem::take(&mut has_lost) {
+                            whole_from = whole_from.max(event.time);
+                        }
+                        events.push(event);
+                    }
+                    // What was lost is older than what is held. What failed then is not counted without what completed.
+                    Poll::Ready(Some(Delivery::Gap(_))) => has_lost = true,
                     Poll::Ready(None) => {
                         is_over = true;
                         break;
@@ -154,6 +161,7 @@ impl Heard {
         if !is_over {
             self.listeners = listeners;
         }
+        events.iter().filter(|event| event.time >= whole_from).for_each(|event| self.note(event));
     }
 
     fn note(&mut self, event: &Event) {
@@ -168,10 +176,11 @@ impl Heard {
             self.by_name.clear();
         }
         let runs = self.by_name.entry(said.agent).or_default();
-        if runs.len() >= MOST {
+        // Sorts of runs are read one after the other: by order of reading, the newest of one sort would drive out those of another.
+        runs.insert(runs.partition_point(|run| run.at <= ended.at), ended);
+        if runs.len() > MOST {
             runs.pop_front();
         }
-        runs.push_back(ended);
     }
 }
 
@@ -182,5 +191,70 @@ fn unknown(what: &str, error: &dyn std::error::Error) -> Health {
 impl fmt::Debug for RecentRuns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecentRuns").field("tenant", &self.shared.tenant).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_testkit::fakes::runtime::FakeRuntime;
+    use runtime_traits::bus::{Gap, Position};
+
+    use super::*;
+
+    /// What was held when somebody came to read.
+    #[derive(Debug)]
+    struct Held(VecDeque<Delivery>);
+
+    impl Listener for Held {
+        fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Delivery>> {
+            self.0.pop_front().map_or(Poll::Pending, |next| Poll::Ready(Some(next)))
+        }
+    }
+
+    /// A run that ended in that millisecond.
+    fn ended(at: u64, sort: &str, data: &serde_json::Value) -> Delivery {
+        let event = Event::new(format!("agents/busy/run.{sort}").as_str(), data).unwrap();
+        let run = Some(FakeRuntime::new().samples().run);
+        let event = Arc::new(Event { run, time: UnixMillis(at), ..event });
+        Delivery::Event { position: Position(at), attempt: 1, event }
+    }
+
+    fn completed(at: u64) -> Delivery {
+        ended(at, "completed", &serde_json::json!({ "agent": "busy" }))
+    }
+
+    fn failed(at: u64) -> Delivery {
+        ended(at, "failed", &serde_json::json!({ "agent": "busy", "message": "it fails" }))
+    }
+
+    /// How many of the runs that are kept failed, and how many there are.
+    fn read(completed: Vec<Delivery>, failed: Vec<Delivery>) -> (usize, usize) {
+        let held = |deliveries: Vec<Delivery>| -> Box<dyn Listener> { Box::new(Held(deliveries.into())) };
+        let mut heard = Heard { listeners: vec![held(completed), held(failed)], ..Heard::default() };
+        heard.read();
+        let runs = &heard.by_name["busy"];
+        assert!(runs.iter().is_sorted_by_key(|run| run.at), "the last one is the newest");
+        (runs.iter().filter(|run| run.failed.is_some()).count(), runs.len())
+    }
+
+    #[test]
+    fn of_a_busy_agent_as_many_are_kept_of_those_that_failed_as_failed_of_late() {
+        let is_bad = |at: &u64| at.is_multiple_of(10);
+        let all = || 1..=500_u64;
+
+        let kept = read(
+            all().filter(|at| !is_bad(at)).map(completed).collect(),
+            all().filter(is_bad).map(failed).collect(),
+        );
+
+        assert_eq!(kept, (13, MOST), "10 of 100");
+    }
+
+    #[test]
+    fn what_failed_before_what_completed_was_lost_is_not_counted_alone() {
+        let gap = Delivery::Gap(Gap { from: Position(1), to: Position(400) });
+        let held = std::iter::once(gap).chain((401..=450).map(completed)).collect();
+
+        assert_eq!(read(held, (1..=50).map(|at| failed(at * 9)).collect()), (6, 56));
     }
 }
