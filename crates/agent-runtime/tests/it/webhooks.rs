@@ -272,7 +272,8 @@ async fn an_endpoint_that_asks_for_time_gets_it_also_from_the_next_process() {
 async fn an_endpoint_that_asks_for_a_year_gets_an_hour_and_what_waits_is_given_up_in_its_time() {
     let year = || Says::With(503, "Retry-After: 31536000\r\n".to_owned());
     let endpoint = Endpoint::says(move |_| year()).await;
-    let redelivery = Redelivery { give_up_after: Duration::from_millis(300), ..soon(8) };
+    // Longer than until it was last told how it stands, so that nothing else wakes it.
+    let redelivery = Redelivery { give_up_after: Duration::from_millis(2_500), ..soon(8) };
     let hook = webhook("hook", &endpoint.url()).redelivery(redelivery);
     let (runtime, webhooks) = telling(Arc::new(MapStore::new()), &[hook]).await;
     run(&runtime, "first").await;
