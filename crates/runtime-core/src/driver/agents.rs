@@ -219,6 +219,7 @@ impl Inner {
         let home = self.home(agent.partition());
         let _admin = home.admin.lock(agent).await;
         let loaded = self.load_agent(tenant, agent).await?;
+        let want = loaded.want;
         let mut state = lock(&home.state);
         let counts =
             |limits: Option<&ResourceLimits>| limits.is_some_and(|l| l.max_concurrent_requests.is_some());
@@ -235,6 +236,10 @@ impl Inner {
         if let Some(slot) = state.agents.get_mut(&agent.unique()) {
             let sessions = slot.sessions.take();
             **slot = AgentSlot { sessions, ..loaded };
+        }
+        drop(state);
+        if want != Want::Stopped {
+            self.ticks.try_again(agent, self.clock.now());
         }
         Ok(())
     }

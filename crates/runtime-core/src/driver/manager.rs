@@ -145,6 +145,7 @@ impl RuntimeManager {
             inner.tasks.spawn(scrub.keep_looking(Arc::clone(&inner.clock), inner.ending.clone()));
         }
         if !inner.config.at_rest {
+            inner.keep_going("finding schedules", Inner::keep_finding_ticks);
             inner.keep_going("firing schedules", Inner::keep_ticks);
             inner.spawn_control(Arc::clone(&inner).keep_post());
             inner.spawn_work(Arc::clone(&inner).keep_couriers());

@@ -11,7 +11,7 @@ use runtime_traits::clock::UnixMillis;
 use runtime_traits::id::{AgentId, RunId};
 use runtime_traits::name::{IdempotencyKey, Name, Tenant};
 use runtime_traits::partition::Partition;
-use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError};
+use runtime_traits::runtime::{AgentRef, RunRequest, RuntimeError, Want};
 use runtime_traits::schedule::{Fire, HeldFire, Missed, Schedule, ScheduleView};
 use runtime_traits::store::{Key, Revision, StateError, Then, When};
 use tokio::sync::{Notify, Semaphore};
@@ -23,7 +23,7 @@ use super::load::{PAGE, read};
 use super::run_slot::lock;
 use crate::engine::batches::Writes;
 use crate::engine::keys;
-use crate::engine::schedule::{Gap, Turn, times_of, turn};
+use crate::engine::schedule::{Gap, Times, Turn, late_at, times_of, turn};
 
 /// How often the store is looked through for what comes next.
 const ROUND: Duration = Duration::from_secs(30);
@@ -174,8 +174,28 @@ impl Inner {
         }
     }
 
+    /// Finds the schedules that fire soon, every now and then until the runtime ends. Nothing else is done in between: what takes long
+    /// would have ticks found when they are too late.
+    pub(super) async fn keep_finding_ticks(self: Arc<Self>) {
+        loop {
+            for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
+                let found = tokio::select! {
+                    found = self.find_ticks(home.partition, self.clock.now()) => found,
+                    () = self.ending.cancelled() => return,
+                };
+                if let Err(error) = found {
+                    tracing::warn!(partition = %home.partition, %error, "schedules could not be looked for; later again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ROUND) => {}
+                () = self.ending.cancelled() => return,
+            }
+        }
+    }
+
     /// Finds the schedules of a partition that fire soon, or should have.
-    pub(super) async fn find_ticks(&self, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
+    async fn find_ticks(&self, partition: Partition, now: UnixMillis) -> Result<(), RuntimeError> {
         let until = now.after(AHEAD);
         let mut after = None;
         loop {
@@ -229,9 +249,28 @@ impl Inner {
                 if is_new {
                     tracing::warn!(%agent, schedule = %name, %error, "a schedule did not fire; it is tried again");
                 }
-                self.ticks.look_at(which.clone(), again);
+                let again = match error {
+                    RuntimeError::NotStarted { .. } => self.again_before_start(which, again).await,
+                    _ => Some(again),
+                };
+                if let Some(again) = again {
+                    self.ticks.look_at(which.clone(), again);
+                }
             }
         }
+    }
+
+    /// When a schedule whose agent is stopped is looked at before that starts, which has it looked at anyway: when its tick is left out.
+    /// At `again`, where that is not known, or the agent started before anybody knew that the schedule is held.
+    async fn again_before_start(&self, which: &Which, again: UnixMillis) -> Option<UnixMillis> {
+        let left_out = async {
+            let Some(at) = self.where_it_stands(which).await? else { return Ok(Some(again)) };
+            let times = times_of(&at.schedule.timing, at.record.since)?;
+            let late = late_at(&times, at.schedule.missed, at.record.upto, self.clock.now());
+            let want = self.with_agent(&which.tenant, &which.agent, |slot, _| slot.want).await?;
+            Ok::<_, RuntimeError>(if want == Want::Stopped { late } else { Some(again) })
+        };
+        left_out.await.unwrap_or(Some(again))
     }
 
     /// Does what is to be done with a schedule now, and says when it is to be looked at next.
@@ -249,11 +288,14 @@ impl Inner {
                     self.commit_tick(at.moved(which, record)).await
                 }
                 Turn::LeaveOut { gap, next } => {
-                    let mut writes = at.moved(which, at.left_out(gap, next));
-                    self.tell_missed(which, &at.schedule, gap, &mut writes).await?;
+                    let count = gap.count(&times);
+                    let mut writes = at.moved(which, at.left_out(gap, count, next));
+                    self.tell_missed(which, &at.schedule, (gap, count), &mut writes).await?;
                     self.commit_tick(writes).await
                 }
-                Turn::Fire { tick, gap, next } => Box::pin(self.fire(which, &at, tick, gap, next)).await,
+                Turn::Fire { tick, gap, next } => {
+                    Box::pin(self.fire(which, &at, &times, tick, gap, next)).await
+                }
             };
             in_a_row += 1;
             match done {
@@ -272,15 +314,21 @@ impl Inner {
         self: &Arc<Self>,
         which: &Which,
         at: &Standing,
+        times: &Times,
         tick: UnixMillis,
         gap: Option<Gap>,
         next: Option<UnixMillis>,
     ) -> Result<(), RuntimeError> {
         let Which { tenant, agent, name } = which;
+        let want = self.with_agent(tenant, agent, |slot, _| slot.want).await?;
+        if want == Want::Stopped {
+            return Err(RuntimeError::NotStarted { agent: agent.to_string(), want });
+        }
+        let gap = gap.map(|gap| (gap, gap.count(times)));
         let now = self.clock.now();
         let run = RunId::mint(agent.partition(), self.clock.as_ref(), self.entropy.as_ref());
         let mut record = match gap {
-            Some(gap) => at.left_out(gap, next),
+            Some((gap, count)) => at.left_out(gap, count, next),
             None => at.record.clone(),
         };
         record.upto = tick;
@@ -308,10 +356,10 @@ impl Inner {
         &self,
         which: &Which,
         schedule: &Schedule,
-        gap: Gap,
+        (gap, count): (Gap, u64),
         writes: &mut Writes,
     ) -> Result<(), RuntimeError> {
-        let Gap { from, upto, count } = gap;
+        let Gap { from, upto } = gap;
         let rule: Missed = schedule.missed;
         let missed = Happening::Missed { schedule: &schedule.name, from, upto, count, rule };
         let teller = self.teller(&which.tenant, &which.agent, Patience::OfCaller).await?;
@@ -380,8 +428,8 @@ pub(super) struct Standing {
 
 impl Standing {
     /// What is stored of it once these ticks are left out.
-    fn left_out(&self, gap: Gap, next: Option<UnixMillis>) -> ScheduleRecord {
-        let missed = self.record.missed.saturating_add(gap.count);
+    fn left_out(&self, gap: Gap, count: u64, next: Option<UnixMillis>) -> ScheduleRecord {
+        let missed = self.record.missed.saturating_add(count);
         ScheduleRecord { missed, next, upto: gap.upto, ..self.record.clone() }
     }
 

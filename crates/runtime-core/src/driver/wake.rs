@@ -169,11 +169,6 @@ impl Inner {
     /// Does what has fallen due in the partitions that this process owns.
     async fn do_due(self: &Arc<Self>, now: UnixMillis) {
         for home in self.partitions.iter().filter(|home| home.owner.initialized()) {
-            if !self.config.at_rest
-                && let Err(error) = self.find_ticks(home.partition, now).await
-            {
-                tracing::warn!(partition = %home.partition, %error, "schedules could not be looked for; later again");
-            }
             match self.do_due_in(home.partition, now).await {
                 Ok(()) => {}
                 Err(error) => {

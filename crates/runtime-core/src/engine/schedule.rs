@@ -11,4 +11,4 @@ mod turn;
 
 pub use check::{LEAST_MS, check, times_of};
 pub use times::{COUNTED, Times};
-pub use turn::{Gap, LATE, Turn, turn};
+pub use turn::{Gap, LATE, Turn, late_at, turn};

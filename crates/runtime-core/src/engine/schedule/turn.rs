@@ -17,8 +17,13 @@ pub struct Gap {
     pub from: UnixMillis,
     /// The last one.
     pub upto: UnixMillis,
-    /// How many, as far as they are counted.
-    pub count: u64,
+}
+
+impl Gap {
+    /// How many these are, as far as they are counted. That takes its time: it is asked once they are left out.
+    pub fn count(&self, times: &Times) -> u64 {
+        times.count(UnixMillis(self.from.0.saturating_sub(1)), self.upto)
+    }
 }
 
 /// What is to be done with a schedule now.
@@ -50,7 +55,7 @@ pub fn turn(times: &Times, rule: Missed, upto: UnixMillis, now: UnixMillis) -> T
         Some(first) if first <= now => first,
         next => return Turn::Wait(next),
     };
-    let gap = |last: UnixMillis| Gap { from: first, upto: last, count: times.count(upto, last) };
+    let gap = |last: UnixMillis| Gap { from: first, upto: last };
     let last = match rule {
         Missed::All => first,
         Missed::Once | Missed::Skip => times.latest(upto, now).unwrap_or(first),
@@ -62,4 +67,10 @@ pub fn turn(times: &Times, rule: Missed, upto: UnixMillis, now: UnixMillis) -> T
     // The last one before it.
     let before = times.latest(upto, UnixMillis(last.0 - 1)).filter(|_| first < last);
     Turn::Fire { tick: last, gap: before.map(gap), next }
+}
+
+/// When the tick that is due is left out, if its run has not begun by then; `None`: it never is.
+pub fn late_at(times: &Times, rule: Missed, upto: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
+    let last = times.latest(upto, now).filter(|_| rule == Missed::Skip)?;
+    Some(last.after(LATE + Duration::from_millis(1)))
 }

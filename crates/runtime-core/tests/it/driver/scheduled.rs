@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_core::RuntimeManager;
-use runtime_testkit::fakes::MapStore;
+use runtime_testkit::fakes::{MapStore, ReadFault};
 use runtime_traits::runtime::{AgentRef, RunFilter, Runtime, RuntimeError};
 use runtime_traits::schedule::{
     Missed, Schedule, ScheduleError, ScheduleFilter, ScheduleView, ScheduledBy, Timing,
 };
-use runtime_traits::store::Then;
+use runtime_traits::store::{Log, Then};
 use runtime_traits::{AgentId, AgentSpec, Clock, Name, RunRequest, SessionName};
 
 use super::house::{meddle, submit};
+use super::restoring::Held;
 use super::swept::Years;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -109,6 +110,62 @@ async fn an_agent_that_is_stopped_is_run_when_it_starts_as_the_rule_says() {
     assert_eq!((once.fired, once.missed, once.held), (1, 1, None));
     let all = until(&runtime, agent, "all", |view| view.fired == 2).await;
     assert_eq!((all.missed, all.held), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fire_of_an_agent_that_is_stopped_is_not_tried_by_the_clock() {
+    let held = Held::new();
+    let runtime = held.open().await;
+    let agent = held.agent(&runtime, "a").await;
+    for (name, missed) in [("skip", Missed::Skip), ("once", Missed::Once)] {
+        put(&runtime, agent, schedule(name, Timing::every(10 * MINUTE), missed)).await;
+    }
+    runtime.stop_agent(agent).await.unwrap();
+    held.clock.advance(10 * MINUTE);
+    for name in ["skip", "once"] {
+        until(&runtime, agent, name, |view| view.held.is_some()).await;
+    }
+    // Whoever tried it would be told that the store is away.
+    held.store.fail_reads(true);
+    for _ in 0..20 {
+        held.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(MINUTE).await;
+    }
+    held.store.fail_reads(false);
+    for name in ["skip", "once"] {
+        let reason = view(&runtime, agent, name).await.held.unwrap().reason;
+        assert!(reason.contains("is not started"), "{name}: {reason}");
+    }
+    // The rule leaves out what is too late, whether it was tried or not.
+    held.clock.advance(MINUTE);
+    assert_eq!(until(&runtime, agent, "skip", |view| view.missed == 1).await.held, None);
+
+    runtime.start_agent(agent).await.unwrap();
+    until(&runtime, agent, "once", |view| view.fired == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_is_soon_is_found_however_long_anything_else_takes_that_fell_due() {
+    let held = Held::new();
+    let runtime = held.open().await;
+    let agent = held.agent(&runtime, "a").await;
+    let run = submit(&runtime, agent, "pure:x").await;
+    super::house::output(&runtime, run).await;
+    let day = 24 * 60 * MINUTE;
+    put(&runtime, agent, schedule("rare", Timing::every(40 * day), Missed::Skip)).await;
+    let swept = runtime_codec::keys::run_log(&run);
+    let hold = move |log: &Log| if *log == swept { ReadFault::HoldAnswer } else { ReadFault::Pass };
+    held.store.decide_reads_by(hold);
+    // Its log is to be let go, and that takes long.
+    held.clock.advance(31 * day);
+    held.store.until_read_held().await;
+
+    held.clock.advance(9 * day);
+
+    let rare = until(&runtime, agent, "rare", |view| view.fired + view.missed > 0).await;
+    assert_eq!((rare.fired, rare.missed), (1, 0));
+    held.store.decide_reads_by(|_| ReadFault::Pass);
+    held.store.release_read();
 }
 
 #[tokio::test(start_paused = true)]

@@ -261,13 +261,13 @@ fn live(times: &Times, rule: Missed, begin: UnixMillis, looks: &[(u64, bool)]) -
                     assert!(tick > upto && tick <= now && next == times.after(tick));
                     assert!(gap.is_none_or(|gap| gap.from > upto && gap.upto < tick));
                     history.fired.push(tick);
-                    history.missed += gap.map_or(0, |gap| gap.count);
+                    history.missed += gap.map_or(0, |gap| gap.count(times));
                     history.late = history.late.max(now.since(tick));
                     upto = tick;
                 }
                 Turn::LeaveOut { gap, next } => {
                     assert!(gap.from > upto && gap.upto <= now && next == times.after(gap.upto));
-                    history.missed += gap.count;
+                    history.missed += gap.count(times);
                     upto = gap.upto;
                 }
             }
