@@ -225,7 +225,7 @@ impl HealthMonitor {
     pub fn stop_monitoring(&self, watched: &Watched) -> bool {
         let watch = lock(&self.owner.shared.watches).remove(watched);
         watch.is_some_and(|watch| {
-            watch.stopped.notify_one();
+            watch.stopped.close();
             true
         })
     }
@@ -240,7 +240,9 @@ impl HealthMonitor {
         let (name, registered) = lock(&shared.checks).one(check, watched)?;
         let watch = lock(&shared.watches).get(watched).cloned();
         if let Some(watch) = watch {
-            watch.look(&shared.around, vec![(name.clone(), registered)], How::Now).await;
+            for due in watch.look(&shared.around, vec![(name.clone(), registered)], How::Now).await {
+                due.carry_out(&shared.around).await;
+            }
             return Ok(watch.report_of(&name).expect("it was looked at just now"));
         }
         let mut seen = Seen::new(once(), shared.around.clock.now());

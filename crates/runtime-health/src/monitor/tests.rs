@@ -412,6 +412,42 @@ async fn right_after_a_recovery_it_is_looked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recovery_that_takes_its_time_holds_up_no_look_and_no_other_try_begins_meanwhile() {
+    let (health, broken, well) = (monitor(), Thing::default(), Thing::default());
+    health.register_check("broken", broken.check()).unwrap();
+    health.register_check("well", well.check()).unwrap();
+    let tries = broken.clone();
+    let recovery = move || {
+        let tries = tries.clone();
+        async move {
+            tries.recovery()().await.unwrap();
+            tries.breaks();
+            std::future::pending::<()>().await;
+        }
+    };
+    health.register_recovery_with("broken", at_once(10), recovery).unwrap();
+    broken.breaks();
+    health.monitor(other("thing"), SECOND).unwrap();
+
+    sleep(30 * SECOND).await;
+
+    assert!(well.looks() >= 30, "{} looks in 30 s", well.looks());
+    assert!(broken.looks() >= 30, "{} looks in 30 s", broken.looks());
+    assert_eq!(broken.tries(), 1);
+    well.breaks();
+    sleep(SECOND).await;
+    let shown = health.health(&other("thing")).unwrap().checks;
+    assert!(shown.iter().all(|check| check.health.verdict == Verdict::Unhealthy), "{shown:?}");
+    // It ends at its deadline, and may be tried again.
+    sleep(35 * SECOND).await;
+    assert_eq!(broken.tries(), 2);
+    let held = broken.held();
+    health.stop_monitoring(&other("thing"));
+    sleep(Duration::from_millis(1)).await;
+    assert!(broken.held() < held, "the recovery ends when nobody wants to know any more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_looks_as_rarely_as_its_rule_says_and_at_what_its_rule_says() {
     let (health, often, rarely) = (monitor(), Thing::default(), Thing::default());
     let of_agents = CheckRule { only: Only::Agents, ..CheckRule::default() };

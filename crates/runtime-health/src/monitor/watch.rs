@@ -13,7 +13,7 @@ use runtime_traits::health::{
 };
 use runtime_traits::name::Name;
 use runtime_traits::{Cause, Clock, Entropy, UnixMillis};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::checks::Registered;
@@ -41,12 +41,21 @@ pub(super) enum How {
     Now,
 }
 
+/// What is to be done about what a look has found, carried out after the look: it may take its time, and looks go on meanwhile. While
+/// it is there, no other try of the same check begins.
+pub(super) struct Due {
+    watch: Arc<Watch>,
+    name: Name,
+    registered: Registered,
+    why: Health,
+}
+
 /// One thing that is watched.
 pub(super) struct Watch {
     pub(super) watched: Watched,
     pub(super) interval: Duration,
-    /// Told once nobody wants to know any more.
-    pub(super) stopped: Notify,
+    /// Closed once nobody wants to know any more.
+    pub(super) stopped: Semaphore,
     /// Held by who looks: one look at a time.
     looking: tokio::sync::Mutex<()>,
     seen: Mutex<All>,
@@ -64,14 +73,19 @@ impl Watch {
         Self {
             watched,
             interval,
-            stopped: Notify::new(),
+            stopped: Semaphore::new(0),
             looking: tokio::sync::Mutex::new(()),
             seen: Mutex::new(all),
         }
     }
 
-    /// Looks by all of these at once, and does what is to be done about what they find.
-    pub(super) async fn look(&self, around: &Around, mut checks: Vec<(Name, Registered)>, how: How) {
+    /// Looks by all of these at once, and says what is to be done about what they find.
+    pub(super) async fn look(
+        self: &Arc<Self>,
+        around: &Around,
+        mut checks: Vec<(Name, Registered)>,
+        how: How,
+    ) -> Vec<Due> {
         let _alone = self.looking.lock().await;
         if how == How::WhenDue {
             let (now, all) = (around.clock.now(), self.all());
@@ -80,29 +94,23 @@ impl Watch {
             });
         }
         let looks = checks.into_iter().map(|(name, registered)| self.look_by(around, name, registered));
-        join_all(looks).await;
+        join_all(looks).await.into_iter().flatten().collect()
     }
 
-    async fn look_by(&self, around: &Around, name: Name, registered: Registered) {
+    async fn look_by(self: &Arc<Self>, around: &Around, name: Name, registered: Registered) -> Option<Due> {
         let looked = look_once(around, &self.watched, &registered).await;
         let at = looked.at;
         self.take_in(around, &name, &registered, looked);
-        let Some((rule, recovery)) = &registered.recovery else { return };
+        let (rule, _) = registered.recovery.as_ref()?;
         let why = {
             let mut all = self.all();
-            let Some(seen) = all.checks.get_mut(&name) else { return };
+            let seen = all.checks.get_mut(&name)?;
             if !seen.is_to_recover(name.as_str(), rule, at, around.entropy.as_ref()) {
-                return;
+                return None;
             }
             seen.shown().clone()
         };
-        let ended = recover(recovery.as_ref(), &self.watched, &why).await;
-        if let Some(seen) = self.all().checks.get_mut(&name) {
-            seen.tried(around.clock.now(), ended);
-        }
-        // Whether it helped is not left to the next interval. What is to be done if it did not is.
-        let looked = look_once(around, &self.watched, &registered).await;
-        self.take_in(around, &name, &registered, looked);
+        Some(Due { watch: Arc::clone(self), name, registered, why })
     }
 
     /// Takes in what a look has found, and tells who wants to know.
@@ -151,6 +159,35 @@ impl Watch {
     fn all(&self) -> MutexGuard<'_, All> {
         // What is written under it are single values.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Due {
+    /// Carries it out, and looks whether it helped.
+    pub(super) async fn carry_out(self, around: &Around) {
+        let Self { watch, name, registered, why } = &self;
+        let Some((_, recovery)) = &registered.recovery else { return };
+        let ended = recover(recovery.as_ref(), &watch.watched, why).await;
+        if let Some(seen) = watch.all().checks.get_mut(name) {
+            seen.tried(around.clock.now(), ended);
+        }
+        // Whether it helped is not left to the next interval. What is to be done if it did not is.
+        let _alone = watch.looking.lock().await;
+        let looked = look_once(around, &watch.watched, registered).await;
+        watch.take_in(around, name, registered, looked);
+    }
+
+    /// What it is done about.
+    pub(super) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(seen) = self.watch.all().checks.get_mut(&self.name) {
+            seen.let_go();
+        }
     }
 }
 
