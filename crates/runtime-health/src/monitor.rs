@@ -104,7 +104,8 @@ impl HealthMonitor {
 
     /// Registers a check of all that is monitored, by the default [`CheckRule`].
     ///
-    /// A check that blocks its thread blocks a thread of the executor: use `spawn_blocking` in it.
+    /// A check or a recovery that blocks its thread blocks a thread of the executor: use `spawn_blocking` in it. What is not looked at
+    /// because of that is soon shown as unknown.
     ///
     /// # Errors
     /// [`HealthError::Name`], [`HealthError::CheckTaken`].
@@ -255,13 +256,15 @@ impl HealthMonitor {
     /// # Errors
     /// [`HealthError::NotMonitored`].
     pub fn health(&self, watched: &Watched) -> Result<HealthReport, HealthError> {
-        self.watch(watched).map(|watch| watch.report())
+        let now = self.owner.shared.around.clock.now();
+        self.watch(watched).map(|watch| watch.report(now))
     }
 
     /// How all is that is monitored.
     pub fn all(&self) -> Vec<HealthReport> {
         let watches: Vec<_> = lock(&self.owner.shared.watches).values().cloned().collect();
-        watches.iter().map(|watch| watch.report()).collect()
+        let now = self.owner.shared.around.clock.now();
+        watches.iter().map(|watch| watch.report(now)).collect()
     }
 
     /// The worst of all that is monitored, named in the reason.

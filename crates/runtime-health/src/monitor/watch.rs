@@ -22,6 +22,9 @@ use super::seen::Seen;
 /// How long a recovery may take.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(60);
 
+/// How much later than an interval and the time for a look the next one may be over.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// Who is told that something turned.
 pub(super) type Told = Box<dyn Fn(&HealthTurn) + Send + Sync>;
 
@@ -65,11 +68,21 @@ struct All {
     checks: BTreeMap<Name, Seen>,
     worst: Verdict,
     since: UnixMillis,
+    /// When the last look was over.
+    looked: Option<UnixMillis>,
+    /// How long a look may take.
+    within: Duration,
 }
 
 impl Watch {
     pub(super) fn new(watched: Watched, interval: Duration, now: UnixMillis) -> Self {
-        let all = All { checks: BTreeMap::new(), worst: Health::worst_of([]).verdict, since: now };
+        let all = All {
+            checks: BTreeMap::new(),
+            worst: Health::worst_of([]).verdict,
+            since: now,
+            looked: None,
+            within: Duration::ZERO,
+        };
         Self {
             watched,
             interval,
@@ -88,13 +101,19 @@ impl Watch {
     ) -> Vec<Due> {
         let _alone = self.looking.lock().await;
         if how == How::WhenDue {
-            let (now, all) = (around.clock.now(), self.all());
+            let (now, mut all) = (around.clock.now(), self.all());
+            let within = checks.iter().map(|(_, registered)| registered.rule.within).max();
+            all.within = within.unwrap_or_default();
             checks.retain(|(name, registered)| {
                 all.checks.get(name).is_none_or(|seen| seen.is_due(registered.rule.every, now))
             });
         }
         let looks = checks.into_iter().map(|(name, registered)| self.look_by(around, name, registered));
-        join_all(looks).await.into_iter().flatten().collect()
+        let to_do = join_all(looks).await.into_iter().flatten().collect();
+        if how == How::WhenDue {
+            self.all().looked = Some(around.clock.now());
+        }
+        to_do
     }
 
     async fn look_by(self: &Arc<Self>, around: &Around, name: Name, registered: Registered) -> Option<Due> {
@@ -138,12 +157,25 @@ impl Watch {
         self.all().checks.get_mut(check).is_some_and(Seen::release)
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
-        self.all().worst
+    pub(super) fn verdict(&self, now: UnixMillis) -> Verdict {
+        let all = self.all();
+        if all.stale_since(self.interval, now).is_some() { Verdict::Unknown } else { all.worst }
     }
 
-    pub(super) fn report(&self) -> HealthReport {
+    /// How it is. What nobody has looked at for too long, because a check blocks the thread of all looks say, nobody knows any more.
+    pub(super) fn report(&self, now: UnixMillis) -> HealthReport {
         let all = self.all();
+        if let Some((looked, since)) = all.stale_since(self.interval, now) {
+            let reason = format!("not looked at since {}, for {:?}", looked.0, now.since(looked));
+            let health = Health::new(Verdict::Unknown, reason);
+            let unknown = |(name, seen): (&Name, &Seen)| CheckReport {
+                health: health.clone(),
+                since,
+                ..seen.report(name.as_str())
+            };
+            let checks = all.checks.iter().map(unknown).collect();
+            return HealthReport { watched: self.watched.clone(), health, since, checks };
+        }
         HealthReport {
             watched: self.watched.clone(),
             health: all.worst(),
@@ -198,6 +230,13 @@ impl All {
         // Of checks that agree, one that has something to say.
         let says = |other: &&Health| other.verdict == worst.verdict && !other.reason.is_empty();
         shown().find(says).cloned().unwrap_or(worst)
+    }
+
+    /// When it was last looked at, and since when that is too long ago.
+    fn stale_since(&self, interval: Duration, now: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+        let looked = self.looked?;
+        let until = looked.after(interval.saturating_add(self.within).saturating_add(SLACK));
+        (now > until).then_some((looked, until))
     }
 
     fn note_worst(&mut self, now: UnixMillis) {
