@@ -247,7 +247,7 @@ async fn thresholds_say_how_many_looks_it_takes() {
 
 #[tokio::test(start_paused = true)]
 async fn turns_are_told_once_each() {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::new(Mutex::new(Vec::new()));
     let (thing, telling) = (Thing::default(), Arc::clone(&told));
     let health = scene::builder()
         .on_turn(move |turn| {
