@@ -104,7 +104,8 @@ impl HealthMonitor {
 
     /// Registers a check of all that is monitored, by the default [`CheckRule`].
     ///
-    /// A check that blocks its thread blocks a thread of the executor: use `spawn_blocking` in it.
+    /// A check or a recovery that blocks its thread blocks a thread of the executor: use `spawn_blocking` in it. What is not looked at
+    /// because of that is soon shown as unknown.
     ///
     /// # Errors
     /// [`HealthError::Name`], [`HealthError::CheckTaken`].
@@ -225,7 +226,7 @@ impl HealthMonitor {
     pub fn stop_monitoring(&self, watched: &Watched) -> bool {
         let watch = lock(&self.owner.shared.watches).remove(watched);
         watch.is_some_and(|watch| {
-            watch.stopped.notify_one();
+            watch.stopped.close();
             true
         })
     }
@@ -240,7 +241,9 @@ impl HealthMonitor {
         let (name, registered) = lock(&shared.checks).one(check, watched)?;
         let watch = lock(&shared.watches).get(watched).cloned();
         if let Some(watch) = watch {
-            watch.look(&shared.around, vec![(name.clone(), registered)], How::Now).await;
+            for due in watch.look(&shared.around, vec![(name.clone(), registered)], How::Now).await {
+                due.carry_out(&shared.around).await;
+            }
             return Ok(watch.report_of(&name).expect("it was looked at just now"));
         }
         let mut seen = Seen::new(once(), shared.around.clock.now());
@@ -253,13 +256,15 @@ impl HealthMonitor {
     /// # Errors
     /// [`HealthError::NotMonitored`].
     pub fn health(&self, watched: &Watched) -> Result<HealthReport, HealthError> {
-        self.watch(watched).map(|watch| watch.report())
+        let now = self.owner.shared.around.clock.now();
+        self.watch(watched).map(|watch| watch.report(now))
     }
 
     /// How all is that is monitored.
     pub fn all(&self) -> Vec<HealthReport> {
         let watches: Vec<_> = lock(&self.owner.shared.watches).values().cloned().collect();
-        watches.iter().map(|watch| watch.report()).collect()
+        let now = self.owner.shared.around.clock.now();
+        watches.iter().map(|watch| watch.report(now)).collect()
     }
 
     /// The worst of all that is monitored, named in the reason.

@@ -67,10 +67,7 @@ impl Progress {
     }
 
     async fn look(&self, agent: AgentId) -> Result<Health, Health> {
-        let runs = self.runs.of_agent(agent).await;
-        let runs = runs.map_err(|error| {
-            Health::new(Verdict::Unknown, format!("its open runs cannot be read: {error}"))
-        })?;
+        let runs = self.runs.of_agent(agent).await?;
         if runs.is_empty() {
             return Ok(Health::new(Verdict::Healthy, "idle: no run is open"));
         }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::watch::{How, Watch};
+use super::watch::{Due, How, Watch};
 
 /// What the keeper knows of one thing that is watched.
 struct Kept {
@@ -26,6 +26,7 @@ struct Over {
     id: u64,
     began: UnixMillis,
     goes_on: bool,
+    to_do: Vec<Due>,
 }
 
 /// Looks at all that is watched when it is time, until it is dropped.
@@ -33,6 +34,8 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     let mut due: BinaryHeap<Reverse<(UnixMillis, u64)>> = BinaryHeap::new();
     let mut kept: BTreeMap<u64, Kept> = BTreeMap::new();
     let mut looks: JoinSet<Over> = JoinSet::new();
+    // They end with this, and each at its deadline; there is one for a check of a thing at most.
+    let mut recoveries: JoinSet<()> = JoinSet::new();
     let mut count = 0;
     loop {
         let now = shared.around.clock.now();
@@ -54,12 +57,16 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             () = shared.bell.notified() => {}
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             Some(over) = looks.join_next() => {
-                let Over { id, began, goes_on } = over.expect("a look catches what panics in it, and nobody else ends it");
+                let Over { id, began, goes_on, to_do } = over.expect("a look catches what panics in it, and nobody else ends it");
+                for due in to_do {
+                    recoveries.spawn(recover(Arc::clone(&shared), due));
+                }
                 match kept.get_mut(&id).filter(|_| goes_on) {
                     Some(of) => due.push(Reverse((next(&shared, of, began), id))),
                     None => { kept.remove(&id); }
                 }
             }
+            Some(_) = recoveries.join_next() => {}
         }
     }
 }
@@ -71,8 +78,19 @@ async fn look(shared: Arc<Shared>, watch: Arc<Watch>, id: u64) -> Over {
     let looking = AssertUnwindSafe(watch.look(&shared.around, checks, How::WhenDue)).catch_unwind();
     tokio::select! {
         biased;
-        () = watch.stopped.notified() => Over { id, began, goes_on: false },
-        _ = looking => Over { id, began, goes_on: true },
+        _ = watch.stopped.acquire() => Over { id, began, goes_on: false, to_do: Vec::new() },
+        looked = looking => Over { id, began, goes_on: true, to_do: looked.unwrap_or_default() },
+    }
+}
+
+/// Does what is to be done.
+async fn recover(shared: Arc<Shared>, due: Due) {
+    let watch = due.watch();
+    let doing = AssertUnwindSafe(due.carry_out(&shared.around)).catch_unwind();
+    tokio::select! {
+        biased;
+        _ = watch.stopped.acquire() => {}
+        _ = doing => {}
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Seen {
     history: History,
     tried: Option<Tried>,
     next: Option<UnixMillis>,
+    /// A try is under way.
+    is_recovering: bool,
 }
 
 impl Seen {
@@ -29,6 +31,7 @@ impl Seen {
             history: History::default(),
             tried: None,
             next: None,
+            is_recovering: false,
         }
     }
 
@@ -57,7 +60,8 @@ impl Seen {
         turn
     }
 
-    /// Whether something is to be done now. It is then a try, whatever becomes of it.
+    /// Whether something is to be done now. It is then a try, whatever becomes of it, and the only one until
+    /// [`let_go`](Self::let_go).
     pub(super) fn is_to_recover(
         &mut self,
         check: &str,
@@ -67,7 +71,10 @@ impl Seen {
     ) -> bool {
         // What was found well just now may only have to be seen once more.
         let is_bad = |looked: &Looked| looked.found.verdict == Verdict::Unhealthy;
-        if self.shown().verdict != Verdict::Unhealthy || !self.looked.as_ref().is_some_and(is_bad) {
+        if self.is_recovering
+            || self.shown().verdict != Verdict::Unhealthy
+            || !self.looked.as_ref().is_some_and(is_bad)
+        {
             return false;
         }
         if self.next.is_none() {
@@ -78,12 +85,18 @@ impl Seen {
                 self.next = Some(at);
             }
         }
-        self.next.take_if(|at| *at <= now).is_some()
+        self.is_recovering = self.next.take_if(|at| *at <= now).is_some();
+        self.is_recovering
     }
 
     /// Writes down how a try ended.
     pub(super) fn tried(&mut self, at: UnixMillis, ended: Result<(), Cause>) {
         self.tried = Some(Tried { at, failed: ended.err() });
+    }
+
+    /// No try is under way any more.
+    pub(super) fn let_go(&mut self) {
+        self.is_recovering = false;
     }
 
     /// Whether a look is due, by a check that looks so often at most.

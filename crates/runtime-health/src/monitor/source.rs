@@ -16,20 +16,22 @@ impl HealthSource for HealthMonitor {
     fn overview(&self, see: &dyn Fn(&Watched) -> bool) -> HealthOverview {
         let mut seen: Vec<_> = self.watches();
         seen.retain(|watch| see(&watch.watched));
-        let mut seen: Vec<_> = seen.into_iter().map(|watch| (watch.verdict(), watch)).collect();
+        let now = self.owner.shared.around.clock.now();
+        let mut seen: Vec<_> = seen.into_iter().map(|watch| (watch.verdict(now), watch)).collect();
         let mut watched = VerdictCounts::default();
         seen.iter().for_each(|(verdict, _)| watched.count(*verdict));
         seen.sort_by_key(|(verdict, _)| Reverse(*verdict));
-        let reports = seen.iter().take(HealthOverview::MOST).map(|(_, watch)| watch.report()).collect();
+        let reports = seen.iter().take(HealthOverview::MOST).map(|(_, watch)| watch.report(now)).collect();
         HealthOverview { watched, ..HealthOverview::of(reports) }
     }
 
     fn worst(&self) -> Option<Health> {
+        let now = self.owner.shared.around.clock.now();
         // Of equals the first.
         let worse = |worst: Arc<Watch>, next: Arc<Watch>| {
-            if next.verdict() > worst.verdict() { next } else { worst }
+            if next.verdict(now) > worst.verdict(now) { next } else { worst }
         };
-        self.watches().into_iter().reduce(worse).map(|watch| watch.report().named())
+        self.watches().into_iter().reduce(worse).map(|watch| watch.report(now).named())
     }
 
     fn appeared(&self, watched: &Watched) {

@@ -3,11 +3,13 @@
 mod scene;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runtime_traits::health::{Health, Verdict, Watched};
+use runtime_testkit::fakes::ManualClock;
+use runtime_traits::health::{Health, HealthSource as _, Verdict, Watched};
 use runtime_traits::{Cause, Name};
 use tokio::time::sleep;
 
@@ -245,7 +247,7 @@ async fn thresholds_say_how_many_looks_it_takes() {
 
 #[tokio::test(start_paused = true)]
 async fn turns_are_told_once_each() {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::new(Mutex::new(Vec::new()));
     let (thing, telling) = (Thing::default(), Arc::clone(&told));
     let health = scene::builder()
         .on_turn(move |turn| {
@@ -409,6 +411,80 @@ async fn right_after_a_recovery_it_is_looked_again() {
     assert_eq!((thing.tries(), thing.looks()), (1, 2), "though it is looked at once in an hour");
     let looked = health.health(&other("thing")).unwrap().checks[0].looked.clone().unwrap();
     assert_eq!(looked.found, Health::HEALTHY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_that_takes_its_time_holds_up_no_look_and_no_other_try_begins_meanwhile() {
+    let (health, broken, well) = (monitor(), Thing::default(), Thing::default());
+    health.register_check("broken", broken.check()).unwrap();
+    health.register_check("well", well.check()).unwrap();
+    let tries = broken.clone();
+    let recovery = move || {
+        let tries = tries.clone();
+        async move {
+            tries.recovery()().await.unwrap();
+            tries.breaks();
+            std::future::pending::<()>().await;
+        }
+    };
+    health.register_recovery_with("broken", at_once(10), recovery).unwrap();
+    broken.breaks();
+    health.monitor(other("thing"), SECOND).unwrap();
+
+    sleep(30 * SECOND).await;
+
+    assert!(well.looks() >= 30, "{} looks in 30 s", well.looks());
+    assert!(broken.looks() >= 30, "{} looks in 30 s", broken.looks());
+    assert_eq!(broken.tries(), 1);
+    well.breaks();
+    sleep(SECOND).await;
+    let shown = health.health(&other("thing")).unwrap().checks;
+    assert!(shown.iter().all(|check| check.health.verdict == Verdict::Unhealthy), "{shown:?}");
+    // It ends at its deadline, and may be tried again.
+    sleep(35 * SECOND).await;
+    assert_eq!(broken.tries(), 2);
+    let held = broken.held();
+    health.stop_monitoring(&other("thing"));
+    sleep(Duration::from_millis(1)).await;
+    assert!(broken.held() < held, "the recovery ends when nobody wants to know any more");
+}
+
+#[test]
+fn what_nobody_looks_at_because_a_check_blocks_its_thread_is_unknown() {
+    let clock = Arc::new(ManualClock::default());
+    let health = HealthMonitor::builder().clock(Arc::clone(&clock) as _).on_own_thread().build();
+    let (thing, (blocked, at_door), (door, opened)) = (Thing::default(), channel(), channel());
+    let only = CheckRule { only: Only::Just(other("blocking")), ..CheckRule::default() };
+    let door_too = Mutex::new((blocked, opened));
+    health.register_check("thing", thing.check()).unwrap();
+    health
+        .register_check_with("blocking", only, move || {
+            let (blocked, opened) = &*door_too.lock().unwrap();
+            blocked.send(()).unwrap();
+            opened.recv().unwrap();
+            async { true }
+        })
+        .unwrap();
+    health.monitor(other("thing"), 10 * SECOND).unwrap();
+    let well = || health.health(&other("thing")).unwrap().health == Health::HEALTHY;
+    while !well() {
+        std::thread::yield_now();
+    }
+    // Its thread is blocked from now on, and the time goes on.
+    health.monitor(other("blocking"), 10 * SECOND).unwrap();
+    at_door.recv_timeout(20 * SECOND).expect("it is looked at");
+    clock.advance(25 * SECOND);
+    assert!(well(), "the next look may take as long");
+    clock.advance(SECOND);
+
+    let report = health.health(&other("thing")).unwrap();
+    assert_eq!(report.health.verdict, Verdict::Unknown);
+    assert!(report.health.reason.starts_with("not looked at since 18"), "{report:?}");
+    assert_eq!(report.checks[0].health, report.health);
+    assert_eq!(health.overall().verdict, Verdict::Unknown);
+    assert_eq!(health.overview(&|_| true).watched.unknown, 2);
+    assert_eq!(health.all().len(), 2);
+    door.send(()).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use runtime_traits::health::{
 };
 use runtime_traits::name::Name;
 use runtime_traits::{Cause, Clock, Entropy, UnixMillis};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::checks::Registered;
@@ -21,6 +21,9 @@ use super::seen::Seen;
 
 /// How long a recovery may take.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How much later than an interval and the time for a look the next one may be over.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// Who is told that something turned.
 pub(super) type Told = Box<dyn Fn(&HealthTurn) + Send + Sync>;
@@ -41,12 +44,21 @@ pub(super) enum How {
     Now,
 }
 
+/// What is to be done about what a look has found, carried out after the look: it may take its time, and looks go on meanwhile. While
+/// it is there, no other try of the same check begins.
+pub(super) struct Due {
+    watch: Arc<Watch>,
+    name: Name,
+    registered: Registered,
+    why: Health,
+}
+
 /// One thing that is watched.
 pub(super) struct Watch {
     pub(super) watched: Watched,
     pub(super) interval: Duration,
-    /// Told once nobody wants to know any more.
-    pub(super) stopped: Notify,
+    /// Closed once nobody wants to know any more.
+    pub(super) stopped: Semaphore,
     /// Held by who looks: one look at a time.
     looking: tokio::sync::Mutex<()>,
     seen: Mutex<All>,
@@ -56,53 +68,68 @@ struct All {
     checks: BTreeMap<Name, Seen>,
     worst: Verdict,
     since: UnixMillis,
+    /// When the last look was over.
+    looked: Option<UnixMillis>,
+    /// How long a look may take.
+    within: Duration,
 }
 
 impl Watch {
     pub(super) fn new(watched: Watched, interval: Duration, now: UnixMillis) -> Self {
-        let all = All { checks: BTreeMap::new(), worst: Health::worst_of([]).verdict, since: now };
+        let all = All {
+            checks: BTreeMap::new(),
+            worst: Health::worst_of([]).verdict,
+            since: now,
+            looked: None,
+            within: Duration::ZERO,
+        };
         Self {
             watched,
             interval,
-            stopped: Notify::new(),
+            stopped: Semaphore::new(0),
             looking: tokio::sync::Mutex::new(()),
             seen: Mutex::new(all),
         }
     }
 
-    /// Looks by all of these at once, and does what is to be done about what they find.
-    pub(super) async fn look(&self, around: &Around, mut checks: Vec<(Name, Registered)>, how: How) {
+    /// Looks by all of these at once, and says what is to be done about what they find.
+    pub(super) async fn look(
+        self: &Arc<Self>,
+        around: &Around,
+        mut checks: Vec<(Name, Registered)>,
+        how: How,
+    ) -> Vec<Due> {
         let _alone = self.looking.lock().await;
         if how == How::WhenDue {
-            let (now, all) = (around.clock.now(), self.all());
+            let (now, mut all) = (around.clock.now(), self.all());
+            let within = checks.iter().map(|(_, registered)| registered.rule.within).max();
+            all.within = within.unwrap_or_default();
             checks.retain(|(name, registered)| {
                 all.checks.get(name).is_none_or(|seen| seen.is_due(registered.rule.every, now))
             });
         }
         let looks = checks.into_iter().map(|(name, registered)| self.look_by(around, name, registered));
-        join_all(looks).await;
+        let to_do = join_all(looks).await.into_iter().flatten().collect();
+        if how == How::WhenDue {
+            self.all().looked = Some(around.clock.now());
+        }
+        to_do
     }
 
-    async fn look_by(&self, around: &Around, name: Name, registered: Registered) {
+    async fn look_by(self: &Arc<Self>, around: &Around, name: Name, registered: Registered) -> Option<Due> {
         let looked = look_once(around, &self.watched, &registered).await;
         let at = looked.at;
         self.take_in(around, &name, &registered, looked);
-        let Some((rule, recovery)) = &registered.recovery else { return };
+        let (rule, _) = registered.recovery.as_ref()?;
         let why = {
             let mut all = self.all();
-            let Some(seen) = all.checks.get_mut(&name) else { return };
+            let seen = all.checks.get_mut(&name)?;
             if !seen.is_to_recover(name.as_str(), rule, at, around.entropy.as_ref()) {
-                return;
+                return None;
             }
             seen.shown().clone()
         };
-        let ended = recover(recovery.as_ref(), &self.watched, &why).await;
-        if let Some(seen) = self.all().checks.get_mut(&name) {
-            seen.tried(around.clock.now(), ended);
-        }
-        // Whether it helped is not left to the next interval. What is to be done if it did not is.
-        let looked = look_once(around, &self.watched, &registered).await;
-        self.take_in(around, &name, &registered, looked);
+        Some(Due { watch: Arc::clone(self), name, registered, why })
     }
 
     /// Takes in what a look has found, and tells who wants to know.
@@ -130,12 +157,25 @@ impl Watch {
         self.all().checks.get_mut(check).is_some_and(Seen::release)
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
-        self.all().worst
+    pub(super) fn verdict(&self, now: UnixMillis) -> Verdict {
+        let all = self.all();
+        if all.stale_since(self.interval, now).is_some() { Verdict::Unknown } else { all.worst }
     }
 
-    pub(super) fn report(&self) -> HealthReport {
+    /// How it is. What nobody has looked at for too long, because a check blocks the thread of all looks say, nobody knows any more.
+    pub(super) fn report(&self, now: UnixMillis) -> HealthReport {
         let all = self.all();
+        if let Some((looked, since)) = all.stale_since(self.interval, now) {
+            let reason = format!("not looked at since {}, for {:?}", looked.0, now.since(looked));
+            let health = Health::new(Verdict::Unknown, reason);
+            let unknown = |(name, seen): (&Name, &Seen)| CheckReport {
+                health: health.clone(),
+                since,
+                ..seen.report(name.as_str())
+            };
+            let checks = all.checks.iter().map(unknown).collect();
+            return HealthReport { watched: self.watched.clone(), health, since, checks };
+        }
         HealthReport {
             watched: self.watched.clone(),
             health: all.worst(),
@@ -154,6 +194,35 @@ impl Watch {
     }
 }
 
+impl Due {
+    /// Carries it out, and looks whether it helped.
+    pub(super) async fn carry_out(self, around: &Around) {
+        let Self { watch, name, registered, why } = &self;
+        let Some((_, recovery)) = &registered.recovery else { return };
+        let ended = recover(recovery.as_ref(), &watch.watched, why).await;
+        if let Some(seen) = watch.all().checks.get_mut(name) {
+            seen.tried(around.clock.now(), ended);
+        }
+        // Whether it helped is not left to the next interval. What is to be done if it did not is.
+        let _alone = watch.looking.lock().await;
+        let looked = look_once(around, &watch.watched, registered).await;
+        watch.take_in(around, name, registered, looked);
+    }
+
+    /// What it is done about.
+    pub(super) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(seen) = self.watch.all().checks.get_mut(&self.name) {
+            seen.let_go();
+        }
+    }
+}
+
 impl All {
     fn worst(&self) -> Health {
         let shown = || self.checks.values().map(Seen::shown);
@@ -161,6 +230,13 @@ impl All {
         // Of checks that agree, one that has something to say.
         let says = |other: &&Health| other.verdict == worst.verdict && !other.reason.is_empty();
         shown().find(says).cloned().unwrap_or(worst)
+    }
+
+    /// When it was last looked at, and since when that is too long ago.
+    fn stale_since(&self, interval: Duration, now: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+        let looked = self.looked?;
+        let until = looked.after(interval.saturating_add(self.within).saturating_add(SLACK));
+        (now > until).then_some((looked, until))
     }
 
     fn note_worst(&mut self, now: UnixMillis) {
