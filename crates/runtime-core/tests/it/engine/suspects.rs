@@ -207,7 +207,8 @@ fn story_of(mut world: World, seed: u64) -> (u32, BTreeSet<usize>) {
     let (runs, poison) = (world.logs.len(), &world.poison.clone());
     let mut deaths = u32::from(!poison.is_empty());
     // All were in flight, and one of them killed the process. Nobody was tried, so nothing counts.
-    while !(world.live() || poison.is_empty() && world.late.is_empty()) {
+    let none_kills = poison.is_empty() && world.late.is_empty();
+    while !none_kills && !world.live() {
         deaths += 1;
         let bound = world.bound();
         let aside = world.aside();
