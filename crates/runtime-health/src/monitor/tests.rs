@@ -4,7 +4,7 @@ mod scene;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -453,7 +453,7 @@ async fn a_recovery_that_takes_its_time_holds_up_no_look_and_no_other_try_begins
 fn what_nobody_looks_at_because_a_check_blocks_its_thread_is_unknown() {
     let clock = Arc::new(ManualClock::default());
     let health = HealthMonitor::builder().clock(Arc::clone(&clock) as _).on_own_thread().build();
-    let (thing, (blocked, at_door), (door, opened)) = (Thing::default(), channel(), channel());
+    let (thing, (blocked, at_door), (door, opened)) = (Thing::default(), sync_channel(1), sync_channel(1));
     let only = CheckRule { only: Only::Just(other("blocking")), ..CheckRule::default() };
     let door_too = Mutex::new((blocked, opened));
     health.register_check("thing", thing.check()).unwrap();
