@@ -312,9 +312,10 @@ async fn who_is_sent_away_by_the_pace_holds_nothing_and_waits_in_its_log() {
 async fn an_hour_without_its_provider_costs_a_run_few_entries_and_none_of_its_steps() {
     let (house, provider) = (House::new(), Provider::start().await);
     let runtime = house.open(&[&provider], "outage = 7200").await;
-    let limits = ResourceLimits { max_steps_per_run: Some(20), ..ResourceLimits::default() };
+    let limits = ResourceLimits { max_steps_per_run: Some(28), ..ResourceLimits::default() };
     runtime.set_limits(&helper(), limits).await.unwrap();
-    // It takes every question, and says nothing: each call that tries it out lasts for two minutes.
+    // It takes every question, and says nothing: each call that tries it out lasts for two minutes. Whoever makes these calls makes some
+    // twenty of them, which are steps; the others are held off more often than they may have steps.
     provider.is_away(Some(Away::Silent));
     let mut runs = Vec::new();
     for nth in 0..8 {
@@ -333,7 +334,7 @@ async fn an_hour_without_its_provider_costs_a_run_few_entries_and_none_of_its_st
         most = most.max(tries);
         assert!(entries <= 700, "{entries} entries for {tries} tries");
     }
-    assert!((21..=100).contains(&most), "{most} tries");
+    assert!((29..=100).contains(&most), "{most} tries");
 }
 
 #[tokio::test(start_paused = true)]
