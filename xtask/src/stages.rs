@@ -37,7 +37,7 @@ pub(crate) fn stages(examples: &[String], tools: &[(&'static str, String)]) -> V
     for example in examples {
         stages.push(built(&format!("example {example}"), &format!("examples/{example}"), ""));
     }
-    stages.push(built("chaos crash", "chaos", "crash --n 6 --seed 1"));
+    stages.push(built("chaos crash", "chaos", "crash --n 30 --seed 1"));
     stages
 }
 

@@ -547,7 +547,7 @@ impl Attempt {
             let still_for = if busy {
                 None
             } else if machine.may_park() {
-                Some(config.park_after)
+                Some(self.inner.trials.park_after(&self.slot.place.run, config.park_after))
             } else if !machine.is_live() && self.commit.is_none() {
                 Some(config.replay_stall)
             } else {

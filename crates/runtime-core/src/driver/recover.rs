@@ -84,7 +84,8 @@ impl Inner {
         }
         self.hold_tenants(&tenants).await?;
         // Who is tried may kill this process at once: first it is written down of all others that they are not at work.
-        let (tried, others) = claims.into_iter().partition(|(slot, ..)| self.trials.starts(&slot.place.run));
+        let (tried, others) =
+            claims.into_iter().partition(|(slot, ..)| self.trials.is_tried(&slot.place.run));
         self.go_on_with(others).await?;
         self.go_on_with(tried).await?;
         self.trials.leave_unstarted();

@@ -112,9 +112,15 @@ impl Trials {
         });
     }
 
-    /// Whether a run is about to be started in a trial.
-    pub(super) fn starts(&self, run: &RunId) -> bool {
+    /// Whether a run is of the trial that is under way.
+    pub(super) fn is_tried(&self, run: &RunId) -> bool {
         lock(&self.state).trial.contains_key(run)
+    }
+
+    /// After how long a run parks that waits. Parking writes down that it waits, which clears it: a suspect does so at once, because
+    /// nothing else begins before that.
+    pub(super) fn park_after(&self, run: &RunId, unless_tried: Duration) -> Duration {
+        if self.are_on() && self.is_tried(run) { Duration::ZERO } else { unless_tried }
     }
 
     /// Whether a run may begin now. One that may in a trial stays in it from here on: whoever asks starts it, or says that it leaves.

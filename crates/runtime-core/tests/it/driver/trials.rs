@@ -242,6 +242,27 @@ async fn a_suspect_whose_agent_is_paused_holds_nobody_up_and_is_not_cleared_by_t
 }
 
 #[tokio::test]
+async fn a_suspect_that_waits_is_cleared_by_that_at_once() {
+    let house = House::new();
+    let never = Duration::from_secs(3_600);
+    let builder = || {
+        house.builder().configure(|config| {
+            (config.clear_after, config.park_after) = (never, never);
+        })
+    };
+    let (first, agent, other) = house.with_two().await;
+    drop(first);
+    let first = builder().open().await.unwrap();
+    let run = submit(&first, agent, "sleep:3600000").await;
+    drop(first);
+
+    let second = builder().open().await.unwrap();
+    until_suspects(&second, 0).await;
+    assert_eq!(tried_with(&second, run).await, [0, 1]);
+    assert_eq!(second.run_agent(other, "pure:other").await.unwrap().output.to_string(), "other!");
+}
+
+#[tokio::test]
 async fn a_suspect_that_waits_to_be_worked_holds_nobody_up_and_is_not_cleared_by_that() {
     let (house, turnstile) = (House::new(), Turnstile::default());
     turnstile.at_once(2);
