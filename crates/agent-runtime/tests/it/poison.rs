@@ -96,7 +96,7 @@ async fn runs_that_kill_their_process_are_set_aside_and_all_others_finish() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store");
-    let bound = (5.0 + ((GOOD + POISON.len()) as f64).log2()) * POISON.len() as f64;
+    let bound = (4.0 + ((GOOD + POISON.len()) as f64).log2()) * POISON.len() as f64;
     let mut deaths = 0.0;
     loop {
         let program = env::current_exe().expect("this program has a path");
