@@ -270,9 +270,12 @@ async fn an_agent_is_built_anew_when_the_pause_is_over_and_no_run_leaves_for_it_
     let before = runtime.run_agent(agent, "who").await.unwrap().output.to_string();
     let works = submit_in(&runtime, agent, "works", "held:door settle:y who").await;
     house.world.began("door").await;
+    submit_in(&runtime, agent, "meanwhile", "held:gate").await;
+    // What waited for its turn asks for its agent when it begins.
+    let meanwhile = submit_in(&runtime, agent, "meanwhile", "who").await;
     let fails = submit_in(&runtime, agent, "fails", "panics:1/it who").await;
     until(&runtime, fails, |view| !view.waits.is_empty()).await;
-    let meanwhile = submit_in(&runtime, agent, "meanwhile", "who").await;
+    house.world.open("gate");
     assert_eq!(output(&runtime, meanwhile).await, before);
     house.world.open("door");
 

@@ -8,8 +8,8 @@ use runtime_core::RuntimeManager;
 use runtime_testkit::fakes::{Fault, FaultyStore, MapStore, ReadFault, Turnstile};
 use runtime_traits::log::{EntryKind, Phase};
 use runtime_traits::resource::ResourceLimits;
-use runtime_traits::runtime::{CancelReceipt, Runtime};
-use runtime_traits::store::{Batch, Log, StateStore, Then};
+use runtime_traits::runtime::{CancelReceipt, Runtime, RuntimeError};
+use runtime_traits::store::{Batch, Log, StateError, StateStore, Then};
 use runtime_traits::{AgentId, RunId};
 
 use super::house::{House, meddle, output, submit, until_phase};
@@ -184,6 +184,8 @@ async fn a_suspect_that_cannot_be_written_keeps_no_other_run_from_beginning() {
     open_all(&house, "g0");
     assert_eq!(output(&runtime, tried).await, "g0!");
     until_suspects(&runtime, 0).await;
+    let left = runtime.join(&refused, Duration::ZERO).await;
+    assert!(matches!(left, Err(RuntimeError::Store(StateError::TooLarge { .. }))), "{left:?}");
     let new = submit_in(&runtime, agent, "new", "pure:new").await;
     assert_eq!(output(&runtime, new).await, "new!");
 }
